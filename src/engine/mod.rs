@@ -1,0 +1,58 @@
+//! The compute engine: trace once, replay many.
+//!
+//! ```text
+//! Graph (ops, shapes, autograd)  ->  Program (buffers, dispatch list)  ->  Executor (gpu or cpu)
+//! ```
+//!
+//! A [`Graph`] is a static single-assignment tape over `f32` tensors in NCHW; gradients are more
+//! nodes of the same tape. [`Program::compile`] drops dead ops, fuses activations into the ops that
+//! feed them and places every tensor in a buffer. An [`Executor`] replays the program: [`Gpu`]
+//! through wgpu and the kernels under `shaders/`, [`Cpu`] with the plain Rust twin of every kernel.
+//!
+//! ```
+//! use pkdgan::engine::{Cpu, Executor, Graph, Window};
+//!
+//! let mut graph = Graph::new();
+//! let x = graph.input("x", [1, 1, 4, 4]);
+//! let w = graph.input("w", [2, 1, 2, 2]);
+//! let y = graph.conv2d(x, w, None, Window::square(2).stride(2))?;
+//! graph.output("y", y);
+//!
+//! let image: Vec<f32> = (0..16).map(|v| v as f32).collect();
+//! let out = Cpu::new().evaluate(&graph, &[("x", &image), ("w", &[1.0; 8])])?;
+//! assert_eq!(out["y"], [10.0, 18.0, 42.0, 50.0, 10.0, 18.0, 42.0, 50.0]);
+//! # Ok::<(), pkdgan::engine::EngineError>(())
+//! ```
+//!
+//! On a GPU the same two lines read `Gpu::open(&GpuOptions::default())?.evaluate(...)`.
+
+mod autograd;
+mod cpu;
+mod error;
+mod executor;
+mod fuse;
+pub mod gpu;
+mod graph;
+mod ops;
+mod place;
+mod program;
+mod shape;
+mod variables;
+
+pub use cpu::Cpu;
+pub use error::EngineError;
+pub use executor::{Executor, Pending, ProgramId, Readback};
+pub use gpu::{AdapterSummary, Gpu, GpuOptions};
+pub use graph::{Graph, Tensor};
+pub use ops::{
+    activation::Activation,
+    adam::{AdamSettings, Schedule},
+    batch_norm::{Statistics, Running},
+    conv2d::Window,
+    distance::{Measure, Per},
+    kernel::ConvVariant,
+    reduce::Reduction,
+};
+pub use program::Program;
+pub use shape::Shape;
+pub use variables::{GroupId, VarId, Variables};
