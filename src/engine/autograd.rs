@@ -20,6 +20,15 @@ impl Arrived<'_> {
     pub fn gradient(&self) -> Result<Tensor, EngineError> {
         self.upstream[0].ok_or_else(|| EngineError::NotDifferentiable { op: "a side output".into() })
     }
+
+    /// The gradient by one input as `make` adds it, if it is wanted.
+    pub fn wants(
+        &self,
+        input: usize,
+        make: impl FnOnce() -> Result<Tensor, EngineError>,
+    ) -> Result<Option<Tensor>, EngineError> {
+        self.wanted[input].then(make).transpose()
+    }
 }
 
 impl Graph {
@@ -52,9 +61,7 @@ impl Graph {
             let arrived =
                 Arrived { inputs: &inputs, outputs: &outputs, upstream: &upstream, wanted: &wanted_inputs };
             let downstream = op.backward(self, &arrived)?;
-            for ((&input, gradient), _) in
-                inputs.iter().zip(downstream).zip(&wanted_inputs).filter(|(_, wanted)| **wanted)
-            {
+            for (&input, gradient) in inputs.iter().zip(downstream) {
                 let Some(gradient) = gradient else { continue };
                 let sum = match gradients.get(&input) {
                     Some(&before) => self.add(before, gradient)?,

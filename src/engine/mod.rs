@@ -15,7 +15,7 @@
 //! let mut graph = Graph::new();
 //! let x = graph.input("x", [1, 1, 4, 4]);
 //! let w = graph.input("w", [2, 1, 2, 2]);
-//! let y = graph.conv2d(x, w, None, Window::square(2).stride(2))?;
+//! let y = graph.conv2d(x, w, None, Window::stride(2))?;
 //! graph.output("y", y);
 //!
 //! let image: Vec<f32> = (0..16).map(|v| v as f32).collect();
@@ -33,6 +33,7 @@ mod executor;
 mod fuse;
 pub mod gpu;
 mod graph;
+mod lower;
 mod ops;
 mod place;
 mod program;
@@ -46,12 +47,12 @@ pub use gpu::{AdapterSummary, Gpu, GpuOptions};
 pub use graph::{Graph, Tensor};
 pub use ops::{
     activation::Activation,
-    adam::{AdamSettings, Schedule},
-    batch_norm::{Statistics, Running},
-    conv2d::Window,
-    distance::{Measure, Per},
+    adam::{AdamGroups, AdamSettings, Schedule},
+    batch_norm::{Running, Statistics},
+    conv_geometry::Window,
+    distance::Measure,
     kernel::ConvVariant,
-    reduce::Reduction,
+    rule::Real,
 };
 pub use program::Program;
 pub use shape::Shape;

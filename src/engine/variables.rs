@@ -67,6 +67,11 @@ impl Variables {
         GroupId(self.groups.len() as u32 - 1)
     }
 
+    /// All groups.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = GroupId> + use<> {
+        (0..self.groups.len() as u32).map(GroupId)
+    }
+
     /// The variables of a group, in the order they were added.
     pub fn of(&self, group: GroupId) -> impl Iterator<Item = VarId> + use<> {
         (0..self.groups[group.0 as usize].variables.len() as u32).map(move |index| VarId { group, index })

@@ -1,0 +1,21 @@
+// One update of a whole network, four parameters an iteration.
+@group(0) @binding(0) var<storage, read_write> parameters: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> first: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> second: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> gradients: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> step_counter: array<f32>;
+// By step: step size and correction of the root of the second moment.
+@group(0) @binding(5) var<storage, read> table: array<vec2<f32>>;
+
+@compute @workgroup_size(WIDTH)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let row = table[min(u32(step_counter[0]), ROWS - 1u)];
+    for (var i = id.x; i < LEN; i += STRIDE) {
+        let g = gradients[i];
+        let m = BETA1 * first[i] + (1.0 - BETA1) * g;
+        let v = BETA2 * second[i] + (1.0 - BETA2) * g * g;
+        first[i] = m;
+        second[i] = v;
+        parameters[i] -= row.x * m / (sqrt(v) * row.y + EPSILON);
+    }
+}

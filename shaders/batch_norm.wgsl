@@ -1,0 +1,59 @@
+//#import activation
+//#import reduce
+// One workgroup a channel, and a set of images where sets are independent (ROWS == SETS).
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> scale: array<f32>;
+@group(0) @binding(2) var<storage, read> shift: array<f32>;
+// Given means and variances, [2, C], where FIXED.
+@group(0) @binding(3) var<storage, read> given: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+// Means and inverse standard deviations, [SETS, 2, C].
+@group(0) @binding(5) var<storage, read_write> statistics: array<f32>;
+// Averages to bring up to date, [2, C], where TRACKED.
+@group(0) @binding(6) var<storage, read_write> running: array<f32>;
+
+const COUNT = IMAGES * PLANE;
+
+fn address(set: u32, channel: u32, i: u32) -> u32 {
+    return ((set * IMAGES + i / PLANE) * C + channel) * PLANE + i % PLANE;
+}
+
+@compute @workgroup_size(WIDTH)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let channel = group.x;
+    for (var set = group.y; set < SETS; set += ROWS) {
+        var mean: f32;
+        var variance: f32;
+        if FIXED {
+            mean = given[channel];
+            variance = given[C + channel];
+        } else {
+            var sum = 0.0;
+            for (var i = lane; i < COUNT; i += WIDTH) {
+                sum += x[address(set, channel, i)];
+            }
+            mean = workgroup_sum(lane, sum) / f32(COUNT);
+            var squares = 0.0;
+            for (var i = lane; i < COUNT; i += WIDTH) {
+                let d = x[address(set, channel, i)] - mean;
+                squares += d * d;
+            }
+            squares = workgroup_sum(lane, squares);
+            variance = squares / f32(COUNT);
+            if TRACKED && lane == 0u {
+                running[channel] += MOMENTUM * (mean - running[channel]);
+                let unbiased = squares / f32(COUNT - 1u);
+                running[C + channel] += MOMENTUM * (unbiased - running[C + channel]);
+            }
+        }
+        let inverse = 1.0 / sqrt(variance + EPSILON);
+        for (var i = lane; i < COUNT; i += WIDTH) {
+            let at = address(set, channel, i);
+            y[at] = activate((x[at] - mean) * inverse * scale[channel] + shift[channel]);
+        }
+        if lane == 0u {
+            statistics[2u * set * C + channel] = mean;
+            statistics[(2u * set + 1u) * C + channel] = inverse;
+        }
+    }
+}

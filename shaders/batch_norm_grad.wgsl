@@ -1,0 +1,44 @@
+//#import reduce
+// One workgroup a channel.
+@group(0) @binding(0) var<storage, read> dy: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> scale: array<f32>;
+// Means and inverse standard deviations, [SETS, 2, C].
+@group(0) @binding(3) var<storage, read> statistics: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(5) var<storage, read_write> dscale: array<f32>;
+@group(0) @binding(6) var<storage, read_write> dshift: array<f32>;
+
+const COUNT = IMAGES * PLANE;
+
+fn address(set: u32, channel: u32, i: u32) -> u32 {
+    return ((set * IMAGES + i / PLANE) * C + channel) * PLANE + i % PLANE;
+}
+
+@compute @workgroup_size(WIDTH)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let channel = group.x;
+    // Sums of dy and of dy times the normalised input.
+    var totals = vec2<f32>(0.0);
+    for (var set = 0u; set < SETS; set++) {
+        let mean = statistics[2u * set * C + channel];
+        let inverse = statistics[(2u * set + 1u) * C + channel];
+        var sums = vec2<f32>(0.0);
+        for (var i = lane; i < COUNT; i += WIDTH) {
+            let at = address(set, channel, i);
+            sums += dy[at] * vec2<f32>(1.0, (x[at] - mean) * inverse);
+        }
+        sums = workgroup_sum2(lane, sums);
+        totals += sums;
+        let means = select(sums / f32(COUNT), vec2<f32>(0.0), FIXED);
+        for (var i = lane; i < COUNT; i += WIDTH) {
+            let at = address(set, channel, i);
+            let normal = (x[at] - mean) * inverse;
+            dx[at] = scale[channel] * inverse * (dy[at] - means.x - normal * means.y);
+        }
+    }
+    if lane == 0u {
+        dscale[channel] = totals.y;
+        dshift[channel] = totals.x;
+    }
+}

@@ -1,0 +1,41 @@
+// conv_transpose2d: y[n,co, iy*SY+ky-PY, ix*SX+kx-PX] += x[n,ci,iy,ix] * w[ci,co,ky,kx]; also the data gradient of conv2d.
+// One invocation owns one output element. This is the plainest statement of the operation, the oracle of the other variants.
+// Prelude: shape constants, HAS_BIAS, GATED, activate, activation_slope, LANES.
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> w: array<f32>;
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read> gate: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let out = (group.y * groups.x + group.x) * LANES + lane;
+    if out >= N * CO * OH * OW { return; }
+    let ox = out % OW;
+    let oy = out / OW % OH;
+    let co = out / (OW * OH) % CO;
+    let n = out / (OW * OH * CO);
+    var sum = 0.0;
+    for (var ci = 0u; ci < CI; ci++) {
+        for (var ky = 0u; ky < KH; ky++) {
+            for (var kx = 0u; kx < KW; kx++) {
+                // Where the tap lies before the input, the difference wraps round and its quotient fails the range check.
+                let down = oy + PY - ky;
+                let right = ox + PX - kx;
+                let iy = down / SY;
+                let ix = right / SX;
+                if down == iy * SY && right == ix * SX && oy + PY >= ky && ox + PX >= kx && iy < IH && ix < IW {
+                    sum += x[((n * CI + ci) * IH + iy) * IW + ix] * w[((ci * CO + co) * KH + ky) * KW + kx];
+                }
+            }
+        }
+    }
+    if HAS_BIAS { sum += bias[co]; }
+    sum = activate(sum);
+    if GATED { sum *= activation_slope(gate[out]); }
+    y[out] = sum;
+}

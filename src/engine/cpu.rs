@@ -1,0 +1,155 @@
+use std::collections::HashMap;
+
+use super::error::EngineError;
+use super::executor::{Executor, Pending, ProgramId, Readback, State};
+use super::ops::{CpuCall, Real, Rule};
+use super::place::{Buffer, Place};
+use super::program::{Program, Step, expect_len};
+use super::shape::count;
+use super::variables::{GroupId, VarId, Variables};
+
+/// The plain executor: the oracle of the tests, and what runs where there is no adapter. Computes in
+/// `f32`, or in `f64` as `Cpu::<f64>::new()`; values come and go as `f32` either way, but see
+/// [`Cpu::evaluate_exactly`].
+#[derive(Default)]
+pub struct Cpu<T = f32> {
+    variables: Variables,
+    groups: HashMap<GroupId, Vec<T>>,
+    programs: Vec<Loaded<T>>,
+}
+
+struct Loaded<T> {
+    program: Program,
+    locals: Vec<Vec<T>>,
+}
+
+impl Cpu<f32> {
+    /// An executor in single precision.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Cpu<f64> {
+    /// An executor in double precision.
+    pub fn exact() -> Self {
+        Self::default()
+    }
+
+    /// As [`Executor::evaluate`], with inputs and outputs in `f64` too: for difference quotients.
+    pub fn evaluate_exactly(
+        &mut self,
+        graph: &super::Graph,
+        inputs: &[(&str, &[f64])],
+    ) -> Result<HashMap<String, Vec<f64>>, EngineError> {
+        let id = self.load(Program::compile(graph, &Variables::new())?)?;
+        for (name, values) in inputs {
+            let place = self.programs[id.0].program.input(name, values.len())?;
+            self.local(id, place).copy_from_slice(values);
+        }
+        self.run(id, 1)?;
+        let outputs = self.programs[id.0].program.outputs.clone();
+        Ok(outputs.into_iter().map(|(name, operand)| (name, self.local(id, operand.place).to_vec())).collect())
+    }
+}
+
+impl<T: Real> Cpu<T> {
+    fn local(&mut self, program: ProgramId, place: Place) -> &mut [T] {
+        slice(&mut self.groups, &mut self.programs[program.0].locals, place)
+    }
+}
+
+/// The numbers at a place.
+fn slice<'a, T>(groups: &'a mut HashMap<GroupId, Vec<T>>, locals: &'a mut [Vec<T>], place: Place) -> &'a mut [T] {
+    let buffer = match place.buffer {
+        Buffer::Group(group) => groups.entry(group).or_default(),
+        Buffer::Local(local) => &mut locals[local],
+    };
+    &mut buffer[place.offset..place.offset + place.len]
+}
+
+impl<T: Real> Executor for Cpu<T> {
+    fn allocate(&mut self, variables: &Variables) -> Result<(), EngineError> {
+        for group in variables.groups() {
+            self.groups.entry(group).or_insert_with(|| vec![T::zero(); variables.group_len(group)]);
+        }
+        self.variables = variables.clone();
+        Ok(())
+    }
+
+    fn load(&mut self, program: Program) -> Result<ProgramId, EngineError> {
+        self.allocate(&program.variables)?;
+        let fill = |local: &super::place::Local| match &local.content {
+            Some(content) => content.iter().map(|&v| T::of(v.into())).collect(),
+            None => vec![T::nan(); local.len],
+        };
+        let locals = program.locals.iter().map(fill).collect();
+        self.programs.push(Loaded { program, locals });
+        Ok(ProgramId(self.programs.len() - 1))
+    }
+
+    fn write(&mut self, variable: VarId, values: &[f32]) -> Result<(), EngineError> {
+        expect_len(self.variables.name(variable), self.variables.shape(variable), values.len())?;
+        let start = self.variables.offset(variable);
+        let buffer = self.groups.entry(variable.group).or_default();
+        for (slot, &value) in buffer[start..start + values.len()].iter_mut().zip(values) {
+            *slot = T::of(value.into());
+        }
+        Ok(())
+    }
+
+    fn input(&mut self, program: ProgramId, name: &str, values: &[f32]) -> Result<(), EngineError> {
+        let place = self.programs[program.0].program.input(name, values.len())?;
+        for (slot, &value) in self.local(program, place).iter_mut().zip(values) {
+            *slot = T::of(value.into());
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, program: ProgramId, times: usize) -> Result<(), EngineError> {
+        let Loaded { program, locals } = &mut self.programs[program.0];
+        for _ in 0..times {
+            for step in &program.steps {
+                execute(step, &mut self.groups, locals);
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, what: &[Readback]) -> Result<Pending, EngineError> {
+        let mut values = Vec::with_capacity(what.len());
+        for item in what {
+            let numbers: &[T] = match *item {
+                Readback::Variable(variable) => {
+                    let start = self.variables.offset(variable);
+                    let buffer = self.groups.entry(variable.group).or_default();
+                    &buffer[start..start + count(self.variables.shape(variable))]
+                }
+                Readback::Output(id, name) => {
+                    let place = self.programs[id.0].program.output(name)?;
+                    self.local(id, place)
+                }
+            };
+            values.push(numbers.iter().map(|v| v.to_single()).collect());
+        }
+        Ok(Pending(State::Ready(values)))
+    }
+}
+
+/// Runs one op on copies of its operands, so that no element can be left over from an earlier run.
+fn execute<T: Real>(step: &Step, groups: &mut HashMap<GroupId, Vec<T>>, locals: &mut [Vec<T>]) {
+    let inputs: Vec<Vec<T>> = step.inputs.iter().map(|x| slice(groups, locals, x.place).to_vec()).collect();
+    let mut outputs: Vec<Vec<T>> = step.outputs.iter().map(|y| vec![T::nan(); y.place.len]).collect();
+    let mut mutated: Vec<Vec<T>> = step.mutated.iter().map(|&place| slice(groups, locals, place).to_vec()).collect();
+    step.op.cpu(&mut CpuCall {
+        inputs: inputs.iter().map(Vec::as_slice).collect(),
+        input_shapes: &step.input_shapes(),
+        outputs: &mut outputs,
+        output_shapes: &step.output_shapes(),
+        mutated: mutated.iter_mut().map(Vec::as_mut_slice).collect(),
+    });
+    let written = step.outputs.iter().map(|y| y.place).zip(&outputs).chain(step.mutated.iter().copied().zip(&mutated));
+    for (place, numbers) in written {
+        slice(groups, locals, place).copy_from_slice(numbers);
+    }
+}

@@ -1,0 +1,85 @@
+use std::collections::HashMap;
+
+use super::error::EngineError;
+use super::gpu::Mapping;
+use super::graph::Graph;
+use super::program::Program;
+use super::variables::{VarId, Variables};
+
+/// A program that an executor holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ProgramId(pub(crate) usize);
+
+/// Something to read back.
+#[derive(Clone, Copy, Debug)]
+pub enum Readback<'a> {
+    /// The content of a variable.
+    Variable(VarId),
+    /// A named output of a program's latest run.
+    Output(ProgramId, &'a str),
+}
+
+/// Numbers on their way back to the host, one vector for each thing asked for.
+pub struct Pending(pub(crate) State);
+
+pub(crate) enum State {
+    Ready(Vec<Vec<f32>>),
+    InFlight(Mapping),
+}
+
+impl Pending {
+    /// Waits for the numbers.
+    ///
+    /// # Errors
+    /// If the device failed since the last successful read-back.
+    pub fn wait(self) -> Result<Vec<Vec<f32>>, EngineError> {
+        match self.0 {
+            State::Ready(values) => Ok(values),
+            State::InFlight(mapping) => mapping.wait(),
+        }
+    }
+
+    /// Waits for the first thing asked for.
+    pub fn wait_one(self) -> Result<Vec<f32>, EngineError> {
+        Ok(self.wait()?.into_iter().next().unwrap_or_default())
+    }
+}
+
+/// Runs programs and holds the variables that they share.
+pub trait Executor {
+    /// Makes room for the groups of `variables` that have none yet, filled with zeros.
+    fn allocate(&mut self, variables: &Variables) -> Result<(), EngineError>;
+
+    /// Takes a program in, with buffers and kernels made; allocates the variables it uses.
+    fn load(&mut self, program: Program) -> Result<ProgramId, EngineError>;
+
+    /// Sets a variable.
+    fn write(&mut self, variable: VarId, values: &[f32]) -> Result<(), EngineError>;
+
+    /// Sets a named input for the next run of a program.
+    fn input(&mut self, program: ProgramId, name: &str, values: &[f32]) -> Result<(), EngineError>;
+
+    /// Runs a program so many times, one after the other. May return before it is done.
+    fn run(&mut self, program: ProgramId, times: usize) -> Result<(), EngineError>;
+
+    /// Begins to read back what was there after everything run so far.
+    fn read(&mut self, what: &[Readback]) -> Result<Pending, EngineError>;
+
+    /// Runs a graph without variables once, from host slices: outputs by name.
+    fn evaluate(
+        &mut self,
+        graph: &Graph,
+        inputs: &[(&str, &[f32])],
+    ) -> Result<HashMap<String, Vec<f32>>, EngineError> {
+        let program = Program::compile(graph, &Variables::new())?;
+        let names: Vec<String> = program.outputs.iter().map(|(name, _)| name.clone()).collect();
+        let program = self.load(program)?;
+        for (name, values) in inputs {
+            self.input(program, name, values)?;
+        }
+        self.run(program, 1)?;
+        let wanted: Vec<Readback> = names.iter().map(|name| Readback::Output(program, name)).collect();
+        let values = self.read(&wanted)?.wait()?;
+        Ok(names.into_iter().zip(values).collect())
+    }
+}

@@ -1,0 +1,68 @@
+use std::collections::{HashMap, HashSet};
+
+use super::graph::{Node, Tensor};
+use super::ops::Op;
+use super::ops::activation::{Activate, Activation, ActivationGrad};
+
+/// Moves activations into the op that feeds them, and the gradients of activations into the
+/// convolution that the gradient comes from, where nothing else reads the tensor in between.
+pub(crate) fn fuse(nodes: &mut Vec<Node>, kept: &HashSet<Tensor>) {
+    let mut readers: HashMap<Tensor, usize> = HashMap::new();
+    for &x in nodes.iter().flat_map(|node| &node.inputs).chain(kept) {
+        *readers.entry(x).or_default() += 1;
+    }
+    let mut makers: HashMap<Tensor, usize> = HashMap::new();
+    let mut dropped = vec![false; nodes.len()];
+    for index in 0..nodes.len() {
+        let (before, rest) = nodes.split_at_mut(index);
+        let node = &rest[0];
+        let absorbed = node.inputs.first().filter(|x| readers.get(x) == Some(&1)).and_then(|x| {
+            let &maker = makers.get(x)?;
+            absorb(&mut before[maker], node, |x| makers.get(&x).is_none_or(|&m| m < maker)).then_some(maker)
+        });
+        match absorbed {
+            Some(maker) => {
+                before[maker].outputs[0] = node.outputs[0];
+                makers.insert(node.outputs[0], maker);
+                dropped[index] = true;
+            }
+            None => makers.extend(node.outputs.iter().map(|&y| (y, index))),
+        }
+    }
+    let mut dropped = dropped.into_iter();
+    nodes.retain(|_| !dropped.next().unwrap_or(false));
+}
+
+/// Lets `maker` do the work of `node`, if it can; `earlier` says whether a tensor is ready for it.
+fn absorb(maker: &mut Node, node: &Node, earlier: impl Fn(Tensor) -> bool) -> bool {
+    if node.inputs[0] != maker.outputs[0] {
+        return false;
+    }
+    if let (&Op::Activation(Activate(activation)), Op::BatchNorm(norm)) = (&node.op, &mut maker.op)
+        && norm.activation == Activation::Identity
+    {
+        norm.activation = activation;
+        return true;
+    }
+    let Some(epilogue) = maker.op.epilogue().filter(|epilogue| epilogue.is_open()) else { return false };
+    match node.op {
+        Op::Activation(Activate(activation)) => epilogue.activation = activation,
+        Op::ActivationGrad(ActivationGrad(activation)) if earlier(node.inputs[1]) => {
+            epilogue.gate = Some(activation);
+            maker.inputs.push(node.inputs[1]);
+        }
+        _ => return false,
+    }
+    true
+}
+
+impl Op {
+    /// What a convolution does to its sums.
+    fn epilogue(&mut self) -> Option<&mut super::ops::conv2d::Epilogue> {
+        match self {
+            Self::Conv2d(op) => Some(&mut op.epilogue),
+            Self::ConvTranspose2d(op) => Some(&mut op.epilogue),
+            _ => None,
+        }
+    }
+}

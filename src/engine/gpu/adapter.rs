@@ -1,0 +1,99 @@
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::engine::error::EngineError;
+use crate::engine::ops::kernel::ConvVariant;
+
+/// How to open a GPU.
+#[derive(Clone, Debug, Default)]
+pub struct GpuOptions {
+    /// Index in the list of [`adapters`], or a part of the name in any case. The most capable one if none.
+    pub adapter: Option<String>,
+    /// How to compute convolutions; what suits the adapter if none.
+    pub convolution: Option<ConvVariant>,
+}
+
+/// What an adapter says of itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct AdapterSummary {
+    /// Name of the device.
+    pub name: String,
+    /// Graphics API: `vulkan`, `metal`, `dx12`.
+    pub backend: String,
+    /// Driver with version.
+    pub driver: String,
+    /// `discrete`, `integrated`, `virtual`, `cpu` or `other`.
+    pub kind: String,
+}
+
+impl AdapterSummary {
+    /// Whether kernels run on the CPU: a software driver, or no adapter at all.
+    pub fn is_software(&self) -> bool {
+        self.kind == "cpu"
+    }
+}
+
+impl fmt::Display for AdapterSummary {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} ({}, {}, driver {})", self.name, self.kind, self.backend, self.driver)
+    }
+}
+
+/// The adapters of this machine, in the order that [`GpuOptions::adapter`] counts from 0.
+pub fn adapters() -> Vec<AdapterSummary> {
+    found(&instance()).iter().map(summary).collect()
+}
+
+fn instance() -> wgpu::Instance {
+    wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle())
+}
+
+fn found(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
+    pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY))
+}
+
+pub(super) fn summary(adapter: &wgpu::Adapter) -> AdapterSummary {
+    let info = adapter.get_info();
+    let kind = match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => "discrete",
+        wgpu::DeviceType::IntegratedGpu => "integrated",
+        wgpu::DeviceType::VirtualGpu => "virtual",
+        wgpu::DeviceType::Cpu => "cpu",
+        wgpu::DeviceType::Other => "other",
+    };
+    let driver = format!("{} {}", info.driver, info.driver_info);
+    AdapterSummary {
+        name: info.name,
+        backend: info.backend.to_str().into(),
+        driver: driver.trim().into(),
+        kind: kind.into(),
+    }
+}
+
+/// The adapter asked for, or the most capable one.
+pub(super) fn choose(wanted: Option<&str>) -> Result<wgpu::Adapter, EngineError> {
+    let found = found(&instance());
+    let none = |problem: String| EngineError::NoAdapter { problem };
+    let names: Vec<String> = found.iter().map(|adapter| summary(adapter).name).collect();
+    let index = match wanted {
+        None => (0..found.len()).min_by_key(|&i| match found[i].get_info().device_type {
+            wgpu::DeviceType::DiscreteGpu => 0,
+            wgpu::DeviceType::IntegratedGpu => 1,
+            wgpu::DeviceType::VirtualGpu => 2,
+            wgpu::DeviceType::Other => 3,
+            wgpu::DeviceType::Cpu => 4,
+        }),
+        Some(wanted) => match wanted.parse::<usize>() {
+            Ok(index) => Some(index).filter(|&index| index < found.len()),
+            Err(_) => names.iter().position(|name| name.to_lowercase().contains(&wanted.to_lowercase())),
+        },
+    };
+    match (index, wanted) {
+        (Some(index), _) => found.into_iter().nth(index).ok_or_else(|| none("it went away".into())),
+        (None, None) => Err(none("this machine has no Vulkan, Metal or DirectX 12 driver".into())),
+        (None, Some(wanted)) => {
+            Err(none(format!("none is number or has the name `{wanted}`; there are: {}", names.join(", "))))
+        }
+    }
+}

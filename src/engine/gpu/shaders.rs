@@ -1,0 +1,31 @@
+//! The kernels' texts. A line `//#import NAME` stands for `shaders/common/NAME.wgsl`.
+
+macro_rules! texts {
+    ($folder:literal: $($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../../shaders", $folder, "/", $name, ".wgsl")))),*]
+    };
+}
+
+const KERNELS: &[(&str, &str)] = texts!["":
+    "activation", "activation_grad", "adam", "add_scaled", "batch_concat", "batch_norm", "batch_norm_grad",
+    "batch_slice", "bce_with_logits", "bce_with_logits_grad", "broadcast", "channel_sum",
+    "conv2d_naive", "conv2d_register", "conv2d_tiled",
+    "conv2d_weight_grad_naive", "conv2d_weight_grad_register", "conv2d_weight_grad_tiled",
+    "conv_transpose2d_naive", "conv_transpose2d_register", "conv_transpose2d_tiled",
+    "distance", "distance_grad", "gather", "record", "reduce", "scale", "sum_parts", "tick",
+    "unit_rms", "unit_rms_grad",
+];
+
+const COMMON: &[(&str, &str)] = texts!["/common": "activation", "reduce"];
+
+/// The full text of a kernel: constants, imports, then its own.
+pub(super) fn source(name: &str, prelude: &str) -> String {
+    let own = text(KERNELS, name);
+    let imports = own.lines().filter_map(|line| line.strip_prefix("//#import ")).map(|name| text(COMMON, name.trim()));
+    [prelude].into_iter().chain(imports).chain([own]).collect::<Vec<_>>().join("\n")
+}
+
+fn text(texts: &[(&str, &'static str)], name: &str) -> &'static str {
+    // An unknown name gives an empty module, which the driver refuses by name.
+    texts.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text)
+}

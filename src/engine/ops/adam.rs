@@ -1,0 +1,164 @@
+use std::collections::HashSet;
+use std::f64::consts::PI;
+
+use super::kernel::{Dispatch, Slot};
+use super::{CpuCall, GpuCall, Real, Rule};
+use crate::engine::error::EngineError;
+use crate::engine::graph::{Graph, Source, Target, Tensor};
+use crate::engine::shape::Shape;
+use crate::engine::variables::{GroupId, VarId, Variables};
+
+/// How the learning rate changes over a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schedule {
+    /// It does not.
+    Constant,
+    /// From the full rate to zero by half a cosine.
+    Cosine,
+}
+
+/// Adam (Kingma and Ba 2015, algorithm 1) with bias correction.
+#[derive(Clone, Copy, Debug)]
+pub struct AdamSettings {
+    /// Full learning rate.
+    pub learning_rate: f64,
+    /// How it changes.
+    pub schedule: Schedule,
+    /// Decay of the first and of the second moment.
+    pub betas: [f64; 2],
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Number of steps of the run.
+    pub steps: usize,
+}
+
+impl AdamSettings {
+    /// The table `[1, 1, steps, 2]` that the optimizer reads by step: step size with the first
+    /// moment's bias corrected, and the factor that corrects the root of the second moment.
+    pub fn table(&self) -> Vec<f32> {
+        let [first, second] = self.betas;
+        (0..self.steps)
+            .flat_map(|step| {
+                let rate = match self.schedule {
+                    Schedule::Constant => self.learning_rate,
+                    Schedule::Cosine => {
+                        0.5 * self.learning_rate * (1.0 + (PI * step as f64 / self.steps as f64).cos())
+                    }
+                };
+                let t = step as f64 + 1.0;
+                let correction = |beta: f64| 1.0 - beta.powf(t);
+                [(rate / correction(first)) as f32, (1.0 / correction(second).sqrt()) as f32]
+            })
+            .collect()
+    }
+}
+
+/// The groups that an optimizer works on: a network's parameters and their mirrors.
+#[derive(Clone, Copy, Debug)]
+pub struct AdamGroups {
+    /// Parameters.
+    pub parameters: GroupId,
+    /// Their gradients.
+    pub gradients: GroupId,
+    /// First moments.
+    pub first: GroupId,
+    /// Second moments.
+    pub second: GroupId,
+}
+
+impl AdamGroups {
+    /// Adds gradients and moments beside the parameters.
+    pub fn mirror(variables: &mut Variables, parameters: GroupId) -> Self {
+        let name = variables.group_name(parameters).to_owned();
+        let mut add = |kind: &str| variables.mirror(parameters, format!("{name}.{kind}"));
+        Self { parameters, gradients: add("gradient"), first: add("adam_m"), second: add("adam_v") }
+    }
+}
+
+/// One update of all parameters of a group. Inputs: step, table, then the gradients, which the
+/// program places in the gradient group.
+#[derive(Clone, Debug)]
+pub(crate) struct Adam {
+    pub groups: AdamGroups,
+    /// Where each gradient input belongs.
+    pub places: Vec<VarId>,
+    pub betas: [f32; 2],
+    pub epsilon: f32,
+    pub len: usize,
+}
+
+impl Rule for Adam {
+    fn name(&self) -> &'static str {
+        "adam"
+    }
+
+    fn infer(&self, _inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        Ok(Vec::new())
+    }
+
+    fn mutates(&self) -> Vec<Target> {
+        let AdamGroups { parameters, gradients, first, second } = self.groups;
+        [parameters, first, second, gradients].map(Target::Group).into()
+    }
+
+    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+        let table = call.inputs[1];
+        let row = call.inputs[0][0].to_usize().unwrap_or(0).min(table.len() / 2 - 1);
+        let (rate, correction) = (table[2 * row], table[2 * row + 1]);
+        let [first, second] = self.betas.map(|beta| T::of(beta.into()));
+        let epsilon = T::of(self.epsilon.into());
+        let [parameters, m, v, gradients] = &mut call.mutated[..] else { return };
+        for (((p, m), v), &g) in parameters.iter_mut().zip(m.iter_mut()).zip(v.iter_mut()).zip(gradients.iter()) {
+            *m = first * *m + (T::one() - first) * g;
+            *v = second * *v + (T::one() - second) * g * g;
+            *p = *p - rate * *m / (v.sqrt() * correction + epsilon);
+        }
+    }
+
+    fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
+        let mut bindings: Vec<Slot> = (0..4).map(Slot::Mutated).collect();
+        bindings.extend([Slot::Input(0), Slot::Input(1)]);
+        let dispatch = Dispatch::new("adam", &bindings)
+            .with("BETA1", self.betas[0])
+            .with("BETA2", self.betas[1])
+            .with("EPSILON", self.epsilon)
+            .with("ROWS", call.inputs[1][2]);
+        vec![dispatch.over(self.len / 4, call.tuning)]
+    }
+}
+
+impl Graph {
+    /// Updates every parameter of `groups.parameters` by Adam. `gradients` are those of the group's
+    /// variables in their order; `table` is [`AdamSettings::table`] and `step` the scalar counter of
+    /// steps already taken.
+    pub fn adam(
+        &mut self,
+        variables: &Variables,
+        groups: AdamGroups,
+        settings: &AdamSettings,
+        [step, table]: [Tensor; 2],
+        gradients: &[Tensor],
+    ) -> Result<(), EngineError> {
+        let places: Vec<VarId> = variables.of(groups.gradients).collect();
+        if places.len() != gradients.len() {
+            let problem = format!("{} gradients for {} parameters", gradients.len(), places.len());
+            return Err(EngineError::Shape { op: "adam".into(), problem });
+        }
+        // Each gradient is written where the optimizer reads it, so it must be a tensor of its own.
+        let mut taken = HashSet::new();
+        let mut inputs = vec![step, table];
+        for &gradient in gradients {
+            let own = matches!(self.values[gradient.0 as usize].source, Source::Node(_)) && taken.insert(gradient);
+            inputs.push(if own { gradient } else { self.copy(gradient)? });
+        }
+        let op = Adam {
+            groups,
+            places,
+            betas: settings.betas.map(|beta| beta as f32),
+            epsilon: settings.epsilon as f32,
+            len: variables.group_len(groups.parameters),
+        };
+        self.push_many(op, &inputs)?;
+        Ok(())
+    }
+}

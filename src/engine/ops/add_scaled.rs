@@ -1,0 +1,52 @@
+use super::kernel::{Dispatch, Slot};
+use super::{CpuCall, GpuCall, Real, Rule};
+use crate::engine::autograd::Arrived;
+use crate::engine::error::EngineError;
+use crate::engine::graph::{Graph, Tensor};
+use crate::engine::shape::{Shape, count};
+
+/// `y = a + factor * b`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AddScaled {
+    pub factor: f32,
+}
+
+impl Rule for AddScaled {
+    fn name(&self) -> &'static str {
+        "add_scaled"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        if inputs[0] != inputs[1] {
+            return Err(format!("{:?} and {:?} differ", inputs[0], inputs[1]));
+        }
+        Ok(vec![inputs[0]])
+    }
+
+    fn backward(&self, graph: &mut Graph, at: &Arrived) -> Result<Vec<Option<Tensor>>, EngineError> {
+        let dy = at.gradient()?;
+        Ok(vec![Some(dy), at.wants(1, || graph.scale(dy, self.factor))?])
+    }
+
+    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+        let factor = T::of(self.factor.into());
+        call.each(|inputs, i| inputs[0][i] + factor * inputs[1][i]);
+    }
+
+    fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
+        let dispatch = Dispatch::new("add_scaled", &[Slot::Input(0), Slot::Input(1), Slot::Output(0)]);
+        vec![dispatch.with("FACTOR", self.factor).over(count(call.outputs[0]), call.tuning)]
+    }
+}
+
+impl Graph {
+    /// `a + b`, of equal shapes.
+    pub fn add(&mut self, a: Tensor, b: Tensor) -> Result<Tensor, EngineError> {
+        self.push(AddScaled { factor: 1.0 }, &[a, b])
+    }
+
+    /// `a - b`, of equal shapes.
+    pub fn sub(&mut self, a: Tensor, b: Tensor) -> Result<Tensor, EngineError> {
+        self.push(AddScaled { factor: -1.0 }, &[a, b])
+    }
+}

@@ -1,0 +1,83 @@
+use super::kernel::{Dispatch, Slot};
+use super::{CpuCall, GpuCall, Real, Rule};
+use crate::engine::autograd::Arrived;
+use crate::engine::error::EngineError;
+use crate::engine::graph::{Graph, Tensor};
+use crate::engine::shape::{Shape, count};
+
+/// The images of `a`, then those of `b`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BatchConcat;
+
+impl Rule for BatchConcat {
+    fn name(&self) -> &'static str {
+        "batch_concat"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let (a, b) = (inputs[0], inputs[1]);
+        if a[1..] != b[1..] {
+            return Err(format!("images of {a:?} and {b:?} differ in shape"));
+        }
+        Ok(vec![[a[0] + b[0], a[1], a[2], a[3]]])
+    }
+
+    fn backward(&self, graph: &mut Graph, at: &Arrived) -> Result<Vec<Option<Tensor>>, EngineError> {
+        let dy = at.gradient()?;
+        let images = |graph: &Graph, input: usize| graph.shape(at.inputs[input])[0];
+        let (a, b) = (images(graph, 0), images(graph, 1));
+        Ok(vec![
+            at.wants(0, || graph.push(BatchSlice { start: 0, images: a }, &[dy]))?,
+            at.wants(1, || graph.push(BatchSlice { start: a, images: b }, &[dy]))?,
+        ])
+    }
+
+    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+        let first = call.inputs[0].len();
+        call.each(|inputs, i| if i < first { inputs[0][i] } else { inputs[1][i - first] });
+    }
+
+    fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
+        let dispatch = Dispatch::new("batch_concat", &[Slot::Input(0), Slot::Input(1), Slot::Output(0)]);
+        vec![dispatch.with("FIRST", count(call.inputs[0])).over(count(call.outputs[0]), call.tuning)]
+    }
+}
+
+/// The images from `start` on: the gradient of [`BatchConcat`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BatchSlice {
+    pub start: usize,
+    pub images: usize,
+}
+
+impl Rule for BatchSlice {
+    fn name(&self) -> &'static str {
+        "batch_slice"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let [n, c, h, w] = inputs[0];
+        if self.start + self.images > n {
+            return Err(format!("a batch of {n} has no images {} to {}", self.start, self.start + self.images));
+        }
+        Ok(vec![[self.images, c, h, w]])
+    }
+
+    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+        let offset = self.start * call.output_shapes[0][1..].iter().product::<usize>();
+        call.each(|inputs, i| inputs[0][offset + i]);
+    }
+
+    fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
+        let offset = self.start * call.outputs[0][1..].iter().product::<usize>();
+        let dispatch = Dispatch::new("batch_slice", &[Slot::Input(0), Slot::Output(0)]);
+        vec![dispatch.with("OFFSET", offset).over(count(call.outputs[0]), call.tuning)]
+    }
+}
+
+impl Graph {
+    /// One batch of the images of `a` and then those of `b`; image shapes must agree.
+    pub fn batch_concat(&mut self, a: Tensor, b: Tensor) -> Result<Tensor, EngineError> {
+        self.push(BatchConcat, &[a, b])
+    }
+}

@@ -1,0 +1,77 @@
+use super::kernel::{Dispatch, Slot};
+use super::{CpuCall, GpuCall, Real, Rule};
+use crate::engine::autograd::Arrived;
+use crate::engine::error::EngineError;
+use crate::engine::graph::{Graph, Tensor};
+use crate::engine::shape::{Shape, count};
+
+/// `y = max(l, 0) - l t + log(1 + exp(-|l|))` of logits `l` and targets `t`, element-wise.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BceWithLogits;
+
+impl Rule for BceWithLogits {
+    fn name(&self) -> &'static str {
+        "bce_with_logits"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        if inputs[0] != inputs[1] {
+            return Err(format!("logits {:?} and targets {:?} differ", inputs[0], inputs[1]));
+        }
+        Ok(vec![inputs[0]])
+    }
+
+    fn backward(&self, graph: &mut Graph, at: &Arrived) -> Result<Vec<Option<Tensor>>, EngineError> {
+        if at.wanted[1] {
+            return Err(EngineError::NotDifferentiable { op: "bce_with_logits by its targets".into() });
+        }
+        let dl = graph.push(BceWithLogitsGrad, &[at.inputs[0], at.inputs[1], at.gradient()?])?;
+        Ok(vec![Some(dl), None])
+    }
+
+    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+        call.each(|inputs, i| {
+            let (l, t) = (inputs[0][i], inputs[1][i]);
+            l.max(T::zero()) - l * t + (-l.abs()).exp().ln_1p()
+        });
+    }
+
+    fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
+        let dispatch = Dispatch::new("bce_with_logits", &[Slot::Input(0), Slot::Input(1), Slot::Output(0)]);
+        vec![dispatch.over(count(call.outputs[0]), call.tuning)]
+    }
+}
+
+/// `dl = dy (sigmoid(l) - t)`. Inputs: logits, targets, dy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BceWithLogitsGrad;
+
+impl Rule for BceWithLogitsGrad {
+    fn name(&self) -> &'static str {
+        "bce_with_logits_grad"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        Ok(vec![inputs[0]])
+    }
+
+    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+        call.each(|inputs, i| {
+            let sigmoid = T::one() / (T::one() + (-inputs[0][i]).exp());
+            inputs[2][i] * (sigmoid - inputs[1][i])
+        });
+    }
+
+    fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
+        let bindings = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output(0)];
+        vec![Dispatch::new("bce_with_logits_grad", &bindings).over(count(call.outputs[0]), call.tuning)]
+    }
+}
+
+impl Graph {
+    /// Binary cross-entropy of each logit with its target in 0..=1; shapes must agree and stay.
+    /// No gradient passes to the targets.
+    pub fn bce_with_logits(&mut self, logits: Tensor, targets: Tensor) -> Result<Tensor, EngineError> {
+        self.push(BceWithLogits, &[logits, targets])
+    }
+}

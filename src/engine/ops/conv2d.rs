@@ -1,0 +1,151 @@
+use super::activation::Activation;
+use super::conv2d_weight_grad::Conv2dWeightGrad;
+use super::conv_dispatch;
+use super::conv_geometry::{Geometry, Window};
+use super::conv_transpose2d::ConvTranspose2d;
+use super::kernel::Dispatch;
+use super::{CpuCall, GpuCall, Real, Rule};
+use crate::engine::autograd::Arrived;
+use crate::engine::error::EngineError;
+use crate::engine::graph::{Graph, Tensor};
+use crate::engine::shape::Shape;
+
+/// What a convolution does to each sum before it is stored.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Epilogue {
+    /// Adds a bias, the third input.
+    pub bias: bool,
+    pub activation: Activation,
+    /// Multiplies by the activation's slope where its output was the last input.
+    pub gate: Option<Activation>,
+}
+
+impl Epilogue {
+    fn inputs(&self) -> usize {
+        2 + usize::from(self.bias) + usize::from(self.gate.is_some())
+    }
+
+    /// Whether fusion may still add something after the sum.
+    pub fn is_open(&self) -> bool {
+        self.activation == Activation::Identity && self.gate.is_none()
+    }
+
+    /// Refuses inputs that do not go with an output of `shape`.
+    pub fn check(&self, inputs: &[Shape], shape: Shape) -> Result<(), String> {
+        if inputs.len() != self.inputs() {
+            return Err(format!("takes {} inputs, not {}", self.inputs(), inputs.len()));
+        }
+        if self.bias && inputs[2] != [1, shape[1], 1, 1] {
+            return Err(format!("the bias {:?} must be [1, {}, 1, 1]", inputs[2], shape[1]));
+        }
+        match (self.gate, inputs.last()) {
+            (Some(_), Some(&gate)) if gate != shape => Err(format!("the gate {gate:?} must be {shape:?}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Applies to the sums in `y`, on the CPU.
+    pub fn apply<T: Real>(&self, inputs: &[&[T]], shape: Shape, y: &mut [T]) {
+        let plane = shape[2] * shape[3];
+        for (i, v) in y.iter_mut().enumerate() {
+            if self.bias {
+                *v += inputs[2][i / plane % shape[1]];
+            }
+            *v = self.activation.of(*v);
+            if let (Some(gate), Some(at)) = (self.gate, inputs.last()) {
+                *v *= gate.slope(at[i]);
+            }
+        }
+    }
+}
+
+/// `y[n,o,p] = activation(sum_{c,k} x[n,c,p*stride+k-padding] * w[o,c,k] + bias[o])`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Conv2d {
+    pub window: Window,
+    pub epilogue: Epilogue,
+}
+
+impl Conv2d {
+    pub fn geometry(&self, inputs: &[Shape], output: Shape) -> Geometry {
+        let [_, _, kernel_h, kernel_w] = inputs[1];
+        Geometry { wide: inputs[0], narrow: output, kernel: [kernel_h, kernel_w], window: self.window }
+    }
+}
+
+impl Rule for Conv2d {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let ([n, channels, h, w], [out, weight_channels, kernel_h, kernel_w]) = (inputs[0], inputs[1]);
+        self.window.check()?;
+        if channels != weight_channels {
+            return Err(format!("the image has {channels} channels, the weight {:?} wants {weight_channels}", inputs[1]));
+        }
+        let Window { stride, padding } = self.window;
+        let side = |size: usize, kernel: usize, axis: usize| {
+            let padded = size + 2 * padding[axis];
+            if kernel == 0 || padded < kernel {
+                return Err(format!("a kernel of {kernel} does not fit into {padded} padded pixels"));
+            }
+            Ok((padded - kernel) / stride[axis] + 1)
+        };
+        let shape = [n, out, side(h, kernel_h, 0)?, side(w, kernel_w, 1)?];
+        self.epilogue.check(inputs, shape)?;
+        Ok(vec![shape])
+    }
+
+    fn backward(&self, graph: &mut Graph, at: &Arrived) -> Result<Vec<Option<Tensor>>, EngineError> {
+        let (x, w, dy) = (at.inputs[0], at.inputs[1], at.gradient()?);
+        let [_, _, h, width] = graph.shape(x);
+        let [_, _, kernel_h, kernel_w] = graph.shape(w);
+        let dx = at.wants(0, || {
+            let data =
+                ConvTranspose2d { window: self.window, output: [h, width], epilogue: Epilogue::default() };
+            graph.push(data, &[dy, w])
+        })?;
+        let dw = at.wants(1, || {
+            graph.push(Conv2dWeightGrad { window: self.window, kernel: [kernel_h, kernel_w] }, &[x, dy])
+        })?;
+        let mut gradients = vec![dx, dw];
+        if self.epilogue.bias {
+            gradients.push(at.wants(2, || graph.channel_sum(dy))?);
+        }
+        Ok(gradients)
+    }
+
+    fn macs(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {
+        self.geometry(inputs, outputs[0]).macs()
+    }
+
+    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+        let (x, w) = (call.inputs[0], call.inputs[1]);
+        let shape = call.output_shapes[0];
+        let y = &mut call.outputs[0];
+        y.fill(T::zero());
+        self.geometry(call.input_shapes, shape).visit(|run| {
+            let k = w[run.tap];
+            for (y, x) in y[run.narrow..][..run.len].iter_mut().zip(x[run.wide..].iter().step_by(run.stride)) {
+                *y += k * *x;
+            }
+        });
+        self.epilogue.apply(&call.inputs, shape, y);
+    }
+
+    fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
+        vec![conv_dispatch::conv2d(&self.geometry(call.inputs, call.outputs[0]), &self.epilogue, call.tuning)]
+    }
+}
+
+impl Graph {
+    /// Convolution (cross-correlation, as every library calls it): `x` `[N, C, H, W]`, `w`
+    /// `[O, C, K_h, K_w]`, `bias` `[1, O, 1, 1]`; result `[N, O, H', W']` with
+    /// `H' = (H + 2 padding - K_h) / stride + 1`.
+    pub fn conv2d(&mut self, x: Tensor, w: Tensor, bias: Option<Tensor>, window: Window) -> Result<Tensor, EngineError> {
+        let epilogue = Epilogue { bias: bias.is_some(), ..Epilogue::default() };
+        let inputs: Vec<Tensor> = [x, w].into_iter().chain(bias).collect();
+        self.push(Conv2d { window, epilogue }, &inputs)
+    }
+}

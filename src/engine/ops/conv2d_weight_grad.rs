@@ -1,0 +1,51 @@
+use super::conv_dispatch;
+use super::conv_geometry::{Geometry, Window};
+use super::kernel::Dispatch;
+use super::{CpuCall, GpuCall, Real, Rule};
+use crate::engine::shape::Shape;
+
+/// `dw[o,c,k] = sum_{n,p} g[n,o,p] * x[n,c,p*stride+k-padding]`: the gradient of a convolution by its
+/// weight, and of a transposed one with image and gradient exchanged. Inputs: wide, narrow.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Conv2dWeightGrad {
+    pub window: Window,
+    pub kernel: [usize; 2],
+}
+
+impl Conv2dWeightGrad {
+    fn geometry(&self, inputs: &[Shape]) -> Geometry {
+        Geometry { wide: inputs[0], narrow: inputs[1], kernel: self.kernel, window: self.window }
+    }
+}
+
+impl Rule for Conv2dWeightGrad {
+    fn name(&self) -> &'static str {
+        "conv2d_weight_grad"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let (wide, narrow) = (inputs[0], inputs[1]);
+        if wide[0] != narrow[0] {
+            return Err(format!("the batches of {wide:?} and {narrow:?} differ"));
+        }
+        Ok(vec![[narrow[1], wide[1], self.kernel[0], self.kernel[1]]])
+    }
+
+    fn macs(&self, inputs: &[Shape], _outputs: &[Shape]) -> u64 {
+        self.geometry(inputs).macs()
+    }
+
+    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+        let (x, g) = (call.inputs[0], call.inputs[1]);
+        let dw = &mut call.outputs[0];
+        dw.fill(T::zero());
+        self.geometry(call.input_shapes).visit(|run| {
+            let pairs = g[run.narrow..][..run.len].iter().zip(x[run.wide..].iter().step_by(run.stride));
+            dw[run.tap] += pairs.map(|(&g, &x)| g * x).sum();
+        });
+    }
+
+    fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
+        conv_dispatch::conv2d_weight_grad(&self.geometry(call.inputs), call.tuning)
+    }
+}

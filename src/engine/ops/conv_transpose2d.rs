@@ -1,0 +1,112 @@
+use super::conv_dispatch;
+use super::conv2d::{Conv2d, Epilogue};
+use super::conv2d_weight_grad::Conv2dWeightGrad;
+use super::conv_geometry::{Geometry, Window};
+use super::kernel::Dispatch;
+use super::{CpuCall, GpuCall, Real, Rule};
+use crate::engine::autograd::Arrived;
+use crate::engine::error::EngineError;
+use crate::engine::graph::{Graph, Tensor};
+use crate::engine::shape::Shape;
+
+/// `y[n,o,p*stride+k-padding] += x[n,c,p] * w[c,o,k]`, then the epilogue: the transpose of
+/// [`Conv2d`], and so the gradient of one by its image.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConvTranspose2d {
+    pub window: Window,
+    /// Height and width of the result; several fit one input where the stride is above 1.
+    pub output: [usize; 2],
+    pub epilogue: Epilogue,
+}
+
+impl ConvTranspose2d {
+    pub fn geometry(&self, inputs: &[Shape], output: Shape) -> Geometry {
+        let [_, _, kernel_h, kernel_w] = inputs[1];
+        Geometry { wide: output, narrow: inputs[0], kernel: [kernel_h, kernel_w], window: self.window }
+    }
+}
+
+impl Rule for ConvTranspose2d {
+    fn name(&self) -> &'static str {
+        "conv_transpose2d"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let ([n, channels, h, w], [weight_channels, out, kernel_h, kernel_w]) = (inputs[0], inputs[1]);
+        self.window.check()?;
+        if channels != weight_channels {
+            return Err(format!("the image has {channels} channels, the weight {:?} wants {weight_channels}", inputs[1]));
+        }
+        let shape = [n, out, self.output[0], self.output[1]];
+        // The convolution of the result must give the shape of the input back.
+        let backward = Conv2d { window: self.window, epilogue: Epilogue::default() };
+        match backward.infer(&[shape, [channels, out, kernel_h, kernel_w]]) {
+            Ok(shapes) if shapes[0] == [n, channels, h, w] => {}
+            _ => return Err(format!("no {h}x{w} image comes from one of {}x{}", self.output[0], self.output[1])),
+        }
+        self.epilogue.check(inputs, shape)?;
+        Ok(vec![shape])
+    }
+
+    fn backward(&self, graph: &mut Graph, at: &Arrived) -> Result<Vec<Option<Tensor>>, EngineError> {
+        let (x, w, dy) = (at.inputs[0], at.inputs[1], at.gradient()?);
+        let [_, _, kernel_h, kernel_w] = graph.shape(w);
+        let dx = at.wants(0, || {
+            graph.push(Conv2d { window: self.window, epilogue: Epilogue::default() }, &[dy, w])
+        })?;
+        let dw = at.wants(1, || {
+            graph.push(Conv2dWeightGrad { window: self.window, kernel: [kernel_h, kernel_w] }, &[dy, x])
+        })?;
+        let mut gradients = vec![dx, dw];
+        if self.epilogue.bias {
+            gradients.push(at.wants(2, || graph.channel_sum(dy))?);
+        }
+        Ok(gradients)
+    }
+
+    fn macs(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {
+        self.geometry(inputs, outputs[0]).macs()
+    }
+
+    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+        let (x, w) = (call.inputs[0], call.inputs[1]);
+        let shape = call.output_shapes[0];
+        let y = &mut call.outputs[0];
+        y.fill(T::zero());
+        self.geometry(call.input_shapes, shape).visit(|run| {
+            let k = w[run.tap];
+            for (y, x) in y[run.wide..].iter_mut().step_by(run.stride).zip(&x[run.narrow..][..run.len]) {
+                *y += k * *x;
+            }
+        });
+        self.epilogue.apply(&call.inputs, shape, y);
+    }
+
+    fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
+        vec![conv_dispatch::conv_transpose2d(&self.geometry(call.inputs, call.outputs[0]), &self.epilogue, call.tuning)]
+    }
+}
+
+impl Graph {
+    /// Transposed convolution: `x` `[N, C, H, W]`, `w` `[C, O, K_h, K_w]`, `bias` `[1, O, 1, 1]`;
+    /// result `[N, O, H', W']` with `H' = (H - 1) stride - 2 padding + K_h + output_padding`.
+    /// `output_padding` `[vertical, horizontal]` must be below the stride.
+    pub fn conv_transpose2d(
+        &mut self,
+        x: Tensor,
+        w: Tensor,
+        bias: Option<Tensor>,
+        window: Window,
+        output_padding: [usize; 2],
+    ) -> Result<Tensor, EngineError> {
+        let ([_, _, h, width], [_, _, kernel_h, kernel_w]) = (self.shape(x), self.shape(w));
+        let side = |size: usize, kernel: usize, axis: usize| {
+            (size.saturating_sub(1) * window.stride[axis] + kernel + output_padding[axis])
+                .saturating_sub(2 * window.padding[axis])
+        };
+        let output = [side(h, kernel_h, 0), side(width, kernel_w, 1)];
+        let epilogue = Epilogue { bias: bias.is_some(), ..Epilogue::default() };
+        let inputs: Vec<Tensor> = [x, w].into_iter().chain(bias).collect();
+        self.push(ConvTranspose2d { window, output, epilogue }, &inputs)
+    }
+}

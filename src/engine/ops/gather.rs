@@ -1,0 +1,56 @@
+use super::kernel::{Dispatch, Slot};
+use super::{CpuCall, GpuCall, Real, Rule};
+use crate::engine::error::EngineError;
+use crate::engine::graph::{Graph, Tensor};
+use crate::engine::shape::{SCALAR, Shape, count};
+
+/// The images that step `step` trains on: `y[n] = images[order[(step * N + n) mod len]]`.
+/// Inputs: images, order, step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gather {
+    pub batch: usize,
+}
+
+impl Rule for Gather {
+    fn name(&self) -> &'static str {
+        "gather"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let [_, c, h, w] = inputs[0];
+        if inputs[2] != SCALAR {
+            return Err(format!("the step counter must be a scalar, not {:?}", inputs[2]));
+        }
+        Ok(vec![[self.batch, c, h, w]])
+    }
+
+    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+        let sample = count(call.output_shapes[0]) / self.batch;
+        let batch = self.batch;
+        call.each(|inputs, i| {
+            let at = |index: T| index.to_usize().unwrap_or(0);
+            let order = inputs[1];
+            let image = at(order[(at(inputs[2][0]) * batch + i / sample) % order.len()]);
+            inputs[0][image * sample + i % sample]
+        });
+    }
+
+    fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
+        let len = count(call.outputs[0]);
+        let bindings = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output(0)];
+        let dispatch = Dispatch::new("gather", &bindings)
+            .with("BATCH", self.batch)
+            .with("SAMPLE", len / self.batch)
+            .with("ORDER", count(call.inputs[1]));
+        vec![dispatch.over(len, call.tuning)]
+    }
+}
+
+impl Graph {
+    /// The next `batch` images in sample order: `images` `[M, C, H, W]`, `order` indices into them as
+    /// numbers (exact below 2^24), `step` a scalar counter; result `[batch, C, H, W]`. Step `s` takes
+    /// the entries of `order` from `s * batch` on and starts again at its end. No gradient.
+    pub fn gather(&mut self, images: Tensor, order: Tensor, step: Tensor, batch: usize) -> Result<Tensor, EngineError> {
+        self.push(Gather { batch }, &[images, order, step])
+    }
+}

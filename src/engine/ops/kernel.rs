@@ -1,0 +1,129 @@
+use std::fmt::Write;
+
+/// How convolutions are computed on a device. All variants give the same numbers up to rounding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConvVariant {
+    /// One invocation an output element: the plainest.
+    Naive,
+    /// Register tiles without workgroup memory: fast where a barrier is dear, as on CPU adapters.
+    Register,
+    /// Tiles shared by a workgroup: fast on GPUs.
+    Tiled,
+}
+
+/// What kernels are shaped by: the kind of adapter.
+#[derive(Clone, Debug)]
+pub(crate) struct Tuning {
+    /// Whether the adapter runs kernels on the CPU.
+    pub software: bool,
+    pub convolution: ConvVariant,
+}
+
+impl Tuning {
+    /// Invocations in a workgroup of element-wise kernels. Eight fill a CPU's vector unit.
+    pub fn width(&self) -> u32 {
+        if self.software { 8 } else { 64 }
+    }
+
+    /// Invocations in a workgroup that reduces together.
+    pub fn reduction_width(&self) -> u32 {
+        if self.software { 8 } else { 256 }
+    }
+}
+
+/// A buffer bound to a kernel, in the order of its bindings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Slot {
+    /// Read.
+    Input(usize),
+    /// Written.
+    Output(usize),
+    /// Read and written, in the order of [`super::Rule::mutates`].
+    Mutated(usize),
+    /// Written: so many `f32` for a later dispatch of the same op.
+    Scratch(usize),
+    /// Read: what an earlier dispatch of the same op left.
+    Parts(usize),
+    /// Read only in a part of the kernel that the constants switch off.
+    Unused,
+    /// Written only in such a part.
+    UnusedOutput,
+}
+
+/// A constant of a kernel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Constant {
+    U32(u32),
+    F32(f32),
+    Bool(bool),
+}
+
+impl From<usize> for Constant {
+    fn from(value: usize) -> Self {
+        // Shapes are checked against the adapter's 32-bit limits before kernels are made.
+        Self::U32(value as u32)
+    }
+}
+
+impl From<u32> for Constant {
+    fn from(value: u32) -> Self {
+        Self::U32(value)
+    }
+}
+
+impl From<f32> for Constant {
+    fn from(value: f32) -> Self {
+        Self::F32(value)
+    }
+}
+
+impl From<bool> for Constant {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+/// One kernel launch.
+#[derive(Clone, Debug)]
+pub(crate) struct Dispatch {
+    /// File name under `shaders/`, without `.wgsl`.
+    pub shader: &'static str,
+    /// WGSL constant declarations that go before the shader's text.
+    pub prelude: String,
+    pub bindings: Vec<Slot>,
+    pub workgroups: [u32; 3],
+}
+
+impl Dispatch {
+    /// A launch of a single workgroup; see [`Self::workgroups`] and [`Self::over`] for more.
+    pub fn new(shader: &'static str, bindings: &[Slot]) -> Self {
+        Self { shader, prelude: String::new(), bindings: bindings.into(), workgroups: [1; 3] }
+    }
+
+    /// Declares a constant.
+    pub fn with(mut self, name: &str, value: impl Into<Constant>) -> Self {
+        // Writing to a string cannot fail.
+        let _ = match value.into() {
+            Constant::U32(v) => writeln!(self.prelude, "const {name}: u32 = {v}u;"),
+            Constant::F32(v) => writeln!(self.prelude, "const {name}: f32 = {v:?}f;"),
+            Constant::Bool(v) => writeln!(self.prelude, "const {name}: bool = {v};"),
+        };
+        self
+    }
+
+    /// Sets the number of workgroups.
+    pub fn workgroups(mut self, x: usize, y: usize, z: usize) -> Self {
+        self.workgroups = [x as u32, y as u32, z as u32];
+        self
+    }
+
+    /// Declares `WIDTH`, `LEN` and `STRIDE` for a kernel whose invocations step through `len`
+    /// elements, and launches as many workgroups as that takes, up to a limit.
+    pub fn over(self, len: usize, tuning: &Tuning) -> Self {
+        let width = tuning.width() as usize;
+        // Past this many workgroups an invocation takes several elements.
+        let most = if tuning.software { 256 } else { 16_384 };
+        let groups = len.div_ceil(width).min(most);
+        self.with("WIDTH", width).with("LEN", len).with("STRIDE", groups * width).workgroups(groups, 1, 1)
+    }
+}

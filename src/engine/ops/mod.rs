@@ -1,0 +1,88 @@
+//! The ops: one file each, with its shape rule, backward rule, CPU twin and GPU dispatches. The
+//! shader of the same name lies under `shaders/`.
+
+pub mod activation;
+pub mod adam;
+pub mod add_scaled;
+pub mod batch_concat;
+pub mod batch_norm;
+pub mod batch_norm_grad;
+pub mod bce_with_logits;
+pub mod broadcast;
+pub mod channel_sum;
+pub mod conv2d;
+pub mod conv2d_weight_grad;
+pub mod conv_dispatch;
+pub mod conv_geometry;
+pub mod conv_transpose2d;
+pub mod distance;
+pub mod gather;
+pub mod kernel;
+pub mod record;
+pub mod reduce;
+pub mod rule;
+pub mod scale;
+pub mod tick;
+pub mod unit_rms;
+
+pub(crate) use rule::{CpuCall, GpuCall, Real, Rule};
+
+use super::autograd::Arrived;
+use super::error::EngineError;
+use super::graph::{Graph, Target, Tensor};
+use super::shape::Shape;
+use kernel::Dispatch;
+
+/// Declares [`Op`], with a variant for each op and every method of [`Rule`] forwarded to it.
+macro_rules! ops {
+    ($($name:ident = $path:path),* $(,)?) => {
+        /// Any op of a graph.
+        #[derive(Clone, Debug)]
+        pub(crate) enum Op { $($name($path)),* }
+
+        $(impl From<$path> for Op { fn from(op: $path) -> Self { Self::$name(op) } })*
+
+        impl Rule for Op {
+            fn name(&self) -> &'static str { match self { $(Self::$name(op) => op.name()),* } }
+            fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+                match self { $(Self::$name(op) => op.infer(inputs)),* }
+            }
+            fn backward(&self, graph: &mut Graph, at: &Arrived) -> Result<Vec<Option<Tensor>>, EngineError> {
+                match self { $(Self::$name(op) => op.backward(graph, at)),* }
+            }
+            fn mutates(&self) -> Vec<Target> { match self { $(Self::$name(op) => op.mutates()),* } }
+            fn macs(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {
+                match self { $(Self::$name(op) => op.macs(inputs, outputs)),* }
+            }
+            fn cpu<T: Real>(&self, call: &mut CpuCall<T>) { match self { $(Self::$name(op) => op.cpu(call)),* } }
+            fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> { match self { $(Self::$name(op) => op.gpu(call)),* } }
+        }
+    };
+}
+
+ops! {
+    Activation = activation::Activate,
+    ActivationGrad = activation::ActivationGrad,
+    Adam = adam::Adam,
+    AddScaled = add_scaled::AddScaled,
+    BatchConcat = batch_concat::BatchConcat,
+    BatchSlice = batch_concat::BatchSlice,
+    BatchNorm = batch_norm::BatchNorm,
+    BatchNormGrad = batch_norm_grad::BatchNormGrad,
+    BceWithLogits = bce_with_logits::BceWithLogits,
+    BceWithLogitsGrad = bce_with_logits::BceWithLogitsGrad,
+    Broadcast = broadcast::Broadcast,
+    ChannelSum = channel_sum::ChannelSum,
+    Conv2d = conv2d::Conv2d,
+    Conv2dWeightGrad = conv2d_weight_grad::Conv2dWeightGrad,
+    ConvTranspose2d = conv_transpose2d::ConvTranspose2d,
+    Distance = distance::Distance,
+    DistanceGrad = distance::DistanceGrad,
+    Gather = gather::Gather,
+    Record = record::Record,
+    Reduce = reduce::Reduce,
+    Scale = scale::Scale,
+    Tick = tick::Tick,
+    UnitRms = unit_rms::UnitRms,
+    UnitRmsGrad = unit_rms::UnitRmsGrad,
+}

@@ -1,0 +1,67 @@
+use super::kernel::{Dispatch, Slot};
+use super::{CpuCall, GpuCall, Real, Rule};
+use crate::engine::error::EngineError;
+use crate::engine::graph::{Graph, Target, Tensor};
+use crate::engine::shape::{SCALAR, Shape};
+use crate::engine::variables::{VarId, Variables};
+
+/// Most values that one record holds: what a kernel can bind.
+const MOST: usize = 4;
+
+/// `history[step mod rows] = values`. Inputs: step, then the values.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record {
+    pub history: VarId,
+    pub rows: usize,
+}
+
+impl Rule for Record {
+    fn name(&self) -> &'static str {
+        "record"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        if inputs.len() < 2 || inputs.len() > MOST + 1 {
+            return Err(format!("takes 1 to {MOST} values, not {}", inputs.len().saturating_sub(1)));
+        }
+        match inputs.iter().find(|&&shape| shape != SCALAR) {
+            Some(shape) => Err(format!("takes scalars, not {shape:?}")),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn mutates(&self) -> Vec<Target> {
+        vec![Target::Variable(self.history)]
+    }
+
+    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+        let values = call.inputs.len() - 1;
+        let row = call.inputs[0][0].to_usize().unwrap_or(0) % self.rows;
+        for (slot, value) in call.inputs[1..].iter().enumerate() {
+            call.mutated[0][row * values + slot] = value[0];
+        }
+    }
+
+    fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
+        let values = call.inputs.len() - 1;
+        let mut bindings = vec![Slot::Mutated(0), Slot::Input(0)];
+        bindings.extend((1..=MOST).map(|i| if i <= values { Slot::Input(i) } else { Slot::Unused }));
+        vec![Dispatch::new("record", &bindings).with("ROWS", self.rows).with("VALUES", values)]
+    }
+}
+
+impl Graph {
+    /// Keeps up to four scalars in row `step mod rows` of the variable `history`, `[1, 1, rows, values]`.
+    pub fn record(
+        &mut self,
+        variables: &Variables,
+        history: VarId,
+        step: Tensor,
+        values: &[Tensor],
+    ) -> Result<(), EngineError> {
+        let [_, _, rows, _] = variables.shape(history);
+        let inputs: Vec<Tensor> = std::iter::once(step).chain(values.iter().copied()).collect();
+        self.push_many(Record { history, rows }, &inputs)?;
+        Ok(())
+    }
+}

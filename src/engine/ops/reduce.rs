@@ -1,0 +1,51 @@
+use super::kernel::{Dispatch, Slot};
+use super::{CpuCall, GpuCall, Real, Rule};
+use crate::engine::autograd::Arrived;
+use crate::engine::error::EngineError;
+use crate::engine::graph::{Graph, Tensor};
+use crate::engine::shape::{SCALAR, Shape, count};
+
+/// `y = factor * sum(x)`, a scalar: a sum or a mean.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reduce {
+    pub factor: f32,
+}
+
+impl Rule for Reduce {
+    fn name(&self) -> &'static str {
+        "reduce"
+    }
+
+    fn infer(&self, _inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        Ok(vec![SCALAR])
+    }
+
+    fn backward(&self, graph: &mut Graph, at: &Arrived) -> Result<Vec<Option<Tensor>>, EngineError> {
+        let shape = graph.shape(at.inputs[0]);
+        Ok(vec![Some(graph.broadcast(at.gradient()?, shape, self.factor)?)])
+    }
+
+    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+        call.outputs[0][0] = T::of(self.factor.into()) * call.inputs[0].iter().copied().sum();
+    }
+
+    fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
+        let dispatch = Dispatch::new("reduce", &[Slot::Input(0), Slot::Output(0)])
+            .with("WIDTH", call.tuning.reduction_width())
+            .with("LEN", count(call.inputs[0]))
+            .with("FACTOR", self.factor);
+        vec![dispatch]
+    }
+}
+
+impl Graph {
+    /// Sum of all elements, a scalar.
+    pub fn sum(&mut self, x: Tensor) -> Result<Tensor, EngineError> {
+        self.push(Reduce { factor: 1.0 }, &[x])
+    }
+
+    /// Mean of all elements, a scalar.
+    pub fn mean(&mut self, x: Tensor) -> Result<Tensor, EngineError> {
+        self.push(Reduce { factor: 1.0 / count(self.shape(x)) as f32 }, &[x])
+    }
+}

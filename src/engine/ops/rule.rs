@@ -1,0 +1,91 @@
+use num_traits::Float;
+
+use crate::engine::autograd::Arrived;
+use crate::engine::error::EngineError;
+use crate::engine::graph::{Graph, Target, Tensor};
+use crate::engine::shape::Shape;
+
+use super::kernel::{Dispatch, Tuning};
+
+/// What every op says of itself.
+pub(crate) trait Rule {
+    /// Name in errors and profiles, that of its file and shader.
+    fn name(&self) -> &'static str;
+
+    /// Shapes of the outputs, or what is wrong with the inputs.
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String>;
+
+    /// Adds the ops that compute the gradient by each input; `None` for those not wanted or without.
+    fn backward(&self, _graph: &mut Graph, _at: &Arrived) -> Result<Vec<Option<Tensor>>, EngineError> {
+        Err(EngineError::NotDifferentiable { op: self.name().into() })
+    }
+
+    /// What the op changes in place.
+    fn mutates(&self) -> Vec<Target> {
+        Vec::new()
+    }
+
+    /// Multiply-accumulates, zero for ops that are not sums of products.
+    fn macs(&self, _inputs: &[Shape], _outputs: &[Shape]) -> u64 {
+        0
+    }
+
+    /// The plain twin of the kernels, in `f32` or `f64`.
+    fn cpu<T: Real>(&self, call: &mut CpuCall<T>);
+
+    /// The kernels to run in order.
+    fn gpu(&self, call: &GpuCall) -> Vec<Dispatch>;
+}
+
+/// A number type that the CPU twins compute in.
+pub trait Real: Float + Default + Send + std::iter::Sum + std::ops::AddAssign + std::ops::MulAssign + 'static {
+    /// The nearest number of this type.
+    fn of(number: f64) -> Self;
+    /// As `f32`, rounded.
+    fn to_single(self) -> f32;
+}
+
+impl Real for f32 {
+    fn of(number: f64) -> Self {
+        number as f32
+    }
+    fn to_single(self) -> f32 {
+        self
+    }
+}
+
+impl Real for f64 {
+    fn of(number: f64) -> Self {
+        number
+    }
+    fn to_single(self) -> f32 {
+        self as f32
+    }
+}
+
+/// One execution of an op by its CPU twin. Outputs arrive filled with NaN.
+pub(crate) struct CpuCall<'a, T> {
+    pub inputs: Vec<&'a [T]>,
+    pub input_shapes: &'a [Shape],
+    pub outputs: &'a mut [Vec<T>],
+    pub output_shapes: &'a [Shape],
+    /// In the order of [`Rule::mutates`].
+    pub mutated: Vec<&'a mut [T]>,
+}
+
+impl<T: Real> CpuCall<'_, T> {
+    /// Sets each element of the first output to `f` of its index.
+    pub fn each(&mut self, f: impl Fn(&[&[T]], usize) -> T) {
+        let inputs = &self.inputs;
+        for (i, y) in self.outputs[0].iter_mut().enumerate() {
+            *y = f(inputs, i);
+        }
+    }
+}
+
+/// What an op may know when it chooses its kernels.
+pub(crate) struct GpuCall<'a> {
+    pub inputs: &'a [Shape],
+    pub outputs: &'a [Shape],
+    pub tuning: &'a Tuning,
+}

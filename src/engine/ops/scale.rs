@@ -1,0 +1,57 @@
+use std::sync::Arc;
+
+use super::kernel::{Dispatch, Slot};
+use super::{CpuCall, GpuCall, Real, Rule};
+use crate::engine::autograd::Arrived;
+use crate::engine::error::EngineError;
+use crate::engine::graph::{Graph, Source, Tensor};
+use crate::engine::shape::{Shape, count};
+
+/// `y = factor * x`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scale {
+    pub factor: f32,
+}
+
+impl Rule for Scale {
+    fn name(&self) -> &'static str {
+        "scale"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        Ok(vec![inputs[0]])
+    }
+
+    fn backward(&self, graph: &mut Graph, at: &Arrived) -> Result<Vec<Option<Tensor>>, EngineError> {
+        Ok(vec![Some(graph.scale(at.gradient()?, self.factor)?)])
+    }
+
+    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+        let factor = T::of(self.factor.into());
+        call.each(|inputs, i| factor * inputs[0][i]);
+    }
+
+    fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
+        let dispatch = Dispatch::new("scale", &[Slot::Input(0), Slot::Output(0)]);
+        vec![dispatch.with("FACTOR", self.factor).over(count(call.outputs[0]), call.tuning)]
+    }
+}
+
+impl Graph {
+    /// `factor * x`. A constant is scaled at once.
+    pub fn scale(&mut self, x: Tensor, factor: f32) -> Result<Tensor, EngineError> {
+        if factor == 1.0 {
+            return Ok(x);
+        }
+        if let Source::Constant(data) = &self.values[x.0 as usize].source {
+            let scaled: Arc<[f32]> = data.iter().map(|v| factor * v).collect();
+            return self.constant(self.shape(x), &scaled);
+        }
+        self.push(Scale { factor }, &[x])
+    }
+
+    /// A tensor of its own with the numbers of `x`.
+    pub(crate) fn copy(&mut self, x: Tensor) -> Result<Tensor, EngineError> {
+        self.push(Scale { factor: 1.0 }, &[x])
+    }
+}

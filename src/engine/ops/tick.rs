@@ -1,0 +1,40 @@
+use super::kernel::{Dispatch, Slot};
+use super::{CpuCall, GpuCall, Real, Rule};
+use crate::engine::error::EngineError;
+use crate::engine::graph::{Graph, Target};
+use crate::engine::shape::Shape;
+use crate::engine::variables::VarId;
+
+/// Adds one to a counter.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tick(pub VarId);
+
+impl Rule for Tick {
+    fn name(&self) -> &'static str {
+        "tick"
+    }
+
+    fn infer(&self, _inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        Ok(Vec::new())
+    }
+
+    fn mutates(&self) -> Vec<Target> {
+        vec![Target::Variable(self.0)]
+    }
+
+    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+        call.mutated[0][0] += T::one();
+    }
+
+    fn gpu(&self, _call: &GpuCall) -> Vec<Dispatch> {
+        vec![Dispatch::new("tick", &[Slot::Mutated(0)])]
+    }
+}
+
+impl Graph {
+    /// Adds one to the scalar variable `counter`; exact up to 2^24.
+    pub fn tick(&mut self, counter: VarId) -> Result<(), EngineError> {
+        self.push_many(Tick(counter), &[])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,158 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::error::EngineError;
+use super::graph::{Graph, Source, Target, Tensor};
+use super::lower::Lowered;
+use super::ops::{Op, Rule};
+use super::program::{Operand, Program, Step};
+use super::shape::{Shape, count};
+use super::variables::{GroupId, VarId, Variables};
+
+/// The buffer that holds a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Buffer {
+    /// The variables of a group, shared by all programs.
+    Group(GroupId),
+    /// One of the program's own.
+    Local(usize),
+}
+
+/// Where a tensor lies, in `f32`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub buffer: Buffer,
+    pub offset: usize,
+    pub len: usize,
+}
+
+/// A buffer of the program's own.
+#[derive(Clone, Debug)]
+pub(crate) struct Local {
+    pub len: usize,
+    /// Fixed content of a constant.
+    pub content: Option<Arc<[f32]>>,
+}
+
+/// Gives every tensor a place. Tensors whose last reader has run leave their buffer to later ones;
+/// a step never writes to a buffer that it reads, which WebGPU forbids.
+pub(crate) fn place(graph: &Graph, variables: &Variables, lowered: Lowered) -> Result<Program, EngineError> {
+    let Lowered { nodes, outputs } = lowered;
+    let mut placer = Placer { graph, variables, places: HashMap::new(), locals: Vec::new(), free: Vec::new() };
+    let mut last_use: HashMap<Tensor, usize> = HashMap::new();
+    for (index, node) in nodes.iter().enumerate() {
+        last_use.extend(node.inputs.iter().chain(&node.outputs).map(|&x| (x, index)));
+        if let Op::Adam(adam) = &node.op {
+            for (&gradient, &home) in node.inputs[2..].iter().zip(&adam.places) {
+                placer.places.insert(gradient, placer.variable(home));
+            }
+        }
+    }
+    last_use.extend(outputs.iter().map(|(_, x)| (*x, nodes.len())));
+
+    let mut steps = Vec::with_capacity(nodes.len());
+    for (index, node) in nodes.into_iter().enumerate() {
+        let inputs: Vec<Operand> = node.inputs.iter().map(|&x| placer.operand(x)).collect();
+        let outputs: Vec<Operand> = node.outputs.iter().map(|&x| placer.operand(x)).collect();
+        let mutated: Vec<Place> = node.mutates.iter().map(|&target| placer.target(target)).collect();
+        let written = outputs.iter().map(|y| y.place.buffer).chain(mutated.iter().map(|place| place.buffer));
+        // The optimizer's gradients are inputs for the order of things; its kernel reads the group.
+        let read = if matches!(node.op, Op::Adam(_)) { &inputs[..2] } else { &inputs[..] };
+        if written.clone().any(|buffer| read.iter().any(|x| x.place.buffer == buffer)) {
+            let problem = "reads and changes variables of one group; keep them in different groups".into();
+            return Err(EngineError::Shape { op: node.label, problem });
+        }
+        let mut finished: Vec<Tensor> = node.inputs.iter().chain(&node.outputs).copied().collect();
+        finished.sort_unstable();
+        finished.dedup();
+        for x in finished {
+            if last_use.get(&x) == Some(&index) {
+                placer.release(x);
+            }
+        }
+        steps.push(Step { op: node.op, label: node.label, inputs, outputs, mutated });
+    }
+
+    let inputs = (0..graph.values.len() as u32)
+        .map(Tensor)
+        .filter_map(|x| match &graph.values[x.0 as usize].source {
+            Source::Input(name) => Some((name.clone(), x)),
+            _ => None,
+        })
+        .map(|(name, x)| (name, placer.operand(x)))
+        .collect();
+    let outputs = outputs.into_iter().map(|(name, x)| (name, placer.operand(x))).collect();
+    Ok(Program { steps, locals: placer.locals, inputs, outputs, variables: variables.clone() })
+}
+
+struct Placer<'a> {
+    graph: &'a Graph,
+    variables: &'a Variables,
+    places: HashMap<Tensor, Place>,
+    locals: Vec<Local>,
+    /// Local buffers that hold nothing at present.
+    free: Vec<usize>,
+}
+
+impl Placer<'_> {
+    fn operand(&mut self, x: Tensor) -> Operand {
+        let shape = self.graph.shape(x);
+        let place = match self.places.get(&x) {
+            Some(&place) => place,
+            None => {
+                let place = self.choose(x, shape);
+                self.places.insert(x, place);
+                place
+            }
+        };
+        Operand { place, shape }
+    }
+
+    fn choose(&mut self, x: Tensor, shape: Shape) -> Place {
+        let len = count(shape);
+        match &self.graph.values[x.0 as usize].source {
+            &Source::Variable { var, .. } => self.variable(var),
+            Source::Constant(data) => self.fresh(len, Some(data.clone())),
+            Source::Node(_) => self.reused(len).unwrap_or_else(|| self.fresh(len, None)),
+            Source::Input(_) | Source::Detached(_) => self.fresh(len, None),
+        }
+    }
+
+    fn fresh(&mut self, len: usize, content: Option<Arc<[f32]>>) -> Place {
+        self.locals.push(Local { len, content });
+        Place { buffer: Buffer::Local(self.locals.len() - 1), offset: 0, len }
+    }
+
+    /// The smallest free buffer that is large enough.
+    fn reused(&mut self, len: usize) -> Option<Place> {
+        let fitting = self.free.iter().enumerate().filter(|&(_, &local)| self.locals[local].len >= len);
+        let (slot, _) = fitting.min_by_key(|&(_, &local)| (self.locals[local].len, local))?;
+        Some(Place { buffer: Buffer::Local(self.free.swap_remove(slot)), offset: 0, len })
+    }
+
+    /// Gives a tensor's buffer back, if it is one that others may take.
+    fn release(&mut self, x: Tensor) {
+        if let (Source::Node(_), Some(Place { buffer: Buffer::Local(local), .. })) =
+            (&self.graph.values[x.0 as usize].source, self.places.get(&x))
+        {
+            self.free.push(*local);
+        }
+    }
+
+    fn variable(&self, var: VarId) -> Place {
+        Place {
+            buffer: Buffer::Group(var.group),
+            offset: self.variables.offset(var),
+            len: count(self.variables.shape(var)),
+        }
+    }
+
+    fn target(&self, target: Target) -> Place {
+        match target {
+            Target::Variable(var) => self.variable(var),
+            Target::Group(group) => {
+                Place { buffer: Buffer::Group(group), offset: 0, len: self.variables.group_len(group) }
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+use super::error::EngineError;
+use super::graph::Graph;
+use super::lower::lower;
+use super::ops::{Op, Rule};
+use super::place::{Local, Place, place};
+use super::shape::{Shape, count};
+use super::variables::Variables;
+
+/// A tensor as a step sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Operand {
+    pub place: Place,
+    pub shape: Shape,
+}
+
+/// One op with its operands placed.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub op: Op,
+    pub label: String,
+    pub inputs: Vec<Operand>,
+    pub outputs: Vec<Operand>,
+    pub mutated: Vec<Place>,
+}
+
+impl Step {
+    pub fn input_shapes(&self) -> Vec<Shape> {
+        self.inputs.iter().map(|x| x.shape).collect()
+    }
+
+    pub fn output_shapes(&self) -> Vec<Shape> {
+        self.outputs.iter().map(|y| y.shape).collect()
+    }
+
+    /// Multiply-accumulates of one execution.
+    pub fn macs(&self) -> u64 {
+        self.op.macs(&self.input_shapes(), &self.output_shapes())
+    }
+}
+
+/// A graph made ready to run: which ops, in which order, on which buffers.
+#[derive(Clone, Debug)]
+pub struct Program {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) locals: Vec<Local>,
+    pub(crate) inputs: Vec<(String, Operand)>,
+    pub(crate) outputs: Vec<(String, Operand)>,
+    pub(crate) variables: Variables,
+}
+
+impl Program {
+    /// Drops ops that nothing depends on, fuses, and gives every tensor a buffer.
+    ///
+    /// # Errors
+    /// If an op reads a variable of a group that it changes.
+    pub fn compile(graph: &Graph, variables: &Variables) -> Result<Self, EngineError> {
+        place(graph, variables, lower(graph))
+    }
+
+    /// Multiply-accumulates of one run.
+    pub fn macs(&self) -> u64 {
+        self.steps.iter().map(Step::macs).sum()
+    }
+
+    /// The ops in the order they run, by scope and name.
+    pub fn labels(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().map(|step| step.label.as_str())
+    }
+
+    /// Place of a named input that takes so many values.
+    pub(crate) fn input(&self, name: &str, len: usize) -> Result<Place, EngineError> {
+        let operand = find(&self.inputs, name, "input")?;
+        expect_len(name, operand.shape, len)?;
+        Ok(operand.place)
+    }
+
+    /// Place of a named output.
+    pub(crate) fn output(&self, name: &str) -> Result<Place, EngineError> {
+        Ok(find(&self.outputs, name, "output")?.place)
+    }
+}
+
+fn find(operands: &[(String, Operand)], name: &str, kind: &str) -> Result<Operand, EngineError> {
+    let found = operands.iter().find(|(known, _)| known == name);
+    found.map(|(_, operand)| *operand).ok_or_else(|| EngineError::Binding {
+        name: name.into(),
+        problem: format!("the program has no such {kind}"),
+    })
+}
+
+/// Refuses a number of values that does not fill `shape`.
+pub(crate) fn expect_len(name: &str, shape: Shape, len: usize) -> Result<(), EngineError> {
+    if count(shape) == len {
+        return Ok(());
+    }
+    Err(EngineError::Binding { name: name.into(), problem: format!("{len} values do not fill shape {shape:?}") })
+}
