@@ -14,14 +14,14 @@
 
 const COUNT = IMAGES * PLANE;
 
-fn address(set: u32, channel: u32, i: u32) -> u32 {
-    return ((set * IMAGES + i / PLANE) * C + channel) * PLANE + i % PLANE;
+fn address(subset: u32, channel: u32, i: u32) -> u32 {
+    return ((subset * IMAGES + i / PLANE) * C + channel) * PLANE + i % PLANE;
 }
 
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let channel = group.x;
-    for (var set = group.y; set < SETS; set += ROWS) {
+    for (var subset = group.y; subset < SETS; subset += ROWS) {
         var mean: f32;
         var variance: f32;
         if FIXED {
@@ -30,12 +30,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         } else {
             var sum = 0.0;
             for (var i = lane; i < COUNT; i += WIDTH) {
-                sum += x[address(set, channel, i)];
+                sum += x[address(subset, channel, i)];
             }
             mean = workgroup_sum(lane, sum) / f32(COUNT);
             var squares = 0.0;
             for (var i = lane; i < COUNT; i += WIDTH) {
-                let d = x[address(set, channel, i)] - mean;
+                let d = x[address(subset, channel, i)] - mean;
                 squares += d * d;
             }
             squares = workgroup_sum(lane, squares);
@@ -48,12 +48,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         let inverse = 1.0 / sqrt(variance + EPSILON);
         for (var i = lane; i < COUNT; i += WIDTH) {
-            let at = address(set, channel, i);
+            let at = address(subset, channel, i);
             y[at] = activate((x[at] - mean) * inverse * scale[channel] + shift[channel]);
         }
         if lane == 0u {
-            statistics[2u * set * C + channel] = mean;
-            statistics[(2u * set + 1u) * C + channel] = inverse;
+            statistics[2u * subset * C + channel] = mean;
+            statistics[(2u * subset + 1u) * C + channel] = inverse;
         }
     }
 }

@@ -11,8 +11,8 @@
 
 const COUNT = IMAGES * PLANE;
 
-fn address(set: u32, channel: u32, i: u32) -> u32 {
-    return ((set * IMAGES + i / PLANE) * C + channel) * PLANE + i % PLANE;
+fn address(subset: u32, channel: u32, i: u32) -> u32 {
+    return ((subset * IMAGES + i / PLANE) * C + channel) * PLANE + i % PLANE;
 }
 
 @compute @workgroup_size(WIDTH)
@@ -20,19 +20,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let channel = group.x;
     // Sums of dy and of dy times the normalised input.
     var totals = vec2<f32>(0.0);
-    for (var set = 0u; set < SETS; set++) {
-        let mean = statistics[2u * set * C + channel];
-        let inverse = statistics[(2u * set + 1u) * C + channel];
+    for (var subset = 0u; subset < SETS; subset++) {
+        let mean = statistics[2u * subset * C + channel];
+        let inverse = statistics[(2u * subset + 1u) * C + channel];
         var sums = vec2<f32>(0.0);
         for (var i = lane; i < COUNT; i += WIDTH) {
-            let at = address(set, channel, i);
+            let at = address(subset, channel, i);
             sums += dy[at] * vec2<f32>(1.0, (x[at] - mean) * inverse);
         }
         sums = workgroup_sum2(lane, sums);
         totals += sums;
         let means = select(sums / f32(COUNT), vec2<f32>(0.0), FIXED);
         for (var i = lane; i < COUNT; i += WIDTH) {
-            let at = address(set, channel, i);
+            let at = address(subset, channel, i);
             let normal = (x[at] - mean) * inverse;
             dx[at] = scale[channel] * inverse * (dy[at] - means.x - normal * means.y);
         }

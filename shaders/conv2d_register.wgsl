@@ -1,3 +1,5 @@
+//#import activation
+//#import convolution
 // conv2d in registers, for adapters whose "GPU" is a CPU: no workgroup memory, no barrier.
 // One invocation owns TY rows x TX columns of outputs in TC channels of one image; the lanes of a workgroup own
 // neighbouring blocks of pixels, (n, block row, block column) flattened, in the same channels. So a weight's index is
@@ -5,15 +7,15 @@
 // which costs a loop over them there, shared by TC channels and up to KW taps.
 // Prelude: shape constants, HAS_BIAS, GATED, activate, activation_slope, LANES, TY, TX, TC and CHANNEL_SPAN (output
 // channels that share one bias: 1, or more where the kernel's taps have been folded into the channels).
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> w: array<f32>;
-@group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read> gate: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
-const COLUMNS = (TX - 1u) * SX + KW; // input columns under a row of the block
 const BLOCKS_X = (OW + TX - 1u) / TX;
 const BLOCKS_Y = (OH + TY - 1u) / TY;
+const COLUMNS = (TX - 1u) * SX + KW; // input columns under a row of the block
+const QUAD_X = IW % 4u == 0u && (TX * SX % 4u == 0u || BLOCKS_X == 1u); // x can be loaded by whole vec4s
+const QUAD_W = KW % 4u == 0u; // w can be loaded by whole vec4s
+const LEAD = select(0u, (4u - PX % 4u) % 4u, QUAD_X); // columns loaded before the first one needed
+const QUADS = (LEAD + COLUMNS + 3u) / 4u;
+const NEXT = CI * KH * KW; // from a weight to its neighbour in the next output channel
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -27,25 +29,54 @@ fn main(
     let ox0 = block % BLOCKS_X * TX;
     let co0 = group.y * TC;
 
-    var acc: array<f32, TC * TY * TX>;
+    var acc: array<vec4<f32>, TC / 4u * TY * TX>; // four channels each
     for (var ci = 0u; ci < CI; ci++) {
         for (var ky = 0u; ky < KH; ky++) {
-            var window: array<f32, TY * COLUMNS>;
+            var window: array<f32, TY * QUADS * 4u>;
             for (var ty = 0u; ty < TY; ty++) {
                 let iy = (oy0 + ty) * SY + ky - PY; // above the input it wraps round and fails `< IH`
                 let row = ((n * CI + ci) * IH + iy) * IW;
-                for (var i = 0u; i < COLUMNS; i++) {
-                    let ix = ox0 * SX + i - PX;
-                    window[ty * COLUMNS + i] = select(0.0, x[row + ix], iy < IH && ix < IW);
+                let ix0 = ox0 * SX - PX - LEAD;
+                for (var q = 0u; q < QUADS; q++) {
+                    let at = (ty * QUADS + q) * 4u;
+                    let ix = ix0 + q * 4u;
+                    if QUAD_X {
+                        let v = select(vec4(0.0), x[(row + ix) / 4u], iy < IH && ix < IW);
+                        window[at] = v.x;
+                        window[at + 1u] = v.y;
+                        window[at + 2u] = v.z;
+                        window[at + 3u] = v.w;
+                    } else {
+                        for (var i = 0u; i < 4u; i++) {
+                            let v = x[(row + ix + i) / 4u][(row + ix + i) % 4u];
+                            window[at + i] = select(0.0, v, iy < IH && ix + i < IW);
+                        }
+                    }
                 }
             }
-            for (var c = 0u; c < TC; c++) {
+            for (var c = 0u; c < TC / 4u; c++) {
+                let tap = (((co0 + c * 4u) * CI + ci) * KH + ky) * KW;
+                var taps: array<vec4<f32>, KW>; // four channels each
+                for (var kx = 0u; kx < KW; kx += select(1u, 4u, QUAD_W)) {
+                    let i = tap + kx;
+                    if QUAD_W {
+                        let t = transpose(mat4x4(w[i / 4u], w[(i + NEXT) / 4u], w[(i + 2u * NEXT) / 4u], w[(i + 3u * NEXT) / 4u]));
+                        taps[kx] = t[0];
+                        taps[kx + 1u] = t[1];
+                        taps[kx + 2u] = t[2];
+                        taps[kx + 3u] = t[3];
+                    } else {
+                        for (var e = 0u; e < 4u; e++) {
+                            taps[kx][e] = w[(i + e * NEXT) / 4u][(i + e * NEXT) % 4u];
+                        }
+                    }
+                }
                 for (var kx = 0u; kx < KW; kx++) {
-                    let k = w[(((co0 + c) * CI + ci) * KH + ky) * KW + kx];
                     for (var ty = 0u; ty < TY; ty++) {
                         for (var tx = 0u; tx < TX; tx++) {
                             let a = (c * TY + ty) * TX + tx;
-                            acc[a] = fma(k, window[ty * COLUMNS + tx * SX + kx], acc[a]);
+                            let i = ty * QUADS * 4u + LEAD + tx * SX + kx;
+                            acc[a] = fma(taps[kx], vec4(window[i]), acc[a]);
                         }
                     }
                 }
@@ -61,11 +92,8 @@ fn main(
                 let ox = ox0 + tx;
                 if n < N && co < CO && oy < OH && ox < OW {
                     let out = ((n * CO + co) * OH + oy) * OW + ox;
-                    var v = acc[(c * TY + ty) * TX + tx];
-                    if HAS_BIAS { v += bias[co / CHANNEL_SPAN]; }
-                    v = activate(v);
-                    if GATED { v *= activation_slope(gate[out]); }
-                    y[out] = v;
+                    var v = acc[(c / 4u * TY + ty) * TX + tx][c % 4u];
+                    store(out, co / CHANNEL_SPAN, v);
                 }
             }
         }

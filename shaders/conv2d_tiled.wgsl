@@ -1,13 +1,10 @@
+//#import activation
+//#import convolution
 // conv2d as an implicit matrix product in workgroup memory, for GPUs: channels x pixels, summed over the terms (ci,ky,kx).
 // A workgroup of WX x WY invocations owns 4*WY channels x 4*WX pixels, (n,oy,ox) flattened; an invocation owns 4x4 of them,
 // its pixels WX apart so that neighbouring lanes store to neighbouring addresses. Per step the workgroup stages TERMS terms
 // of the weights and of the gathered input.
 // Prelude: shape constants, HAS_BIAS, GATED, activate, activation_slope, WX, WY.
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> w: array<f32>;
-@group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read> gate: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
 const TERMS = 16u;
 const CHANNELS = 4u * WY;
@@ -67,10 +64,7 @@ fn main(
             if n < N && co < CO {
                 let out = (n * CO + co) * OH * OW + pixel % (OH * OW);
                 var v = acc[p][c];
-                if HAS_BIAS { v += bias[co]; }
-                v = activate(v);
-                if GATED { v *= activation_slope(gate[out]); }
-                y[out] = v;
+                store(out, co, v);
             }
         }
     }

@@ -1,11 +1,8 @@
+//#import activation
+//#import convolution
 // conv_transpose2d: y[n,co, iy*SY+ky-PY, ix*SX+kx-PX] += x[n,ci,iy,ix] * w[ci,co,ky,kx]; also the data gradient of conv2d.
 // One invocation owns one output element. This is the plainest statement of the operation, the oracle of the other variants.
 // Prelude: shape constants, HAS_BIAS, GATED, activate, activation_slope, LANES.
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> w: array<f32>;
-@group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read> gate: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -34,8 +31,5 @@ fn main(
             }
         }
     }
-    if HAS_BIAS { sum += bias[co]; }
-    sum = activate(sum);
-    if GATED { sum *= activation_slope(gate[out]); }
-    y[out] = sum;
+    store(out, co, sum);
 }

@@ -1,14 +1,11 @@
+//#import activation
+//#import convolution
 // conv_transpose2d as implicit matrix products in workgroup memory, for GPUs: channels x pixels, summed over terms (ci,j,i).
 // Output pixels fall into SY*SX classes (ry,rx) = (oy mod SY, ox mod SX); a class meets only the taps
 // ky = (ry+PY) mod SY + SY*j, kx = (rx+PX) mod SX + SX*i, so each class is a product of its own, without dead taps.
 // A workgroup of WX x WY invocations owns 4*WY channels x 4*WX pixels of a class, (n, oy/SY, ox/SX) flattened; an invocation
 // owns 4x4 of them, its pixels WX apart. Per step the workgroup stages TERMS terms of the weights and of the gathered input.
 // Prelude: shape constants, HAS_BIAS, GATED, activate, activation_slope, WX, WY.
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> w: array<f32>;
-@group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read> gate: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
 const TERMS = 16u;
 const CHANNELS = 4u * WY;
@@ -80,10 +77,7 @@ fn main(
             if n < N && co < CO && oy < OH && ox < OW {
                 let out = ((n * CO + co) * OH + oy) * OW + ox;
                 var v = acc[p][c];
-                if HAS_BIAS { v += bias[co]; }
-                v = activate(v);
-                if GATED { v *= activation_slope(gate[out]); }
-                y[out] = v;
+                store(out, co, v);
             }
         }
     }

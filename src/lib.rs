@@ -1,3 +1,8 @@
 //! One-class novelty detection: EDE-GAN teachers and their students on a compute engine of our own.
 
+pub mod config;
+pub mod data;
 pub mod engine;
+pub mod metrics;
+pub mod run;
+pub mod weights;

@@ -1,10 +1,10 @@
 use std::collections::HashMap;
 
 use super::error::EngineError;
-use super::executor::{Executor, Pending, ProgramId, Readback, State};
+use super::executor::{Executor, Pending, ProgramId, Programs, Readback, State};
 use super::ops::{CpuCall, Real, Rule};
 use super::place::{Buffer, Place};
-use super::program::{Program, Step, expect_len};
+use super::program::{Operand, Program, Step, expect_len};
 use super::shape::count;
 use super::variables::{GroupId, VarId, Variables};
 
@@ -15,7 +15,7 @@ use super::variables::{GroupId, VarId, Variables};
 pub struct Cpu<T = f32> {
     variables: Variables,
     groups: HashMap<GroupId, Vec<T>>,
-    programs: Vec<Loaded<T>>,
+    programs: Programs<Loaded<T>>,
 }
 
 struct Loaded<T> {
@@ -44,18 +44,22 @@ impl Cpu<f64> {
     ) -> Result<HashMap<String, Vec<f64>>, EngineError> {
         let id = self.load(Program::compile(graph, &Variables::new())?)?;
         for (name, values) in inputs {
-            let place = self.programs[id.0].program.input(name, values.len())?;
-            self.local(id, place).copy_from_slice(values);
+            let place = self.programs.get(id)?.program.input(name, values.len())?;
+            self.at(id, place)?.copy_from_slice(values);
         }
         self.run(id, 1)?;
-        let outputs = self.programs[id.0].program.outputs.clone();
-        Ok(outputs.into_iter().map(|(name, operand)| (name, self.local(id, operand.place).to_vec())).collect())
+        let outputs = self.programs.get(id)?.program.outputs.clone();
+        let read = |(name, operand): (String, Operand)| Ok((name, self.at(id, operand.place)?.to_vec()));
+        let values = outputs.into_iter().map(read).collect();
+        self.unload(id);
+        values
     }
 }
 
 impl<T: Real> Cpu<T> {
-    fn local(&mut self, program: ProgramId, place: Place) -> &mut [T] {
-        slice(&mut self.groups, &mut self.programs[program.0].locals, place)
+    /// The numbers at a place of a program.
+    fn at(&mut self, program: ProgramId, place: Place) -> Result<&mut [T], EngineError> {
+        Ok(slice(&mut self.groups, &mut self.programs.get_mut(program)?.locals, place))
     }
 }
 
@@ -84,8 +88,11 @@ impl<T: Real> Executor for Cpu<T> {
             None => vec![T::nan(); local.len],
         };
         let locals = program.locals.iter().map(fill).collect();
-        self.programs.push(Loaded { program, locals });
-        Ok(ProgramId(self.programs.len() - 1))
+        Ok(self.programs.add(Loaded { program, locals }))
+    }
+
+    fn unload(&mut self, program: ProgramId) {
+        self.programs.remove(program);
     }
 
     fn write(&mut self, variable: VarId, values: &[f32]) -> Result<(), EngineError> {
@@ -99,15 +106,15 @@ impl<T: Real> Executor for Cpu<T> {
     }
 
     fn input(&mut self, program: ProgramId, name: &str, values: &[f32]) -> Result<(), EngineError> {
-        let place = self.programs[program.0].program.input(name, values.len())?;
-        for (slot, &value) in self.local(program, place).iter_mut().zip(values) {
+        let place = self.programs.get(program)?.program.input(name, values.len())?;
+        for (slot, &value) in self.at(program, place)?.iter_mut().zip(values) {
             *slot = T::of(value.into());
         }
         Ok(())
     }
 
     fn run(&mut self, program: ProgramId, times: usize) -> Result<(), EngineError> {
-        let Loaded { program, locals } = &mut self.programs[program.0];
+        let Loaded { program, locals } = self.programs.get_mut(program)?;
         for _ in 0..times {
             for step in &program.steps {
                 execute(step, &mut self.groups, locals);
@@ -126,8 +133,8 @@ impl<T: Real> Executor for Cpu<T> {
                     &buffer[start..start + count(self.variables.shape(variable))]
                 }
                 Readback::Output(id, name) => {
-                    let place = self.programs[id.0].program.output(name)?;
-                    self.local(id, place)
+                    let place = self.programs.get(id)?.program.output(name)?;
+                    self.at(id, place)?
                 }
             };
             values.push(numbers.iter().map(|v| v.to_single()).collect());

@@ -53,6 +53,9 @@ pub trait Executor {
     /// Takes a program in, with buffers and kernels made; allocates the variables it uses.
     fn load(&mut self, program: Program) -> Result<ProgramId, EngineError>;
 
+    /// Forgets a program and its buffers.
+    fn unload(&mut self, program: ProgramId);
+
     /// Sets a variable.
     fn write(&mut self, variable: VarId, values: &[f32]) -> Result<(), EngineError>;
 
@@ -80,6 +83,44 @@ pub trait Executor {
         self.run(program, 1)?;
         let wanted: Vec<Readback> = names.iter().map(|name| Readback::Output(program, name)).collect();
         let values = self.read(&wanted)?.wait()?;
+        self.unload(program);
         Ok(names.into_iter().zip(values).collect())
     }
+}
+
+/// Programs by their handles.
+pub(crate) struct Programs<P> {
+    held: HashMap<ProgramId, P>,
+    next: usize,
+}
+
+impl<P> Default for Programs<P> {
+    fn default() -> Self {
+        Self { held: HashMap::new(), next: 0 }
+    }
+}
+
+impl<P> Programs<P> {
+    pub fn add(&mut self, program: P) -> ProgramId {
+        let id = ProgramId(self.next);
+        self.next += 1;
+        self.held.insert(id, program);
+        id
+    }
+
+    pub fn remove(&mut self, id: ProgramId) {
+        self.held.remove(&id);
+    }
+
+    pub fn get(&self, id: ProgramId) -> Result<&P, EngineError> {
+        self.held.get(&id).ok_or_else(|| unknown(id))
+    }
+
+    pub fn get_mut(&mut self, id: ProgramId) -> Result<&mut P, EngineError> {
+        self.held.get_mut(&id).ok_or_else(|| unknown(id))
+    }
+}
+
+fn unknown(id: ProgramId) -> EngineError {
+    EngineError::Binding { name: format!("program {}", id.0), problem: "this executor does not hold it".into() }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::error::EngineError;
 use super::graph::{Graph, Source, Target, Tensor};
 use super::lower::Lowered;
-use super::ops::{Op, Rule};
+use super::ops::Op;
 use super::program::{Operand, Program, Step};
 use super::shape::{Shape, count};
 use super::variables::{GroupId, VarId, Variables};

@@ -6,7 +6,7 @@ use super::loaded::Loaded;
 use super::pipelines::Pipelines;
 use super::readback::Mapping;
 use crate::engine::error::EngineError;
-use crate::engine::executor::{Executor, Pending, ProgramId, Readback, State};
+use crate::engine::executor::{Executor, Pending, ProgramId, Programs, Readback, State};
 use crate::engine::ops::kernel::{ConvVariant, Tuning};
 use crate::engine::program::{Program, expect_len};
 use crate::engine::shape::count;
@@ -74,7 +74,7 @@ pub struct Gpu {
     variables: Variables,
     pub(super) groups: Groups,
     pipelines: Pipelines,
-    pub(super) programs: Vec<Loaded>,
+    pub(super) programs: Programs<Loaded>,
 }
 
 impl Gpu {
@@ -110,7 +110,7 @@ impl Gpu {
             variables: Variables::new(),
             groups: Groups::new(),
             pipelines: Pipelines::default(),
-            programs: Vec::new(),
+            programs: Programs::default(),
         })
     }
 
@@ -136,8 +136,11 @@ impl Executor for Gpu {
     fn load(&mut self, program: Program) -> Result<ProgramId, EngineError> {
         self.allocate(&program.variables)?;
         let loaded = Loaded::new(&self.shared, &mut self.pipelines, &self.tuning, &self.groups, program)?;
-        self.programs.push(loaded);
-        Ok(ProgramId(self.programs.len() - 1))
+        Ok(self.programs.add(loaded))
+    }
+
+    fn unload(&mut self, program: ProgramId) {
+        self.programs.remove(program);
     }
 
     fn write(&mut self, variable: VarId, values: &[f32]) -> Result<(), EngineError> {
@@ -148,7 +151,7 @@ impl Executor for Gpu {
     }
 
     fn input(&mut self, program: ProgramId, name: &str, values: &[f32]) -> Result<(), EngineError> {
-        let loaded = &self.programs[program.0];
+        let loaded = self.programs.get(program)?;
         let place = loaded.program.input(name, values.len())?;
         let buffer = loaded.buffer(&self.groups, place);
         self.shared.queue.write_buffer(buffer, 4 * place.offset as u64, bytemuck::cast_slice(values));
@@ -156,11 +159,12 @@ impl Executor for Gpu {
     }
 
     fn run(&mut self, program: ProgramId, times: usize) -> Result<(), EngineError> {
+        let loaded = self.programs.get(program)?;
         let mut encoder = self.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             for _ in 0..times {
-                for launch in &self.programs[program.0].launches {
+                for launch in &loaded.launches {
                     launch.encode(&mut pass);
                 }
             }
@@ -179,7 +183,7 @@ impl Executor for Gpu {
                     count(self.variables.shape(variable)),
                 ),
                 Readback::Output(id, name) => {
-                    let loaded = &self.programs[id.0];
+                    let loaded = self.programs.get(id)?;
                     let place = loaded.program.output(name)?;
                     (loaded.buffer(&self.groups, place), place.offset, place.len)
                 }

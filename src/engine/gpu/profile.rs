@@ -1,4 +1,5 @@
 use super::device::Gpu;
+use super::loaded::Loaded;
 use super::readback::Mapping;
 use crate::engine::error::EngineError;
 use crate::engine::executor::ProgramId;
@@ -24,7 +25,7 @@ impl Gpu {
         if !shared.device.features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) {
             return Ok(None);
         }
-        let launches = &self.programs[program.0].launches;
+        let Loaded { launches, program, .. } = self.programs.get(program)?;
         let marks = launches.len() as u32 + 1;
         let queries = shared.device.create_query_set(&wgpu::QuerySetDescriptor {
             label: Some("profile"),
@@ -54,11 +55,10 @@ impl Gpu {
             .map(|pair| u64::from(pair[0].to_bits()) | u64::from(pair[1].to_bits()) << 32)
             .collect();
         let period = f64::from(shared.queue.get_timestamp_period()) * 1e-9;
-        let steps = &self.programs[program.0].program.steps;
         let timed = launches.iter().zip(ticks.windows(2)).map(|(launch, marks)| Timed {
-            label: steps[launch.step].label.clone(),
+            label: program.steps[launch.step].label.clone(),
             shader: launch.shader,
-            macs: steps[launch.step].macs(),
+            macs: program.steps[launch.step].macs(),
             seconds: marks[1].saturating_sub(marks[0]) as f64 * period,
         });
         Ok(Some(timed.collect()))

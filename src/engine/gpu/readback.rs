@@ -15,7 +15,7 @@ pub(crate) struct Mapping {
 
 impl Mapping {
     /// Copies ranges of buffers, given in `f32`, after all that was submitted before.
-    pub fn begin(shared: &Shared, sources: &[(&wgpu::Buffer, usize, usize)]) -> Self {
+    pub(super) fn begin(shared: &Shared, sources: &[(&wgpu::Buffer, usize, usize)]) -> Self {
         let lens: Vec<usize> = sources.iter().map(|&(_, _, len)| len).collect();
         let staging = shared.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("read-back"),

@@ -16,7 +16,7 @@ const KERNELS: &[(&str, &str)] = texts!["":
     "unit_rms", "unit_rms_grad",
 ];
 
-const COMMON: &[(&str, &str)] = texts!["/common": "activation", "reduce"];
+const COMMON: &[(&str, &str)] = texts!["/common": "activation", "convolution", "reduce"];
 
 /// The full text of a kernel: constants, imports, then its own.
 pub(super) fn source(name: &str, prelude: &str) -> String {

@@ -1,0 +1,115 @@
+//! A configuration in layers: a recipe, over it a file, over that single settings.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use strsim::jaro_winkler;
+use toml::{Table, Value};
+
+use super::{Config, ConfigError, Recipe};
+
+/// Least similarity (Jaro-Winkler) at which a key is suggested in place of an unknown one.
+const SIMILAR: f64 = 0.8;
+
+/// The configuration of `recipe`, with the settings of the TOML `file` in place of its own, and then those of `sets`,
+/// each `section.key=value` with a value in TOML's syntax; what is not TOML counts as a string. Ranges are checked.
+///
+/// # Errors
+/// A file that cannot be read or is no TOML, an unknown key (with the nearest that exists), a value of the wrong type
+/// or out of range.
+pub fn resolve(recipe: Recipe, file: Option<&Path>, sets: &[String]) -> Result<Config, ConfigError> {
+    let mut table = Table::try_from(recipe.config()).map_err(ConfigError::Write)?;
+    if let Some(path) = file {
+        lay(&mut table, read_table(path)?, &path.display().to_string())?;
+    }
+    for set in sets {
+        lay(&mut table, assignment(set)?, &format!("--set {set}"))?;
+    }
+    let config = typed(table, "configuration")?;
+    config.validate()?;
+    Ok(config)
+}
+
+/// Reads a configuration in which no key is left out.
+pub(super) fn read_complete(path: &Path) -> Result<Config, ConfigError> {
+    let origin = path.display().to_string();
+    let table = read_table(path)?;
+    let mut known = Table::try_from(Recipe::default().config()).map_err(ConfigError::Write)?;
+    lay(&mut known, table.clone(), &origin)?;
+    let config = typed(table, &origin)?;
+    config.validate()?;
+    Ok(config)
+}
+
+fn read_table(path: &Path) -> Result<Table, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    text.parse().map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let message = error.message().replace('\n', ", ");
+        ConfigError::Syntax { path: path.to_owned(), line: before.matches('\n').count() + 1, message }
+    })
+}
+
+/// The table that holds the one setting of `section.key=value`.
+fn assignment(text: &str) -> Result<Table, ConfigError> {
+    let malformed = || ConfigError::Assignment { text: text.to_owned() };
+    let (key, value) = text.split_once('=').ok_or_else(malformed)?;
+    let value = value.trim();
+    let value = value.parse().unwrap_or_else(|_| Value::String(value.to_owned()));
+    let mut names = key.split('.').map(str::trim).rev();
+    let innermost = names.next().filter(|name| !name.is_empty()).ok_or_else(malformed)?;
+    Ok(names.fold(Table::from_iter([(innermost.to_owned(), value)]), |table, name| {
+        Table::from_iter([(name.to_owned(), Value::Table(table))])
+    }))
+}
+
+/// Puts the settings of `layer` in place of those of `base`, which has every key, and checks their types.
+fn lay(base: &mut Table, layer: Table, origin: &str) -> Result<(), ConfigError> {
+    let keys = key_paths(base, "");
+    merge(base, layer, "", origin, &keys)?;
+    typed(base.clone(), origin).map(|_| ())
+}
+
+fn merge(base: &mut Table, layer: Table, section: &str, origin: &str, keys: &[String]) -> Result<(), ConfigError> {
+    for (name, value) in layer {
+        let key = format!("{section}{name}");
+        match (base.get_mut(&name), value) {
+            (None, _) => {
+                let suggestion = nearest(&key, keys);
+                return Err(ConfigError::UnknownKey { origin: origin.to_owned(), key, suggestion });
+            }
+            (Some(Value::Table(inner)), Value::Table(value)) => merge(inner, value, &format!("{key}."), origin, keys)?,
+            (Some(Value::Table(inner)), _) => {
+                let example = key_paths(inner, &format!("{key}.")).into_iter().next().unwrap_or_default();
+                return Err(ConfigError::Section { origin: origin.to_owned(), key, example });
+            }
+            (Some(setting), value) => *setting = value,
+        }
+    }
+    Ok(())
+}
+
+/// The full names of all settings of `table`, each beginning with `section`.
+fn key_paths(table: &Table, section: &str) -> Vec<String> {
+    let paths = table.iter().flat_map(|(name, value)| match value {
+        Value::Table(inner) => key_paths(inner, &format!("{section}{name}.")),
+        _ => vec![format!("{section}{name}")],
+    });
+    paths.collect()
+}
+
+/// The existing key most like `key`: by its last part first, so that a wrong section is found out, then as a whole.
+fn nearest(key: &str, keys: &[String]) -> Option<String> {
+    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_lowercase();
+    let likeness = |candidate: &String| (jaro_winkler(&last(candidate), &last(key)), jaro_winkler(candidate, key));
+    let scored = keys.iter().map(|candidate| (likeness(candidate), candidate));
+    let best = scored.max_by(|(a, _), (b, _)| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)))?;
+    (best.0.0 >= SIMILAR).then(|| best.1.clone())
+}
+
+fn typed(table: Table, origin: &str) -> Result<Config, ConfigError> {
+    Config::deserialize(table).map_err(|error| {
+        let message = error.to_string().trim_end().replace('\n', " ");
+        ConfigError::Value { origin: origin.to_owned(), message }
+    })
+}

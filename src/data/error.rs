@@ -1,0 +1,177 @@
+//! What can be wrong with a data set, said in one line: the file, the place in it, and what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::{CLASSES, MAX_VALUES, Part};
+
+/// Why a data set could not be used. Byte offsets count the unpacked contents of a `.gz` file.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// Neither the packed nor the plain file exists.
+    #[error(
+        "{}: no such file, with or without .gz; put it there or name the data folder with --data DIR",
+        path.display()
+    )]
+    Missing {
+        /// The file looked for, with `.gz`.
+        path: PathBuf,
+    },
+    /// The operating system or the gzip decoder failed.
+    #[error(
+        "{}: reading failed at byte {offset}: {source}; check the file's permissions or fetch it again",
+        path.display()
+    )]
+    Read {
+        /// The file read.
+        path: PathBuf,
+        /// Where the field or value that could not be read begins or should continue.
+        offset: u64,
+        /// The failure itself.
+        source: io::Error,
+    },
+    /// The first two bytes are not those of an IDX file.
+    #[error(
+        "{}: byte 0: {found:#06x} is no IDX magic number (two zero bytes); is this the right file?",
+        path.display()
+    )]
+    Magic {
+        /// The file read.
+        path: PathBuf,
+        /// The first two bytes, big-endian.
+        found: u16,
+    },
+    /// The elements are not unsigned bytes.
+    #[error(
+        "{}: byte 2: element type {found:#04x} is not supported; convert the file to unsigned bytes (0x08)",
+        path.display()
+    )]
+    ElementType {
+        /// The file read.
+        path: PathBuf,
+        /// The type code found.
+        found: u8,
+    },
+    /// The file has another number of dimensions than its role wants.
+    #[error(
+        "{}: byte 3: {found} dimensions where {wanted} are wanted; labels have 1, images 3: are the files \
+         swapped?",
+        path.display()
+    )]
+    Rank {
+        /// The file read.
+        path: PathBuf,
+        /// Dimensions that the file declares.
+        found: u8,
+        /// Dimensions wanted.
+        wanted: usize,
+    },
+    /// A declared dimension is zero.
+    #[error("{}: byte {offset}: dimension {axis} is zero; the file holds nothing, fetch it again", path.display())]
+    EmptyDimension {
+        /// The file read.
+        path: PathBuf,
+        /// Where the dimension is written.
+        offset: u64,
+        /// Which dimension, from 0.
+        axis: usize,
+    },
+    /// The declared dimensions multiply to more than [`MAX_VALUES`].
+    #[error(
+        "{}: byte 4: dimensions {dims:?} exceed {MAX_VALUES} values; the header is damaged, fetch the file \
+         again",
+        path.display()
+    )]
+    TooLarge {
+        /// The file read.
+        path: PathBuf,
+        /// The dimensions declared.
+        dims: Vec<u32>,
+    },
+    /// The file ends before the values that its header declares.
+    #[error("{}: ends at byte {offset} of {expected}; it is cut short, fetch it again", path.display())]
+    Truncated {
+        /// The file read.
+        path: PathBuf,
+        /// The length found, or where the field that is cut short begins.
+        offset: u64,
+        /// The least length that the header, as far as it was read, calls for.
+        expected: u64,
+    },
+    /// The file goes on after the values that its header declares.
+    #[error("{}: goes on after byte {offset}, where its header says it ends; fetch the file again", path.display())]
+    Trailing {
+        /// The file read.
+        path: PathBuf,
+        /// Where the file should have ended.
+        offset: u64,
+    },
+    /// As many labels as images are wanted.
+    #[error(
+        "{}: {label_count} labels for the {image_count} images of {}; both files must come from the same set",
+        labels.display(), images.display()
+    )]
+    LabelCount {
+        /// The label file.
+        labels: PathBuf,
+        /// The image file.
+        images: PathBuf,
+        /// Labels read.
+        label_count: usize,
+        /// Images read.
+        image_count: usize,
+    },
+    /// A label outside 0..[`CLASSES`].
+    #[error("{}: item {index}: label {label} is not in 0..={}; fetch the file again", path.display(), CLASSES - 1)]
+    Label {
+        /// The label file.
+        path: PathBuf,
+        /// Which label, from 0.
+        index: usize,
+        /// Its value.
+        label: u8,
+    },
+    /// The pixels given do not fill the images declared.
+    #[error("{found} pixel values for images that take {expected}; give count x channels x height x width values")]
+    PixelCount {
+        /// Values given.
+        found: usize,
+        /// Values that the shape takes (saturated).
+        expected: usize,
+    },
+    /// An image number past the end.
+    #[error("image {index} was asked for, but there are only {count}; use indices of the same set")]
+    Index {
+        /// The index asked for.
+        index: usize,
+        /// Images there are.
+        count: usize,
+    },
+    /// The images do not fit the square they are to be padded to.
+    #[error("images of {height}x{width} pixels do not fit a side of {side}; choose a larger side")]
+    Side {
+        /// Height of the images, in pixels.
+        height: usize,
+        /// Width of the images, in pixels.
+        width: usize,
+        /// Side of the square asked for, in pixels.
+        side: usize,
+    },
+    /// The normal class is not one of the data set's.
+    #[error("normal class {class} is out of range; choose one of 0..={}", CLASSES - 1)]
+    NormalClass {
+        /// The class asked for.
+        class: u8,
+    },
+    /// The normal class does not occur.
+    #[error("no image of class {class} among the {part} images; choose another normal class or a complete data set")]
+    NoImage {
+        /// The class asked for.
+        class: u8,
+        /// Where it was looked for.
+        part: Part,
+    },
+}

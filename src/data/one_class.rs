@@ -1,0 +1,77 @@
+//! The one-class protocol: train on the images of one class, test on all.
+
+use std::ops::Range;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::{CLASSES, DataError, Part};
+
+/// Which images a one-class run uses, as indices into the training and the test set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OneClass {
+    /// The normal class.
+    pub normal: u8,
+    /// Training images of the normal class, in file order.
+    pub train: Vec<usize>,
+    /// Test images: all, in file order.
+    pub test: Range<usize>,
+}
+
+impl OneClass {
+    /// Picks the images of class `normal` from the labels of the training set, and every image of the test set.
+    ///
+    /// # Errors
+    /// A class out of range, or one without an image in the training or the test set.
+    pub fn new(normal: u8, train_labels: &[u8], test_labels: &[u8]) -> Result<Self, DataError> {
+        if normal >= CLASSES {
+            return Err(DataError::NormalClass { class: normal });
+        }
+        let train: Vec<_> = (0..train_labels.len()).filter(|&index| train_labels[index] == normal).collect();
+        if train.is_empty() {
+            return Err(DataError::NoImage { class: normal, part: Part::Train });
+        }
+        if !test_labels.contains(&normal) {
+            return Err(DataError::NoImage { class: normal, part: Part::Test });
+        }
+        Ok(Self { normal, train, test: 0..test_labels.len() })
+    }
+
+    /// Parts the scores of labelled images, one per label, into those of the normal class and those of all others, each
+    /// in order.
+    pub fn part_scores(&self, labels: &[u8], scores: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let mut parts = (Vec::new(), Vec::new());
+        for (&label, &score) in labels.iter().zip(scores) {
+            if label == self.normal { &mut parts.0 } else { &mut parts.1 }.push(score);
+        }
+        parts
+    }
+}
+
+/// The order in which training takes `samples` samples from `images` images: one permutation of `0..images` after the
+/// other, the last cut off where the samples end. With `shuffle` each permutation is drawn afresh; without it, each is
+/// the file order. Empty where there are no images.
+///
+/// A seed gives the same order on every machine: Fisher-Yates from the last place down, each draw the upper 64 bits of
+/// a 64-bit ChaCha8 output times the number of places left; the key is the seed, little-endian, then zeros.
+pub fn order(seed: u64, images: usize, samples: usize, shuffle: bool) -> Vec<u32> {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    let mut rng = ChaCha8Rng::from_seed(key);
+
+    let mut epoch: Vec<u32> = (0..u32::MAX).take(images).collect();
+    if epoch.is_empty() {
+        return Vec::new();
+    }
+    let mut order = Vec::with_capacity(samples);
+    while order.len() < samples {
+        if shuffle {
+            for place in (1..epoch.len()).rev() {
+                let other = (u128::from(rng.next_u64()) * (place as u128 + 1)) >> 64;
+                epoch.swap(place, other as usize);
+            }
+        }
+        order.extend(epoch.iter().take(samples - order.len()));
+    }
+    order
+}

@@ -1,0 +1,83 @@
+//! The course of training: one JSON object a line, each with its `step`.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+use super::{RunError, WriteError, write_whole};
+
+/// `metrics.jsonl`, open for more lines.
+#[derive(Debug)]
+pub struct MetricsLog {
+    path: PathBuf,
+    file: File,
+}
+
+/// The one key that resuming reads.
+#[derive(Deserialize)]
+struct Line {
+    step: u64,
+}
+
+impl MetricsLog {
+    /// Begins an empty log, in place of one that may be there.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn create(path: &Path) -> Result<Self, RunError> {
+        write_whole(path, |_| Ok(()))?;
+        Self::append_to(path)
+    }
+
+    /// Goes on with the log of a run that is resumed after `step`: lines of later steps are removed, and so is a last
+    /// line that was cut short. A log that is missing begins anew.
+    ///
+    /// # Errors
+    /// A file that cannot be read or written, and a whole line without a `step`.
+    pub fn resume(path: &Path, step: u64) -> Result<Self, RunError> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                warn!("{}: no log to go on with, beginning a new one", path.display());
+                String::new()
+            }
+            Err(source) => return Err(RunError::Read { path: path.to_owned(), source }),
+        };
+        let mut kept = String::new();
+        for (number, line) in text.split_inclusive('\n').filter(|line| line.ends_with('\n')).enumerate() {
+            let parsed: Line = serde_json::from_str(line).map_err(|error| {
+                let message = format!("line {}: {error}", number + 1);
+                RunError::Damaged { path: path.to_owned(), message }
+            })?;
+            if parsed.step <= step {
+                kept.push_str(line);
+            }
+        }
+        if kept != text {
+            write_whole(path, |out| out.write_all(kept.as_bytes()))?;
+        }
+        Self::append_to(path)
+    }
+
+    /// Adds `entry` as one line and hands it to the operating system at once. It must serialize to an object with an
+    /// integer `step`; numbers that are infinite or NaN become `null`.
+    ///
+    /// # Errors
+    /// An entry that is no JSON object, and a file that cannot be written.
+    pub fn append(&mut self, entry: &impl Serialize) -> Result<(), RunError> {
+        let written = serde_json::to_vec(entry).map_err(io::Error::from).and_then(|mut line| {
+            line.push(b'\n');
+            self.file.write_all(&line)
+        });
+        written.map_err(|source| WriteError { path: self.path.clone(), source }.into())
+    }
+
+    fn append_to(path: &Path) -> Result<Self, RunError> {
+        let opened = File::options().append(true).create(true).open(path);
+        let file = opened.map_err(|source| WriteError { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+}

@@ -1,0 +1,15 @@
+//! The folder of a run and the files in it.
+
+mod atomic;
+mod error;
+mod folder;
+mod metrics_log;
+mod report;
+mod scores;
+
+pub use atomic::{WriteError, write_whole};
+pub use error::RunError;
+pub use folder::{RunFile, RunFolder};
+pub use metrics_log::MetricsLog;
+pub use report::{Report, peak_rss_bytes};
+pub use scores::{Score, read_scores, write_scores};

@@ -1,0 +1,93 @@
+//! `report.json`: the figures of a run.
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{RunError, write_whole};
+use crate::data::Dataset;
+
+/// The figures of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Area under the ROC curve on the test set, in [0, 1].
+    pub auroc: f64,
+    /// Average precision on the test set, anomalous images as positives, in [0, 1].
+    pub average_precision: f64,
+    /// Mean absolute error of the reconstruction of normal test images, on pixels in [-1, 1].
+    pub reconstruction_l1_normal: f64,
+    /// The same error of an image that is all background; a reconstruction near it is blank.
+    pub blank_l1_normal: f64,
+    /// Duration of training, in seconds.
+    pub seconds_total: f64,
+    /// Mean duration of a step, in seconds.
+    pub seconds_per_step: f64,
+    /// Steps trained.
+    pub steps: u64,
+    /// Images per step.
+    pub batch_size: u64,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Name of the adapter that computed.
+    pub adapter: String,
+    /// Graphics interface that it was reached by.
+    pub backend: String,
+    /// Its driver.
+    pub driver: String,
+    /// Version of the program.
+    pub version: String,
+    /// Multiply-accumulates of the generator for one image.
+    pub macs: u64,
+    /// Trainable parameters of the generator.
+    pub params: u64,
+    /// Most main memory held at once, in bytes, where the system tells.
+    pub peak_rss_bytes: Option<u64>,
+    /// The data set.
+    pub dataset: Dataset,
+    /// The normal class.
+    pub normal: u8,
+}
+
+impl Report {
+    /// Writes the report whole, as JSON with two spaces of indent.
+    ///
+    /// # Errors
+    /// A figure that is not finite, and a file that cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), RunError> {
+        let figures = [
+            ("auroc", self.auroc),
+            ("average_precision", self.average_precision),
+            ("reconstruction_l1_normal", self.reconstruction_l1_normal),
+            ("blank_l1_normal", self.blank_l1_normal),
+            ("seconds_total", self.seconds_total),
+            ("seconds_per_step", self.seconds_per_step),
+        ];
+        if let Some((key, value)) = figures.into_iter().find(|(_, value)| !value.is_finite()) {
+            return Err(RunError::NotFinite { key, value });
+        }
+        let fill = |mut out: &mut dyn std::io::Write| {
+            serde_json::to_writer_pretty(&mut out, self)?;
+            out.write_all(b"\n")
+        };
+        Ok(write_whole(path, fill)?)
+    }
+
+    /// Reads what [`Report::write`] wrote.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is no report.
+    pub fn read(path: &Path) -> Result<Self, RunError> {
+        let text = fs::read(path).map_err(|source| RunError::Read { path: path.to_owned(), source })?;
+        serde_json::from_slice(&text)
+            .map_err(|error| RunError::Damaged { path: path.to_owned(), message: error.to_string() })
+    }
+}
+
+/// Most main memory that this process has held at once, in bytes; `None` where the system does not tell (Linux does).
+pub fn peak_rss_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
+}

@@ -1,0 +1,58 @@
+//! `scores.csv`: the score of every test image.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{RunError, write_whole};
+
+const HEADER: [&str; 3] = ["index", "label", "score"];
+
+/// The score of one image.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Place of the image in its file, from 0.
+    pub index: u32,
+    /// Class of the image.
+    pub label: u8,
+    /// Distance of its two latent vectors; higher means more anomalous.
+    pub score: f32,
+}
+
+/// Writes `scores` whole, one row each below a header. Every score reads back as the same number.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn write_scores(path: &Path, scores: &[Score]) -> Result<(), RunError> {
+    let fill = |out: &mut dyn io::Write| {
+        let mut rows = csv::WriterBuilder::new().has_headers(false).from_writer(out);
+        rows.write_record(HEADER)?;
+        scores.iter().try_for_each(|score| rows.serialize(score))?;
+        rows.flush()
+    };
+    Ok(write_whole(path, fill)?)
+}
+
+/// Reads what [`write_scores`] wrote.
+///
+/// # Errors
+/// A file that cannot be read, has another header, or a row that is no score; the line is named.
+pub fn read_scores(path: &Path) -> Result<Vec<Score>, RunError> {
+    let failed = |error: csv::Error| {
+        let message = error.to_string();
+        match error.into_kind() {
+            csv::ErrorKind::Io(source) => RunError::Read { path: path.to_owned(), source },
+            _ => RunError::Damaged { path: path.to_owned(), message },
+        }
+    };
+    let file = File::open(path).map_err(|source| RunError::Read { path: path.to_owned(), source })?;
+    let mut rows = csv::Reader::from_reader(file);
+    let header = rows.headers().map_err(failed)?;
+    if header != HEADER.as_slice() {
+        let message = format!("line 1: the header is not {}", HEADER.join(","));
+        return Err(RunError::Damaged { path: path.to_owned(), message });
+    }
+    rows.deserialize().map(|row| row.map_err(failed)).collect()
+}

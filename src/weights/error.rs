@@ -1,0 +1,92 @@
+//! What can be wrong with a weight file, said in one line.
+
+use std::io;
+use std::path::PathBuf;
+
+use safetensors::Dtype;
+use thiserror::Error;
+
+use crate::run::WriteError;
+
+/// Why weights could not be read, used or written.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum WeightsError {
+    /// The file cannot be read.
+    #[error("{}: cannot be read: {source}; check that it exists and may be read", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The failure itself.
+        source: io::Error,
+    },
+    /// The file is cut short, damaged or of another format.
+    #[error("{}: {message}; the file is damaged or no safetensors file, use another or train again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The place and the fault.
+        message: String,
+    },
+    /// A tensor of numbers that are not F32, F16 or BF16.
+    #[error("{}: tensor `{name}` holds {dtype}; convert it to F32", path.display())]
+    ElementType {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its element type.
+        dtype: Dtype,
+    },
+    /// A tensor that is needed is not there.
+    #[error("{}: no tensor `{name}`; use the weights of this kind of network", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+    },
+    /// A tensor of another shape than the network's.
+    #[error(
+        "{}: tensor `{name}` has shape {found:?} where the network has {wanted:?}; use the configuration that \
+         the weights were trained with",
+        path.display()
+    )]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape wanted.
+        wanted: Vec<usize>,
+    },
+    /// Tensors that the network has no place for.
+    #[error(
+        "{}: tensors that the network does not have: {}; use the weights of this kind of network",
+        path.display(), names.join(", ")
+    )]
+    Unused {
+        /// The file.
+        path: PathBuf,
+        /// The tensors.
+        names: Vec<String>,
+    },
+    /// A tensor to be written whose values do not fill its shape, or whose name is reserved.
+    #[error(
+        "tensor `{name}` of shape {shape:?} with {values} values cannot be written; give a value for \
+         each place, and another name than `__metadata__`"
+    )]
+    Malformed {
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// How many values it has.
+        values: usize,
+    },
+    /// The file cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}

@@ -1,0 +1,226 @@
+//! Configurations: recipes, layers, ranges and what their errors say.
+
+use std::path::PathBuf;
+
+use pkdgan::config::{Config, Recipe, Schedule, Statistics, resolve, steps_for_epochs};
+use pkdgan::data::Dataset;
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+fn set(settings: &[&str]) -> Result<Config, String> {
+    let settings: Vec<_> = settings.iter().map(ToString::to_string).collect();
+    resolve(Recipe::Default, None, &settings).map_err(|error| error.to_string())
+}
+
+fn from_file(text: &str, settings: &[&str]) -> Result<Config, String> {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("my.toml");
+    std::fs::write(&path, text).unwrap();
+    let settings: Vec<_> = settings.iter().map(ToString::to_string).collect();
+    resolve(Recipe::Default, Some(&path), &settings).map_err(|error| {
+        let line = error.to_string();
+        assert!(!line.contains('\n'), "{line}");
+        line
+    })
+}
+
+/// Checks that `settings` are refused with a message that has every one of `parts`.
+fn refused(settings: &[&str], parts: &[&str]) {
+    let message = set(settings).unwrap_err();
+    assert!(!message.contains('\n'), "{message}");
+    for part in parts {
+        assert!(message.contains(part), "{message:?} lacks {part:?}");
+    }
+}
+
+#[test]
+fn the_default_recipe_is_written_out_whole() {
+    let expected = r#"[data]
+dataset = "mnist"
+folder = "data"
+normal = 8
+side = 32
+
+[network]
+generator = [48, 96, 192]
+latents = 48
+discriminator = [32, 64, 128]
+
+[training]
+batch_size = 8
+steps = 1500
+seed = 0
+learning_rate = 0.0005
+schedule = "cosine"
+betas = [0.5, 0.999]
+init_std = 0.02
+shuffle = true
+norm_epsilon = 0.00001
+norm_momentum = 0.1
+
+[training.weights]
+reconstruction = 50.0
+latent = 5.0
+adversarial = 0.1
+
+[scoring]
+statistics = "running"
+"#;
+    assert_eq!(set(&[]).unwrap().to_toml().unwrap(), expected);
+}
+
+#[test]
+fn the_paper_recipe_differs_where_it_should() {
+    let mut expected = Recipe::Default.config();
+    expected.training.batch_size = 1;
+    expected.training.steps = 12_000;
+    expected.training.learning_rate = 2e-4;
+    expected.training.weights.latent = 3.0;
+    expected.scoring.statistics = Statistics::PerImage;
+    assert_eq!(resolve(Recipe::Paper, None, &[]).unwrap(), expected);
+    assert_eq!("paper".parse::<Recipe>().unwrap(), Recipe::Paper);
+    let message = "papr".parse::<Recipe>().unwrap_err().to_string();
+    assert!(message.contains("`papr`") && message.contains("default or paper"), "{message}");
+}
+
+#[test]
+fn single_settings_go_over_the_file_and_the_file_over_the_recipe() {
+    let file = "[training]\nsteps = 20\nlearning_rate = 1\n[training.weights]\nlatent = 7\n";
+    let config = from_file(file, &["training.steps=30", "data.dataset=fashion-mnist", "training.schedule = constant"]);
+    let config = config.unwrap();
+    assert_eq!((config.training.steps, config.training.learning_rate), (30, 1.0));
+    assert_eq!((config.training.weights.latent, config.training.weights.reconstruction), (7.0, 50.0));
+    assert_eq!((config.data.dataset, config.training.schedule), (Dataset::FashionMnist, Schedule::Constant));
+    assert_eq!(config.training.batch_size, 8);
+}
+
+#[test]
+fn settings_take_any_toml_value_and_bare_words() {
+    let config = set(&[
+        "network.generator=[8, 16, 24]",
+        "data.folder=/some where/else",
+        "training.shuffle=false",
+        "scoring.statistics=\"per-image\"",
+        "training.learning_rate=1e-3",
+    ]);
+    let config = config.unwrap();
+    assert_eq!(config.network.generator, [8, 16, 24]);
+    assert_eq!(config.data.folder, PathBuf::from("/some where/else"));
+    assert!(!config.training.shuffle);
+    assert_eq!(config.scoring.statistics, Statistics::PerImage);
+    assert_eq!(config.training.learning_rate, 1e-3);
+}
+
+#[test]
+fn unknown_keys_name_their_neighbour() {
+    refused(&["training.lerning_rate=1"], &["--set training.lerning_rate=1", "did you mean `training.learning_rate`?"]);
+    refused(&["training.batch=1"], &["unknown key `training.batch`", "`training.batch_size`"]);
+    refused(&["data.seed=1"], &["unknown key `data.seed`", "`training.seed`"]);
+    refused(&["steps=1"], &["unknown key `steps`", "`training.steps`"]);
+    refused(&["training.weights.laten=1"], &["`training.weights.laten`", "`training.weights.latent`"]);
+    refused(&["training.seed.more=1"], &["--set training.seed.more=1", "training.seed"]);
+    let message = set(&["quux.xyzzy=1"]).unwrap_err();
+    assert!(message.contains("`quux`") && !message.contains("did you mean"), "{message}");
+    let message = from_file("[scoring]\nstatistic = \"running\"\n", &[]).unwrap_err();
+    assert!(message.contains("my.toml") && message.contains("`scoring.statistics`"), "{message}");
+}
+
+#[test]
+fn values_of_the_wrong_kind_say_where() {
+    refused(&["training.steps=many"], &["--set training.steps=many", "steps", "many"]);
+    refused(&["training.steps=-1"], &["--set training.steps=-1", "-1"]);
+    refused(&["training.steps=1.5"], &["--set training.steps=1.5", "1.5"]);
+    refused(&["network.generator=[1, 2]"], &["generator", "3"]);
+    refused(&["network.generator=[1, 2"], &["generator"]);
+    refused(&["training.schedule=linear"], &["linear", "cosine"]);
+    refused(&["training=3"], &["`training` is a section", "training."]);
+    refused(&["training.steps"], &["section.key=value"]);
+    refused(&["=3"], &["section.key=value"]);
+    refused(&["training.=3"], &["section.key=value"]);
+    let message = from_file("[training]\nsteps = 20\nsteps = = 3\n", &[]).unwrap_err();
+    assert!(message.contains("my.toml: line 3"), "{message}");
+    let message = resolve(Recipe::Default, Some(&PathBuf::from("/no/such.toml")), &[]).unwrap_err().to_string();
+    assert!(message.contains("/no/such.toml"), "{message}");
+}
+
+#[test]
+fn ranges_name_key_value_and_bounds() {
+    for (setting, key, allowed) in [
+        ("data.normal=10", "data.normal", "0 to 9"),
+        ("data.side=28", "data.side", "32"),
+        ("data.folder=", "data.folder", "folder"),
+        ("network.generator=[48, 0, 192]", "network.generator", "1 to 4096"),
+        ("network.discriminator=[4097, 1, 1]", "network.discriminator", "1 to 4096"),
+        ("network.latents=0", "network.latents", "1 to 4096"),
+        ("training.batch_size=0", "training.batch_size", "1 to 65536"),
+        ("training.steps=0", "training.steps", "1 or more"),
+        ("training.steps=268435457", "training.steps", "at most 2^31"),
+        ("training.learning_rate=0", "training.learning_rate", "1e-12 to 10"),
+        ("training.learning_rate=nan", "training.learning_rate", "1e-12 to 10"),
+        ("training.learning_rate=inf", "training.learning_rate", "1e-12 to 10"),
+        ("training.betas=[0.5, 1.0]", "training.betas", "below 1"),
+        ("training.betas=[0.5, 0.999999999]", "training.betas", "below 1"),
+        ("training.betas=[-0.1, 0.9]", "training.betas", "at least 0"),
+        ("training.init_std=-0.02", "training.init_std", "1e-12 to 10"),
+        ("training.norm_epsilon=0", "training.norm_epsilon", "1e-12 to 1"),
+        ("training.norm_momentum=1.5", "training.norm_momentum", "1e-12 to 1"),
+        ("training.weights.latent=-1", "training.weights.latent", "0 to 1e6"),
+    ] {
+        refused(&[setting], &[&format!("`{key}` is "), allowed]);
+    }
+    for setting in ["data.normal=9", "network.generator=[1, 4096, 1]", "training.betas=[0, 0.9999]"] {
+        set(&[setting]).unwrap();
+    }
+}
+
+#[test]
+fn seeds_that_toml_cannot_hold_are_out_of_range() {
+    let mut config = Recipe::Default.config();
+    config.training.seed = u64::MAX;
+    assert!(config.validate().unwrap_err().to_string().contains("training.seed"));
+    config.training.seed = i64::MAX as u64;
+    config.validate().unwrap();
+}
+
+#[test]
+fn a_complete_file_reads_back_and_an_incomplete_one_does_not() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("config.toml");
+    let config = resolve(Recipe::Paper, None, &["training.seed=7".into(), "training.betas=[0.1, 0.9]".into()]).unwrap();
+    let text = config.to_toml().unwrap();
+    std::fs::write(&path, &text).unwrap();
+    assert_eq!(Config::read(&path).unwrap(), config);
+    for (from, to, part) in [
+        ("seed = 7\n", "", "seed"),
+        ("seed = 7\n", "seed = 7\nsead = 7\n", "`training.seed`"),
+        ("normal = 8", "normal = 11", "data.normal"),
+    ] {
+        std::fs::write(&path, text.replace(from, to)).unwrap();
+        let message = Config::read(&path).unwrap_err().to_string();
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn epochs_become_steps() {
+    assert_eq!(steps_for_epochs(2, 5_851, 8), 1_463);
+    assert_eq!(steps_for_epochs(1, 16, 8), 2);
+    assert_eq!(steps_for_epochs(0, 16, 8), 0);
+    assert_eq!(steps_for_epochs(3, 4, 0), 12);
+    assert_eq!(steps_for_epochs(usize::MAX, 2, 1), usize::MAX);
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_refused_or_taken_without_panic(key in "[a-z._]{0,20}", value in "\\PC{0,20}") {
+        let _ = set(&[&format!("{key}={value}"), &format!("training.{key}={value}"), &format!("data.folder={value}")]);
+    }
+
+    #[test]
+    fn real_numbers_survive_the_file(rate in 1e-9_f64..1.0, momentum in 1e-6_f64..1.0) {
+        let mut config = Recipe::Default.config();
+        config.training.learning_rate = rate;
+        config.training.norm_momentum = momentum;
+        prop_assert_eq!(&from_file(&config.to_toml().unwrap(), &[]).unwrap(), &config);
+    }
+}

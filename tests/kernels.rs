@@ -1,0 +1,268 @@
+//! Every op and every kernel variant against double precision, on random shapes.
+
+mod common;
+
+use common::{VARIANTS, check, gpu};
+use pkdgan::engine::{Activation, ConvVariant, EngineError, Graph, Measure, Shape, Statistics, Tensor, Window};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+/// Runs `test` on so many random cases, the same in every run.
+fn cases<S: Strategy>(count: u32, strategy: S, test: impl Fn(S::Value)) {
+    let rng = proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
+    let config = Config { cases: count, failure_persistence: None, ..Config::default() };
+    let result = TestRunner::new_with_rng(config, rng).run(&strategy, |case| {
+        test(case);
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}
+
+const ACTIVATIONS: [Activation; 5] = [
+    Activation::Identity,
+    Activation::Relu,
+    Activation::LeakyRelu(0.2),
+    Activation::Tanh,
+    Activation::Sigmoid,
+];
+
+fn activation() -> impl Strategy<Value = Activation> {
+    prop::sample::select(&ACTIVATIONS[..])
+}
+
+/// Batch sizes at and past what a kernel handles at once.
+fn batch() -> impl Strategy<Value = usize> {
+    prop::sample::select(vec![1usize, 2, 5, 9])
+}
+
+fn channels() -> impl Strategy<Value = usize> {
+    prop::sample::select(vec![1usize, 3, 8, 16, 17, 33])
+}
+
+#[derive(Clone, Debug)]
+struct Case {
+    n: usize,
+    channels: [usize; 2],
+    /// Sides of the smaller image: the convolution's result, the transpose's input.
+    side: [usize; 2],
+    kernel: [usize; 2],
+    window: Window,
+    /// Pixels of the larger image that the last position does not reach; below the stride.
+    extra: [usize; 2],
+    bias: bool,
+    activation: Activation,
+    seed: u64,
+}
+
+fn convolution() -> impl Strategy<Value = Case> {
+    let pair = |range: std::ops::RangeInclusive<usize>| [range.clone(), range];
+    (
+        (batch(), channels(), channels()),
+        (pair(1..=9), pair(1..=5), pair(1..=3), pair(0..=2), pair(0..=2)),
+        (any::<bool>(), activation(), any::<u64>()),
+    )
+        .prop_map(|((n, a, b), (side, kernel, stride, padding, extra), (bias, activation, seed))| Case {
+            n,
+            channels: [a, b],
+            side,
+            kernel,
+            window: Window { stride, padding },
+            extra: [extra[0] % stride[0], extra[1] % stride[1]],
+            bias,
+            activation,
+            seed,
+        })
+        .prop_filter("the larger image must have pixels", |case| {
+            (0..2).all(|axis| case.wide(axis) > 0)
+        })
+}
+
+impl Case {
+    fn wide(&self, axis: usize) -> usize {
+        ((self.side[axis] - 1) * self.window.stride[axis] + self.kernel[axis] + self.extra[axis])
+            .saturating_sub(2 * self.window.padding[axis])
+    }
+}
+
+fn check_conv2d(variant: ConvVariant, case: &Case) {
+    let [ci, co] = case.channels;
+    let mut shapes = vec![[case.n, ci, case.wide(0), case.wide(1)], [co, ci, case.kernel[0], case.kernel[1]]];
+    if case.bias {
+        shapes.push([1, co, 1, 1]);
+    }
+    check(&mut gpu(variant), case.seed, &shapes, 2e-5, |graph, inputs| {
+        let y = graph.conv2d(inputs[0], inputs[1], inputs.get(2).copied(), case.window)?;
+        graph.activation(y, case.activation)
+    });
+}
+
+fn check_conv_transpose2d(variant: ConvVariant, case: &Case) {
+    let [ci, co] = case.channels;
+    let mut shapes = vec![[case.n, ci, case.side[0], case.side[1]], [ci, co, case.kernel[0], case.kernel[1]]];
+    if case.bias {
+        shapes.push([1, co, 1, 1]);
+    }
+    check(&mut gpu(variant), case.seed, &shapes, 2e-5, |graph, inputs| {
+        let y = graph.conv_transpose2d(inputs[0], inputs[1], inputs.get(2).copied(), case.window, case.extra)?;
+        graph.activation(y, case.activation)
+    });
+}
+
+#[test]
+fn conv2d_naive() {
+    cases(40, convolution(), |case| check_conv2d(ConvVariant::Naive, &case));
+}
+
+#[test]
+fn conv2d_register() {
+    cases(40, convolution(), |case| check_conv2d(ConvVariant::Register, &case));
+}
+
+#[test]
+fn conv2d_tiled() {
+    cases(40, convolution(), |case| check_conv2d(ConvVariant::Tiled, &case));
+}
+
+#[test]
+fn conv_transpose2d_naive() {
+    cases(40, convolution(), |case| check_conv_transpose2d(ConvVariant::Naive, &case));
+}
+
+#[test]
+fn conv_transpose2d_register() {
+    cases(40, convolution(), |case| check_conv_transpose2d(ConvVariant::Register, &case));
+}
+
+#[test]
+fn conv_transpose2d_tiled() {
+    cases(40, convolution(), |case| check_conv_transpose2d(ConvVariant::Tiled, &case));
+}
+
+/// The shapes that the networks are made of: whole-image kernels, single pixels, stride two.
+#[test]
+fn convolutions_of_the_networks() {
+    let shapes = [(4, [2, 2], 1, 1, 0), (20, [1, 1], 4, 1, 0), (18, [4, 4], 4, 2, 1), (1, [16, 16], 4, 2, 1)];
+    for (seed, (ci, side, kernel, stride, padding)) in shapes.into_iter().enumerate() {
+        for variant in VARIANTS {
+            for n in [1, 8, 16] {
+                let case = Case {
+                    n,
+                    channels: [ci, 24],
+                    side,
+                    kernel: [kernel; 2],
+                    window: Window::stride(stride).padding(padding),
+                    extra: [0; 2],
+                    bias: true,
+                    activation: Activation::LeakyRelu(0.2),
+                    seed: seed as u64,
+                };
+                check_conv2d(variant, &case);
+                check_conv_transpose2d(variant, &case);
+            }
+        }
+    }
+}
+
+fn shape() -> impl Strategy<Value = Shape> {
+    (batch(), channels(), 1..=9usize, 1..=9usize).prop_map(|(n, c, h, w)| [n, c, h, w])
+}
+
+/// Checks an op of inputs that all have the same random shape.
+fn check_on_shapes(
+    inputs: usize,
+    tolerance: f64,
+    build: impl Fn(&mut Graph, &[Tensor]) -> Result<Tensor, EngineError>,
+) {
+    cases(20, (shape(), any::<u64>()), |(shape, seed)| {
+        check(&mut gpu(ConvVariant::Naive), seed, &vec![shape; inputs], tolerance, &build);
+    });
+}
+
+#[test]
+fn activations() {
+    for activation in ACTIVATIONS {
+        check_on_shapes(1, 1e-5, |graph, x| {
+            let twice = graph.scale(x[0], 2.0)?;
+            graph.activation(twice, activation)
+        });
+    }
+}
+
+#[test]
+fn add_sub_scale() {
+    check_on_shapes(3, 1e-6, |graph, x| {
+        let sum = graph.add(x[0], x[1])?;
+        let half = graph.scale(x[2], 0.5)?;
+        let difference = graph.sub(sum, half)?;
+        graph.add(difference, x[0])
+    });
+}
+
+#[test]
+fn sums_and_means() {
+    check_on_shapes(1, 1e-5, |graph, x| {
+        let (sum, mean) = (graph.sum(x[0])?, graph.mean(x[0])?);
+        graph.add(sum, mean)
+    });
+}
+
+#[test]
+fn distances() {
+    for measure in [Measure::L1, Measure::MeanSquared, Measure::L2] {
+        check_on_shapes(2, 1e-5, |graph, x| graph.distance(x[0], x[1], measure));
+    }
+}
+
+#[test]
+fn binary_cross_entropy() {
+    cases(20, (shape(), any::<u64>()), |(shape, seed)| {
+        let targets: Vec<f32> = (0..shape.iter().product()).map(|i: usize| (i % 3) as f32 / 2.0).collect();
+        check(&mut gpu(ConvVariant::Naive), seed, &[shape], 1e-5, |graph, x| {
+            let logits = graph.scale(x[0], 5.0)?;
+            let targets = graph.constant(shape, &targets)?;
+            graph.bce_with_logits(logits, targets)
+        });
+    });
+}
+
+#[test]
+fn latent_normalisation() {
+    check_on_shapes(1, 1e-5, |graph, x| graph.unit_rms(x[0]));
+}
+
+#[test]
+fn batch_concatenation() {
+    cases(20, (shape(), batch(), any::<u64>()), |(shape, n, seed)| {
+        let [_, c, h, w] = shape;
+        check(&mut gpu(ConvVariant::Naive), seed, &[shape, [n, c, h, w]], 1e-6, |graph, x| {
+            graph.batch_concat(x[0], x[1])
+        });
+    });
+}
+
+#[test]
+fn batch_norm() {
+    let strategy = (1..=3usize, 2..=6usize, channels(), 1..=5usize, 2..=5usize, activation(), any::<u64>());
+    cases(40, strategy, |(sets, images, c, h, w, activation, seed)| {
+        let shapes = [[sets * images, c, h, w], [1, c, 1, 1], [1, c, 1, 1]];
+        check(&mut gpu(ConvVariant::Naive), seed, &shapes, 5e-5, |graph, x| {
+            let statistics = Statistics::Batch { sets, running: None };
+            let y = graph.batch_norm(x[0], x[1], x[2], statistics, 1e-5)?;
+            graph.activation(y, activation)
+        });
+    });
+}
+
+#[test]
+fn batch_norm_by_given_statistics() {
+    cases(20, (shape(), any::<u64>()), |(shape, seed)| {
+        let c = shape[1];
+        let given: Vec<f32> = (0..2 * c).map(|i| 0.5 + i as f32 / (2 * c) as f32).collect();
+        check(&mut gpu(ConvVariant::Naive), seed, &[shape, [1, c, 1, 1], [1, c, 1, 1]], 1e-5, |graph, x| {
+            let given = graph.constant([1, 2, c, 1], &given)?;
+            graph.batch_norm(x[0], x[1], x[2], Statistics::Fixed(given), 1e-5)
+        });
+    });
+}

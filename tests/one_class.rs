@@ -1,0 +1,70 @@
+//! The one-class protocol and the order of samples.
+
+use pkdgan::data::{DataError, OneClass, Part, order};
+use proptest::prelude::*;
+
+#[test]
+fn the_normal_class_trains_and_all_images_test() {
+    let run = OneClass::new(8, &[8, 1, 8, 3, 8], &[0, 8, 9]).unwrap();
+    assert_eq!(run, OneClass { normal: 8, train: vec![0, 2, 4], test: 0..3 });
+    assert_eq!(run.part_scores(&[0, 8, 9], &[0.5, 0.25, 0.75]), (vec![0.25], vec![0.5, 0.75]));
+}
+
+#[test]
+fn a_class_must_exist_and_occur() {
+    assert!(matches!(OneClass::new(10, &[1], &[1]), Err(DataError::NormalClass { class: 10 })));
+    let no_train = OneClass::new(2, &[1, 3], &[2]);
+    assert!(matches!(no_train, Err(DataError::NoImage { class: 2, part: Part::Train })));
+    let message = OneClass::new(2, &[2], &[1, 3]).unwrap_err().to_string();
+    assert!(message.contains("class 2") && message.contains("test images"), "{message}");
+}
+
+/// The first twelve samples of ten images for seeds 0 and 8.
+const ORDER_0: [u32; 12] = [9, 2, 3, 4, 6, 7, 0, 1, 5, 8, 9, 8];
+const ORDER_8: [u32; 12] = [4, 6, 5, 0, 7, 2, 1, 9, 8, 3, 8, 6];
+
+#[test]
+fn a_seed_always_gives_the_same_order() {
+    // Origin: ChaCha8 (RFC 8439's block with 8 rounds and a 64-bit counter) and the shuffle, written anew in Python.
+    assert_eq!(order(0, 10, 12, true), ORDER_0);
+    assert_eq!(order(8, 10, 12, true), ORDER_8);
+    assert_eq!(order(8, 10, 5, true), ORDER_8[..5]);
+}
+
+#[test]
+fn file_order_repeats() {
+    assert_eq!(order(3, 3, 7, false), [0, 1, 2, 0, 1, 2, 0]);
+    assert_eq!(order(3, 1, 3, true), [0, 0, 0]);
+    assert!(order(3, 0, 7, true).is_empty());
+    assert!(order(3, 7, 0, true).is_empty());
+}
+
+#[test]
+fn every_permutation_is_as_likely() {
+    // 6 permutations of 3 images, 12,000 epochs: 2,000 each, standard deviation 41; the bound is 5 of them.
+    let samples = order(1, 3, 36_000, true);
+    let mut counts = std::collections::BTreeMap::new();
+    for epoch in samples.chunks(3) {
+        *counts.entry(epoch.to_vec()).or_insert(0_i32) += 1;
+    }
+    assert_eq!(counts.len(), 6);
+    for (epoch, count) in counts {
+        assert!((count - 2_000).abs() < 205, "{epoch:?}: {count}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn each_epoch_takes_every_image_once(seed: u64, images in 1_usize..50, epochs in 1_usize..5, rest in 0_usize..50) {
+        let samples = images * epochs + rest % images;
+        let order = order(seed, images, samples, true);
+        prop_assert_eq!(order.len(), samples);
+        for epoch in order.chunks(images) {
+            let mut sorted = epoch.to_vec();
+            sorted.sort_unstable();
+            sorted.dedup();
+            prop_assert_eq!(sorted.len(), epoch.len());
+            prop_assert!(sorted.iter().all(|&image| (image as usize) < images));
+        }
+    }
+}
