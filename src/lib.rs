@@ -4,5 +4,7 @@ pub mod config;
 pub mod data;
 pub mod engine;
 pub mod metrics;
+pub mod model;
 pub mod run;
+pub mod train;
 pub mod weights;

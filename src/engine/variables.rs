@@ -15,6 +15,13 @@ pub struct VarId {
     index: u32,
 }
 
+impl VarId {
+    /// The group it belongs to.
+    pub fn group(self) -> GroupId {
+        self.group
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Variable {
     name: String,

@@ -1,0 +1,77 @@
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use pkdgan::config::Config;
+use pkdgan::engine::Variables;
+use pkdgan::run::{RunFile, RunFolder, write_scores};
+use pkdgan::train::{load_model, register};
+use serde_json::json;
+
+use super::console::Console;
+use super::device::Device;
+use super::train::{Data, evaluate};
+
+/// Arguments of `pkdgan eval`.
+#[derive(Args)]
+pub struct Arguments {
+    /// Folder that `pkdgan train` wrote
+    run: PathBuf,
+    #[command(flatten)]
+    device: Device,
+    /// Folder that holds the data sets [default: where the run found them]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Write the score of every test image to this CSV file
+    #[arg(long, value_name = "FILE")]
+    scores: Option<PathBuf>,
+    /// Print results only
+    #[arg(long, short)]
+    quiet: bool,
+    /// Print the figures as JSON on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// Scores the test set with a trained model; the run folder stays as it is.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let console = Console::new(arguments.quiet);
+    let folder = RunFolder::open(&arguments.run, &[RunFile::Config, RunFile::Model])?;
+    let mut config = Config::read(&folder.file(RunFile::Config))?;
+    if let Some(data) = &arguments.data {
+        config.data.folder = data.clone();
+    }
+    let data = Data::load(&config)?;
+    let mut opened = arguments.device.open()?;
+    console.say(opened.describe());
+    let executor = opened.executor.as_mut();
+    let mut variables = Variables::new();
+    let gan = register(&config, &mut variables, data.test.images.channels());
+    executor.allocate(&variables)?;
+    load_model(&folder.file(RunFile::Model), executor, &variables, &gan)?;
+    let evaluation = evaluate(executor, (&variables, &gan), &config, &data, &console)?;
+    if let Some(path) = &arguments.scores {
+        write_scores(path, &evaluation.scores)?;
+    }
+    if arguments.json {
+        let figures = json!({
+            "auroc": evaluation.auroc,
+            "average_precision": evaluation.average_precision,
+            "reconstruction_l1_normal": evaluation.reconstruction_l1_normal,
+            "blank_l1_normal": evaluation.blank_l1_normal,
+            "adapter": opened.summary.name,
+        });
+        println!("{figures:#}");
+    } else {
+        println!(
+            "{} class {}: AUROC {:.4}, average precision {:.4}\nreconstruction error of normal images {:.4} (a blank image: {:.4})",
+            config.data.dataset,
+            config.data.normal,
+            evaluation.auroc,
+            evaluation.average_precision,
+            evaluation.reconstruction_l1_normal,
+            evaluation.blank_l1_normal
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,71 @@
+//! Commands, one file each, over what they share.
+
+mod console;
+mod device;
+mod devices;
+mod eval;
+mod model;
+mod settings;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Finds the pictures that do not belong, after training on normal pictures only.
+#[derive(Parser)]
+#[command(version, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  pkdgan train                                the digit 8 of MNIST, default recipe, some minutes
+  pkdgan train --normal 3 --steps 300         another digit, a quick look
+  pkdgan train --recipe paper                 batch size 1, as the authors of P-KDGAN found best
+  pkdgan eval runs/mnist-8-default-seed0      score the test set again with a trained model
+  pkdgan model                                layers, parameters and multiply-accumulates
+  pkdgan devices                              the GPUs that can be used
+
+Exit code: 0 done, 1 failed or stopped early, 2 wrong usage.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a teacher on one class of a data set, score the test set, write a run folder
+    Train(train::Arguments),
+    /// Score the test set with the model of a run folder
+    Eval(eval::Arguments),
+    /// Print the networks: layers, parameters, multiply-accumulates
+    Model(model::Arguments),
+    /// List the adapters that can compute
+    Devices(devices::Arguments),
+}
+
+/// Runs the program on the process's arguments.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("pkdgan=warn,error")),
+        )
+        .with_writer(std::io::stderr)
+        .without_time()
+        .init();
+    let result = match cli.command {
+        Command::Train(arguments) => train::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
+        Command::Model(arguments) => model::run(&arguments),
+        Command::Devices(arguments) => devices::run(&arguments),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            // Settings that cannot be are wrong usage, whether they came by flag or by file.
+            let usage = error.downcast_ref::<pkdgan::config::ConfigError>().is_some();
+            ExitCode::from(if usage { 2 } else { 1 })
+        }
+    }
+}

@@ -1,0 +1,71 @@
+use std::path::PathBuf;
+
+use clap::Args;
+use pkdgan::config::{Config, ConfigError, Recipe, resolve};
+use pkdgan::data::Dataset;
+
+/// Where a configuration comes from: a recipe, over it a file, over that single settings and flags.
+#[derive(Args)]
+pub struct Settings {
+    /// Settings that work together: `default` or `paper`
+    #[arg(long, value_name = "NAME", default_value_t = Recipe::Default, help_heading = "Settings")]
+    recipe: Recipe,
+    /// TOML file whose settings replace the recipe's, such as the `config.toml` of a run
+    #[arg(long, value_name = "FILE", help_heading = "Settings")]
+    config: Option<PathBuf>,
+    /// A single setting by its key in `config.toml`, as `training.weights.latent=3`; repeatable
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Settings")]
+    set: Vec<String>,
+    /// Data set: `mnist` or `fashion-mnist`
+    #[arg(long, value_name = "NAME", help_heading = "Settings")]
+    dataset: Option<Dataset>,
+    /// Folder that holds the data sets, each in a folder of its name [default: data]
+    #[arg(long, value_name = "DIR", help_heading = "Settings")]
+    data: Option<PathBuf>,
+    /// The normal class, 0 to 9
+    #[arg(long, value_name = "CLASS", help_heading = "Settings")]
+    normal: Option<u8>,
+    /// Images per step
+    #[arg(long, value_name = "N", help_heading = "Settings")]
+    batch_size: Option<usize>,
+    /// Training steps
+    #[arg(long, value_name = "N", help_heading = "Settings", conflicts_with = "epochs")]
+    steps: Option<usize>,
+    /// Times that each training image is seen, instead of steps
+    #[arg(long, value_name = "N", help_heading = "Settings")]
+    pub epochs: Option<usize>,
+    /// Seed of the initial weights and of the sample order
+    #[arg(long, value_name = "N", help_heading = "Settings")]
+    seed: Option<u64>,
+    /// Full learning rate of Adam
+    #[arg(long, value_name = "RATE", help_heading = "Settings")]
+    lr: Option<f64>,
+    /// Take the images in file order, so that runs can be compared step by step
+    #[arg(long, help_heading = "Settings")]
+    no_shuffle: bool,
+}
+
+impl Settings {
+    /// The name of the recipe.
+    pub fn recipe(&self) -> &'static str {
+        self.recipe.name()
+    }
+
+    /// The configuration they make.
+    pub fn resolve(&self) -> Result<Config, ConfigError> {
+        let quoted = |text: &dyn std::fmt::Display| toml::Value::from(text.to_string()).to_string();
+        let flags = [
+            ("data.dataset", self.dataset.map(|dataset| quoted(&dataset))),
+            ("data.folder", self.data.as_ref().map(|folder| quoted(&folder.display()))),
+            ("data.normal", self.normal.map(|normal| normal.to_string())),
+            ("training.batch_size", self.batch_size.map(|n| n.to_string())),
+            ("training.steps", self.steps.map(|n| n.to_string())),
+            ("training.seed", self.seed.map(|n| n.to_string())),
+            ("training.learning_rate", self.lr.map(|rate| format!("{rate:?}"))),
+            ("training.shuffle", self.no_shuffle.then(|| "false".to_owned())),
+        ];
+        let mut sets = self.set.clone();
+        sets.extend(flags.into_iter().filter_map(|(key, value)| value.map(|value| format!("{key}={value}"))));
+        resolve(self.recipe, self.config.as_deref(), &sets)
+    }
+}

@@ -1,0 +1,48 @@
+use std::path::PathBuf;
+
+use crate::data::DataError;
+use crate::engine::EngineError;
+use crate::metrics::MetricError;
+use crate::run::RunError;
+use crate::weights::WeightsError;
+
+/// What can go wrong while a network is trained or scores.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// A loss or a weight left the numbers.
+    #[error(
+        "{what} became {value} at step {step}; the last good state is in {checkpoint}\n  \
+         try a lower learning rate: `--lr {suggestion}`"
+    )]
+    NotFinite {
+        /// The loss, or the tensor.
+        what: String,
+        /// Its value, infinite or not a number.
+        value: f32,
+        /// Step, counted from 1.
+        step: usize,
+        /// The checkpoint before it.
+        checkpoint: PathBuf,
+        /// Half the learning rate.
+        suggestion: f64,
+    },
+    /// The settings cannot be trained.
+    #[error("{0}")]
+    Settings(String),
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The data set failed.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A file of the run failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A weight file failed.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The scores cannot be judged.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
+}

@@ -1,0 +1,81 @@
+use crate::config::{Config, Statistics};
+use crate::data::Images;
+use crate::engine::{Executor, Graph, Pending, Program, ProgramId, Readback, Variables};
+use crate::model::{EdeGan, NormMode};
+
+use super::error::TrainError;
+
+/// What scoring says of one image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scored {
+    /// Anomaly score `||z1 - z2||`; higher is more anomalous.
+    pub score: f32,
+    /// Mean absolute error of the reconstruction, of pixels in -1..1.
+    pub reconstruction_error: f32,
+}
+
+/// A generator loaded for scoring, in batches of a fixed size.
+pub struct Scorer {
+    program: ProgramId,
+    batch: usize,
+    side: usize,
+}
+
+/// Batches on their way at once: the device works on one while the next is prepared.
+const IN_FLIGHT: usize = 2;
+
+impl Scorer {
+    /// Loads the scoring program of `gan` for batches of `batch` images of `[C, H, W]`.
+    pub fn new(
+        executor: &mut dyn Executor,
+        variables: &Variables,
+        gan: &EdeGan,
+        config: &Config,
+        batch: usize,
+    ) -> Result<Self, TrainError> {
+        let mode = match config.scoring.statistics {
+            Statistics::Running => NormMode::Running,
+            Statistics::PerImage => NormMode::PerImage,
+        };
+        let [channels, height, width] = gan.encoder1.spec.input;
+        let mut graph = Graph::new();
+        let images = graph.input("images", [batch, channels, height, width]);
+        let [score, error] = gan.score(&mut graph, variables, images, mode)?;
+        graph.output("score", score);
+        graph.output("reconstruction error", error);
+        let program = executor.load(Program::compile(&graph, variables)?)?;
+        Ok(Self { program, batch, side: config.data.side })
+    }
+
+    /// Scores the images with the given indices, in that order; `progress` hears how many are done.
+    pub fn score(
+        &self,
+        executor: &mut dyn Executor,
+        images: &Images,
+        indices: &[usize],
+        mut progress: impl FnMut(usize),
+    ) -> Result<Vec<Scored>, TrainError> {
+        let mut scored = Vec::with_capacity(indices.len());
+        let mut waiting: std::collections::VecDeque<(usize, Pending)> = Default::default();
+        let mut batches = indices.chunks(self.batch);
+        loop {
+            let batch = batches.next();
+            if let Some(batch) = batch {
+                // The last batch is filled up with its last image, whose further scores are dropped.
+                let mut filled = batch.to_vec();
+                filled.resize(self.batch, batch[batch.len() - 1]);
+                executor.input(self.program, "images", &images.to_signed_padded(&filled, self.side)?)?;
+                executor.run(self.program, 1)?;
+                let outputs = ["score", "reconstruction error"].map(|name| Readback::Output(self.program, name));
+                waiting.push_back((batch.len(), executor.read(&outputs)?));
+            }
+            if waiting.len() >= IN_FLIGHT || batch.is_none() {
+                let Some((len, pending)) = waiting.pop_front() else { return Ok(scored) };
+                let values = pending.wait()?;
+                let pairs = values[0].iter().zip(&values[1]).take(len);
+                scored.extend(pairs.map(|(&score, &reconstruction_error)| Scored { score, reconstruction_error }));
+                progress(scored.len());
+            }
+        }
+    }
+}
