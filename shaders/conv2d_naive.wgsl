@@ -2,7 +2,10 @@
 //#import convolution
 // conv2d: y[n,co,oy,ox] = sum x[n,ci, oy*SY+ky-PY, ox*SX+kx-PX] * w[co,ci,ky,kx]
 // One invocation owns one output element. This is the plainest statement of the operation, the oracle of the other variants.
-// Prelude: shape constants, HAS_BIAS, GATED, activate, activation_slope, LANES.
+// Prelude: shape constants, LANES.
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> w: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -28,5 +31,5 @@ fn main(
             }
         }
     }
-    store(out, co, sum);
+    y[out] = finish(sum, co, out);
 }

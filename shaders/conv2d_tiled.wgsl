@@ -4,7 +4,10 @@
 // A workgroup of WX x WY invocations owns 4*WY channels x 4*WX pixels, (n,oy,ox) flattened; an invocation owns 4x4 of them,
 // its pixels WX apart so that neighbouring lanes store to neighbouring addresses. Per step the workgroup stages TERMS terms
 // of the weights and of the gathered input.
-// Prelude: shape constants, HAS_BIAS, GATED, activate, activation_slope, WX, WY.
+// Prelude: shape constants, WX, WY.
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> w: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
 const TERMS = 16u;
 const CHANNELS = 4u * WY;
@@ -64,7 +67,7 @@ fn main(
             if n < N && co < CO {
                 let out = (n * CO + co) * OH * OW + pixel % (OH * OW);
                 var v = acc[p][c];
-                store(out, co, v);
+                y[out] = finish(v, co, out);
             }
         }
     }

@@ -2,7 +2,10 @@
 //#import convolution
 // conv_transpose2d: y[n,co, iy*SY+ky-PY, ix*SX+kx-PX] += x[n,ci,iy,ix] * w[ci,co,ky,kx]; also the data gradient of conv2d.
 // One invocation owns one output element. This is the plainest statement of the operation, the oracle of the other variants.
-// Prelude: shape constants, HAS_BIAS, GATED, activate, activation_slope, LANES.
+// Prelude: shape constants, LANES.
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> w: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -31,5 +34,5 @@ fn main(
             }
         }
     }
-    store(out, co, sum);
+    y[out] = finish(sum, co, out);
 }

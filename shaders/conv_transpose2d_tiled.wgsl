@@ -5,7 +5,10 @@
 // ky = (ry+PY) mod SY + SY*j, kx = (rx+PX) mod SX + SX*i, so each class is a product of its own, without dead taps.
 // A workgroup of WX x WY invocations owns 4*WY channels x 4*WX pixels of a class, (n, oy/SY, ox/SX) flattened; an invocation
 // owns 4x4 of them, its pixels WX apart. Per step the workgroup stages TERMS terms of the weights and of the gathered input.
-// Prelude: shape constants, HAS_BIAS, GATED, activate, activation_slope, WX, WY.
+// Prelude: shape constants, WX, WY.
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> w: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
 const TERMS = 16u;
 const CHANNELS = 4u * WY;
@@ -77,7 +80,7 @@ fn main(
             if n < N && co < CO && oy < OH && ox < OW {
                 let out = ((n * CO + co) * OH + oy) * OW + ox;
                 var v = acc[p][c];
-                store(out, co, v);
+                y[out] = finish(v, co, out);
             }
         }
     }

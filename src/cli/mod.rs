@@ -44,6 +44,7 @@ enum Command {
 
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
+    quieten_driver();
     let cli = Cli::parse();
     tracing_subscriber::fmt()
         .with_env_filter(
@@ -67,5 +68,13 @@ pub fn main() -> ExitCode {
             let usage = error.downcast_ref::<pkdgan::config::ConfigError>().is_some();
             ExitCode::from(if usage { 2 } else { 1 })
         }
+    }
+}
+
+/// Mesa's layer that reorders devices complains on machines without a desktop; we choose for ourselves.
+fn quieten_driver() {
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: no other thread runs yet.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
 }

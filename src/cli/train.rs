@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Args;
 use pkdgan::config::{Config, steps_for_epochs};
 use pkdgan::data::{LabelledImages, OneClass, Part};
-use pkdgan::run::{Report, RunFile, RunFolder, peak_rss_bytes, write_scores, write_whole};
+use pkdgan::run::{MetricsLog, Report, RunFile, RunFolder, peak_rss_bytes, write_scores, write_whole};
 use pkdgan::train::{Evaluation, Outcome, Teacher};
 
 use super::console::Console;
@@ -174,6 +174,7 @@ fn begin(arguments: &Arguments, config: &Config) -> anyhow::Result<RunFolder> {
     let folder = RunFolder::create(&arguments.out.clone().unwrap_or_else(name), arguments.force)?;
     let toml = config.to_toml()?;
     write_whole(&folder.file(RunFile::Config), |out| out.write_all(toml.as_bytes()))?;
+    MetricsLog::create(&folder.file(RunFile::Metrics))?;
     Ok(folder)
 }
 

@@ -47,6 +47,15 @@ impl Scorer {
         Ok(Self { program, batch, side: config.data.side })
     }
 
+    /// Begins to score a whole batch of pixels in -1..1, `[batch, C, H, W]`: scores, then
+    /// reconstruction errors.
+    pub fn score_pixels(&self, executor: &mut dyn Executor, pixels: &[f32]) -> Result<Pending, TrainError> {
+        executor.input(self.program, "images", pixels)?;
+        executor.run(self.program, 1)?;
+        let outputs = ["score", "reconstruction error"].map(|name| Readback::Output(self.program, name));
+        Ok(executor.read(&outputs)?)
+    }
+
     /// Scores the images with the given indices, in that order; `progress` hears how many are done.
     pub fn score(
         &self,
@@ -64,10 +73,8 @@ impl Scorer {
                 // The last batch is filled up with its last image, whose further scores are dropped.
                 let mut filled = batch.to_vec();
                 filled.resize(self.batch, batch[batch.len() - 1]);
-                executor.input(self.program, "images", &images.to_signed_padded(&filled, self.side)?)?;
-                executor.run(self.program, 1)?;
-                let outputs = ["score", "reconstruction error"].map(|name| Readback::Output(self.program, name));
-                waiting.push_back((batch.len(), executor.read(&outputs)?));
+                let pixels = images.to_signed_padded(&filled, self.side)?;
+                waiting.push_back((batch.len(), self.score_pixels(executor, &pixels)?));
             }
             if waiting.len() >= IN_FLIGHT || batch.is_none() {
                 let Some((len, pending)) = waiting.pop_front() else { return Ok(scored) };

@@ -57,16 +57,7 @@ impl Sizes {
         .fold(dispatch, |dispatch, (name, value)| dispatch.with(name, value))
     }
 
-    /// A kernel that covers its whole input makes a matrix product: its taps become input channels.
-    fn fold_taps_into_input(self) -> Self {
-        let whole = [self.oh, self.ow, self.py, self.px, self.kh, self.kw] == [1, 1, 0, 0, self.ih, self.iw];
-        if !whole {
-            return self;
-        }
-        Self { ci: self.ci * self.kh * self.kw, ih: 1, iw: 1, kh: 1, kw: 1, sy: 1, sx: 1, ..self }
-    }
-
-    /// So does the transpose of a single pixel: its taps become output channels.
+    /// The transpose of a single pixel is a matrix product: its taps become output channels.
     fn fold_taps_into_output(self) -> Self {
         let single = [self.ih, self.iw, self.py, self.px, self.kh, self.kw] == [1, 1, 0, 0, self.oh, self.ow];
         if !single {
@@ -82,17 +73,11 @@ pub(super) fn conv2d(geometry: &Geometry, epilogue: &Epilogue, tuning: &Tuning) 
     match tuning.convolution {
         ConvVariant::Naive => naive(forward("conv2d_naive", epilogue), &sizes, outputs(&sizes)),
         ConvVariant::Register => {
-            let sizes = sizes.fold_taps_into_input();
-            let (columns, channels) = (sizes.ow.min(8), channel_tile(sizes.co, 16));
-            let (x, z) = spread((sizes.n * sizes.oh * sizes.ow.div_ceil(columns)).div_ceil(LANES));
-            sizes
-                .declare(forward("conv2d_register", epilogue))
-                .with("LANES", LANES)
-                .with("TY", 1u32)
-                .with("TX", columns)
-                .with("TC", channels)
-                .with("CHANNEL_SPAN", 1u32)
-                .workgroups(x, sizes.co.div_ceil(channels), z)
+            let tile = Tile::choose(sizes.n * sizes.oh, sizes.ow, 1, sizes.co, 64 / sizes.kw, &CONV2D_TILES);
+            let blocks = (sizes.n * sizes.oh).div_ceil(tile.y) * sizes.ow.div_ceil(tile.x);
+            let (x, z) = spread(blocks.div_ceil(LANES / tile.lanes_c));
+            let dispatch = sizes.declare(forward("conv2d_register", epilogue)).with("CHANNEL_SPAN", 1u32);
+            tile.declare(dispatch, "TY").workgroups(x, sizes.co.div_ceil(tile.lanes_c * tile.c), z)
         }
         ConvVariant::Tiled => {
             let pixels = sizes.n * sizes.oh * sizes.ow;
@@ -115,18 +100,15 @@ pub(super) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue, tuning:
         ConvVariant::Register => {
             let folded = sizes.fold_taps_into_output();
             let span = folded.co / sizes.co.max(1);
-            let (columns, channels) = (folded.ow.div_ceil(folded.sx).min(8), channel_tile(folded.co, 16));
-            let rows = folded.oh.div_ceil(folded.sy);
-            let (x, z) =
-                spread((folded.n * rows * folded.ow.div_ceil(folded.sx * columns)).div_ceil(LANES));
-            folded
-                .declare(forward("conv_transpose2d_register", epilogue))
-                .with("LANES", LANES)
-                .with("TY", 1u32)
-                .with("TX", columns)
-                .with("TC", channels)
-                .with("CHANNEL_SPAN", span)
-                .workgroups(x, folded.co.div_ceil(channels) * folded.sy, z)
+            let (rows, columns) = (folded.n * folded.oh.div_ceil(folded.sy), folded.ow.div_ceil(folded.sx));
+            let most = if folded.kw <= 4 { 8 } else { 40 / folded.kw };
+            let tile = Tile::choose(rows, columns, folded.sy, folded.co, most, &CONV_TRANSPOSE2D_TILES);
+            let blocks = rows.div_ceil(tile.y) * columns.div_ceil(tile.x);
+            let (x, z) = spread(blocks.div_ceil(LANES / tile.lanes_c));
+            let dispatch =
+                folded.declare(forward("conv_transpose2d_register", epilogue)).with("CHANNEL_SPAN", span);
+            let channels = folded.co.div_ceil(tile.lanes_c * tile.c);
+            tile.declare(dispatch, "TY").workgroups(x, channels * folded.sy, z)
         }
         ConvVariant::Tiled => {
             let pixels = sizes.n * sizes.oh.div_ceil(sizes.sy) * sizes.ow.div_ceil(sizes.sx);
@@ -163,15 +145,14 @@ pub(super) fn conv2d_weight_grad(geometry: &Geometry, tuning: &Tuning) -> Vec<Di
     let main = match tuning.convolution {
         ConvVariant::Naive => naive(dispatch("conv2d_weight_grad_naive"), &sizes, splits * weights),
         ConvVariant::Register => {
-            let rows = if sizes.ci == 1 { 1 } else { sizes.kh.min(4) };
-            let channels = channel_tile(sizes.co, 16);
-            sizes
-                .declare(dispatch("conv2d_weight_grad_register"))
-                .with("LANES", LANES)
-                .with("TK", rows)
-                .with("TX", sizes.ow.min(2))
-                .with("TC", channels)
-                .workgroups((sizes.ci * sizes.kh.div_ceil(rows)).div_ceil(LANES), sizes.co.div_ceil(channels), splits)
+            let x = sizes.ow.min(8).min((64 / sizes.kw).max(1));
+            let y = sizes.kh.min((64 / (sizes.kw * x)).max(1)).min(4);
+            let c = channel_tile(sizes.co, 8);
+            let blocks = sizes.ci * sizes.kh.div_ceil(y);
+            let tile = Tile { y, x, c, lanes_c: lanes_along_channels(blocks, sizes.co, c) };
+            let dispatch = sizes.declare(dispatch("conv2d_weight_grad_register"));
+            let channels = sizes.co.div_ceil(tile.lanes_c * tile.c);
+            tile.declare(dispatch, "TK").workgroups(blocks.div_ceil(LANES / tile.lanes_c), channels, splits)
         }
         ConvVariant::Tiled => {
             let taps = sizes.ci * sizes.kh * sizes.kw;
@@ -226,8 +207,71 @@ fn workgroup_sides(rows: usize, columns: usize) -> (usize, usize) {
     if rows >= 64 && columns >= 64 * 64 { (16, 16) } else { (8, 8) }
 }
 
-/// Channels of an invocation: `most` where there are that many, else the largest divisor above half of it.
+/// What an invocation of a register kernel owns, and how a workgroup's lanes lie.
+#[derive(Clone, Copy)]
+struct Tile {
+    /// Rows of outputs; of the kernel in a weight gradient.
+    y: usize,
+    /// Columns of outputs, of one class in a transposed convolution; pixels a step in a weight gradient.
+    x: usize,
+    /// Output channels, a multiple of four.
+    c: usize,
+    /// Lanes along the channels; the others lie along pixels, or rows of kernels in a weight gradient.
+    lanes_c: usize,
+}
+
+/// Tiles as (pixels, channels), in order of falling speed.
+const CONV2D_TILES: [(usize, usize); 5] = [(16, 8), (8, 8), (4, 8), (2, 4), (1, 4)];
+const CONV_TRANSPOSE2D_TILES: [(usize, usize); 5] = [(8, 16), (8, 8), (4, 8), (2, 4), (1, 4)];
+/// Workgroups that keep two threads evenly busy.
+const ENOUGH: usize = 6;
+
+impl Tile {
+    /// The first of the candidates that has no more pixels than the driver unrolls and leaves two
+    /// threads enough workgroups of full lanes; the smallest if none does.
+    fn choose(
+        rows: usize,
+        columns: usize,
+        classes: usize,
+        co: usize,
+        most_pixels: usize,
+        candidates: &[(usize, usize)],
+    ) -> Self {
+        let mut smallest = Self { y: 1, x: 1, c: 4, lanes_c: 1 };
+        for &(pixels, most) in candidates.iter().filter(|(pixels, _)| *pixels <= most_pixels.max(1)) {
+            let x = columns.min(8).min(pixels);
+            let y = rows.min((pixels / x.next_power_of_two()).max(1));
+            let c = channel_tile(co, most);
+            let blocks = rows.div_ceil(y) * columns.div_ceil(x);
+            let lanes_c = lanes_along_channels(blocks, co, c);
+            smallest = Self { y, x, c, lanes_c };
+            let groups = blocks.div_ceil(LANES / lanes_c) * co.div_ceil(c * lanes_c) * classes;
+            if blocks * co.div_ceil(c) >= LANES && groups >= ENOUGH {
+                break;
+            }
+        }
+        smallest
+    }
+
+    /// Declares the tile, its rows under the name that the kernel has for them.
+    fn declare(&self, dispatch: Dispatch, rows: &str) -> Dispatch {
+        dispatch
+            .with("LANES", LANES)
+            .with("LANES_C", self.lanes_c)
+            .with(rows, self.y)
+            .with("TX", self.x)
+            .with("TC", self.c)
+    }
+}
+
+/// Channels of an invocation, a multiple of four: `most` where there are that many.
 fn channel_tile(channels: usize, most: usize) -> usize {
-    let most = most.min(channels);
-    (most / 2 + 1..=most).rev().find(|tile| channels % tile == 0).unwrap_or(most)
+    channels.next_multiple_of(4).min(most)
+}
+
+/// Lanes along the channels, where blocks of pixels do not fill a workgroup and there are channels
+/// to take their place.
+fn lanes_along_channels(blocks: usize, co: usize, c: usize) -> usize {
+    let wanted = LANES / blocks.next_power_of_two().min(LANES);
+    wanted.min(co.div_ceil(c).next_power_of_two())
 }
