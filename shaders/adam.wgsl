@@ -8,9 +8,9 @@
 @group(0) @binding(5) var<storage, read> table: array<vec2<f32>>;
 
 @compute @workgroup_size(WIDTH)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let row = table[min(u32(step_counter[0]), ROWS - 1u)];
-    for (var i = id.x; i < LEN; i += STRIDE) {
+    for (var i = group.x * BLOCK + lane; i < min(LEN, (group.x + 1u) * BLOCK); i += WIDTH) {
         let g = gradients[i];
         let m = BETA1 * first[i] + (1.0 - BETA1) * g;
         let v = BETA2 * second[i] + (1.0 - BETA2) * g * g;

@@ -1,18 +1,20 @@
 //#import activation
 //#import reduce
-// One workgroup a channel, and a set of images where sets are independent (ROWS == SETS).
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+// One workgroup a channel, and a set of images where sets are independent (ROWS == SETS). PLANE and
+// tensors count elements of `quad` or `single`.
+@group(0) @binding(0) var<storage, read> x: array<Element>;
 @group(0) @binding(1) var<storage, read> scale: array<f32>;
 @group(0) @binding(2) var<storage, read> shift: array<f32>;
 // Given means and variances, [2, C], where FIXED.
 @group(0) @binding(3) var<storage, read> given: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<Element>;
 // Means and inverse standard deviations, [SETS, 2, C].
 @group(0) @binding(5) var<storage, read_write> statistics: array<f32>;
 // Averages to bring up to date, [2, C], where TRACKED.
 @group(0) @binding(6) var<storage, read_write> running: array<f32>;
 
 const COUNT = IMAGES * PLANE;
+const VALUES = f32(COUNT * PER_ELEMENT);
 
 fn address(subset: u32, channel: u32, i: u32) -> u32 {
     return ((subset * IMAGES + i / PLANE) * C + channel) * PLANE + i % PLANE;
@@ -28,28 +30,30 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             mean = given[channel];
             variance = given[C + channel];
         } else {
-            var sum = 0.0;
+            var sum = Element();
             for (var i = lane; i < COUNT; i += WIDTH) {
                 sum += x[address(subset, channel, i)];
             }
-            mean = workgroup_sum(lane, sum) / f32(COUNT);
-            var squares = 0.0;
+            mean = workgroup_sum(lane, total(sum)) / VALUES;
+            var squares = Element();
             for (var i = lane; i < COUNT; i += WIDTH) {
                 let d = x[address(subset, channel, i)] - mean;
                 squares += d * d;
             }
-            squares = workgroup_sum(lane, squares);
-            variance = squares / f32(COUNT);
+            let deviation = workgroup_sum(lane, total(squares));
+            variance = deviation / VALUES;
             if TRACKED && lane == 0u {
                 running[channel] += MOMENTUM * (mean - running[channel]);
-                let unbiased = squares / f32(COUNT - 1u);
+                let unbiased = deviation / (VALUES - 1.0);
                 running[C + channel] += MOMENTUM * (unbiased - running[C + channel]);
             }
         }
         let inverse = 1.0 / sqrt(variance + EPSILON);
+        let factor = inverse * scale[channel];
+        let offset = shift[channel];
         for (var i = lane; i < COUNT; i += WIDTH) {
             let at = address(subset, channel, i);
-            y[at] = activate((x[at] - mean) * inverse * scale[channel] + shift[channel]);
+            y[at] = activate((x[at] - mean) * factor + offset);
         }
         if lane == 0u {
             statistics[2u * subset * C + channel] = mean;

@@ -1,11 +1,11 @@
 //#import reduce
-// One workgroup a channel.
-@group(0) @binding(0) var<storage, read> dy: array<f32>;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+// One workgroup a channel. PLANE and tensors count elements of `quad` or `single`.
+@group(0) @binding(0) var<storage, read> dy: array<Element>;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
 @group(0) @binding(2) var<storage, read> scale: array<f32>;
 // Means and inverse standard deviations, [SETS, 2, C].
 @group(0) @binding(3) var<storage, read> statistics: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dx: array<Element>;
 @group(0) @binding(5) var<storage, read_write> dscale: array<f32>;
 @group(0) @binding(6) var<storage, read_write> dshift: array<f32>;
 
@@ -23,18 +23,21 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var subset = 0u; subset < SETS; subset++) {
         let mean = statistics[2u * subset * C + channel];
         let inverse = statistics[(2u * subset + 1u) * C + channel];
-        var sums = vec2<f32>(0.0);
+        var plain = Element();
+        var product = Element();
         for (var i = lane; i < COUNT; i += WIDTH) {
             let at = address(subset, channel, i);
-            sums += dy[at] * vec2<f32>(1.0, (x[at] - mean) * inverse);
+            let g = dy[at];
+            plain += g;
+            product += g * ((x[at] - mean) * inverse);
         }
-        sums = workgroup_sum2(lane, sums);
+        let sums = workgroup_sum2(lane, vec2<f32>(total(plain), total(product)));
         totals += sums;
-        let means = select(sums / f32(COUNT), vec2<f32>(0.0), FIXED);
+        let means = select(sums / f32(COUNT * PER_ELEMENT), vec2<f32>(0.0), FIXED);
+        let factor = scale[channel] * inverse;
         for (var i = lane; i < COUNT; i += WIDTH) {
             let at = address(subset, channel, i);
-            let normal = (x[at] - mean) * inverse;
-            dx[at] = scale[channel] * inverse * (dy[at] - means.x - normal * means.y);
+            dx[at] = factor * (dy[at] - means.x - (x[at] - mean) * (inverse * means.y));
         }
     }
     if lane == 0u {

@@ -1,17 +1,17 @@
 //#import reduce
-// One workgroup a channel.
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+// One workgroup a channel. PLANE and x count elements of `quad` or `single`.
+@group(0) @binding(0) var<storage, read> x: array<Element>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let channel = group.x;
-    var sum = 0.0;
+    var sum = Element();
     for (var i = lane; i < N * PLANE; i += WIDTH) {
         sum += x[(i / PLANE * C + channel) * PLANE + i % PLANE];
     }
-    sum = workgroup_sum(lane, sum);
+    let result = workgroup_sum(lane, total(sum));
     if lane == 0u {
-        y[channel] = sum;
+        y[channel] = result;
     }
 }

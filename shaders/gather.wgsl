@@ -4,9 +4,9 @@
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(WIDTH)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let first = u32(step_counter[0]) * BATCH;
-    for (var i = id.x; i < LEN; i += STRIDE) {
+    for (var i = group.x * BLOCK + lane; i < min(LEN, (group.x + 1u) * BLOCK); i += WIDTH) {
         let image = u32(order[(first + i / SAMPLE) % ORDER]);
         y[i] = images[image * SAMPLE + i % SAMPLE];
     }

@@ -20,7 +20,7 @@ pub(super) struct Pipelines {
 impl Pipelines {
     /// The pipelines of `dispatches`, in their order. New ones are compiled on all cores.
     pub fn of(&mut self, device: &wgpu::Device, dispatches: &[Dispatch]) -> Vec<Pipeline> {
-        let sources: Vec<String> = dispatches.iter().map(|d| shaders::source(d.shader, &d.prelude)).collect();
+        let sources: Vec<String> = dispatches.iter().map(shaders::source).collect();
         let mut missing: Vec<(&String, &Dispatch)> =
             sources.iter().zip(dispatches).filter(|(source, _)| !self.compiled.contains_key(*source)).collect();
         missing.sort_by_key(|(source, _)| *source);

@@ -1,5 +1,7 @@
 //! The kernels' texts. A line `//#import NAME` stands for `shaders/common/NAME.wgsl`.
 
+use crate::engine::ops::kernel::Dispatch;
+
 macro_rules! texts {
     ($folder:literal: $($name:literal),* $(,)?) => {
         &[$(($name, include_str!(concat!("../../../shaders", $folder, "/", $name, ".wgsl")))),*]
@@ -16,13 +18,14 @@ const KERNELS: &[(&str, &str)] = texts!["":
     "unit_rms", "unit_rms_grad",
 ];
 
-const COMMON: &[(&str, &str)] = texts!["/common": "activation", "convolution", "reduce"];
+const COMMON: &[(&str, &str)] = texts!["/common": "activation", "convolution", "quad", "reduce", "single"];
 
 /// The full text of a kernel: constants, imports, then its own.
-pub(super) fn source(name: &str, prelude: &str) -> String {
-    let own = text(KERNELS, name);
-    let imports = own.lines().filter_map(|line| line.strip_prefix("//#import ")).map(|name| text(COMMON, name.trim()));
-    [prelude].into_iter().chain(imports).chain([own]).collect::<Vec<_>>().join("\n")
+pub(super) fn source(dispatch: &Dispatch) -> String {
+    let own = text(KERNELS, dispatch.shader);
+    let imports = own.lines().filter_map(|line| line.strip_prefix("//#import ")).map(str::trim);
+    let imports = dispatch.element.into_iter().chain(imports).map(|name| text(COMMON, name));
+    [dispatch.prelude.as_str()].into_iter().chain(imports).chain([own]).collect::<Vec<_>>().join("\n")
 }
 
 fn text(texts: &[(&str, &'static str)], name: &str) -> &'static str {

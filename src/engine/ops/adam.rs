@@ -123,7 +123,7 @@ impl Rule for Adam {
             .with("BETA2", self.betas[1])
             .with("EPSILON", self.epsilon)
             .with("ROWS", call.inputs[1][2]);
-        vec![dispatch.over(self.len / 4, call.tuning)]
+        vec![dispatch.over_quads(self.len, call.tuning)]
     }
 }
 

@@ -129,7 +129,7 @@ impl Rule for BatchNorm {
         let dispatch = Dispatch::new("batch_norm", &bindings.collect::<Vec<_>>())
             .with("WIDTH", call.tuning.reduction_width())
             .with("C", channels)
-            .with("PLANE", h * w)
+            .plane(h * w)
             .with("SETS", self.sets)
             .with("IMAGES", n / self.sets)
             .with("ROWS", rows)

@@ -53,7 +53,7 @@ impl Rule for BatchNormGrad {
         let dispatch = Dispatch::new("batch_norm_grad", &bindings.collect::<Vec<_>>())
             .with("WIDTH", call.tuning.reduction_width())
             .with("C", channels)
-            .with("PLANE", h * w)
+            .plane(h * w)
             .with("SETS", self.sets)
             .with("IMAGES", n / self.sets)
             .with("FIXED", self.fixed)

@@ -32,7 +32,7 @@ impl Rule for ChannelSum {
             .with("WIDTH", call.tuning.reduction_width())
             .with("N", n)
             .with("C", channels)
-            .with("PLANE", h * w)
+            .plane(h * w)
             .workgroups(channels, 1, 1);
         vec![dispatch]
     }

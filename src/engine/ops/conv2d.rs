@@ -4,7 +4,7 @@ use super::conv_dispatch;
 use super::conv_geometry::{Geometry, Window};
 use super::conv_transpose2d::ConvTranspose2d;
 use super::kernel::Dispatch;
-use super::{CpuCall, GpuCall, Real, Rule};
+use super::{CpuCall, GpuCall, Op, Real, Rule};
 use crate::engine::autograd::Arrived;
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
@@ -59,6 +59,28 @@ impl Epilogue {
     }
 }
 
+/// The gradients of a convolution or its transpose by image, weight and bias: `data` makes the first
+/// of the arriving gradient and the weight, the second is that of a `[wide, narrow]` pair.
+pub(super) fn backward(
+    graph: &mut Graph,
+    at: &Arrived,
+    window: Window,
+    data: Op,
+    pair: [Tensor; 2],
+) -> Result<Vec<Option<Tensor>>, EngineError> {
+    let (w, dy) = (at.inputs[1], at.gradient()?);
+    let [_, _, kernel_h, kernel_w] = graph.shape(w);
+    let weight = Conv2dWeightGrad { window, kernel: [kernel_h, kernel_w] };
+    let mut gradients = vec![
+        at.wants(0, || graph.push(data, &[dy, w]))?,
+        at.wants(1, || graph.push(weight, &pair))?,
+    ];
+    if at.inputs.len() > 2 {
+        gradients.push(at.wants(2, || graph.channel_sum(dy))?);
+    }
+    Ok(gradients)
+}
+
 /// `y[n,o,p] = activation(sum_{c,k} x[n,c,p*stride+k-padding] * w[o,c,k] + bias[o])`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conv2d {
@@ -98,22 +120,10 @@ impl Rule for Conv2d {
     }
 
     fn backward(&self, graph: &mut Graph, at: &Arrived) -> Result<Vec<Option<Tensor>>, EngineError> {
-        let (x, w, dy) = (at.inputs[0], at.inputs[1], at.gradient()?);
-        let [_, _, h, width] = graph.shape(x);
-        let [_, _, kernel_h, kernel_w] = graph.shape(w);
-        let dx = at.wants(0, || {
-            let data =
-                ConvTranspose2d { window: self.window, output: [h, width], epilogue: Epilogue::default() };
-            graph.push(data, &[dy, w])
-        })?;
-        let dw = at.wants(1, || {
-            graph.push(Conv2dWeightGrad { window: self.window, kernel: [kernel_h, kernel_w] }, &[x, dy])
-        })?;
-        let mut gradients = vec![dx, dw];
-        if self.epilogue.bias {
-            gradients.push(at.wants(2, || graph.channel_sum(dy))?);
-        }
-        Ok(gradients)
+        let (x, dy) = (at.inputs[0], at.gradient()?);
+        let [_, _, h, w] = graph.shape(x);
+        let data = ConvTranspose2d { window: self.window, output: [h, w], epilogue: Epilogue::default() };
+        backward(graph, at, self.window, data.into(), [x, dy])
     }
 
     fn macs(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {

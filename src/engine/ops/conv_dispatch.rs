@@ -183,7 +183,7 @@ fn forward(shader: &'static str, epilogue: &Epilogue) -> Dispatch {
         .with("HAS_BIAS", epilogue.bias)
         .with("GATED", epilogue.gate.is_some());
     // Fusion opens one or the other, never both, so that one activation serves.
-    epilogue.gate.unwrap_or(epilogue.activation).declare(dispatch)
+    epilogue.gate.unwrap_or(epilogue.activation).declare(dispatch).element("single")
 }
 
 fn outputs(sizes: &Sizes) -> usize {

@@ -1,6 +1,5 @@
 use super::conv_dispatch;
-use super::conv2d::{Conv2d, Epilogue};
-use super::conv2d_weight_grad::Conv2dWeightGrad;
+use super::conv2d::{Conv2d, Epilogue, backward};
 use super::conv_geometry::{Geometry, Window};
 use super::kernel::Dispatch;
 use super::{CpuCall, GpuCall, Real, Rule};
@@ -49,19 +48,8 @@ impl Rule for ConvTranspose2d {
     }
 
     fn backward(&self, graph: &mut Graph, at: &Arrived) -> Result<Vec<Option<Tensor>>, EngineError> {
-        let (x, w, dy) = (at.inputs[0], at.inputs[1], at.gradient()?);
-        let [_, _, kernel_h, kernel_w] = graph.shape(w);
-        let dx = at.wants(0, || {
-            graph.push(Conv2d { window: self.window, epilogue: Epilogue::default() }, &[dy, w])
-        })?;
-        let dw = at.wants(1, || {
-            graph.push(Conv2dWeightGrad { window: self.window, kernel: [kernel_h, kernel_w] }, &[dy, x])
-        })?;
-        let mut gradients = vec![dx, dw];
-        if self.epilogue.bias {
-            gradients.push(at.wants(2, || graph.channel_sum(dy))?);
-        }
-        Ok(gradients)
+        let data = Conv2d { window: self.window, epilogue: Epilogue::default() };
+        backward(graph, at, self.window, data.into(), [at.gradient()?, at.inputs[0]])
     }
 
     fn macs(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {

@@ -90,6 +90,8 @@ pub(crate) struct Dispatch {
     pub shader: &'static str,
     /// WGSL constant declarations that go before the shader's text.
     pub prelude: String,
+    /// Which of `shaders/common/` stands for tensor elements in the shader, if any.
+    pub element: Option<&'static str>,
     pub bindings: Vec<Slot>,
     pub workgroups: [u32; 3],
 }
@@ -97,7 +99,7 @@ pub(crate) struct Dispatch {
 impl Dispatch {
     /// A launch of a single workgroup; see [`Self::workgroups`] and [`Self::over`] for more.
     pub fn new(shader: &'static str, bindings: &[Slot]) -> Self {
-        Self { shader, prelude: String::new(), bindings: bindings.into(), workgroups: [1; 3] }
+        Self { shader, prelude: String::new(), element: None, bindings: bindings.into(), workgroups: [1; 3] }
     }
 
     /// Declares a constant.
@@ -111,19 +113,39 @@ impl Dispatch {
         self
     }
 
+    /// Lets `shaders/common/NAME.wgsl` stand for tensor elements in the shader.
+    pub fn element(self, name: &'static str) -> Self {
+        Self { element: Some(name), ..self }
+    }
+
+    /// Declares `PLANE` for a shader that goes through planes of so many numbers by fours where it can.
+    pub fn plane(self, numbers: usize) -> Self {
+        if numbers.is_multiple_of(4) {
+            self.element("quad").with("PLANE", numbers / 4)
+        } else {
+            self.element("single").with("PLANE", numbers)
+        }
+    }
+
     /// Sets the number of workgroups.
     pub fn workgroups(mut self, x: usize, y: usize, z: usize) -> Self {
         self.workgroups = [x as u32, y as u32, z as u32];
         self
     }
 
-    /// Declares `WIDTH`, `LEN` and `STRIDE` for a kernel whose invocations step through `len`
-    /// elements, and launches as many workgroups as that takes, up to a limit.
+    /// Declares `WIDTH`, `LEN` and `BLOCK` for a kernel whose workgroups each step through a block of
+    /// `len` elements, and launches as many as that takes, up to a limit.
     pub fn over(self, len: usize, tuning: &Tuning) -> Self {
         let width = tuning.width() as usize;
-        // Past this many workgroups an invocation takes several elements.
+        // Past this many workgroups each takes several rounds, over neighbouring elements.
         let most = if tuning.software { 256 } else { 16_384 };
-        let groups = len.div_ceil(width).min(most);
-        self.with("WIDTH", width).with("LEN", len).with("STRIDE", groups * width).workgroups(groups, 1, 1)
+        let rounds = len.div_ceil(width * most).max(1);
+        let block = rounds * width;
+        self.with("WIDTH", width).with("LEN", len).with("BLOCK", block).workgroups(len.div_ceil(block), 1, 1)
+    }
+
+    /// As [`Self::over`], of `vec4`s that hold `len` numbers. Buffers are padded to whole `vec4`s.
+    pub fn over_quads(self, len: usize, tuning: &Tuning) -> Self {
+        self.element("quad").over(len.div_ceil(4), tuning)
     }
 }
