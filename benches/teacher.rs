@@ -97,7 +97,11 @@ fn profile(gpu: &mut Gpu, program: ProgramId, step: f64, list: bool) {
     );
     if list {
         for Timed { label, shader, macs, seconds } in timed {
-            println!("             {:9.1} us {:7.2} GMAC/s  {label} ({shader})", 1e6 * seconds, macs as f64 / seconds / 1e9);
+            println!(
+                "             {:9.1} us {:7.2} GMAC/s  {label} ({shader})",
+                1e6 * seconds,
+                macs as f64 / seconds / 1e9
+            );
         }
     }
 }

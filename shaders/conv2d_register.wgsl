@@ -1,5 +1,6 @@
 //#import activation
 //#import convolution
+//#import columns
 // conv2d in registers, for adapters whose "GPU" is a CPU: no workgroup memory, no barrier.
 // One invocation owns TY rows x TX columns of outputs in TC channels of one image; the lanes of a workgroup own
 // neighbouring blocks of pixels, (n, block row, block column) flattened, in the same channels. So a weight's index is
@@ -47,18 +48,11 @@ fn main(
                 for (var q = 0u; q < QUADS; q++) {
                     let at = (ty * QUADS + q) * 4u;
                     let ix = ix0 + q * 4u;
-                    if QUAD_X {
-                        let v = select(vec4(0.0), x[(row + ix) / 4u], iy < IH && ix < IW);
-                        window[at] = v.x;
-                        window[at + 1u] = v.y;
-                        window[at + 2u] = v.z;
-                        window[at + 3u] = v.w;
-                    } else {
-                        for (var i = 0u; i < 4u; i++) {
-                            let v = x[(row + ix + i) / 4u][(row + ix + i) % 4u];
-                            window[at + i] = select(0.0, v, iy < IH && ix + i < IW);
-                        }
-                    }
+                    let v = four_columns(row, ix, iy < IH);
+                    window[at] = v.x;
+                    window[at + 1u] = v.y;
+                    window[at + 2u] = v.z;
+                    window[at + 3u] = v.w;
                 }
             }
             multiply(&acc, &window, ci, ky, co0, 0u, HALF);

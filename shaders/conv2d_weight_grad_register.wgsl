@@ -1,3 +1,4 @@
+//#import columns
 // conv2d weight gradient in registers, for adapters whose "GPU" is a CPU: no workgroup memory, no barrier.
 // One invocation owns TK rows of the kernel, all KW columns, between one input channel and TC output channels; the lanes of a
 // workgroup own neighbouring (ci, block of kernel rows) with the same output channels. So the index of a gradient g is uniform over the
@@ -43,18 +44,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 for (var q = 0u; q < QUADS; q++) {
                     let at = (tk * QUADS + q) * 4u;
                     let ix = ix0 + q * 4u;
-                    if QUAD_X {
-                        let v = select(vec4(0.0), x[(row + ix) / 4u], iy < IH && ix < IW);
-                        window[at] = v.x;
-                        window[at + 1u] = v.y;
-                        window[at + 2u] = v.z;
-                        window[at + 3u] = v.w;
-                    } else {
-                        for (var i = 0u; i < 4u; i++) {
-                            let v = x[(row + ix + i) / 4u][(row + ix + i) % 4u];
-                            window[at + i] = select(0.0, v, iy < IH && ix + i < IW);
-                        }
-                    }
+                    let v = four_columns(row, ix, iy < IH);
+                    window[at] = v.x;
+                    window[at + 1u] = v.y;
+                    window[at + 2u] = v.z;
+                    window[at + 3u] = v.w;
                 }
             }
             multiply(&acc, &window, n, oy, ox, co0, 0u, HALF);

@@ -1,5 +1,6 @@
 //#import activation
 //#import convolution
+//#import columns
 // conv_transpose2d in registers, for adapters whose "GPU" is a CPU: no workgroup memory, no barrier.
 // An output row oy = SY*q + ry meets only the kernel rows ky = (ry+PY) mod SY, + SY, ...: a workgroup keeps to one class ry,
 // so a weight's index is uniform over it and its load a broadcast. One invocation owns TY rows of the class x SX*TX columns in
@@ -54,18 +55,11 @@ fn main(
                 for (var q = 0u; q < QUADS; q++) {
                     let at = (ty * QUADS + q) * 4u;
                     let ix = ix0 + q * 4u;
-                    if QUAD_X {
-                        let v = select(vec4(0.0), x[(row + ix) / 4u], iy < IH && ix < IW);
-                        window[at] = v.x;
-                        window[at + 1u] = v.y;
-                        window[at + 2u] = v.z;
-                        window[at + 3u] = v.w;
-                    } else {
-                        for (var i = 0u; i < 4u; i++) {
-                            let v = x[(row + ix + i) / 4u][(row + ix + i) % 4u];
-                            window[at + i] = select(0.0, v, iy < IH && ix + i < IW);
-                        }
-                    }
+                    let v = four_columns(row, ix, iy < IH);
+                    window[at] = v.x;
+                    window[at + 1u] = v.y;
+                    window[at + 2u] = v.z;
+                    window[at + 3u] = v.w;
                 }
             }
             multiply(&acc, &window, ci, ky, co0, 0u, HALF);

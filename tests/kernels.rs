@@ -20,13 +20,8 @@ fn cases<S: Strategy>(count: u32, strategy: S, test: impl Fn(S::Value)) {
     }
 }
 
-const ACTIVATIONS: [Activation; 5] = [
-    Activation::Identity,
-    Activation::Relu,
-    Activation::LeakyRelu(0.2),
-    Activation::Tanh,
-    Activation::Sigmoid,
-];
+const ACTIVATIONS: [Activation; 5] =
+    [Activation::Identity, Activation::Relu, Activation::LeakyRelu(0.2), Activation::Tanh, Activation::Sigmoid];
 
 fn activation() -> impl Strategy<Value = Activation> {
     prop::sample::select(&ACTIVATIONS[..])
@@ -74,9 +69,7 @@ fn convolution() -> impl Strategy<Value = Case> {
             activation,
             seed,
         })
-        .prop_filter("the larger image must have pixels", |case| {
-            (0..2).all(|axis| case.wide(axis) > 0)
-        })
+        .prop_filter("the larger image must have pixels", |case| (0..2).all(|axis| case.wide(axis) > 0))
 }
 
 impl Case {

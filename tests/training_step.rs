@@ -162,11 +162,8 @@ fn steps_in_one_submission_are_steps_one_by_one() {
 #[test]
 fn the_discriminators_loss_leaves_the_generator_alone() {
     let setup = Setup::new(2);
-    let labels: Vec<String> = Program::compile(&setup.step.graph, &setup.variables)
-        .unwrap()
-        .labels()
-        .map(str::to_owned)
-        .collect();
+    let labels: Vec<String> =
+        Program::compile(&setup.step.graph, &setup.variables).unwrap().labels().map(str::to_owned).collect();
     let first_update = labels.iter().position(|label| label.ends_with("adam")).unwrap();
     let backward = |label: &String| label.contains('\'');
     let crossed = labels[..first_update].iter().filter(|label| backward(label) && !label.starts_with("discriminator"));

@@ -49,7 +49,8 @@ impl Opened {
             return "device: plain CPU executor, one core; a Vulkan driver, even a software one, is many times faster"
                 .into();
         }
-        let note = if self.summary.is_software() { "\n        this adapter is the CPU: a GPU would be faster" } else { "" };
+        let note =
+            if self.summary.is_software() { "\n        this adapter is the CPU: a GPU would be faster" } else { "" };
         format!("device: {}{note}", self.summary)
     }
 }

@@ -88,7 +88,13 @@ pub fn tables(gan: &EdeGan) -> String {
     for network in all(gan) {
         let spec = &network.spec;
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{} ({} parameters, {:.2} M multiply-accumulates)", spec.name, spec.params(), million(spec.macs()));
+        let _ = writeln!(
+            text,
+            "{} ({} parameters, {:.2} M multiply-accumulates)",
+            spec.name,
+            spec.params(),
+            million(spec.macs())
+        );
         for layer in spec.figures() {
             let [kernel, stride, padding] = layer.window;
             let [c, h, w] = layer.output;

@@ -58,8 +58,7 @@ impl Graph {
             let (inputs, outputs) = (node.inputs.clone(), node.outputs.clone());
             let wanted_inputs: Vec<bool> = inputs.iter().map(|&x| wanted[x.0 as usize]).collect();
             self.scope(format!("{label}'"));
-            let arrived =
-                Arrived { inputs: &inputs, outputs: &outputs, upstream: &upstream, wanted: &wanted_inputs };
+            let arrived = Arrived { inputs: &inputs, outputs: &outputs, upstream: &upstream, wanted: &wanted_inputs };
             let downstream = op.backward(self, &arrived)?;
             for (&input, gradient) in inputs.iter().zip(downstream) {
                 let Some(gradient) = gradient else { continue };

@@ -39,13 +39,17 @@ pub enum EngineError {
         problem: String,
     },
     /// No adapter was found, or not the one asked for.
-    #[error("no usable GPU adapter: {problem}\n  on Debian or Ubuntu a software Vulkan driver is one command away: apt-get install -y mesa-vulkan-drivers libvulkan1\n  `pkdgan devices` lists what is there; `--device cpu` runs without an adapter, slowly")]
+    #[error(
+        "no usable GPU adapter: {problem}\n  on Debian or Ubuntu a software Vulkan driver is one command away: apt-get install -y mesa-vulkan-drivers libvulkan1\n  `pkdgan devices` lists what is there; `--device cpu` runs without an adapter, slowly"
+    )]
     NoAdapter {
         /// What was looked for and what was there.
         problem: String,
     },
     /// The device cannot hold what the program needs.
-    #[error("{what} needs {needed}, but the adapter allows {limit}; use a smaller network or batch, or another adapter")]
+    #[error(
+        "{what} needs {needed}, but the adapter allows {limit}; use a smaller network or batch, or another adapter"
+    )]
     Limit {
         /// The buffer or dispatch at fault.
         what: String,

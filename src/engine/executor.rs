@@ -69,11 +69,7 @@ pub trait Executor {
     fn read(&mut self, what: &[Readback]) -> Result<Pending, EngineError>;
 
     /// Runs a graph without variables once, from host slices: outputs by name.
-    fn evaluate(
-        &mut self,
-        graph: &Graph,
-        inputs: &[(&str, &[f32])],
-    ) -> Result<HashMap<String, Vec<f32>>, EngineError> {
+    fn evaluate(&mut self, graph: &Graph, inputs: &[(&str, &[f32])]) -> Result<HashMap<String, Vec<f32>>, EngineError> {
         let program = Program::compile(graph, &Variables::new())?;
         let names: Vec<String> = program.outputs.iter().map(|(name, _)| name.clone()).collect();
         let program = self.load(program)?;

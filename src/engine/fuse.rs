@@ -12,7 +12,7 @@ pub(crate) fn fuse(nodes: &mut Vec<Node>, kept: &HashSet<Tensor>) {
         *readers.entry(x).or_default() += 1;
     }
     let mut makers: HashMap<Tensor, usize> = HashMap::new();
-    let mut dropped = vec![false; nodes.len()];
+    let mut dropped = Vec::with_capacity(nodes.len());
     for index in 0..nodes.len() {
         let (before, rest) = nodes.split_at_mut(index);
         let node = &rest[0];
@@ -20,11 +20,11 @@ pub(crate) fn fuse(nodes: &mut Vec<Node>, kept: &HashSet<Tensor>) {
             let &maker = makers.get(x)?;
             absorb(&mut before[maker], node, |x| makers.get(&x).is_none_or(|&m| m < maker)).then_some(maker)
         });
+        dropped.push(absorbed.is_some());
         match absorbed {
             Some(maker) => {
                 before[maker].outputs[0] = node.outputs[0];
                 makers.insert(node.outputs[0], maker);
-                dropped[index] = true;
             }
             None => makers.extend(node.outputs.iter().map(|&y| (y, index))),
         }

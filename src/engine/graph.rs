@@ -22,7 +22,11 @@ pub(crate) enum Target {
 pub(crate) enum Source {
     Input(String),
     Constant(Arc<[f32]>),
-    Variable { var: VarId, name: String, version: u32 },
+    Variable {
+        var: VarId,
+        name: String,
+        version: u32,
+    },
     /// The same numbers as another value, but no gradient passes.
     Detached(Tensor),
     Node(usize),

@@ -82,10 +82,9 @@ impl Program {
 
 fn find(operands: &[(String, Operand)], name: &str, kind: &str) -> Result<Operand, EngineError> {
     let found = operands.iter().find(|(known, _)| known == name);
-    found.map(|(_, operand)| *operand).ok_or_else(|| EngineError::Binding {
-        name: name.into(),
-        problem: format!("the program has no such {kind}"),
-    })
+    found
+        .map(|(_, operand)| *operand)
+        .ok_or_else(|| EngineError::Binding { name: name.into(), problem: format!("the program has no such {kind}") })
 }
 
 /// Refuses a number of values that does not fill `shape`.

@@ -78,7 +78,8 @@ impl TrainingStep {
         let (images, order) = (graph.variable(variables, self.images), graph.variable(variables, self.order));
 
         let images = graph.gather(images, order, clock, batch)?;
-        let made = gan.generate(graph, variables, images, NormMode::Tracked { momentum: training.norm_momentum as f32 })?;
+        let made =
+            gan.generate(graph, variables, images, NormMode::Tracked { momentum: training.norm_momentum as f32 })?;
 
         // The discriminator sees images and reconstructions as one batch of two sets: each is normed
         // by its own statistics, and the mean over both is (BCE(D(x), real) + BCE(D(x'), fake)) / 2.

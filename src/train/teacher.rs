@@ -232,7 +232,8 @@ impl Teacher {
 
     /// The groups that change from step to step.
     fn state(&self) -> Vec<GroupId> {
-        let optimizers = self.step.optimizers.iter().flat_map(|groups| [groups.parameters, groups.first, groups.second]);
+        let optimizers =
+            self.step.optimizers.iter().flat_map(|groups| [groups.parameters, groups.first, groups.second]);
         optimizers.chain([self.gan.averages, self.step.clock.group()]).collect()
     }
 }

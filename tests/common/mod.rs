@@ -82,10 +82,9 @@ pub fn check(
         Cpu::exact().evaluate_exactly(&graph, &inputs).unwrap()
     };
     let exact = evaluate(&values);
-    for (executor, results) in [
-        ("gpu", gpu.evaluate(&graph, &single).unwrap()),
-        ("cpu", Cpu::new().evaluate(&graph, &single).unwrap()),
-    ] {
+    for (executor, results) in
+        [("gpu", gpu.evaluate(&graph, &single).unwrap()), ("cpu", Cpu::new().evaluate(&graph, &single).unwrap())]
+    {
         for (name, expected) in &exact {
             let got: Vec<f64> = results[name].iter().map(|&v| v.into()).collect();
             assert_close(&format!("{executor}, {name}, inputs {shapes:?}"), &got, expected, tolerance);

@@ -54,7 +54,11 @@ pub(super) fn storage(shared: &Shared, label: &str, content: &[f32]) -> Result<w
     let limit = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
     if size > limit {
         let needed = format!("{} MiB", size >> 20);
-        return Err(EngineError::Limit { what: format!("a {label} buffer"), needed, limit: format!("{} MiB", limit >> 20) });
+        return Err(EngineError::Limit {
+            what: format!("a {label} buffer"),
+            needed,
+            limit: format!("{} MiB", limit >> 20),
+        });
     }
     let buffer = shared.device.create_buffer(&wgpu::BufferDescriptor {
         label: Some(label),

@@ -61,8 +61,7 @@ impl Loaded {
         let mut dispatches = Vec::new();
         let mut owners = Vec::new();
         for (index, step) in program.steps.iter().enumerate() {
-            let call =
-                GpuCall { inputs: &step.input_shapes(), outputs: &step.output_shapes(), tuning };
+            let call = GpuCall { inputs: &step.input_shapes(), outputs: &step.output_shapes(), tuning };
             for dispatch in step.op.gpu(&call) {
                 shared.check_workgroups(&step.label, dispatch.workgroups)?;
                 dispatches.push(dispatch);
@@ -85,7 +84,9 @@ impl Loaded {
             .iter()
             .zip(owners)
             .zip(ready)
-            .map(|((dispatch, owner), pipeline)| launch(shared, &buffers, dispatch, (owner, &program.steps[owner]), pipeline))
+            .map(|((dispatch, owner), pipeline)| {
+                launch(shared, &buffers, dispatch, (owner, &program.steps[owner]), pipeline)
+            })
             .collect();
         shared.check("the binding of buffers to kernels")?;
         Ok(Self { program, locals, launches })

@@ -82,7 +82,9 @@ fn layout_entry(binding: u32, slot: Slot) -> wgpu::BindGroupLayoutEntry {
         binding,
         visibility: wgpu::ShaderStages::COMPUTE,
         ty: wgpu::BindingType::Buffer {
-            ty: wgpu::BufferBindingType::Storage { read_only: matches!(slot, Slot::Input(_) | Slot::Parts(_) | Slot::Unused) },
+            ty: wgpu::BufferBindingType::Storage {
+                read_only: matches!(slot, Slot::Input(_) | Slot::Parts(_) | Slot::Unused),
+            },
             has_dynamic_offset: false,
             min_binding_size: None,
         },

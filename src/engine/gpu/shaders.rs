@@ -18,7 +18,7 @@ const KERNELS: &[(&str, &str)] = texts!["":
     "unit_rms", "unit_rms_grad",
 ];
 
-const COMMON: &[(&str, &str)] = texts!["/common": "activation", "convolution", "quad", "reduce", "single"];
+const COMMON: &[(&str, &str)] = texts!["/common": "activation", "columns", "convolution", "quad", "reduce", "single"];
 
 /// The full text of a kernel: constants, imports, then its own.
 pub(super) fn source(dispatch: &Dispatch) -> String {

@@ -41,9 +41,7 @@ impl AdamSettings {
             .flat_map(|step| {
                 let rate = match self.schedule {
                     Schedule::Constant => self.learning_rate,
-                    Schedule::Cosine => {
-                        0.5 * self.learning_rate * (1.0 + (PI * step as f64 / self.steps as f64).cos())
-                    }
+                    Schedule::Cosine => 0.5 * self.learning_rate * (1.0 + (PI * step as f64 / self.steps as f64).cos()),
                 };
                 let t = step as f64 + 1.0;
                 let correction = |beta: f64| 1.0 - beta.powf(t);

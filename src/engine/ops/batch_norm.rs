@@ -121,9 +121,11 @@ impl Rule for BatchNorm {
         let [n, channels, h, w] = call.inputs[0];
         let statistics = if self.fixed { Slot::Input(3) } else { Slot::Unused };
         let running = if self.running.is_some() { Slot::Mutated(0) } else { Slot::UnusedOutput };
-        let bindings = [Slot::Input(0), Slot::Input(1), Slot::Input(2), statistics]
-            .into_iter()
-            .chain([Slot::Output(0), Slot::Output(1), running]);
+        let bindings = [Slot::Input(0), Slot::Input(1), Slot::Input(2), statistics].into_iter().chain([
+            Slot::Output(0),
+            Slot::Output(1),
+            running,
+        ]);
         // Sets bring running averages up to date one after the other, in one workgroup.
         let rows = if self.running.is_some() { 1 } else { self.sets };
         let dispatch = Dispatch::new("batch_norm", &bindings.collect::<Vec<_>>())

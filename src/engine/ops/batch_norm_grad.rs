@@ -47,9 +47,11 @@ impl Rule for BatchNormGrad {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let [n, channels, h, w] = call.inputs[1];
-        let bindings = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3)]
-            .into_iter()
-            .chain([Slot::Output(0), Slot::Output(1), Slot::Output(2)]);
+        let bindings = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3)].into_iter().chain([
+            Slot::Output(0),
+            Slot::Output(1),
+            Slot::Output(2),
+        ]);
         let dispatch = Dispatch::new("batch_norm_grad", &bindings.collect::<Vec<_>>())
             .with("WIDTH", call.tuning.reduction_width())
             .with("C", channels)

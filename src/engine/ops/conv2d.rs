@@ -1,8 +1,8 @@
 use super::activation::Activation;
-use super::conv2d_weight_grad::Conv2dWeightGrad;
 use super::conv_dispatch;
 use super::conv_geometry::{Geometry, Window};
 use super::conv_transpose2d::ConvTranspose2d;
+use super::conv2d_weight_grad::Conv2dWeightGrad;
 use super::kernel::Dispatch;
 use super::{CpuCall, GpuCall, Op, Real, Rule};
 use crate::engine::autograd::Arrived;
@@ -71,10 +71,7 @@ pub(super) fn backward(
     let (w, dy) = (at.inputs[1], at.gradient()?);
     let [_, _, kernel_h, kernel_w] = graph.shape(w);
     let weight = Conv2dWeightGrad { window, kernel: [kernel_h, kernel_w] };
-    let mut gradients = vec![
-        at.wants(0, || graph.push(data, &[dy, w]))?,
-        at.wants(1, || graph.push(weight, &pair))?,
-    ];
+    let mut gradients = vec![at.wants(0, || graph.push(data, &[dy, w]))?, at.wants(1, || graph.push(weight, &pair))?];
     if at.inputs.len() > 2 {
         gradients.push(at.wants(2, || graph.channel_sum(dy))?);
     }
@@ -104,7 +101,10 @@ impl Rule for Conv2d {
         let ([n, channels, h, w], [out, weight_channels, kernel_h, kernel_w]) = (inputs[0], inputs[1]);
         self.window.check()?;
         if channels != weight_channels {
-            return Err(format!("the image has {channels} channels, the weight {:?} wants {weight_channels}", inputs[1]));
+            return Err(format!(
+                "the image has {channels} channels, the weight {:?} wants {weight_channels}",
+                inputs[1]
+            ));
         }
         let Window { stride, padding } = self.window;
         let side = |size: usize, kernel: usize, axis: usize| {
@@ -153,7 +153,13 @@ impl Graph {
     /// Convolution (cross-correlation, as every library calls it): `x` `[N, C, H, W]`, `w`
     /// `[O, C, K_h, K_w]`, `bias` `[1, O, 1, 1]`; result `[N, O, H', W']` with
     /// `H' = (H + 2 padding - K_h) / stride + 1`.
-    pub fn conv2d(&mut self, x: Tensor, w: Tensor, bias: Option<Tensor>, window: Window) -> Result<Tensor, EngineError> {
+    pub fn conv2d(
+        &mut self,
+        x: Tensor,
+        w: Tensor,
+        bias: Option<Tensor>,
+        window: Window,
+    ) -> Result<Tensor, EngineError> {
         let epilogue = Epilogue { bias: bias.is_some(), ..Epilogue::default() };
         let inputs: Vec<Tensor> = [x, w].into_iter().chain(bias).collect();
         self.push(Conv2d { window, epilogue }, &inputs)

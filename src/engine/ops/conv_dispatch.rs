@@ -30,8 +30,7 @@ struct Sizes {
 impl Sizes {
     /// Of a convolution, from wide to narrow, or of its transpose.
     fn new(geometry: &Geometry, transposed: bool) -> Self {
-        let (from, to) =
-            if transposed { (geometry.narrow, geometry.wide) } else { (geometry.wide, geometry.narrow) };
+        let (from, to) = if transposed { (geometry.narrow, geometry.wide) } else { (geometry.wide, geometry.narrow) };
         let ([n, ci, ih, iw], [_, co, oh, ow]) = (from, to);
         let ([kh, kw], [sy, sx], [py, px]) = (geometry.kernel, geometry.window.stride, geometry.window.padding);
         Self { n, ci, ih, iw, co, oh, ow, kh, kw, sy, sx, py, px }
@@ -83,11 +82,11 @@ pub(super) fn conv2d(geometry: &Geometry, epilogue: &Epilogue, tuning: &Tuning) 
             let pixels = sizes.n * sizes.oh * sizes.ow;
             let (wx, wy) = workgroup_sides(sizes.co, pixels);
             let (x, z) = spread(pixels.div_ceil(4 * wx));
-            sizes
-                .declare(forward("conv2d_tiled", epilogue))
-                .with("WX", wx)
-                .with("WY", wy)
-                .workgroups(x, sizes.co.div_ceil(4 * wy), z)
+            sizes.declare(forward("conv2d_tiled", epilogue)).with("WX", wx).with("WY", wy).workgroups(
+                x,
+                sizes.co.div_ceil(4 * wy),
+                z,
+            )
         }
     }
 }
@@ -105,8 +104,7 @@ pub(super) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue, tuning:
             let tile = Tile::choose(rows, columns, folded.sy, folded.co, most, &CONV_TRANSPOSE2D_TILES);
             let blocks = rows.div_ceil(tile.y) * columns.div_ceil(tile.x);
             let (x, z) = spread(blocks.div_ceil(LANES / tile.lanes_c));
-            let dispatch =
-                folded.declare(forward("conv_transpose2d_register", epilogue)).with("CHANNEL_SPAN", span);
+            let dispatch = folded.declare(forward("conv_transpose2d_register", epilogue)).with("CHANNEL_SPAN", span);
             let channels = folded.co.div_ceil(tile.lanes_c * tile.c);
             tile.declare(dispatch, "TY").workgroups(x, channels * folded.sy, z)
         }
@@ -114,11 +112,11 @@ pub(super) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue, tuning:
             let pixels = sizes.n * sizes.oh.div_ceil(sizes.sy) * sizes.ow.div_ceil(sizes.sx);
             let (wx, wy) = workgroup_sides(sizes.co, pixels);
             let (x, z) = spread(pixels.div_ceil(4 * wx));
-            sizes
-                .declare(forward("conv_transpose2d_tiled", epilogue))
-                .with("WX", wx)
-                .with("WY", wy)
-                .workgroups(x, sizes.co.div_ceil(4 * wy) * sizes.sy * sizes.sx, z)
+            sizes.declare(forward("conv_transpose2d_tiled", epilogue)).with("WX", wx).with("WY", wy).workgroups(
+                x,
+                sizes.co.div_ceil(4 * wy) * sizes.sy * sizes.sx,
+                z,
+            )
         }
     }
 }
@@ -157,11 +155,11 @@ pub(super) fn conv2d_weight_grad(geometry: &Geometry, tuning: &Tuning) -> Vec<Di
         ConvVariant::Tiled => {
             let taps = sizes.ci * sizes.kh * sizes.kw;
             let (wx, wy) = workgroup_sides(sizes.co, taps);
-            sizes
-                .declare(dispatch("conv2d_weight_grad_tiled"))
-                .with("WX", wx)
-                .with("WY", wy)
-                .workgroups(taps.div_ceil(4 * wx), sizes.co.div_ceil(4 * wy), splits)
+            sizes.declare(dispatch("conv2d_weight_grad_tiled")).with("WX", wx).with("WY", wy).workgroups(
+                taps.div_ceil(4 * wx),
+                sizes.co.div_ceil(4 * wy),
+                splits,
+            )
         }
     };
     let mut dispatches = vec![main];

@@ -1,6 +1,6 @@
 use super::conv_dispatch;
-use super::conv2d::{Conv2d, Epilogue, backward};
 use super::conv_geometry::{Geometry, Window};
+use super::conv2d::{Conv2d, Epilogue, backward};
 use super::kernel::Dispatch;
 use super::{CpuCall, GpuCall, Real, Rule};
 use crate::engine::autograd::Arrived;
@@ -34,7 +34,10 @@ impl Rule for ConvTranspose2d {
         let ([n, channels, h, w], [weight_channels, out, kernel_h, kernel_w]) = (inputs[0], inputs[1]);
         self.window.check()?;
         if channels != weight_channels {
-            return Err(format!("the image has {channels} channels, the weight {:?} wants {weight_channels}", inputs[1]));
+            return Err(format!(
+                "the image has {channels} channels, the weight {:?} wants {weight_channels}",
+                inputs[1]
+            ));
         }
         let shape = [n, out, self.output[0], self.output[1]];
         // The convolution of the result must give the shape of the input back.
