@@ -29,6 +29,10 @@ impl Device {
     /// Opens what was asked for.
     pub fn open(&self) -> Result<Opened, EngineError> {
         if self.device == Kind::Cpu {
+            if self.adapter.is_some() {
+                let message = "--adapter chooses among GPUs; leave it out with --device cpu";
+                clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message).exit();
+            }
             let summary = AdapterSummary {
                 name: "plain CPU executor".into(),
                 backend: "cpu".into(),

@@ -190,7 +190,8 @@ fn train(
     let asked = stop.clone();
     ctrlc::set_handler(move || {
         if asked.swap(true, Ordering::SeqCst) {
-            // Asked twice: not even the checkpoint is waited for.
+            // Asked twice, or after training: the latest checkpoint has to do.
+            eprintln!("\nstopped");
             std::process::exit(1);
         }
         eprintln!("\nstopping after the steps under way; ctrl-C again stops at once");
@@ -206,6 +207,7 @@ fn train(
         stop.load(Ordering::SeqCst)
     })?;
     progress.finish();
+    stop.store(true, Ordering::SeqCst);
     Ok(outcome)
 }
 

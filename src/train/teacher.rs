@@ -117,21 +117,16 @@ impl Teacher {
         self.done
     }
 
-    /// Multiply-accumulates of one step.
-    pub fn macs_per_step(&self) -> Result<u64, TrainError> {
-        Ok(Program::compile(&self.step.graph, &self.variables)?.macs())
-    }
-
     /// Writes the networks to a model file.
     pub fn save(&self, executor: &mut dyn Executor, path: &Path) -> Result<(), TrainError> {
         save_model(path, executor, &self.variables, &self.gan, &self.config)
     }
 
     /// Trains to the last step, or until `watch` returns true: it hears, some times a second, how
-    /// many steps are done and their latest mean losses. Returns with the seconds trained in all.
+    /// many steps are done and the losses of the latest. Returns with the seconds trained in all.
     ///
     /// The device is kept two submissions ahead; losses come back with each. A checkpoint is written
-    /// at the start, every minute, and before stopping.
+    /// at the start, every minute, and at the end.
     ///
     /// # Errors
     /// [`TrainError::NotFinite`] names step and loss; the last checkpoint is from before that step.
@@ -163,15 +158,14 @@ impl Teacher {
             }
             let Some((chunk, pending)) = waiting.pop_front() else {
                 // Nothing is under way: finished, stopped, or time to save.
-                if stop || due {
+                let finished = self.done == steps;
+                if stop || due || finished {
                     self.write_checkpoint(executor, folder, seconds(self.seconds_before))?;
                     saved = Instant::now();
                 }
-                if stop {
-                    return Ok((Outcome::Stopped(self.done), seconds(self.seconds_before)));
-                }
-                if self.done == steps {
-                    return Ok((Outcome::Finished, seconds(self.seconds_before)));
+                if finished || stop {
+                    let outcome = if finished { Outcome::Finished } else { Outcome::Stopped(self.done) };
+                    return Ok((outcome, seconds(self.seconds_before)));
                 }
                 continue;
             };

@@ -1,0 +1,187 @@
+//! `pkdgan train` and what comes of it.
+
+mod command;
+
+use std::time::{Duration, Instant};
+
+use command::{Sandbox, TEST, stderr};
+use pkdgan::metrics::auroc;
+use pkdgan::run::read_scores;
+use pkdgan::weights::Weights;
+
+const FILES: [&str; 6] =
+    ["checkpoint.safetensors", "config.toml", "metrics.jsonl", "model.safetensors", "report.json", "scores.csv"];
+
+#[test]
+fn a_run_leaves_every_file_and_agrees_with_itself() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.train("run", &["--normal", "3", "--json"]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(sandbox.list("run"), FILES);
+
+    let report = sandbox.json("run/report.json");
+    for key in [
+        "auroc",
+        "average_precision",
+        "reconstruction_l1_normal",
+        "blank_l1_normal",
+        "seconds_total",
+        "seconds_per_step",
+        "steps",
+        "batch_size",
+        "seed",
+        "adapter",
+        "backend",
+        "driver",
+        "version",
+        "macs",
+        "params",
+        "peak_rss_bytes",
+    ] {
+        assert!(report.get(key).is_some_and(|value| !value.is_null()), "{key}: {report}");
+    }
+    let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(printed, report);
+
+    let scores = read_scores(&sandbox.path("run/scores.csv")).unwrap();
+    assert_eq!(scores.len(), TEST);
+    let of = |normal: bool| {
+        let chosen = scores.iter().filter(|score| (score.label == 3) == normal);
+        chosen.map(|score| score.score).collect::<Vec<f32>>()
+    };
+    assert_eq!(report["auroc"].as_f64(), auroc(&of(true), &of(false)).unwrap());
+
+    let metrics = String::from_utf8(sandbox.read("run/metrics.jsonl")).unwrap();
+    let last: serde_json::Value = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
+    assert_eq!(last["step"], 20);
+    assert!(last["reconstruction"].as_f64().unwrap() > 0.0);
+
+    let model = Weights::read(&sandbox.path("run/model.safetensors")).unwrap();
+    for (name, shape) in [
+        ("encoder1.conv1.weight", &[4, 1, 4, 4][..]),
+        ("encoder1.conv1.bias", &[4]),
+        ("decoder.deconv1.weight", &[8, 8, 4, 4]),
+        ("encoder2.conv2.norm.running_var", &[6]),
+        ("discriminator.conv4.weight", &[1, 8, 4, 4]),
+    ] {
+        assert_eq!(model.tensors[name].shape, shape, "{name}");
+    }
+    assert!(model.metadata["architecture"].contains("[4,6,8]"));
+    assert!(model.metadata["preprocessing"].contains("127.5"));
+}
+
+#[test]
+fn a_seed_is_a_run_byte_for_byte() {
+    let sandbox = Sandbox::new();
+    for (out, seed) in [("a", "7"), ("b", "7"), ("c", "8")] {
+        sandbox.train(out, &["--seed", seed]).assert().success();
+    }
+    for file in ["model.safetensors", "scores.csv"] {
+        let [a, b, c] = ["a", "b", "c"].map(|run| sandbox.read(&format!("{run}/{file}")));
+        assert!(a == b, "{file} differs between runs of one seed");
+        assert!(a != c, "{file} is the same for two seeds");
+    }
+}
+
+#[test]
+fn eval_gives_the_reports_figures_and_changes_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.train("run", &[]).assert().success();
+    let before: Vec<Vec<u8>> = FILES.iter().map(|file| sandbox.read(&format!("run/{file}"))).collect();
+    let output = sandbox.pkdgan(&["eval", "run", "--json", "--scores", "again.csv"]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let report = sandbox.json("run/report.json");
+    for key in ["auroc", "average_precision", "reconstruction_l1_normal", "blank_l1_normal"] {
+        assert_eq!(figures[key], report[key], "{key}");
+    }
+    assert_eq!(sandbox.read("again.csv"), sandbox.read("run/scores.csv"));
+    let after: Vec<Vec<u8>> = FILES.iter().map(|file| sandbox.read(&format!("run/{file}"))).collect();
+    assert!(before == after, "eval changed the run");
+}
+
+#[test]
+fn the_cpu_executor_trains_to_the_same_scores() {
+    let sandbox = Sandbox::new();
+    sandbox.train("gpu", &["--steps", "5"]).assert().success();
+    sandbox.train("cpu", &["--steps", "5", "--device", "cpu"]).assert().success();
+    let [gpu, cpu] = ["gpu", "cpu"].map(|run| read_scores(&sandbox.path(&format!("{run}/scores.csv"))).unwrap());
+    for (gpu, cpu) in gpu.iter().zip(&cpu) {
+        let error = (gpu.score - cpu.score).abs() / cpu.score.abs();
+        assert!(error < 0.02, "image {}: {} and {}", gpu.index, gpu.score, cpu.score);
+    }
+    assert_eq!(sandbox.json("cpu/report.json")["backend"], "cpu");
+}
+
+#[test]
+fn training_starts_from_given_weights() {
+    let sandbox = Sandbox::new();
+    sandbox.train("first", &[]).assert().success();
+    let still = ["--init", "first/model.safetensors", "--steps", "1", "--lr", "1e-9", "--no-shuffle"];
+    sandbox.train("second", &still).assert().success();
+    let [first, second] =
+        ["first", "second"].map(|run| Weights::read(&sandbox.path(&format!("{run}/model.safetensors"))).unwrap());
+    for (name, before) in first.tensors.iter().filter(|(name, _)| !name.contains("running")) {
+        for (a, b) in before.values.iter().zip(&second.tensors[name].values) {
+            assert!((a - b).abs() < 1e-6, "{name}: {a} became {b}");
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_run_goes_on_to_the_same_bytes() {
+    let sandbox = Sandbox::new();
+    let arguments = ["--steps", "1500", "--seed", "5"];
+    sandbox.train("whole", &arguments).assert().success();
+
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("pkdgan"));
+    let prepared = sandbox.train("broken", &arguments);
+    let child = command.args(prepared.get_args()).current_dir(sandbox.path(""));
+    let child = child.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().unwrap();
+    // The first line of losses says that steps are being taken.
+    let started = Instant::now();
+    while std::fs::read(sandbox.path("broken/metrics.jsonl")).unwrap_or_default().is_empty() {
+        assert!(started.elapsed() < Duration::from_secs(120), "no step in two minutes");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("train --resume broken"), "{}", stderr(&output));
+    assert!(!sandbox.list("broken").contains(&"model.safetensors".to_owned()));
+
+    sandbox.pkdgan(&["train", "--resume", "broken"]).assert().success();
+    for file in ["model.safetensors", "scores.csv"] {
+        let [whole, broken] = ["whole", "broken"].map(|run| sandbox.read(&format!("{run}/{file}")));
+        assert!(whole == broken, "{file} differs from that of the run that was not interrupted");
+    }
+}
+
+#[test]
+fn a_run_that_diverges_says_so_and_keeps_a_good_checkpoint() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.train("run", &["--lr", "1e30", "--steps", "200"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains("at step") && said.contains("checkpoint.safetensors") && said.contains("--lr"), "{said}");
+    let checkpoint = Weights::read(&sandbox.path("run/checkpoint.safetensors")).unwrap();
+    assert!(checkpoint.tensors.values().flat_map(|tensor| &tensor.values).all(|value| value.is_finite()));
+    assert!(!sandbox.list("run").contains(&"report.json".to_owned()));
+}
+
+#[test]
+fn settings_come_from_recipe_file_and_flags() {
+    let sandbox = Sandbox::new();
+    sandbox.write("settings.toml", b"[training]\nseed = 11\nlearning_rate = 0.001\n");
+    let more = ["--recipe", "paper", "--config", "settings.toml", "--lr", "0.002", "--epochs", "3", "--no-shuffle"];
+    sandbox.train("run", &more).assert().success();
+    let config = pkdgan::config::Config::read(&sandbox.path("run/config.toml")).unwrap();
+    assert_eq!(config.training.seed, 11);
+    assert_eq!(config.training.learning_rate, 0.002);
+    assert!(!config.training.shuffle);
+    // Four training images of a class, in batches of two.
+    assert_eq!(config.training.steps, 6);
+    assert_eq!(config.scoring.statistics, pkdgan::config::Statistics::PerImage);
+    assert_eq!(config.training.weights.latent, 3.0);
+}

@@ -1,0 +1,158 @@
+//! What the binary says: help, tables, and clear refusals that leave nothing behind.
+
+mod command;
+
+use command::{Sandbox, images, labels, stderr};
+
+/// Runs a training that must fail with this code, name each of these on stderr, and write nothing.
+fn refused(sandbox: &Sandbox, more: &[&str], code: i32, named: &[&str]) {
+    let output = sandbox.train("out/run", more).output().unwrap();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(code), "{more:?}: {said}");
+    for name in named {
+        assert!(said.contains(name), "{more:?} should name `{name}`: {said}");
+    }
+    assert!(sandbox.list("out").is_empty(), "{more:?} left {:?}", sandbox.list("out"));
+}
+
+#[test]
+fn broken_data_files_are_named() {
+    const TRAIN_IMAGES: &str = "data/mnist/train-images-idx3-ubyte";
+    const TRAIN_LABELS: &str = "data/mnist/train-labels-idx1-ubyte";
+    let cases: [(&str, Vec<u8>); 5] = [
+        (TRAIN_IMAGES, images(40)[..2_000].to_vec()),
+        (TRAIN_IMAGES, [images(40), vec![0; 3]].concat()),
+        (TRAIN_IMAGES, labels(40)),
+        (TRAIN_LABELS, labels(39)),
+        (TRAIN_LABELS, [&labels(40)[..47], &[12]].concat()),
+    ];
+    for (file, bytes) in cases {
+        let sandbox = Sandbox::new();
+        sandbox.write(file, &bytes);
+        refused(&sandbox, &[], 1, &[file]);
+    }
+    let sandbox = Sandbox::new();
+    refused(&sandbox, &["--data", "elsewhere"], 1, &["elsewhere/mnist/train-images-idx3-ubyte"]);
+}
+
+#[test]
+fn settings_that_cannot_be_are_usage_errors() {
+    let sandbox = Sandbox::new();
+    refused(&sandbox, &["--normal", "11"], 2, &["normal", "0..=9"]);
+    refused(&sandbox, &["--set", "training.learning_rat=1"], 2, &["training.learning_rate"]);
+    refused(&sandbox, &["--batch-size", "0"], 2, &["batch_size"]);
+    refused(&sandbox, &["--recipe", "cake"], 2, &["default", "paper"]);
+    refused(&sandbox, &["--no-such-flag"], 2, &["--no-such-flag"]);
+    refused(&sandbox, &["--device", "cpu", "--adapter", "0"], 2, &["--adapter"]);
+    refused(&sandbox, &["--resume", "out/run"], 2, &["--resume"]);
+    sandbox.write("settings.toml", b"[training]\nsede = 1\n");
+    refused(&sandbox, &["--config", "settings.toml"], 2, &["settings.toml", "seed"]);
+}
+
+#[test]
+fn a_class_without_images_is_refused() {
+    let sandbox = Sandbox::new();
+    let few = |label: u8| if label == 8 { 7 } else { label };
+    let mut bytes = labels(40);
+    bytes[8..].iter_mut().for_each(|label| *label = few(*label));
+    sandbox.write("data/mnist/train-labels-idx1-ubyte", &bytes);
+    refused(&sandbox, &[], 1, &["class 8"]);
+}
+
+#[test]
+fn foreign_weights_are_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("w.safetensors", b"not weights");
+    refused(&sandbox, &["--init", "w.safetensors"], 1, &["w.safetensors"]);
+    refused(&sandbox, &["--init", "missing.safetensors"], 1, &["missing.safetensors"]);
+    // A good file of another network.
+    sandbox.train("other", &["--set=network.latents=9", "--steps=1"]).assert().success();
+    refused(&sandbox, &["--init", "other/model.safetensors"], 1, &["other/model.safetensors", "encoder1.conv4.weight"]);
+    let whole = sandbox.read("other/model.safetensors");
+    sandbox.write("cut.safetensors", &whole[..whole.len() - 5]);
+    refused(&sandbox, &["--init", "cut.safetensors", "--set=network.latents=9"], 1, &["cut.safetensors"]);
+}
+
+#[test]
+fn an_unknown_adapter_is_answered_with_those_there_are() {
+    let sandbox = Sandbox::new();
+    refused(&sandbox, &["--adapter", "no such card"], 1, &["no such card", "pkdgan devices"]);
+    refused(&sandbox, &["--adapter", "99"], 1, &["99", "pkdgan devices"]);
+}
+
+#[test]
+fn a_run_folder_is_not_overwritten_unasked() {
+    let sandbox = Sandbox::new();
+    sandbox.train("run", &["--steps=2"]).assert().success();
+    let before = sandbox.read("run/report.json");
+    let output = sandbox.train("run", &["--steps=3"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("--force"), "{}", stderr(&output));
+    assert_eq!(sandbox.read("run/report.json"), before);
+    sandbox.train("run", &["--steps=3", "--force"]).assert().success();
+    assert_eq!(sandbox.json("run/report.json")["steps"], 3);
+
+    sandbox.write("file", b"");
+    let output = sandbox.train("file/run", &["--steps=2"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("file/run"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_folder_that_is_no_run_is_refused() {
+    let sandbox = Sandbox::new();
+    for (arguments, named) in [
+        (&["eval", "nowhere"][..], "nowhere"),
+        (&["eval", "data"], "config.toml"),
+        (&["train", "--resume", "data"], "checkpoint.safetensors"),
+    ] {
+        let output = sandbox.pkdgan(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(stderr(&output).contains(named), "{arguments:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn model_counts_the_published_figures() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.pkdgan(&["model", "--json"]).output().unwrap();
+    assert!(output.status.success());
+    let model: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let networks = model["networks"].as_array().unwrap();
+    let names: Vec<&str> = networks.iter().map(|network| network["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["encoder1", "decoder", "encoder2", "discriminator"]);
+    let macs = |index: usize| networks[index]["macs"].as_u64().unwrap();
+    // 16x16x48x16 + 8x8x96x48x16 + 4x4x192x96x16 + 48x192x16; the decoder mirrors it.
+    let encoder = 196_608 + 4_718_592 + 4_718_592 + 147_456;
+    assert_eq!([macs(0), macs(1), macs(2)], [encoder; 3]);
+    for network in networks {
+        let layers = network["layers"].as_array().unwrap();
+        let sum: u64 = layers.iter().map(|layer| layer["macs"].as_u64().unwrap()).sum();
+        assert_eq!(network["macs"].as_u64(), Some(sum));
+    }
+    assert!(model["ratios"].is_object());
+    let table = sandbox.pkdgan(&["model"]).output().unwrap();
+    assert!(String::from_utf8(table.stdout).unwrap().contains("29.34 M multiply-accumulates"));
+}
+
+#[test]
+fn devices_lists_adapters() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.pkdgan(&["devices"]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(String::from_utf8(output.stdout).unwrap().starts_with("0  "));
+    let output = sandbox.pkdgan(&["devices", "--json"]).output().unwrap();
+    let adapters: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(adapters[0]["name"].is_string() && adapters[0]["backend"].is_string());
+}
+
+#[test]
+fn help_teaches_by_example() {
+    let sandbox = Sandbox::new();
+    for arguments in [&["--help"][..], &["train", "--help"]] {
+        let output = sandbox.pkdgan(arguments).output().unwrap();
+        assert!(output.status.success());
+        assert!(String::from_utf8(output.stdout).unwrap().contains("Examples:\n  pkdgan train"));
+    }
+    assert_eq!(sandbox.pkdgan(&[]).output().unwrap().status.code(), Some(2));
+}

@@ -1,0 +1,111 @@
+//! Driving the binary on a small data set of its own.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use std::fs;
+use std::path::PathBuf;
+
+use assert_cmd::Command;
+use tempfile::TempDir;
+
+/// Images of the small data set.
+pub const TRAIN: usize = 40;
+/// Its test images, three of each class.
+pub const TEST: usize = 30;
+
+/// A folder with a small data set in the shape of MNIST under `data`, gone when dropped.
+pub struct Sandbox {
+    folder: TempDir,
+}
+
+impl Sandbox {
+    pub fn new() -> Self {
+        let sandbox = Self { folder: TempDir::new().unwrap() };
+        fs::create_dir_all(sandbox.path("data/mnist")).unwrap();
+        for (part, count) in [("train", TRAIN), ("t10k", TEST)] {
+            sandbox.write(&format!("data/mnist/{part}-images-idx3-ubyte"), &images(count));
+            sandbox.write(&format!("data/mnist/{part}-labels-idx1-ubyte"), &labels(count));
+        }
+        sandbox
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.path(name), bytes).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        let path = self.path(name);
+        fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    pub fn json(&self, name: &str) -> serde_json::Value {
+        serde_json::from_slice(&self.read(name)).unwrap()
+    }
+
+    /// The binary, to run in the sandbox.
+    pub fn pkdgan(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::cargo_bin("pkdgan").unwrap();
+        command.current_dir(self.folder.path()).args(arguments).env_remove("RUST_LOG");
+        command
+    }
+
+    /// `pkdgan train` of a tiny network into folder `out`.
+    pub fn train(&self, out: &str, more: &[&str]) -> Command {
+        let mut command = self.pkdgan(&[
+            "train",
+            "--set=network.generator=[4,6,8]",
+            "--set=network.discriminator=[4,6,8]",
+            "--set=network.latents=8",
+            "--batch-size=2",
+            "--out",
+            out,
+        ]);
+        if !more.iter().any(|argument| argument.starts_with("--steps") || argument.starts_with("--epochs")) {
+            command.arg("--steps=20");
+        }
+        command.args(more);
+        command
+    }
+
+    /// The names of the files in a folder, which need not be there.
+    pub fn list(&self, name: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path(name)).into_iter().flatten();
+        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+/// What a command said on stderr.
+pub fn stderr(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Blobs whose place goes by their class, in IDX.
+pub fn images(count: usize) -> Vec<u8> {
+    let mut bytes = header(0x0803, &[count as u32, 28, 28]);
+    for n in 0..count {
+        let (y0, x0) = ((n % 10) as i32 * 2 + 4, (n / 10) as i32 + 10);
+        for y in 0..28i32 {
+            bytes.extend((0..28i32).map(|x| {
+                let distance = (y - y0).pow(2) + (x - x0).pow(2);
+                (255 - 12 * distance).clamp(0, 255) as u8
+            }));
+        }
+    }
+    bytes
+}
+
+/// Classes 0 to 9 in turn, in IDX.
+pub fn labels(count: usize) -> Vec<u8> {
+    let mut bytes = header(0x0801, &[count as u32]);
+    bytes.extend((0..count).map(|n| (n % 10) as u8));
+    bytes
+}
+
+fn header(magic: u32, dims: &[u32]) -> Vec<u8> {
+    [magic].iter().chain(dims).flat_map(|word| word.to_be_bytes()).collect()
+}
