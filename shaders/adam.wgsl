@@ -12,8 +12,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let row = table[min(u32(step_counter[0]), ROWS - 1u)];
     for (var i = group.x * BLOCK + lane; i < min(LEN, (group.x + 1u) * BLOCK); i += WIDTH) {
         let g = gradients[i];
-        let m = BETA1 * first[i] + (1.0 - BETA1) * g;
-        let v = BETA2 * second[i] + (1.0 - BETA2) * g * g;
+        let m = BETA1 * first[i] + NEWEST1 * g;
+        let v = BETA2 * second[i] + NEWEST2 * g * g;
         first[i] = m;
         second[i] = v;
         parameters[i] -= row.x * m / (sqrt(v) * row.y + EPSILON);

@@ -130,11 +130,7 @@ impl Graph {
         let op = op.into();
         let label = self.label(op.name());
         for &input in inputs {
-            if let Source::Variable { var, name, version } = &self.values[input.0 as usize].source
-                && *version != self.version(*var)
-            {
-                return Err(EngineError::Stale { op: label, variable: name.clone() });
-            }
+            self.refuse_stale(&label, input)?;
         }
         let shapes: Vec<Shape> = inputs.iter().map(|&x| self.shape(x)).collect();
         let made = op.infer(&shapes).map_err(|problem| EngineError::Shape { op: label.clone(), problem })?;
@@ -146,6 +142,24 @@ impl Graph {
         }
         self.nodes.push(Node { op, label, inputs: inputs.to_vec(), outputs: outputs.clone(), mutates });
         Ok(outputs)
+    }
+
+    /// The tensor behind any number of detachments.
+    pub(crate) fn resolve(&self, mut x: Tensor) -> Tensor {
+        while let Source::Detached(inner) = self.values[x.0 as usize].source {
+            x = inner;
+        }
+        x
+    }
+
+    /// Refuses that `reader` reads a variable as it was before the latest op that changed it.
+    pub(crate) fn refuse_stale(&self, reader: &str, x: Tensor) -> Result<(), EngineError> {
+        match &self.values[self.resolve(x).0 as usize].source {
+            Source::Variable { var, name, version } if *version != self.version(*var) => {
+                Err(EngineError::Stale { op: reader.into(), variable: name.clone() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The constant behind a scalar tensor, if it is one.

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use super::fuse::fuse;
-use super::graph::{Graph, Node, Source, Tensor};
+use super::graph::{Graph, Node, Tensor};
 
 /// The nodes of a graph that matter, in order, with detached tensors replaced by what they detach.
 pub(crate) struct Lowered {
@@ -13,21 +13,14 @@ pub(crate) struct Lowered {
 pub(crate) fn lower(graph: &Graph) -> Lowered {
     let mut nodes = graph.nodes.clone();
     for input in nodes.iter_mut().flat_map(|node| &mut node.inputs) {
-        *input = resolve(graph, *input);
+        *input = graph.resolve(*input);
     }
     let outputs: Vec<(String, Tensor)> =
-        graph.outputs.iter().map(|(name, x)| (name.clone(), resolve(graph, *x))).collect();
+        graph.outputs.iter().map(|(name, x)| (name.clone(), graph.resolve(*x))).collect();
     let kept = outputs.iter().map(|(_, x)| *x).collect();
     drop_dead(&mut nodes, &kept);
     fuse(&mut nodes, &kept);
     Lowered { nodes, outputs }
-}
-
-fn resolve(graph: &Graph, mut x: Tensor) -> Tensor {
-    while let Source::Detached(inner) = graph.values[x.0 as usize].source {
-        x = inner;
-    }
-    x
 }
 
 fn drop_dead(nodes: &mut Vec<Node>, kept: &HashSet<Tensor>) {
