@@ -38,7 +38,7 @@ fn broken_data_files_are_named() {
 #[test]
 fn settings_that_cannot_be_are_usage_errors() {
     let sandbox = Sandbox::new();
-    refused(&sandbox, &["--normal", "11"], 2, &["normal", "0..=9"]);
+    refused(&sandbox, &["--normal", "11"], 2, &["data.normal", "0 to 9"]);
     refused(&sandbox, &["--set", "training.learning_rat=1"], 2, &["training.learning_rate"]);
     refused(&sandbox, &["--batch-size", "0"], 2, &["batch_size"]);
     refused(&sandbox, &["--recipe", "cake"], 2, &["default", "paper"]);

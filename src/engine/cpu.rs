@@ -74,10 +74,10 @@ fn slice<'a, T>(groups: &'a mut HashMap<GroupId, Vec<T>>, locals: &'a mut [Vec<T
 
 impl<T: Real> Executor for Cpu<T> {
     fn allocate(&mut self, variables: &Variables) -> Result<(), EngineError> {
+        self.variables = self.variables.latest(variables)?.clone();
         for group in variables.groups() {
             self.groups.entry(group).or_insert_with(|| vec![T::zero(); variables.group_len(group)]);
         }
-        self.variables = variables.clone();
         Ok(())
     }
 
@@ -96,6 +96,7 @@ impl<T: Real> Executor for Cpu<T> {
     }
 
     fn write(&mut self, variable: VarId, values: &[f32]) -> Result<(), EngineError> {
+        self.variables.expect(variable)?;
         expect_len(self.variables.name(variable), self.variables.shape(variable), values.len())?;
         let start = self.variables.offset(variable);
         let buffer = self.groups.entry(variable.group).or_default();
@@ -128,6 +129,7 @@ impl<T: Real> Executor for Cpu<T> {
         for item in what {
             let numbers: &[T] = match *item {
                 Readback::Variable(variable) => {
+                    self.variables.expect(variable)?;
                     let start = self.variables.offset(variable);
                     let buffer = self.groups.entry(variable.group).or_default();
                     &buffer[start..start + count(self.variables.shape(variable))]

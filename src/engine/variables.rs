@@ -1,3 +1,4 @@
+use super::error::EngineError;
 use super::shape::{Shape, count};
 
 /// Variables start at multiples of this many `f32`, so that each can be bound by itself: 256 bytes is
@@ -103,6 +104,37 @@ impl Variables {
     /// Name of a group.
     pub fn group_name(&self, group: GroupId) -> &str {
         &self.groups[group.0 as usize].name
+    }
+
+    /// Refuses a variable that is not of this registry.
+    pub(crate) fn expect(&self, var: VarId) -> Result<(), EngineError> {
+        match self.groups.get(var.group.0 as usize).and_then(|group| group.variables.get(var.index as usize)) {
+            Some(_) => Ok(()),
+            None => Err(EngineError::Binding {
+                name: format!("variable {} of group {}", var.index, var.group.0),
+                problem: "the executor does not hold it; allocate its registry first".into(),
+            }),
+        }
+    }
+
+    /// The larger of two states of one registry, of which one has been added to since the other.
+    ///
+    /// # Errors
+    /// If they are different registries, or a group was added to after it was first used.
+    pub(crate) fn latest<'a>(&'a self, other: &'a Self) -> Result<&'a Self, EngineError> {
+        let (less, more) = if self.groups.len() <= other.groups.len() { (self, other) } else { (other, self) };
+        let differs = less.groups.iter().zip(&more.groups).find(|(a, b)| a.name != b.name || a.len != b.len);
+        match differs {
+            None => Ok(more),
+            Some((a, b)) => Err(EngineError::Binding {
+                name: b.name.clone(),
+                problem: format!(
+                    "the executor holds `{}` of {} numbers in its place; one executor serves one registry, whose \
+                     groups are complete before their first use",
+                    a.name, a.len
+                ),
+            }),
+        }
     }
 
     /// Number of `f32` in a group's buffer, padding included.

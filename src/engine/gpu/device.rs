@@ -126,6 +126,7 @@ impl Gpu {
 
 impl Executor for Gpu {
     fn allocate(&mut self, variables: &Variables) -> Result<(), EngineError> {
+        self.variables = self.variables.latest(variables)?.clone();
         for group in variables.groups() {
             if !self.groups.contains_key(&group) {
                 let zeros = vec![0.0; variables.group_len(group).max(4)];
@@ -133,7 +134,6 @@ impl Executor for Gpu {
                 self.groups.insert(group, buffer);
             }
         }
-        self.variables = variables.clone();
         self.shared.check("the allocation of variables")
     }
 
@@ -148,6 +148,7 @@ impl Executor for Gpu {
     }
 
     fn write(&mut self, variable: VarId, values: &[f32]) -> Result<(), EngineError> {
+        self.variables.expect(variable)?;
         expect_len(self.variables.name(variable), self.variables.shape(variable), values.len())?;
         let offset = 4 * self.variables.offset(variable) as u64;
         self.shared.queue.write_buffer(&self.groups[&variable.group], offset, bytemuck::cast_slice(values));
@@ -181,11 +182,11 @@ impl Executor for Gpu {
         let mut sources = Vec::with_capacity(what.len());
         for item in what {
             sources.push(match *item {
-                Readback::Variable(variable) => (
-                    &self.groups[&variable.group],
-                    self.variables.offset(variable),
-                    count(self.variables.shape(variable)),
-                ),
+                Readback::Variable(variable) => {
+                    self.variables.expect(variable)?;
+                    let len = count(self.variables.shape(variable));
+                    (&self.groups[&variable.group], self.variables.offset(variable), len)
+                }
                 Readback::Output(id, name) => {
                     let loaded = self.programs.get(id)?;
                     let place = loaded.program.output(name)?;

@@ -26,7 +26,9 @@ impl Activation {
     pub(crate) fn of<T: Real>(self, v: T) -> T {
         match self {
             Self::Identity => v,
-            Self::Relu => v.max(T::zero()),
+            // Not `max`, which would hide NaN.
+            Self::Relu if v < T::zero() => T::zero(),
+            Self::Relu => v,
             Self::LeakyRelu(slope) => {
                 if v > T::zero() {
                     v
