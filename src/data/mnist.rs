@@ -20,6 +20,8 @@ pub enum Dataset {
     Mnist,
     /// Articles of clothing (Zalando Research).
     FashionMnist,
+    /// Cifar.
+    Cifar10,
 }
 
 /// One of the two parts that a data set is published in.
@@ -45,7 +47,13 @@ impl Dataset {
         match self {
             Self::Mnist => "mnist",
             Self::FashionMnist => "fashion-mnist",
+            Self::Cifar10 => "cifar-10",
         }
+    }
+
+    /// Values per pixel.
+    pub fn channels(self) -> usize {
+        if self == Self::Cifar10 { 3 } else { 1 }
     }
 
     /// Where the files lie below the data folder `data`.
