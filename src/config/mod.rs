@@ -117,7 +117,7 @@ pub struct TrainingConfig {
 }
 
 /// `[training.weights]`: weights of the generator's losses.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LossWeights {
     /// Of the mean absolute error of the reconstruction.
@@ -157,6 +157,9 @@ pub struct StudentConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DistillationConfig {
+    /// Whether a frozen teacher is asked about each training image once, before a step begins, instead of each time
+    /// that the student sees it. The answers are the same; asking once is faster from the second time on.
+    pub ask_once: bool,
     /// Weights of what keeps the student close to the teacher.
     pub weights: DistillationWeights,
     /// The first step.

@@ -66,6 +66,7 @@ impl Recipe {
             scoring: ScoringConfig { statistics },
             student: student(dataset, statistics, latent),
             distillation: DistillationConfig {
+                ask_once: true,
                 weights: DistillationWeights { latent: 10.0, reconstruction: 50.0, latent_again: 10.0 },
                 step1: DistillationStep {
                     structure: Structure::Frozen,
@@ -95,7 +96,7 @@ fn student(dataset: Dataset, statistics: Statistics, latent: f64) -> StudentConf
     };
     StudentConfig {
         encoder,
-        discriminator: [16, 32, 64],
+        discriminator: [8, 16, 32],
         statistics,
         weights: LossWeights { reconstruction: 50.0, latent, adversarial: 0.1 },
         alone: Budget { batch_size: 16, steps: 2_500, learning_rate: 2e-3 },

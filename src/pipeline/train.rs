@@ -44,6 +44,9 @@ pub fn train(
         } else {
             start(config, &plan, stage, folder, executor, &trainer, init.filter(|_| place == 0))?;
         }
+        trainer.ask_teacher(executor, &data.train.images, &data.split.train, |done, images| {
+            watch.scored("with the frozen teacher", done, images);
+        })?;
         let steps = trainer.budget().steps;
         watch.begin(stage, trainer.steps_done(), steps);
         let outcome = trainer.train(executor, folder, |done, losses| watch.step(stage, done, losses))?;

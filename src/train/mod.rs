@@ -1,5 +1,6 @@
 //! Training stages, and scoring with what they leave.
 
+mod answers;
 mod checkpoint;
 mod distillation;
 mod error;
@@ -14,6 +15,7 @@ mod stage;
 mod step;
 mod trainer;
 
+pub use answers::Answers;
 pub use checkpoint::checkpoint_stage;
 pub use error::TrainError;
 pub use evaluation::Evaluation;

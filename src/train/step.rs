@@ -1,9 +1,10 @@
+use super::answers::Answers;
 use super::distillation::DistillationLosses;
 use super::gan::{Optimizer, generator_losses, train_discriminator, weighted_sum};
 use super::losses::{History, LossNames};
 use super::networks::Networks;
 use super::stage::{Role, Stage};
-use crate::config::{Config, Schedule, Statistics};
+use crate::config::{Config, LossWeights, Schedule, Statistics};
 use crate::engine::{
     AdamGroups, AdamSettings, EngineError, Graph, Schedule as EngineSchedule, Tensor, VarId, Variables,
 };
@@ -26,6 +27,8 @@ pub struct TrainingStep {
     pub tables: Vec<(VarId, AdamSettings)>,
     /// Losses of the latest steps.
     pub history: History,
+    /// What a frozen teacher makes of each training image, where it is asked once for all.
+    pub answers: Option<Answers>,
 }
 
 impl TrainingStep {
@@ -51,6 +54,7 @@ impl TrainingStep {
             clock: add("clock", [1, 1, 1, 1]),
             tables: Vec::new(),
             history: History::default(),
+            answers: None,
         };
         step.trace(config, stage, networks, variables)?;
         Ok(step)
@@ -66,39 +70,37 @@ impl TrainingStep {
         let clock = self.graph.variable(variables, self.clock);
         let images = self.graph.variable(variables, self.images);
         let order = self.graph.variable(variables, self.order);
-        let images = self.graph.gather(images, order, clock, stage.budget(config).batch_size)?;
+        let batch_size = stage.budget(config).batch_size;
+        let images = self.graph.gather(images, order, clock, batch_size)?;
 
-        let mut lesson = None;
-        if let (Some(gan), Some(role)) = (&networks.teacher, stage.teacher(config)) {
-            let (mode, trained) = match role {
-                Role::Frozen => (scoring_mode(config.scoring.statistics), None),
-                Role::Trained { learning_rate, own } => (tracked(config), Some((learning_rate, own))),
-            };
-            let made = gan.generate(&mut self.graph, variables, images, mode)?;
-            if let Some((learning_rate, Some(own))) = trained {
+        let lesson = match (&networks.teacher, stage.teacher(config)) {
+            (Some(gan), Some(Role::Frozen)) if config.distillation.ask_once => {
+                let [images, ..] = variables.shape(self.images);
+                let answers = Answers::register(variables, &gan.architecture, images);
+                self.answers = Some(answers);
+                Some(answers.gather(&mut self.graph, variables, [order, clock], batch_size)?)
+            }
+            (Some(gan), Some(Role::Frozen)) => {
+                Some(gan.generate(&mut self.graph, variables, images, scoring_mode(config.scoring.statistics))?)
+            }
+            (Some(gan), Some(Role::Trained { learning_rate, own })) => {
+                let made = gan.generate(&mut self.graph, variables, images, tracked(config))?;
+                let table = self.table(config, stage, variables, "teacher", learning_rate)?;
+                let learner = Learner { gan, made, table };
                 // Where a student learns too, the log must tell the two apart.
                 let names = if networks.student.is_some() { LossNames::TEACHER } else { LossNames::OWN };
-                let learner = Learner { gan, made, table: self.table(config, stage, variables, "teacher", learning_rate)? };
-                let discriminator = self.train_discriminator(variables, &learner, clock, images)?;
-                let own_losses = generator_losses(&mut self.graph, variables, gan, images, &made)?;
-                self.train_generator(variables, &learner, clock, &own_losses.terms(&own))?;
-                let recorded =
-                    [discriminator, own_losses.reconstruction, own_losses.latent, own_losses.adversarial];
-                self.history.record(&mut self.graph, variables, clock, names, &recorded)?;
+                let terms = self.own_losses(variables, &learner, clock, images, names, own.unwrap_or_default())?;
+                self.train_generator(variables, &learner, clock, &terms)?;
+                Some(made)
             }
-            lesson = Some(made);
-        }
+            _ => None,
+        };
         if let (Some(gan), Some(Role::Trained { learning_rate, own })) = (&networks.student, stage.student(config)) {
             let made = gan.generate(&mut self.graph, variables, images, tracked(config))?;
             let learner = Learner { gan, made, table: self.table(config, stage, variables, "student", learning_rate)? };
             let mut terms = Vec::new();
             if let Some(own) = own {
-                let discriminator = self.train_discriminator(variables, &learner, clock, images)?;
-                let own_losses = generator_losses(&mut self.graph, variables, gan, images, &made)?;
-                terms.extend(own_losses.terms(&own));
-                let recorded =
-                    [discriminator, own_losses.reconstruction, own_losses.latent, own_losses.adversarial];
-                self.history.record(&mut self.graph, variables, clock, LossNames::OWN, &recorded)?;
+                terms.extend(self.own_losses(variables, &learner, clock, images, LossNames::OWN, own)?);
             }
             if let Some(teacher) = lesson {
                 let distances = DistillationLosses::new(&mut self.graph, &teacher, &made)?;
@@ -137,17 +139,25 @@ impl TrainingStep {
         Ok(Table { tensor: self.graph.variable(variables, table), settings })
     }
 
-    fn train_discriminator(
+    /// Adds the discriminator's update and the generator's own losses, recorded; returns the weighted terms.
+    fn own_losses(
         &mut self,
         variables: &mut Variables,
         learner: &Learner,
         clock: Tensor,
         images: Tensor,
-    ) -> Result<Tensor, EngineError> {
+        names: LossNames,
+        weights: LossWeights,
+    ) -> Result<[(Tensor, f64); 3], EngineError> {
         let groups = AdamGroups::mirror(variables, learner.gan.discriminator_parameters);
         self.optimizers.push(groups);
         let optimizer = learner.optimizer(groups, clock);
-        train_discriminator(&mut self.graph, variables, learner.gan, images, &learner.made, &optimizer)
+        let (gan, made) = (learner.gan, &learner.made);
+        let discriminator = train_discriminator(&mut self.graph, variables, gan, images, made, &optimizer)?;
+        let own = generator_losses(&mut self.graph, variables, gan, images, made)?;
+        let recorded = [discriminator, own.reconstruction, own.latent, own.adversarial];
+        self.history.record(&mut self.graph, variables, clock, names, &recorded)?;
+        Ok(own.terms(&weights))
     }
 
     fn train_generator(

@@ -100,6 +100,21 @@ impl Trainer {
         Ok(())
     }
 
+    /// Asks a frozen teacher about the training images, once its weights are set, where the step wants its answers;
+    /// `progress` hears how many of how many it has answered.
+    pub fn ask_teacher(
+        &self,
+        executor: &mut dyn Executor,
+        images: &Images,
+        indices: &[usize],
+        mut progress: impl FnMut(usize, usize),
+    ) -> Result<(), TrainError> {
+        let (Some(answers), Some(teacher)) = (&self.step.answers, &self.networks.teacher) else { return Ok(()) };
+        let teacher = (teacher, self.config.scoring.statistics);
+        let count = indices.len();
+        answers.ask(executor, &self.variables, teacher, (images, indices), |done| progress(done, count))
+    }
+
     /// Steps done so far.
     pub fn steps_done(&self) -> usize {
         self.done
