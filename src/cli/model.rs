@@ -55,9 +55,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The networks of a configuration, without a device. Images of the data sets have one channel.
+/// The networks of a configuration, without a device.
 fn networks(config: &Config) -> EdeGan {
-    register(config, &mut Variables::new(), 1)
+    register(config, &mut Variables::new(), config.data.dataset.channels())
 }
 
 fn all(gan: &EdeGan) -> impl Iterator<Item = &Network> {

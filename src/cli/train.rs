@@ -32,7 +32,7 @@ pub struct Arguments {
     force: bool,
     /// Go on with the run in this folder from its last checkpoint, with its own settings
     #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with_all = [
-        "out", "force", "init", "recipe", "config", "set", "dataset", "data", "normal", "batch_size", "steps",
+        "out", "force", "init", "recipe", "config", "set", "dataset", "data_dir", "normal", "batch_size", "steps",
         "epochs", "seed", "lr", "no_shuffle",
     ])]
     resume: Option<PathBuf>,
@@ -49,7 +49,7 @@ pub struct Arguments {
 
 const EXAMPLES: &str = "Examples:
   pkdgan train                                          the digit 8 of MNIST
-  pkdgan train --dataset fashion-mnist --normal 5       sandals; wants data/fashion-mnist
+  pkdgan train --dataset fashion-mnist --normal 5       sandals; first: pkdgan data fetch fashion-mnist
   pkdgan train --steps 300 --out runs/quick --force     a quick look, again and again
   pkdgan train --set training.weights.adversarial=1     one setting of config.toml
   pkdgan train --config runs/a/config.toml --seed 1     the same with another seed
@@ -132,7 +132,9 @@ pub struct Data {
 
 impl Data {
     pub fn load(config: &Config) -> anyhow::Result<Self> {
-        let [train, test] = [Part::Train, Part::Test].map(|part| config.data.dataset.load(&config.data.folder, part));
+        let dataset = config.data.dataset;
+        let folder = dataset.find(&config.data.folder)?;
+        let [train, test] = [Part::Train, Part::Test].map(|part| dataset.load(&folder, part));
         let (train, test) = (train?, test?);
         let split = OneClass::new(config.data.normal, &train.labels, &test.labels)?;
         Ok(Self { train, test, split })

@@ -31,14 +31,14 @@ impl Recipe {
         }
     }
 
-    /// The configuration that the recipe stands for: MNIST in `data`, normal class 8, seed 0.
+    /// The configuration that the recipe stands for: MNIST wherever it is found, normal class 8, seed 0.
     pub fn config(self) -> Config {
         let (batch_size, steps, learning_rate, latent, statistics) = match self {
             Self::Default => (8, 1_500, 5e-4, 5.0, Statistics::Running),
             Self::Paper => (1, 12_000, 2e-4, 3.0, Statistics::PerImage),
         };
         Config {
-            data: DataConfig { dataset: Dataset::Mnist, folder: PathBuf::from("data"), normal: 8, side: 32 },
+            data: DataConfig { dataset: Dataset::Mnist, folder: PathBuf::new(), normal: 8, side: 32 },
             network: NetworkConfig { generator: [48, 96, 192], latents: 48, discriminator: [32, 64, 128] },
             training: TrainingConfig {
                 batch_size,

@@ -15,7 +15,6 @@ impl Config {
         let Self { data, network, training, .. } = self;
         let samples = training.batch_size.saturating_mul(training.steps);
 
-        require("data.folder", data.folder.display(), !data.folder.as_os_str().is_empty(), "a folder's name")?;
         require("data.normal", data.normal, data.normal < CLASSES, "a class, 0 to 9")?;
         require("data.side", data.side, data.side == 32, "32, which the layers of the networks are made for")?;
         for width in network.generator {
