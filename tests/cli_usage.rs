@@ -32,7 +32,12 @@ fn broken_data_files_are_named() {
         refused(&sandbox, &[], 1, &[file]);
     }
     let sandbox = Sandbox::new();
-    refused(&sandbox, &["--data", "elsewhere"], 1, &["elsewhere/mnist/train-images-idx3-ubyte"]);
+    refused(
+        &sandbox,
+        &["--data-dir", "elsewhere"],
+        1,
+        &["elsewhere/mnist/train-images-idx3-ubyte", "pkdgan data fetch mnist"],
+    );
 }
 
 #[test]

@@ -144,7 +144,8 @@ fn receive(set: Dataset, mirror: Option<String>, folder: &Path, console: &Consol
     console.say(format!("{set}: from {} to {}", manifest.address, folder.display()));
     let mut bar: Option<(String, Progress)> = None;
     let arrivals = fetch(&manifest, folder, &mut |progress| {
-        let [done, total] = [progress.done, progress.total.unwrap_or(progress.done)].map(|bytes| (bytes / 1000) as usize);
+        let [done, total] =
+            [progress.done, progress.total.unwrap_or(progress.done)].map(|bytes| (bytes / 1000) as usize);
         if bar.as_ref().is_none_or(|(file, _)| file != progress.file) {
             if let Some((_, old)) = bar.take() {
                 old.finish();

@@ -36,7 +36,7 @@ pub enum Part {
 
 /// A name that is no data set's.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("unknown data set `{0}`; choose {}", Dataset::ALL.map(Dataset::name).join(" or "))]
+#[error("unknown data set `{}`; choose {}", .0, Dataset::ALL.map(Dataset::name).join(" or "))]
 pub struct UnknownDataset(pub String);
 
 impl Dataset {
@@ -93,9 +93,7 @@ impl Dataset {
                 "bag",
                 "ankle boot",
             ],
-            Self::Cifar10 => {
-                ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-            }
+            Self::Cifar10 => ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
         }
     }
 

@@ -1,6 +1,6 @@
 //! One file over HTTP into a partial file, which is gone on with where it ends.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::thread::sleep;
@@ -70,17 +70,13 @@ impl Source {
 
     fn attempt(&self, packed: &Packed, part: &Path, progress: &mut dyn FnMut(Progress)) -> Result<(), FetchError> {
         let (url, limit) = (self.url(packed), packed.limit());
-        let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(part).map_err(unwritable(part))?;
-        let there = file.seek(SeekFrom::End(0)).map_err(unwritable(part))?;
-
+        let there = fs::metadata(part).map_or(0, |part| part.len());
         let (mut response, start) = self.request(&url, there)?;
         let total = response.body().content_length().map(|length| start.saturating_add(length));
         if start.max(total.unwrap_or(0)) > limit {
             return Err(FetchError::TooLong { url, limit });
         }
-        if start < there {
-            restart(&mut file).map_err(unwritable(part))?;
-        }
+        let mut file = open(part, start).map_err(unwritable(part))?;
         let mut done = start;
         let mut body = response.body_mut().as_reader().take(limit - start + 1);
         let copied = copy(&mut body, &mut file, &mut |read| {
@@ -92,7 +88,7 @@ impl Source {
             Err(CopyError::Read(source)) => Err(cut(source)),
             Err(CopyError::Write(source)) => Err(unwritable(part)(source)),
             Ok(()) if done > limit => {
-                restart(&mut file).map_err(unwritable(part))?;
+                fs::remove_file(part).map_err(unwritable(part))?;
                 Err(FetchError::TooLong { url, limit })
             }
             Ok(()) if total.is_some_and(|total| done < total) => Err(cut(io::ErrorKind::UnexpectedEof.into())),
@@ -151,7 +147,10 @@ fn passing(error: &FetchError) -> bool {
     }
 }
 
-fn restart(file: &mut File) -> io::Result<()> {
-    file.set_len(0)?;
-    file.rewind()
+/// Opens a file, new or not, to be written from byte `start` on, where it ends.
+fn open(path: &Path, start: u64) -> io::Result<File> {
+    let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    file.set_len(start)?;
+    file.seek(SeekFrom::End(0))?;
+    Ok(file)
 }

@@ -52,11 +52,8 @@ pub fn fetch(
     let source = download::Source::new(&manifest.address)?;
     fs::create_dir_all(folder).map_err(unwritable(folder))?;
     let arrivals = manifest.files.iter().map(|packed| {
-        let arrival = if present(packed, folder) {
-            Arrival::Present
-        } else {
-            fetch_file(&source, packed, folder, progress)?
-        };
+        let arrival =
+            if present(packed, folder) { Arrival::Present } else { fetch_file(&source, packed, folder, progress)? };
         Ok((packed.name.clone(), arrival))
     });
     arrivals.collect()
