@@ -59,7 +59,7 @@ fn both_parts_are_read_in_order() {
 fn files_that_are_cut_short_name_the_byte() {
     assert!(matches!(test_part(&[]), Err(DataError::Truncated { offset: 0, expected: 3073, .. })));
     let whole = records(&[4, 5]);
-    for length in [1, 3072, 3074, 6145] {
+    for length in [1_usize, 3072, 3074, 6145] {
         let expected = length.next_multiple_of(RECORD) as u64;
         let error = test_part(&whole[..length]).unwrap_err();
         let named = matches!(
