@@ -83,10 +83,10 @@ impl Source {
             done += read;
             progress(Progress { file: &packed.name, done, total });
         });
-        let cut = |source| FetchError::Connection { url: url.clone(), received: done, source };
+        let cut = |reason| FetchError::Connection { url: url.clone(), received: done, reason };
         match copied {
-            Err(CopyError::Read(source)) => Err(cut(source)),
-            Err(CopyError::Write(source)) => Err(unwritable(part)(source)),
+            Err(CopyError::Read(reason)) => Err(cut(reason)),
+            Err(CopyError::Write(reason)) => Err(unwritable(part)(reason)),
             Ok(()) if done > limit => {
                 fs::remove_file(part).map_err(unwritable(part))?;
                 Err(FetchError::TooLong { url, limit })
@@ -124,9 +124,9 @@ impl Source {
             let received = from.unwrap_or(0);
             match error {
                 ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::ConnectionFailed => {
-                    FetchError::Connection { url: url.to_owned(), received, source: error.into_io() }
+                    FetchError::Connection { url: url.to_owned(), received, reason: error.into_io() }
                 }
-                _ => FetchError::Request { url: url.to_owned(), source: error.into_io() },
+                _ => FetchError::Request { url: url.to_owned(), reason: error.into_io() },
             }
         })
     }

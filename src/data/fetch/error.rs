@@ -19,22 +19,22 @@ pub enum FetchError {
         address: String,
     },
     /// The request cannot be made.
-    #[error("{url}: {source}; check the address and the network, or name another with --mirror URL")]
+    #[error("{url}: {reason}; check the address and the network, or name another with --mirror URL")]
     Request {
         /// What was asked for.
         url: String,
         /// The failure itself.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The connection failed or was cut, time and again.
-    #[error("{url}: connection lost after {received} bytes: {source}; fetch again to go on from there")]
+    #[error("{url}: connection failed after {received} bytes: {reason}; fetch again to go on from there")]
     Connection {
         /// What was asked for.
         url: String,
         /// Bytes of the file on disk.
         received: u64,
         /// The failure itself.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The server answers something else than the file.
     #[error("{url}: the server answers with status {status}; try later, or name another address with --mirror URL")]
@@ -66,12 +66,12 @@ pub enum FetchError {
         expected: String,
     },
     /// The archive cannot be unpacked.
-    #[error("{}: the archive is damaged: {source}; fetch it again", archive.display())]
+    #[error("{}: the archive is damaged: {reason}; fetch it again", archive.display())]
     Archive {
         /// The archive.
         archive: PathBuf,
         /// The failure itself.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The archive has more entries than the published one can have.
     #[error("{}: more than {limit} entries, so not the published archive; name another with --mirror URL", archive.display())]
@@ -98,12 +98,12 @@ pub enum FetchError {
     #[error(transparent)]
     Contents(#[from] DataError),
     /// A file or folder cannot be written.
-    #[error("{}: cannot be written: {source}; check its folder's permissions and room", path.display())]
+    #[error("{}: cannot be written: {reason}; check its folder's permissions and room", path.display())]
     Write {
         /// What was to be written.
         path: PathBuf,
         /// The failure itself.
-        source: io::Error,
+        reason: io::Error,
     },
 }
 

@@ -152,5 +152,5 @@ fn copy(input: &mut dyn Read, output: &mut dyn Write, copied: &mut dyn FnMut(u64
 
 fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> FetchError {
     let path = path.to_owned();
-    move |source| FetchError::Write { path, source }
+    move |reason| FetchError::Write { path, reason }
 }

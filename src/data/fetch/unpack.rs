@@ -36,7 +36,7 @@ pub(super) fn unpack(archive: &Path, top: &str, packed: &Packed, folder: &Path) 
 
 /// Writes the contents into the folder `new`, which is empty.
 fn extract(archive: &Path, top: &str, packed: &Packed, new: &Path) -> Result<(), FetchError> {
-    let damaged = |source| FetchError::Archive { archive: archive.to_owned(), source };
+    let damaged = |reason| FetchError::Archive { archive: archive.to_owned(), reason };
     let wrong = |entry: &str, fault| FetchError::Entry { archive: archive.to_owned(), entry: entry.to_owned(), fault };
 
     let file = BufReader::new(File::open(archive).map_err(damaged)?);
@@ -60,8 +60,8 @@ fn extract(archive: &Path, top: &str, packed: &Packed, new: &Path) -> Result<(),
                     created => created.map_err(unwritable(&path))?,
                 };
                 copy(&mut entry, &mut output, &mut |_| {}).map_err(|error| match error {
-                    CopyError::Read(source) => damaged(source),
-                    CopyError::Write(source) => unwritable(&path)(source),
+                    CopyError::Read(reason) => damaged(reason),
+                    CopyError::Write(reason) => unwritable(&path)(reason),
                 })?;
                 output.sync_all().map_err(unwritable(&path))?;
             }
