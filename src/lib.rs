@@ -5,6 +5,7 @@ pub mod data;
 pub mod engine;
 pub mod metrics;
 pub mod model;
+pub mod pipeline;
 pub mod run;
 pub mod train;
 pub mod weights;

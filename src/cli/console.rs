@@ -1,7 +1,11 @@
 use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use pkdgan::pipeline::Watch;
+use pkdgan::train::{Losses, Stage};
 
 /// What a person sees: on stderr, so that stdout is left to results.
 pub struct Console {
@@ -25,10 +29,11 @@ impl Console {
     }
 
     /// Begins a stretch of `len` units of work, of which `done` are done.
-    pub fn progress(&self, name: &'static str, unit: &'static str, done: usize, len: usize) -> Progress {
+    pub fn progress(&self, name: impl Into<String>, unit: &'static str, done: usize, len: usize) -> Progress {
         let drawn = !self.quiet && std::io::stderr().is_terminal();
         let bar = if drawn { ProgressBar::new(len as u64) } else { ProgressBar::hidden() };
-        let template = format!("{name:<9}[{{bar:30}}] {{pos}}/{{len}} {unit} {{msg}}");
+        let name = name.into();
+        let template = format!("{name:<17}[{{bar:30}}] {{pos}}/{{len}} {unit} {{msg}}");
         if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style.progress_chars("=> "));
         }
@@ -40,7 +45,7 @@ impl Console {
 /// A stretch of work under way: a bar on a terminal, else a line now and then.
 pub struct Progress {
     bar: ProgressBar,
-    name: &'static str,
+    name: String,
     unit: &'static str,
     len: usize,
     first: usize,
@@ -66,5 +71,61 @@ impl Progress {
     /// Clears the bar.
     pub fn finish(self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// Shows the progress of a run's stages, and passes ctrl-C on.
+pub struct Watcher<'a> {
+    console: &'a Console,
+    stop: Arc<AtomicBool>,
+    shown: Option<(String, Progress)>,
+}
+
+impl<'a> Watcher<'a> {
+    /// One that asks training to stop once `stop` is raised.
+    pub fn new(console: &'a Console, stop: Arc<AtomicBool>) -> Self {
+        Self { console, stop, shown: None }
+    }
+
+    /// From here on the next ctrl-C stops at once.
+    pub fn last_chance(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+    }
+
+    /// Clears the bar.
+    pub fn finish(&mut self) {
+        if let Some((_, progress)) = self.shown.take() {
+            progress.finish();
+        }
+    }
+
+    fn show(&mut self, name: String, unit: &'static str, done: usize, len: usize) {
+        self.finish();
+        let progress = self.console.progress(name.clone(), unit, done, len);
+        self.shown = Some((name, progress));
+    }
+}
+
+impl Watch for Watcher<'_> {
+    fn begin(&mut self, stage: Stage, done: usize, steps: usize) {
+        self.show(format!("training {stage}"), "steps", done, steps);
+    }
+
+    fn step(&mut self, _stage: Stage, done: usize, losses: &Losses) -> bool {
+        let losses: Vec<String> = losses.0.iter().map(|(name, value)| format!(", {name} {value:.3}")).collect();
+        if let Some((_, progress)) = &mut self.shown {
+            progress.update(done, &losses.concat());
+        }
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    fn scored(&mut self, network: &str, done: usize, images: usize) {
+        let name = format!("scoring {network}");
+        if self.shown.as_ref().is_none_or(|(shown, _)| *shown != name) {
+            self.show(name, "images", 0, images);
+        }
+        if let Some((_, progress)) = &mut self.shown {
+            progress.update(done, "");
+        }
     }
 }

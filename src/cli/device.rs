@@ -46,6 +46,13 @@ impl Device {
     }
 }
 
+impl Device {
+    /// Opens it once more, for a stage of its own.
+    pub fn executor(&self) -> Result<Box<dyn Executor>, EngineError> {
+        Ok(self.open()?.executor)
+    }
+}
+
 impl Opened {
     /// One line for a person, with a warning where this is slower than it could be.
     pub fn describe(&self) -> String {

@@ -3,20 +3,22 @@ use std::process::ExitCode;
 
 use clap::Args;
 use pkdgan::config::Config;
-use pkdgan::engine::Variables;
+use pkdgan::pipeline::Data;
 use pkdgan::run::{RunFile, RunFolder, write_scores};
-use pkdgan::train::{load_model, register};
+use pkdgan::train::{Evaluation, Model};
 use serde_json::json;
 
 use super::console::Console;
 use super::device::Device;
-use super::train::{Data, evaluate};
 
 /// Arguments of `pkdgan eval`.
 #[derive(Args)]
 pub struct Arguments {
     /// Folder that `pkdgan train` wrote
     run: PathBuf,
+    /// The model in it to score with, such as `teacher.safetensors`
+    #[arg(long, value_name = "FILE", default_value = "model.safetensors")]
+    model: PathBuf,
     #[command(flatten)]
     device: Device,
     /// Folder that holds the data sets [default: as for the run]
@@ -36,7 +38,7 @@ pub struct Arguments {
 /// Scores the test set with a trained model; the run folder stays as it is.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let console = Console::new(arguments.quiet);
-    let folder = RunFolder::open(&arguments.run, &[RunFile::Config, RunFile::Model])?;
+    let folder = RunFolder::open(&arguments.run, &[RunFile::Config])?;
     let mut config = Config::read(&folder.file(RunFile::Config))?;
     if let Some(folder) = &arguments.data_dir {
         config.data.folder = folder.clone();
@@ -45,11 +47,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut opened = arguments.device.open()?;
     console.say(opened.describe());
     let executor = opened.executor.as_mut();
-    let mut variables = Variables::new();
-    let gan = register(&config, &mut variables, data.test.images.channels());
-    executor.allocate(&variables)?;
-    load_model(&folder.file(RunFile::Model), executor, &variables, &gan)?;
-    let evaluation = evaluate(executor, (&variables, &gan), &config, &data, &console)?;
+    let model = Model::load(&folder.path().join(&arguments.model), executor)?;
+    let mut progress = console.progress("scoring", "images", 0, data.split.test.len());
+    let evaluation = Evaluation::run(executor, &model, &data.judge, &data.split, |done| progress.update(done, ""))?;
+    progress.finish();
     if let Some(path) = &arguments.scores {
         write_scores(path, &evaluation.scores)?;
     }
@@ -57,6 +58,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let figures = json!({
             "auroc": evaluation.auroc,
             "average_precision": evaluation.average_precision,
+            "reconstruction_auroc_l1": evaluation.reconstruction_auroc_l1,
+            "reconstruction_auroc_l2": evaluation.reconstruction_auroc_l2,
             "reconstruction_l1_normal": evaluation.reconstruction_l1_normal,
             "blank_l1_normal": evaluation.blank_l1_normal,
             "adapter": opened.summary.name,

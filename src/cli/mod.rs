@@ -7,6 +7,7 @@ mod devices;
 mod eval;
 mod model;
 mod settings;
+mod table;
 mod train;
 
 use std::process::ExitCode;
@@ -22,8 +23,8 @@ struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  pkdgan train                                the digit 8 of MNIST, default recipe, some minutes
-  pkdgan train --normal 3 --steps 300         another digit, a quick look
+  pkdgan train                                teacher and student for the digit 8 of MNIST, some minutes
+  pkdgan train --normal 3 --stage teacher     another digit, the teacher only
   pkdgan train --recipe paper                 batch size 1, as the authors of P-KDGAN found best
   pkdgan eval runs/mnist-8-default-seed0      score the test set again with a trained model
   pkdgan model                                layers, parameters and multiply-accumulates
@@ -34,7 +35,7 @@ Exit code: 0 done, 1 failed or stopped early, 2 wrong usage.";
 
 #[derive(Subcommand)]
 enum Command {
-    /// Train a teacher on one class of a data set, score the test set, write a run folder
+    /// Train teacher and student on one class of a data set, score the test set, write a run folder
     Train(train::Arguments),
     /// Score the test set with the model of a run folder
     Eval(eval::Arguments),

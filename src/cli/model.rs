@@ -2,9 +2,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use pkdgan::config::Config;
-use pkdgan::engine::Variables;
-use pkdgan::model::{EdeGan, LayerFigures, Network};
-use pkdgan::train::register;
+use pkdgan::model::{Architecture, LayerFigures, NetworkSpec};
 use serde::Serialize;
 
 use super::settings::Settings;
@@ -34,88 +32,89 @@ struct NetworkFigures {
     layers: Vec<LayerFigures>,
 }
 
-/// What sets the networks in proportion.
+/// The teacher's generator, which is what scoring runs, to the student's.
 #[derive(Serialize)]
 struct Ratios {
-    /// Multiply-accumulates of the generator, which is what scoring runs, to the discriminator's.
-    generator_to_discriminator_macs: f64,
-    /// Trainable numbers likewise.
-    generator_to_discriminator_params: f64,
+    /// Multiply-accumulates for one image.
+    teacher_to_student_macs: f64,
+    /// Trainable numbers.
+    teacher_to_student_params: f64,
 }
 
 /// Prints the networks.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let config = arguments.settings.resolve()?;
-    let gan = networks(&config);
+    let config = arguments.settings.resolve(&[])?;
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&figures(&gan))?);
+        println!("{}", serde_json::to_string_pretty(&figures(&config))?);
     } else {
-        print!("{}", tables(&gan));
+        print!("{}", tables(&config));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The networks of a configuration, without a device.
-fn networks(config: &Config) -> EdeGan {
-    register(config, &mut Variables::new(), config.data.dataset.channels())
+fn networks(architecture: &Architecture) -> impl Iterator<Item = NetworkSpec> {
+    architecture.generator().into_iter().chain([architecture.discriminator()])
 }
 
-fn all(gan: &EdeGan) -> impl Iterator<Item = &Network> {
-    gan.generator().into_iter().chain([&gan.discriminator])
+fn ratios(config: &Config) -> Ratios {
+    let (teacher, student) = (config.teacher(), config.student());
+    Ratios {
+        teacher_to_student_macs: teacher.generator_macs() as f64 / student.generator_macs() as f64,
+        teacher_to_student_params: teacher.generator_params() as f64 / student.generator_params() as f64,
+    }
 }
 
-fn figures(gan: &EdeGan) -> Networks {
-    let networks = all(gan)
-        .map(|network| NetworkFigures {
-            name: network.spec.name.clone(),
-            params: network.spec.params(),
-            macs: network.spec.macs(),
-            layers: network.spec.figures(),
-        })
-        .collect();
-    let critic = &gan.discriminator.spec;
-    let ratios = Ratios {
-        generator_to_discriminator_macs: gan.generator_macs() as f64 / critic.macs() as f64,
-        generator_to_discriminator_params: gan.generator_params() as f64 / critic.params() as f64,
-    };
-    Networks { networks, ratios }
+fn figures(config: &Config) -> Networks {
+    let labelled = [("teacher", config.teacher()), ("student", config.student())];
+    let networks = labelled.into_iter().flat_map(|(label, architecture)| {
+        networks(&architecture)
+            .map(move |spec| NetworkFigures {
+                name: format!("{label}.{}", spec.name),
+                params: spec.params(),
+                macs: spec.macs(),
+                layers: spec.figures(),
+            })
+            .collect::<Vec<_>>()
+    });
+    Networks { networks: networks.collect(), ratios: ratios(config) }
 }
 
-/// A table for a person.
-pub fn tables(gan: &EdeGan) -> String {
+/// Tables for a person.
+pub fn tables(config: &Config) -> String {
     use std::fmt::Write;
     let mut text = String::new();
-    for network in all(gan) {
-        let spec = &network.spec;
-        // Writing to a string cannot fail.
+    // Writing to a string cannot fail.
+    for (label, architecture) in [("teacher", config.teacher()), ("student", config.student())] {
+        for spec in networks(&architecture) {
+            let (params, macs) = (spec.params(), count(spec.macs()));
+            let _ = writeln!(text, "{label}.{} ({params} parameters, {macs} multiply-accumulates)", spec.name);
+            for layer in spec.figures() {
+                let [kernel, stride, padding] = layer.window;
+                let [c, h, w] = layer.output;
+                let _ = writeln!(
+                    text,
+                    "  {:<8} {kernel}x{kernel} stride {stride} pad {padding}   -> {c:>3} x {h:>2} x {w:>2} {:>9} parameters {:>9}",
+                    layer.name,
+                    layer.params,
+                    count(layer.macs)
+                );
+            }
+        }
+        let (params, macs) = (architecture.generator_params(), count(architecture.generator_macs()));
         let _ = writeln!(
             text,
-            "{} ({} parameters, {:.2} M multiply-accumulates)",
-            spec.name,
-            spec.params(),
-            million(spec.macs())
+            "{label}'s generator, which scoring runs: {params} parameters, {macs} multiply-accumulates an image"
         );
-        for layer in spec.figures() {
-            let [kernel, stride, padding] = layer.window;
-            let [c, h, w] = layer.output;
-            let _ = writeln!(
-                text,
-                "  {:<8} {kernel}x{kernel} stride {stride} pad {padding}   -> {c:>3} x {h:>2} x {w:>2} {:>9} parameters {:>7.2} M",
-                layer.name,
-                layer.params,
-                million(layer.macs)
-            );
-        }
     }
+    let Ratios { teacher_to_student_macs, teacher_to_student_params } = ratios(config);
     let _ = writeln!(
         text,
-        "generator, which scoring runs: {} parameters, {:.2} M multiply-accumulates an image",
-        gan.generator_params(),
-        million(gan.generator_macs())
+        "teacher to student: {teacher_to_student_macs:.2}:1 in multiply-accumulates, {teacher_to_student_params:.1}:1 in parameters"
     );
     text
 }
 
-fn million(count: u64) -> f64 {
-    count as f64 / 1e6
+/// A number of multiply-accumulates to three digits.
+pub fn count(macs: u64) -> String {
+    if macs >= 1_000_000 { format!("{:.2} M", macs as f64 / 1e6) } else { format!("{:.1} k", macs as f64 / 1e3) }
 }

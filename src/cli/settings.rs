@@ -25,19 +25,19 @@ pub struct Settings {
     /// The normal class, 0 to 9
     #[arg(long, value_name = "CLASS", help_heading = "Settings")]
     normal: Option<u8>,
-    /// Images per step
+    /// Images per step of the teacher's training
     #[arg(long, value_name = "N", help_heading = "Settings")]
     batch_size: Option<usize>,
-    /// Training steps
+    /// Steps of the teacher's training; those of other stages are set by `--set`
     #[arg(long, value_name = "N", help_heading = "Settings", conflicts_with = "epochs")]
     steps: Option<usize>,
-    /// Times that each training image is seen, instead of steps
+    /// Times that the teacher sees each training image, instead of steps
     #[arg(long, value_name = "N", help_heading = "Settings")]
     pub epochs: Option<usize>,
     /// Seed of the initial weights and of the sample order
     #[arg(long, value_name = "N", help_heading = "Settings")]
     seed: Option<u64>,
-    /// Full learning rate of Adam
+    /// Adam's full learning rate for the teacher
     #[arg(long, value_name = "RATE", help_heading = "Settings")]
     lr: Option<f64>,
     /// Take the images in file order, so that runs can be compared step by step
@@ -51,8 +51,8 @@ impl Settings {
         self.recipe.name()
     }
 
-    /// The configuration they make.
-    pub fn resolve(&self) -> Result<Config, ConfigError> {
+    /// The configuration they make, with `more` settings of the form `section.key=value` over them.
+    pub fn resolve(&self, more: &[String]) -> Result<Config, ConfigError> {
         let quoted = |text: &dyn std::fmt::Display| toml::Value::from(text.to_string()).to_string();
         let flags = [
             ("data.dataset", self.dataset.map(|dataset| quoted(&dataset))),
@@ -66,6 +66,7 @@ impl Settings {
         ];
         let mut sets = self.set.clone();
         sets.extend(flags.into_iter().filter_map(|(key, value)| value.map(|value| format!("{key}={value}"))));
+        sets.extend_from_slice(more);
         resolve(self.recipe, self.config.as_deref(), &sets)
     }
 }

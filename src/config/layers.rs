@@ -7,23 +7,31 @@ use strsim::jaro_winkler;
 use toml::{Table, Value};
 
 use super::{Config, ConfigError, Recipe};
+use crate::data::Dataset;
 
 /// Least similarity (Jaro-Winkler) at which a key is suggested in place of an unknown one.
 const SIMILAR: f64 = 0.8;
 
-/// The configuration of `recipe`, with the settings of the TOML `file` in place of its own, and then those of `sets`,
+/// The configuration of `recipe` on the data set that the layers name, with the settings of the TOML `file` in place of its own, and then those of `sets`,
 /// each `section.key=value` with a value in TOML's syntax; what is not TOML counts as a string. Ranges are checked.
 ///
 /// # Errors
 /// A file that cannot be read or is no TOML, an unknown key (with the nearest that exists), a value of the wrong type
 /// or out of range.
 pub fn resolve(recipe: Recipe, file: Option<&Path>, sets: &[String]) -> Result<Config, ConfigError> {
-    let mut table = Table::try_from(recipe.config()).map_err(ConfigError::Write)?;
+    let mut layers = Vec::new();
     if let Some(path) = file {
-        lay(&mut table, read_table(path)?, &path.display().to_string())?;
+        layers.push((read_table(path)?, path.display().to_string()));
     }
     for set in sets {
-        lay(&mut table, assignment(set)?, &format!("--set {set}"))?;
+        layers.push((assignment(set)?, format!("--set {set}")));
+    }
+    // A recipe depends on the data set, which a later layer may name.
+    let named = |(layer, _): &(Table, String)| layer.get("data")?.get("dataset")?.as_str()?.parse().ok();
+    let dataset = layers.iter().rev().find_map(named).unwrap_or(Dataset::Mnist);
+    let mut table = complete(recipe, dataset)?;
+    for (layer, origin) in layers {
+        lay(&mut table, layer, &origin)?;
     }
     let config = typed(table, "configuration")?;
     config.validate()?;
@@ -34,11 +42,15 @@ pub fn resolve(recipe: Recipe, file: Option<&Path>, sets: &[String]) -> Result<C
 pub(super) fn read_complete(path: &Path) -> Result<Config, ConfigError> {
     let origin = path.display().to_string();
     let table = read_table(path)?;
-    let mut known = Table::try_from(Recipe::default().config()).map_err(ConfigError::Write)?;
+    let mut known = complete(Recipe::default(), Dataset::Mnist)?;
     lay(&mut known, table.clone(), &origin)?;
     let config = typed(table, &origin)?;
     config.validate()?;
     Ok(config)
+}
+
+fn complete(recipe: Recipe, dataset: Dataset) -> Result<Table, ConfigError> {
+    Table::try_from(recipe.config(dataset)).map_err(ConfigError::Write)
 }
 
 fn read_table(path: &Path) -> Result<Table, ConfigError> {

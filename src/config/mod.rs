@@ -1,5 +1,6 @@
-//! Every setting of a teacher's training run, as written in `config.toml`.
+//! Every setting of a run, as written in `config.toml`.
 
+mod architectures;
 mod error;
 mod layers;
 mod recipe;
@@ -19,14 +20,44 @@ pub use recipe::Recipe;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// What the run is for.
+    pub run: RunConfig,
     /// What to train on.
     pub data: DataConfig,
     /// Shape of the networks.
     pub network: NetworkConfig,
-    /// How to train.
+    /// How to train the teacher; seed, schedule, decay rates, order and norms are the student's too.
     pub training: TrainingConfig,
-    /// How to score.
+    /// How to score with the teacher.
     pub scoring: ScoringConfig,
+    /// The student, and how to train it by itself.
+    pub student: StudentConfig,
+    /// How the student learns from the teacher.
+    pub distillation: DistillationConfig,
+}
+
+/// `[run]`: what the run is for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// What is trained.
+    pub stage: Goal,
+    /// Whether the same student is trained alone too, to tell what distillation gains.
+    pub with_baseline: bool,
+}
+
+/// What a run trains, and so which network it leaves as its result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Goal {
+    /// A teacher.
+    Teacher,
+    /// A student by itself.
+    Student,
+    /// A student by distillation, from a given teacher.
+    Distill,
+    /// A teacher, then a student by distillation.
+    All,
 }
 
 /// `[data]`: what to train on.
@@ -42,9 +73,11 @@ pub struct DataConfig {
     pub normal: u8,
     /// Side of the square that images are padded to, in pixels.
     pub side: usize,
+    /// What the networks are judged by.
+    pub judge: Judge,
 }
 
-/// `[network]`: channels after each of the three stride-2 layers, from the image inwards.
+/// `[network]`, the teacher: channels after each of the three stride-2 layers, from the image inwards.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkConfig {
@@ -85,7 +118,7 @@ pub struct TrainingConfig {
 }
 
 /// `[training.weights]`: weights of the generator's losses.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LossWeights {
     /// Of the mean absolute error of the reconstruction.
@@ -102,6 +135,134 @@ pub struct LossWeights {
 pub struct ScoringConfig {
     /// Where batch norm takes its statistics from.
     pub statistics: Statistics,
+}
+
+/// `[student]`: the small network, and how it is trained by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StudentConfig {
+    /// The encoder's layers from the image inwards, each channels, kernel, stride and padding; a dense layer to as many
+    /// latents as the teacher has follows. The decoder mirrors them.
+    pub encoder: Vec<[usize; 4]>,
+    /// Channels of the student's own discriminator.
+    pub discriminator: [usize; 3],
+    /// Where batch norm takes its statistics from when scoring.
+    pub statistics: Statistics,
+    /// Weights of the student's own losses, alone and in structures 2 and 4.
+    pub weights: LossWeights,
+    /// Training by itself, without a teacher.
+    pub alone: Budget,
+}
+
+/// `[distillation]`: the two progressive steps (P-KDGAN, arXiv 2007.06963).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DistillationConfig {
+    /// Weights of what keeps the student close to the teacher.
+    pub weights: DistillationWeights,
+    /// The first step.
+    pub step1: DistillationStep,
+    /// The second step, which starts from the networks that the first one leaves.
+    pub step2: DistillationStep,
+}
+
+/// `[distillation.weights]`: weights of the distances between teacher and student.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DistillationWeights {
+    /// w1, of the mean squared distance of the latent vectors of the image.
+    pub latent: f64,
+    /// wx, of the mean absolute distance of the reconstructions.
+    pub reconstruction: f64,
+    /// w2, of the mean squared distance of the latent vectors of the reconstructions.
+    pub latent_again: f64,
+}
+
+/// `[distillation.step1]` and `[distillation.step2]`: a step of progressive distillation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DistillationStep {
+    /// Who learns, and from what.
+    pub structure: Structure,
+    /// Images per step.
+    pub batch_size: usize,
+    /// Steps; 0 leaves the step out.
+    pub steps: usize,
+    /// The student's learning rate at the first step.
+    pub learning_rate: f64,
+    /// The teacher's, where it is trained.
+    pub teacher_learning_rate: f64,
+}
+
+/// `[student.alone]`: how long to train, and how fast.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// Images per step.
+    pub batch_size: usize,
+    /// Steps.
+    pub steps: usize,
+    /// Learning rate at the first step.
+    pub learning_rate: f64,
+}
+
+/// The four structures of distillation (P-KDGAN); the numbers are ours, for the paper's could not be confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub enum Structure {
+    /// 1: the teacher is frozen, the student learns from it only.
+    Frozen,
+    /// 2: the teacher is frozen, the student learns from it and by its own losses.
+    FrozenOwn,
+    /// 3: the teacher goes on training by its own losses, the student learns from it only.
+    Joint,
+    /// 4: the teacher goes on training, the student learns from it and by its own losses.
+    JointOwn,
+}
+
+impl Structure {
+    /// Every structure, in the order of their numbers from 1.
+    pub const ALL: [Self; 4] = [Self::Frozen, Self::FrozenOwn, Self::Joint, Self::JointOwn];
+
+    /// Its number, 1 to 4.
+    pub fn number(self) -> u8 {
+        self as u8 + 1
+    }
+
+    /// Whether the teacher is trained too.
+    pub fn trains_teacher(self) -> bool {
+        matches!(self, Self::Joint | Self::JointOwn)
+    }
+
+    /// Whether the student has its own losses beside those of distillation.
+    pub fn has_own_losses(self) -> bool {
+        matches!(self, Self::FrozenOwn | Self::JointOwn)
+    }
+}
+
+impl TryFrom<u8> for Structure {
+    type Error = String;
+
+    fn try_from(number: u8) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|structure| structure.number() == number);
+        found.ok_or_else(|| format!("there is no structure {number}; choose 1 to 4"))
+    }
+}
+
+impl From<Structure> for u8 {
+    fn from(structure: Structure) -> Self {
+        structure.number()
+    }
+}
+
+/// What the networks are judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Judge {
+    /// The official test set.
+    Test,
+    /// Every sixth training image of each class, left out of training: to choose settings by.
+    Validation,
 }
 
 /// Course of the learning rate over the steps.

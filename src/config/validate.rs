@@ -1,6 +1,6 @@
 //! The range of every setting.
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, LossWeights};
 use crate::data::CLASSES;
 
 /// Most samples of one run: their order is kept in memory.
@@ -13,7 +13,6 @@ impl Config {
     /// [`ConfigError::Range`] of the first that is not.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let Self { data, network, training, .. } = self;
-        let samples = training.batch_size.saturating_mul(training.steps);
 
         require("data.normal", data.normal, data.normal < CLASSES, "a class, 0 to 9")?;
         require("data.side", data.side, data.side == 32, "32, which the layers of the networks are made for")?;
@@ -24,9 +23,9 @@ impl Config {
         for width in network.discriminator {
             require("network.discriminator", width, (1..=4096).contains(&width), "three widths, each 1 to 4096")?;
         }
-        require("training.batch_size", training.batch_size, (1..=65_536).contains(&training.batch_size), "1 to 65536")?;
+        batch("training.batch_size", training.batch_size)?;
         require("training.steps", training.steps, training.steps >= 1, "1 or more")?;
-        require("training.steps", training.steps, samples <= MAX_SAMPLES, "at most 2^31 divided by the batch size")?;
+        samples("training.steps", training.batch_size, training.steps)?;
         require("training.seed", training.seed, i64::try_from(training.seed).is_ok(), "0 to 2^63 - 1")?;
         real("training.learning_rate", training.learning_rate, 1e-12, 10.0, "1e-12 to 10")?;
         for beta in training.betas {
@@ -37,11 +36,67 @@ impl Config {
         real("training.init_std", training.init_std, 1e-12, 10.0, "1e-12 to 10")?;
         real("training.norm_epsilon", training.norm_epsilon, 1e-12, 1.0, "1e-12 to 1")?;
         real("training.norm_momentum", training.norm_momentum, 1e-12, 1.0, "1e-12 to 1")?;
-        let weights = &training.weights;
-        real("training.weights.reconstruction", weights.reconstruction, 0.0, 1e6, "0 to 1e6")?;
-        real("training.weights.latent", weights.latent, 0.0, 1e6, "0 to 1e6")?;
-        real("training.weights.adversarial", weights.adversarial, 0.0, 1e6, "0 to 1e6")
+        losses(["training.weights.reconstruction", "training.weights.latent", "training.weights.adversarial"], &training.weights)?;
+        self.validate_student()?;
+        self.validate_distillation()
     }
+
+    fn validate_student(&self) -> Result<(), ConfigError> {
+        let student = &self.student;
+        let problem = self.student().check().err().unwrap_or_default();
+        require("student.encoder", problem.clone(), problem.is_empty(), "layers of channels, kernel, stride and padding that fit the image")?;
+        for width in student.discriminator {
+            require("student.discriminator", width, (1..=4096).contains(&width), "three widths, each 1 to 4096")?;
+        }
+        losses(["student.weights.reconstruction", "student.weights.latent", "student.weights.adversarial"], &student.weights)?;
+        let alone = &student.alone;
+        batch("student.alone.batch_size", alone.batch_size)?;
+        require("student.alone.steps", alone.steps, alone.steps >= 1, "1 or more")?;
+        samples("student.alone.steps", alone.batch_size, alone.steps)?;
+        real("student.alone.learning_rate", alone.learning_rate, 1e-12, 10.0, "1e-12 to 10")
+    }
+
+    fn validate_distillation(&self) -> Result<(), ConfigError> {
+        let distillation = &self.distillation;
+        let weights = &distillation.weights;
+        real("distillation.weights.latent", weights.latent, 0.0, 1e6, "0 to 1e6")?;
+        real("distillation.weights.reconstruction", weights.reconstruction, 0.0, 1e6, "0 to 1e6")?;
+        real("distillation.weights.latent_again", weights.latent_again, 0.0, 1e6, "0 to 1e6")?;
+        let step1 = [
+            "distillation.step1.batch_size",
+            "distillation.step1.steps",
+            "distillation.step1.learning_rate",
+            "distillation.step1.teacher_learning_rate",
+        ];
+        let step2 = [
+            "distillation.step2.batch_size",
+            "distillation.step2.steps",
+            "distillation.step2.learning_rate",
+            "distillation.step2.teacher_learning_rate",
+        ];
+        for ([size, steps, rate, teacher_rate], step) in [(step1, &distillation.step1), (step2, &distillation.step2)] {
+            batch(size, step.batch_size)?;
+            samples(steps, step.batch_size, step.steps)?;
+            real(rate, step.learning_rate, 1e-12, 10.0, "1e-12 to 10")?;
+            real(teacher_rate, step.teacher_learning_rate, 1e-12, 10.0, "1e-12 to 10")?;
+        }
+        let none = distillation.step1.steps + distillation.step2.steps == 0;
+        require("distillation.step1.steps", 0, !none, "1 or more where step 2 has none")
+    }
+}
+
+fn batch(key: &'static str, size: usize) -> Result<(), ConfigError> {
+    require(key, size, (1..=65_536).contains(&size), "1 to 65536")
+}
+
+fn samples(key: &'static str, batch_size: usize, steps: usize) -> Result<(), ConfigError> {
+    let fits = batch_size.saturating_mul(steps) <= MAX_SAMPLES;
+    require(key, steps, fits, "at most 2^31 divided by the batch size")
+}
+
+fn losses(keys: [&'static str; 3], weights: &LossWeights) -> Result<(), ConfigError> {
+    let values = [weights.reconstruction, weights.latent, weights.adversarial];
+    keys.into_iter().zip(values).try_for_each(|(key, value)| real(key, value, 0.0, 1e6, "0 to 1e6"))
 }
 
 fn real(key: &'static str, value: f64, least: f64, most: f64, allowed: &'static str) -> Result<(), ConfigError> {

@@ -1,22 +1,23 @@
 //! The one-class protocol: train on the images of one class, test on all.
 
-use std::ops::Range;
-
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{CLASSES, DataError, Part};
 
-/// Which images a one-class run uses, as indices into the training and the test set.
+/// Which images a one-class run uses, as indices into the set that it trains on and the one that judges it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OneClass {
     /// The normal class.
     pub normal: u8,
     /// Training images of the normal class, in file order.
     pub train: Vec<usize>,
-    /// Test images: all, in file order.
-    pub test: Range<usize>,
+    /// Images that judge the run, in file order: all of the test set, or those held out of the training set.
+    pub test: Vec<usize>,
 }
+
+/// Every so many training images of a class, one is held out for validation.
+const HELD_OUT: usize = 6;
 
 impl OneClass {
     /// Picks the images of class `normal` from the labels of the training set, and every image of the test set.
@@ -24,17 +25,42 @@ impl OneClass {
     /// # Errors
     /// A class out of range, or one without an image in the training or the test set.
     pub fn new(normal: u8, train_labels: &[u8], test_labels: &[u8]) -> Result<Self, DataError> {
-        if normal >= CLASSES {
-            return Err(DataError::NormalClass { class: normal });
+        let train = (0..train_labels.len()).filter(|&index| train_labels[index] == normal).collect();
+        Self { normal, train, test: (0..test_labels.len()).collect() }.checked(test_labels)
+    }
+
+    /// Holds every sixth training image of each class out, to judge by instead of the test set, and picks the others of
+    /// class `normal` to train on. Both are indices into the training set.
+    ///
+    /// # Errors
+    /// A class out of range, or one with fewer than six images.
+    pub fn validation(normal: u8, train_labels: &[u8]) -> Result<Self, DataError> {
+        let mut seen = [0_usize; CLASSES as usize];
+        let (mut train, mut test) = (Vec::new(), Vec::new());
+        for (index, &label) in train_labels.iter().enumerate() {
+            let Some(seen) = seen.get_mut(usize::from(label)) else { continue };
+            *seen += 1;
+            if *seen % HELD_OUT == 0 {
+                test.push(index);
+            } else if label == normal {
+                train.push(index);
+            }
         }
-        let train: Vec<_> = (0..train_labels.len()).filter(|&index| train_labels[index] == normal).collect();
-        if train.is_empty() {
-            return Err(DataError::NoImage { class: normal, part: Part::Train });
+        Self { normal, train, test }.checked(train_labels)
+    }
+
+    /// Refuses a split that cannot be trained or judged; `labels` are those that `test` points into.
+    fn checked(self, labels: &[u8]) -> Result<Self, DataError> {
+        if self.normal >= CLASSES {
+            return Err(DataError::NormalClass { class: self.normal });
         }
-        if !test_labels.contains(&normal) {
-            return Err(DataError::NoImage { class: normal, part: Part::Test });
+        if self.train.is_empty() {
+            return Err(DataError::NoImage { class: self.normal, part: Part::Train });
         }
-        Ok(Self { normal, train, test: 0..test_labels.len() })
+        if !self.test.iter().any(|&index| labels[index] == self.normal) {
+            return Err(DataError::NoImage { class: self.normal, part: Part::Test });
+        }
+        Ok(self)
     }
 
     /// Parts the scores of labelled images, one per label, into those of the normal class and those of all others, each

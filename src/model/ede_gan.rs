@@ -1,10 +1,14 @@
-use super::network::{Network, NormMode};
+use rand_chacha::ChaCha8Rng;
+
+use super::network::{Initial, Network, NormMode};
 use super::spec::{Layer, LayerKind, NetworkSpec};
-use crate::engine::{Activation, EngineError, Graph, GroupId, Measure, Tensor, Variables};
+use crate::engine::{Activation, EngineError, Executor, Graph, GroupId, Measure, Tensor, Variables};
 
 /// The networks of an encoder-decoder-encoder GAN.
 #[derive(Clone, Debug)]
 pub struct EdeGan {
+    /// What they are made from.
+    pub architecture: Architecture,
     /// E1: image to latent vector.
     pub encoder1: Network,
     /// Latent vector to reconstruction.
@@ -34,89 +38,158 @@ pub struct Generated {
 
 /// Slope of the leaky ReLU below zero.
 const LEAK: f32 = 0.2;
-/// Kernel of every layer.
-const KERNEL: usize = 4;
 
-/// Three layers that halve the image's side, normed but for the first, then one over what is left.
-fn shrinking(name: &str, channels: usize, side: usize, widths: [usize; 3], outputs: usize) -> NetworkSpec {
-    let halving = |(index, &width): (usize, &usize)| Layer {
-        kind: LayerKind::Conv,
-        channels: width,
-        kernel: KERNEL,
-        stride: 2,
-        padding: 1,
-        norm: index > 0,
-        activation: Activation::LeakyRelu(LEAK),
-    };
-    let last = Layer {
-        kind: LayerKind::Conv,
-        channels: outputs,
-        kernel: side / 8,
-        stride: 1,
-        padding: 0,
-        norm: false,
-        activation: Activation::Identity,
-    };
-    let layers = widths.iter().enumerate().map(halving).chain([last]).collect();
-    NetworkSpec { name: name.into(), input: [channels, side, side], layers, unit_rms: false }
+/// A layer of an encoder from the image inwards, which the decoder mirrors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shrink {
+    /// Output channels.
+    pub channels: usize,
+    /// Side of the kernel.
+    pub kernel: usize,
+    /// Step between positions.
+    pub stride: usize,
+    /// Zeros assumed at each side.
+    pub padding: usize,
 }
 
-/// The encoder's and the decoder's layers: `widths` channels from the image inwards, `latents`
-/// numbers in the middle, images of `channels` by `side` by `side`, the side a multiple of 8.
-pub fn encoder_and_decoder(
-    channels: usize,
-    side: usize,
-    widths: [usize; 3],
-    latents: usize,
-) -> (NetworkSpec, NetworkSpec) {
-    let encoder = NetworkSpec { unit_rms: true, ..shrinking("encoder", channels, side, widths, latents) };
-    let [a, b, c] = widths;
-    let growing = |channels: usize, first: bool, last: bool| Layer {
-        kind: LayerKind::ConvTranspose,
-        channels,
-        kernel: if first { side / 8 } else { KERNEL },
-        stride: if first { 1 } else { 2 },
-        padding: usize::from(!first),
-        norm: !last,
-        activation: if last { Activation::Tanh } else { Activation::Relu },
-    };
-    let decoder = NetworkSpec {
-        name: "decoder".into(),
-        input: [latents, 1, 1],
-        layers: vec![
-            growing(c, true, false),
-            growing(b, false, false),
-            growing(a, false, false),
-            growing(channels, false, true),
-        ],
-        unit_rms: false,
-    };
-    (encoder, decoder)
+impl Shrink {
+    /// Halves the side: 4x4, stride 2, padding 1.
+    pub fn half(channels: usize) -> Self {
+        Self { channels, kernel: 4, stride: 2, padding: 1 }
+    }
+
+    fn layer(self, norm: bool) -> Layer {
+        let Self { channels, kernel, stride, padding } = self;
+        let activation = Activation::LeakyRelu(LEAK);
+        Layer { kind: LayerKind::Conv, channels, kernel, stride, padding, norm, activation }
+    }
 }
 
-/// The discriminator's layers: the encoder's body, then one logit.
-pub fn discriminator(channels: usize, side: usize, widths: [usize; 3]) -> NetworkSpec {
-    shrinking("discriminator", channels, side, widths, 1)
+impl From<[usize; 4]> for Shrink {
+    /// From channels, kernel, stride and padding.
+    fn from([channels, kernel, stride, padding]: [usize; 4]) -> Self {
+        Self { channels, kernel, stride, padding }
+    }
+}
+
+/// What the networks of an encoder-decoder-encoder GAN are made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Architecture {
+    /// Channels of the images: 1 for grey, 3 for colour.
+    pub channels: usize,
+    /// Height and width of the images.
+    pub side: usize,
+    /// The encoders' layers but the last, which is dense.
+    pub encoder: Vec<Shrink>,
+    /// Length of a latent vector.
+    pub latents: usize,
+    /// Channels of the discriminator's three halving layers.
+    pub discriminator: [usize; 3],
+}
+
+/// Most channels, latents and pixels a side of a network.
+const MOST: usize = 4096;
+/// Most layers of an encoder beside the last.
+const MOST_LAYERS: usize = 16;
+
+impl Architecture {
+    /// Checks that the layers fit the images: each window fills its image exactly, so that the decoder's mirror gives
+    /// images of the same side.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn check(&self) -> Result<(), String> {
+        let within = |count: &usize| (1..=MOST).contains(count);
+        if ![self.channels, self.side, self.latents].iter().chain(&self.discriminator).all(within) {
+            return Err(format!("not within 1 to {MOST} everywhere: {self:?}"));
+        }
+        if !self.side.is_multiple_of(8) {
+            return Err(format!("a side of {} pixels, which three halvings do not divide", self.side));
+        }
+        if !(1..=MOST_LAYERS).contains(&self.encoder.len()) {
+            return Err(format!("an encoder of {} layers, not 1 to {MOST_LAYERS}", self.encoder.len()));
+        }
+        let mut side = self.side;
+        for &Shrink { channels, kernel, stride, padding } in &self.encoder {
+            let sound = within(&channels) && within(&kernel) && within(&stride) && padding < kernel;
+            let room = (side + 2 * padding).checked_sub(kernel).filter(|_| sound);
+            let Some(room) = room.filter(|room| room.is_multiple_of(stride)) else {
+                return Err(format!("[{channels}, {kernel}, {stride}, {padding}] on {side} x {side} pixels"));
+            };
+            side = room / stride + 1;
+        }
+        Ok(())
+    }
+
+    /// An image-to-vector network: `shrinks`, normed but for the first, then one layer over what is left.
+    fn shrinking(&self, name: &str, shrinks: &[Shrink], outputs: usize) -> NetworkSpec {
+        let input = [self.channels, self.side, self.side];
+        let layers = shrinks.iter().enumerate().map(|(index, shrink)| shrink.layer(index > 0)).collect();
+        let mut spec = NetworkSpec { name: name.into(), input, layers, unit_rms: false };
+        let [_, left, _] = spec.output();
+        let dense = Shrink { channels: outputs, kernel: left, stride: 1, padding: 0 };
+        spec.layers.push(Layer { activation: Activation::Identity, ..dense.layer(false) });
+        spec
+    }
+
+    /// The layers of an encoder called `name`.
+    pub fn encoder(&self, name: &str) -> NetworkSpec {
+        NetworkSpec { unit_rms: true, ..self.shrinking(name, &self.encoder, self.latents) }
+    }
+
+    /// The decoder's layers: the encoder's, mirrored.
+    pub fn decoder(&self) -> NetworkSpec {
+        let encoder = self.encoder("encoder");
+        let mut layers: Vec<Layer> = encoder
+            .layer_inputs()
+            .enumerate()
+            .map(|(index, (layer, [channels, ..]))| Layer {
+                kind: LayerKind::ConvTranspose,
+                channels,
+                norm: index > 0,
+                activation: if index > 0 { Activation::Relu } else { Activation::Tanh },
+                ..layer.clone()
+            })
+            .collect();
+        layers.reverse();
+        NetworkSpec { name: "decoder".into(), input: [self.latents, 1, 1], layers, unit_rms: false }
+    }
+
+    /// The generator's layers in the order they run.
+    pub fn generator(&self) -> [NetworkSpec; 3] {
+        [self.encoder("encoder1"), self.decoder(), self.encoder("encoder2")]
+    }
+
+    /// Multiply-accumulates of the generator for one image: what scoring costs.
+    pub fn generator_macs(&self) -> u64 {
+        self.generator().iter().map(NetworkSpec::macs).sum()
+    }
+
+    /// Trainable numbers of the generator.
+    pub fn generator_params(&self) -> usize {
+        self.generator().iter().map(NetworkSpec::params).sum()
+    }
+
+    /// The discriminator's layers: three that halve the side, then one logit.
+    pub fn discriminator(&self) -> NetworkSpec {
+        self.shrinking("discriminator", &self.discriminator.map(Shrink::half), 1)
+    }
 }
 
 impl EdeGan {
-    /// Registers all variables: groups `generator`, `discriminator` and the running averages.
-    pub fn register(
-        variables: &mut Variables,
-        (encoder, decoder): (NetworkSpec, NetworkSpec),
-        discriminator: NetworkSpec,
-        epsilon: f32,
-    ) -> Self {
-        let generator_parameters = variables.group("generator");
-        let discriminator_parameters = variables.group("discriminator");
-        let averages = variables.group("running averages");
-        let named = |name: &str| NetworkSpec { name: name.into(), ..encoder.clone() };
-        let mut register = |spec, group| Network::register(spec, variables, group, averages, epsilon);
+    /// Registers all variables, in groups `LABEL.generator`, `LABEL.discriminator` and `LABEL.averages`.
+    pub fn register(variables: &mut Variables, label: &str, architecture: &Architecture, epsilon: f32) -> Self {
+        let mut group = |name: &str| variables.group(format!("{label}.{name}"));
+        let (generator_parameters, discriminator_parameters) = (group("generator"), group("discriminator"));
+        let averages = group("averages");
+        let mut register = |spec, group| Network::register(spec, label, variables, [group, averages], epsilon);
+        let [encoder1, decoder, encoder2] = architecture.generator().map(|spec| register(spec, generator_parameters));
         Self {
-            encoder1: register(named("encoder1"), generator_parameters),
-            decoder: register(decoder, generator_parameters),
-            encoder2: register(named("encoder2"), generator_parameters),
-            discriminator: register(discriminator, discriminator_parameters),
+            encoder1,
+            decoder,
+            encoder2,
+            discriminator: register(architecture.discriminator(), discriminator_parameters),
+            architecture: architecture.clone(),
             generator_parameters,
             discriminator_parameters,
             averages,
@@ -128,14 +201,20 @@ impl EdeGan {
         [&self.encoder1, &self.decoder, &self.encoder2]
     }
 
-    /// Multiply-accumulates of the generator for one image: what scoring costs.
-    pub fn generator_macs(&self) -> u64 {
-        self.generator().iter().map(|network| network.spec.macs()).sum()
+    /// All networks.
+    pub fn networks(&self) -> [&Network; 4] {
+        [&self.encoder1, &self.decoder, &self.encoder2, &self.discriminator]
     }
 
-    /// Trainable numbers of the generator.
-    pub fn generator_params(&self) -> usize {
-        self.generator().iter().map(|network| network.spec.params()).sum()
+    /// Sets every variable to its initial value.
+    pub fn initialise(
+        &self,
+        executor: &mut dyn Executor,
+        variables: &Variables,
+        rng: &mut ChaCha8Rng,
+        initial: Initial,
+    ) -> Result<(), EngineError> {
+        self.networks().into_iter().try_for_each(|network| network.initialise(executor, variables, rng, initial))
     }
 
     /// Adds the generator to a graph.
@@ -152,18 +231,19 @@ impl EdeGan {
         Ok(Generated { latent, reconstruction, latent_again })
     }
 
-    /// Adds what scoring needs: the anomaly score `||z1 - z2||` (P-KDGAN, arXiv 2007.06963) and the mean
-    /// absolute error of the reconstruction, both `[N, 1, 1, 1]`.
+    /// Adds what scoring needs: the anomaly score `||z1 - z2||` (P-KDGAN, arXiv 2007.06963), and the mean
+    /// absolute and the Euclidean error of the reconstruction, each `[N, 1, 1, 1]`.
     pub fn score(
         &self,
         graph: &mut Graph,
         variables: &Variables,
         images: Tensor,
         mode: NormMode,
-    ) -> Result<[Tensor; 2], EngineError> {
+    ) -> Result<[Tensor; 3], EngineError> {
         let made = self.generate(graph, variables, images, mode)?;
         let score = graph.distance(made.latent, made.latent_again, Measure::L2)?;
-        let error = graph.distance(images, made.reconstruction, Measure::L1)?;
-        Ok([score, error])
+        let absolute = graph.distance(images, made.reconstruction, Measure::L1)?;
+        let euclidean = graph.distance(images, made.reconstruction, Measure::L2)?;
+        Ok([score, absolute, euclidean])
     }
 }

@@ -4,6 +4,6 @@ mod ede_gan;
 mod network;
 mod spec;
 
-pub use ede_gan::{EdeGan, Generated, discriminator, encoder_and_decoder};
-pub use network::{Named, Network, NormMode};
+pub use ede_gan::{Architecture, EdeGan, Generated, Shrink};
+pub use network::{Initial, Named, Network, NormMode};
 pub use spec::{Layer, LayerFigures, LayerKind, NetworkSpec};

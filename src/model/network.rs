@@ -24,11 +24,22 @@ pub enum NormMode {
     PerImage,
 }
 
+/// What weights are drawn from at first: normal distributions with mean 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Initial {
+    /// The same deviation everywhere.
+    Deviation(f32),
+    /// `sqrt(2 / n)` where an output sums `n` products (He and others 2015, equation 10).
+    He,
+}
+
 /// A network whose variables are registered.
 #[derive(Clone, Debug)]
 pub struct Network {
     /// Its layer table.
     pub spec: NetworkSpec,
+    /// Whose network it is, for errors and profiles.
+    label: String,
     layers: Vec<LayerVariables>,
     epsilon: f32,
 }
@@ -60,12 +71,12 @@ pub struct Named {
 
 impl Network {
     /// Registers the variables of `spec`: what is trained in group `parameters`, running averages in
-    /// group `averages`.
+    /// group `averages`. Errors and profiles name the network `LABEL.NAME`.
     pub fn register(
         spec: NetworkSpec,
+        label: &str,
         variables: &mut Variables,
-        parameters: GroupId,
-        averages: GroupId,
+        [parameters, averages]: [GroupId; 2],
         epsilon: f32,
     ) -> Self {
         let layers = spec
@@ -87,20 +98,24 @@ impl Network {
                 LayerVariables { weight, rest }
             })
             .collect();
-        Self { spec, layers, epsilon }
+        Self { spec, label: label.into(), layers, epsilon }
     }
 
-    /// Sets every variable: weights normal with mean 0 and the given deviation, biases and shifts 0,
-    /// scales 1, running means 0 and variances 1.
+    /// Sets every variable: weights as `initial` says, biases and shifts 0, scales 1, running means 0 and
+    /// variances 1.
     pub fn initialise(
         &self,
         executor: &mut dyn Executor,
         variables: &Variables,
         rng: &mut ChaCha8Rng,
-        deviation: f32,
+        initial: Initial,
     ) -> Result<(), EngineError> {
         let len = |variable| variables.shape(variable).iter().product::<usize>();
-        for layer in &self.layers {
+        for (layer, (spec, input)) in self.layers.iter().zip(self.spec.layer_inputs()) {
+            let deviation = match initial {
+                Initial::Deviation(deviation) => deviation,
+                Initial::He => (2.0 / spec.summands(input[0])).sqrt() as f32,
+            };
             let weight: Vec<f32> = match Normal::new(0.0, deviation) {
                 Ok(normal) => (0..len(layer.weight)).map(|_| rng.sample(normal)).collect(),
                 // Not a number: leave the weights at zero for the first losses to show.
@@ -131,7 +146,7 @@ impl Network {
         let images = graph.shape(x)[0];
         let mut x = x;
         for (index, (layer, held)) in self.spec.layers.iter().zip(&self.layers).enumerate() {
-            graph.scope(format!("{}.{}", self.spec.name, self.spec.layer_name(index)));
+            graph.scope(format!("{}.{}.{}", self.label, self.spec.name, self.spec.layer_name(index)));
             let weight = graph.variable(variables, held.weight);
             let bias = match held.rest {
                 Rest::Bias(bias) => Some(graph.variable(variables, bias)),

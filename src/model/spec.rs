@@ -89,6 +89,17 @@ impl Layer {
         (elements * channels * self.kernel * self.kernel) as u64
     }
 
+    /// Products that an output sums, of `channels` input channels; of a transposed convolution the mean.
+    pub(super) fn summands(&self, channels: usize) -> f64 {
+        let taps = (channels * self.kernel * self.kernel) as f64;
+        match self.kind {
+            LayerKind::Conv => taps,
+            // A single pixel meets each output once.
+            LayerKind::ConvTranspose if self.stride == 1 && self.padding == 0 => channels as f64,
+            LayerKind::ConvTranspose => taps / (self.stride * self.stride) as f64,
+        }
+    }
+
     /// Weight, and two numbers a channel for a norm or one for a bias.
     fn params(&self, channels: usize) -> usize {
         self.weight(channels).iter().product::<usize>() + self.channels * if self.norm { 2 } else { 1 }

@@ -14,8 +14,16 @@ pub enum RunFile {
     Config,
     /// One line of losses per step logged.
     Metrics,
-    /// The trained networks.
+    /// The run's result: the trained networks.
     Model,
+    /// The teacher that the student learnt from.
+    Teacher,
+    /// The teacher after it was trained beside the student.
+    TeacherJoint,
+    /// The student trained by itself, for comparison.
+    StudentAlone,
+    /// The student after the first step of distillation.
+    StudentStep1,
     /// Everything needed to resume training.
     Checkpoint,
     /// The figures of the run.
@@ -32,7 +40,18 @@ pub struct RunFolder {
 
 impl RunFile {
     /// Every file that a run writes.
-    pub const ALL: [Self; 6] = [Self::Config, Self::Metrics, Self::Model, Self::Checkpoint, Self::Report, Self::Scores];
+    pub const ALL: [Self; 10] = [
+        Self::Config,
+        Self::Metrics,
+        Self::Model,
+        Self::Teacher,
+        Self::TeacherJoint,
+        Self::StudentAlone,
+        Self::StudentStep1,
+        Self::Checkpoint,
+        Self::Report,
+        Self::Scores,
+    ];
 
     /// The name of the file in the folder.
     pub fn name(self) -> &'static str {
@@ -40,6 +59,10 @@ impl RunFile {
             Self::Config => "config.toml",
             Self::Metrics => "metrics.jsonl",
             Self::Model => "model.safetensors",
+            Self::Teacher => "teacher.safetensors",
+            Self::TeacherJoint => "teacher-joint.safetensors",
+            Self::StudentAlone => "student-alone.safetensors",
+            Self::StudentStep1 => "student-step1.safetensors",
             Self::Checkpoint => "checkpoint.safetensors",
             Self::Report => "report.json",
             Self::Scores => "scores.csv",

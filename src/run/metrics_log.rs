@@ -1,4 +1,4 @@
-//! The course of training: one JSON object a line, each with its `step`.
+//! The course of training: one JSON object a line, each with its `stage` and `step`.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -16,10 +16,13 @@ pub struct MetricsLog {
     file: File,
 }
 
-/// The one key that resuming reads.
+/// What resuming reads.
 #[derive(Deserialize)]
 struct Line {
+    stage: String,
     step: u64,
+    #[serde(default)]
+    seconds: Option<f64>,
 }
 
 impl MetricsLog {
@@ -32,12 +35,12 @@ impl MetricsLog {
         Self::append_to(path)
     }
 
-    /// Goes on with the log of a run that is resumed after `step`: lines of later steps are removed, and so is a last
-    /// line that was cut short. A log that is missing begins anew.
+    /// Goes on with the log of a run whose stage `stage` is resumed after `step`: its lines of later steps are removed,
+    /// and so is a last line that was cut short. A log that is missing begins anew.
     ///
     /// # Errors
-    /// A file that cannot be read or written, and a whole line without a `step`.
-    pub fn resume(path: &Path, step: u64) -> Result<Self, RunError> {
+    /// A file that cannot be read or written, and a whole line without `stage` or `step`.
+    pub fn resume(path: &Path, stage: &str, step: u64) -> Result<Self, RunError> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -52,7 +55,7 @@ impl MetricsLog {
                 let message = format!("line {}: {error}", number + 1);
                 RunError::Damaged { path: path.to_owned(), message }
             })?;
-            if parsed.step <= step {
+            if parsed.stage != stage || parsed.step <= step {
                 kept.push_str(line);
             }
         }
@@ -62,8 +65,8 @@ impl MetricsLog {
         Self::append_to(path)
     }
 
-    /// Adds `entry` as one line and hands it to the operating system at once. It must serialize to an object with an
-    /// integer `step`; numbers that are infinite or NaN become `null`.
+    /// Adds `entry` as one line and hands it to the operating system at once. It must serialize to an object with `stage`
+    /// and an integer `step`; numbers that are infinite or NaN become `null`.
     ///
     /// # Errors
     /// An entry that is no JSON object, and a file that cannot be written.
@@ -73,6 +76,13 @@ impl MetricsLog {
             self.file.write_all(&line)
         });
         written.map_err(|source| WriteError { path: self.path.clone(), source }.into())
+    }
+
+    /// Seconds that a stage was trained for, by its last line in the log at `path`; `None` without such a line.
+    pub fn seconds(path: &Path, stage: &str) -> Option<f64> {
+        let text = fs::read_to_string(path).ok()?;
+        let lines = text.lines().rev().filter_map(|line| serde_json::from_str::<Line>(line).ok());
+        lines.into_iter().find(|line| line.stage == stage)?.seconds
     }
 
     fn append_to(path: &Path) -> Result<Self, RunError> {

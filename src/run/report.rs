@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::{RunError, write_whole};
 use crate::data::Dataset;
 
-/// The figures of a run.
+/// The figures of a run; those of a network are those of its result, the last of `networks`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// Area under the ROC curve on the test set, in [0, 1].
+    /// Area under the ROC curve on the test set after the last step, in [0, 1].
     pub auroc: f64,
     /// Average precision on the test set, anomalous images as positives, in [0, 1].
     pub average_precision: f64,
@@ -21,11 +21,11 @@ pub struct Report {
     pub blank_l1_normal: f64,
     /// Duration of training, in seconds.
     pub seconds_total: f64,
-    /// Mean duration of a step, in seconds.
+    /// Mean duration of a step of the last stage, in seconds.
     pub seconds_per_step: f64,
-    /// Steps trained.
+    /// Steps of the last stage.
     pub steps: u64,
-    /// Images per step.
+    /// Its images per step.
     pub batch_size: u64,
     /// Seed of the run.
     pub seed: u64,
@@ -47,6 +47,43 @@ pub struct Report {
     pub dataset: Dataset,
     /// The normal class.
     pub normal: u8,
+    /// Every network that the run evaluated.
+    pub networks: Vec<NetworkReport>,
+}
+
+/// The figures of one network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NetworkReport {
+    /// `teacher`, `student-alone`, `student-step1`, `teacher-joint` or `student`.
+    pub network: String,
+    /// Numbers of the structures of distillation that it went through, as `1` or `1+4`; empty for none.
+    pub structure: String,
+    /// Trainable parameters of the generator.
+    pub params: u64,
+    /// Multiply-accumulates of the generator for one image.
+    pub macs: u64,
+    /// The teacher's multiply-accumulates to these.
+    pub ratio: f64,
+    /// Steps of the stage that it comes from.
+    pub steps: u64,
+    /// Images per step of that stage.
+    pub batch_size: u64,
+    /// Duration of that stage, in seconds; absent for a teacher that was given.
+    pub seconds: Option<f64>,
+    /// Area under the ROC curve, in [0, 1].
+    pub auroc: f64,
+    /// Average precision, anomalous images as positives, in [0, 1].
+    pub average_precision: f64,
+    /// AUROC with the mean absolute error of the reconstruction as score.
+    pub reconstruction_auroc_l1: f64,
+    /// AUROC with the Euclidean error of the reconstruction as score.
+    pub reconstruction_auroc_l2: f64,
+    /// Mean absolute error of the reconstruction of normal test images, on pixels in [-1, 1].
+    pub reconstruction_l1_normal: f64,
+    /// The same error of an image that is all background.
+    pub blank_l1_normal: f64,
+    /// Median time of scoring a single image, read-back included, in seconds.
+    pub latency_seconds: f64,
 }
 
 impl Report {

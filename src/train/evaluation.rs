@@ -1,10 +1,9 @@
 use super::error::TrainError;
-use super::score::Scorer;
-use crate::config::Config;
+use super::model_file::Model;
+use super::score::{Scored, Scorer};
 use crate::data::{LabelledImages, OneClass};
-use crate::engine::{Executor, Variables};
+use crate::engine::Executor;
 use crate::metrics::{auroc, average_precision};
-use crate::model::EdeGan;
 use crate::run::Score;
 
 /// How well a generator tells the test set's normal images from the others.
@@ -14,6 +13,10 @@ pub struct Evaluation {
     pub auroc: f64,
     /// Average precision, anomalous images as positives.
     pub average_precision: f64,
+    /// AUROC where the mean absolute error of the reconstruction is the score.
+    pub reconstruction_auroc_l1: f64,
+    /// AUROC where the Euclidean error of the reconstruction is the score.
+    pub reconstruction_auroc_l2: f64,
     /// Mean absolute error of the reconstructions of normal images, of pixels in -1..1.
     pub reconstruction_l1_normal: f64,
     /// The same of a blank image in their place: what a dead decoder would reach.
@@ -26,39 +29,42 @@ pub struct Evaluation {
 const BATCH: usize = 100;
 
 impl Evaluation {
-    /// Scores the whole test set with the networks on the executor; `progress` hears how many images
-    /// are done.
+    /// Scores the whole test set with a model whose weights are on the executor; `progress` hears how many images are
+    /// done.
     pub fn run(
         executor: &mut dyn Executor,
-        variables: &Variables,
-        gan: &EdeGan,
-        config: &Config,
+        model: &Model,
         test: &LabelledImages,
         split: &OneClass,
         progress: impl FnMut(usize),
     ) -> Result<Self, TrainError> {
-        let indices: Vec<usize> = split.test.clone().collect();
-        let scorer = Scorer::new(executor, variables, gan, config, BATCH)?;
-        let scored = scorer.score(executor, &test.images, &indices, progress)?;
-        let values: Vec<f32> = scored.iter().map(|scored| scored.score).collect();
-        let (normal, anomalous) = split.part_scores(&test.labels, &values);
+        let scorer = Scorer::new(executor, &model.variables, &model.gan, model.statistics, BATCH)?;
+        let scored = scorer.score(executor, &test.images, &split.test, progress)?;
         let alone = || TrainError::Settings("the test set has no anomalous image to tell from the normal ones".into());
-
-        let is_normal = |&index: &usize| test.labels[index] == split.normal;
-        let errors = indices.iter().zip(&scored).filter(|(index, _)| is_normal(index));
-        let errors: Vec<f64> = errors.map(|(_, scored)| scored.reconstruction_error.into()).collect();
-        let normals: Vec<usize> = indices.iter().copied().filter(is_normal).collect();
-        let pixels = test.images.to_signed_padded(&normals, config.data.side)?;
+        let labels: Vec<u8> = split.test.iter().map(|&index| test.labels[index]).collect();
+        let parts = |of: fn(&Scored) -> f32| split.part_scores(&labels, &scored.iter().map(of).collect::<Vec<_>>());
+        let area = |of: fn(&Scored) -> f32| {
+            let (normal, anomalous) = parts(of);
+            auroc(&normal, &anomalous)?.ok_or_else(alone)
+        };
+        let (normal, anomalous) = parts(|scored| scored.score);
+        let (errors, _) = parts(|scored| scored.reconstruction_l1);
+        let normals = split.test.iter().copied().filter(|&index| test.labels[index] == split.normal);
+        let pixels = test.images.to_signed_padded(&normals.collect::<Vec<_>>(), model.gan.architecture.side)?;
         Ok(Self {
-            auroc: auroc(&normal, &anomalous)?.ok_or_else(alone)?,
+            auroc: area(|scored| scored.score)?,
             average_precision: average_precision(&normal, &anomalous)?.ok_or_else(alone)?,
-            reconstruction_l1_normal: mean(errors.into_iter()),
+            reconstruction_auroc_l1: area(|scored| scored.reconstruction_l1)?,
+            reconstruction_auroc_l2: area(|scored| scored.reconstruction_l2)?,
+            reconstruction_l1_normal: mean(errors.iter().map(|&error| error.into())),
             // Background is -1.
             blank_l1_normal: mean(pixels.iter().map(|&pixel| f64::from(pixel + 1.0).abs())),
-            scores: indices
+            scores: split
+                .test
                 .iter()
-                .zip(&values)
-                .map(|(&index, &score)| Score { index: index as u32, label: test.labels[index], score })
+                .zip(labels)
+                .zip(&scored)
+                .map(|((&index, label), scored)| Score { index: index as u32, label, score: scored.score })
                 .collect(),
         })
     }

@@ -1,55 +1,88 @@
 use serde::Serialize;
+use serde_json::{Map, Value};
 
-use crate::config::LossWeights;
+use crate::engine::{EngineError, Graph, Readback, Tensor, VarId, Variables};
 
-/// The losses of a step, unweighted, or their means over several steps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Losses {
-    /// Cross-entropy of the discriminator on images and reconstructions, in nats.
-    pub discriminator: f32,
-    /// Mean absolute error of the reconstructions, of pixels in -1..1.
-    pub reconstruction: f32,
-    /// Mean squared distance of the two latent vectors.
-    pub latent: f32,
-    /// Cross-entropy of the discriminator's verdict on the reconstructions with "real", in nats.
-    pub adversarial: f32,
+/// Rows of the loss history that the device keeps between read-backs.
+pub(super) const HISTORY: usize = 1024;
+
+/// What a group of recorded losses is called.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LossNames(&'static str, &'static [&'static str]);
+
+impl LossNames {
+    /// A network's own losses: cross-entropy of the discriminator in nats; mean absolute error of the reconstructions,
+    /// of pixels in -1..1; mean squared distance of the latent vectors; cross-entropy of the reconstructions with "real".
+    pub const OWN: Self = Self("losses", &["discriminator", "reconstruction", "latent", "adversarial"]);
+    /// Those of a teacher beside a student.
+    pub const TEACHER: Self = Self(
+        "teacher.losses",
+        &["teacher_discriminator", "teacher_reconstruction", "teacher_latent", "teacher_adversarial"],
+    );
+    /// Mean distances between teacher and student: squared, of latent vectors, and absolute, of reconstructions.
+    pub const DISTILLATION: Self =
+        Self("distances", &["distance_latent", "distance_reconstruction", "distance_latent_again"]);
 }
 
+/// The variables that hold the losses of the latest steps.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    parts: Vec<(VarId, &'static [&'static str])>,
+}
+
+impl History {
+    /// Adds the recording of losses to a graph.
+    pub(super) fn record(
+        &mut self,
+        graph: &mut Graph,
+        variables: &mut Variables,
+        clock: Tensor,
+        LossNames(group, names): LossNames,
+        losses: &[Tensor],
+    ) -> Result<(), EngineError> {
+        let group = variables.group(group);
+        let variable = variables.add(group, "history", [1, 1, HISTORY, names.len()]);
+        self.parts.push((variable, names));
+        graph.record(variables, variable, clock, losses)
+    }
+
+    /// The variables, each `[1, 1, HISTORY, losses]`.
+    pub fn variables(&self) -> impl Iterator<Item = VarId> {
+        self.parts.iter().map(|(variable, _)| *variable)
+    }
+
+    /// What to read back.
+    pub(super) fn readbacks(&self) -> Vec<Readback<'static>> {
+        self.variables().map(Readback::Variable).collect()
+    }
+
+    /// The losses of a step, from what was read back.
+    pub(super) fn losses(&self, read: &[Vec<f32>], step: usize) -> Losses {
+        let row = step % HISTORY;
+        let named = self.parts.iter().zip(read).flat_map(|((_, names), values)| {
+            let at = move |column: usize| values.get(row * names.len() + column).copied().unwrap_or(f32::NAN);
+            names.iter().enumerate().map(move |(column, &name)| (name, at(column)))
+        });
+        Losses(named.collect())
+    }
+}
+
+/// The losses of a step by name, unweighted, or their means over several steps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Losses(pub Vec<(&'static str, f32)>);
+
 impl Losses {
-    /// Number of losses in a row of the history.
-    pub(super) const COUNT: usize = 4;
-
-    /// From a row of the history.
-    pub(super) fn from_row(row: &[f32]) -> Self {
-        let at = |i: usize| row.get(i).copied().unwrap_or(f32::NAN);
-        Self { discriminator: at(0), reconstruction: at(1), latent: at(2), adversarial: at(3) }
-    }
-
-    /// Each with its name.
-    pub fn named(&self) -> [(&'static str, f32); Self::COUNT] {
-        [
-            ("discriminator", self.discriminator),
-            ("reconstruction", self.reconstruction),
-            ("latent", self.latent),
-            ("adversarial", self.adversarial),
-        ]
-    }
-
-    /// What the generator minimises.
-    pub fn generator(&self, weights: &LossWeights) -> f32 {
-        weights.reconstruction as f32 * self.reconstruction
-            + weights.latent as f32 * self.latent
-            + weights.adversarial as f32 * self.adversarial
-    }
-
     /// Means over several steps.
     pub fn mean(steps: &[Self]) -> Self {
-        let mean = |of: fn(&Self) -> f32| steps.iter().map(of).sum::<f32>() / steps.len().max(1) as f32;
-        Self {
-            discriminator: mean(|losses| losses.discriminator),
-            reconstruction: mean(|losses| losses.reconstruction),
-            latent: mean(|losses| losses.latent),
-            adversarial: mean(|losses| losses.adversarial),
-        }
+        let Some(first) = steps.first() else { return Self::default() };
+        let mean = |column: usize| steps.iter().map(|losses| losses.0[column].1).sum::<f32>() / steps.len() as f32;
+        Self(first.0.iter().enumerate().map(|(column, &(name, _))| (name, mean(column))).collect())
+    }
+}
+
+impl Serialize for Losses {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let map: Map<String, Value> = self.0.iter().map(|&(name, value)| (name.to_owned(), value.into())).collect();
+        map.serialize(serializer)
     }
 }

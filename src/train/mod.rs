@@ -1,18 +1,27 @@
-//! Training a teacher and scoring with it.
+//! Training stages, and scoring with what they leave.
 
 mod checkpoint;
+mod distillation;
 mod error;
 mod evaluation;
+mod gan;
+mod latency;
 mod losses;
 mod model_file;
+mod networks;
 mod score;
+mod stage;
 mod step;
-mod teacher;
+mod trainer;
 
+pub use checkpoint::checkpoint_stage;
 pub use error::TrainError;
 pub use evaluation::Evaluation;
-pub use losses::Losses;
-pub use model_file::{load_model, save_model};
+pub use latency::scoring_latency;
+pub use losses::{History, Losses};
+pub use model_file::{Model, load_weights, save_model};
+pub use networks::Networks;
 pub use score::{Scored, Scorer};
+pub use stage::{Role, Stage};
 pub use step::TrainingStep;
-pub use teacher::{Outcome, Teacher, register};
+pub use trainer::{Outcome, Trainer};

@@ -1,31 +1,83 @@
-//! `model.safetensors`: the networks' tensors, with what is needed to use them.
+//! Model files: the networks' tensors, with what is needed to use them.
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::error::TrainError;
-use crate::config::Config;
+use crate::config::{Config, Statistics};
 use crate::engine::{Executor, Readback, Variables};
-use crate::model::{EdeGan, Named};
-use crate::weights::Weights;
+use crate::model::{Architecture, EdeGan, Named, Shrink};
+use crate::weights::{Weights, WeightsError};
 
 /// What the metadata key `format` says.
 const FORMAT: &str = "pkdgan-ede-gan-1";
+/// The metadata key of the architecture.
+const ARCHITECTURE: &str = "architecture";
 
-/// The tensors of a model file: the generator's networks with running averages, the discriminator's
-/// without.
+/// The metadata value that says how to build the networks.
+#[derive(Serialize, Deserialize)]
+struct Described {
+    channels: usize,
+    side: usize,
+    /// Channels, kernel, stride and padding.
+    encoder: Vec<[usize; 4]>,
+    latents: usize,
+    discriminator: [usize; 3],
+    norm_epsilon: f32,
+    statistics: Statistics,
+}
+
+/// A trained encoder-decoder-encoder GAN whose weights are on an executor.
+pub struct Model {
+    /// Its networks.
+    pub gan: EdeGan,
+    /// All variables on the executor.
+    pub variables: Variables,
+    /// How its norms work when it scores.
+    pub statistics: Statistics,
+}
+
+impl Model {
+    /// Reads a model file that [`save_model`] wrote, and puts it on an executor that holds no other.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is damaged or no model, and tensors that do not go with the architecture.
+    pub fn load(path: &Path, executor: &mut dyn Executor) -> Result<Self, TrainError> {
+        let weights = Weights::read(path)?;
+        let foreign = |message: String| WeightsError::Damaged { path: path.to_owned(), message };
+        let text = weights.metadata.get(ARCHITECTURE).ok_or_else(|| foreign("no architecture in its metadata".into()))?;
+        let described: Described =
+            serde_json::from_str(text).map_err(|error| foreign(format!("metadata `{ARCHITECTURE}`: {error}")))?;
+        let architecture = Architecture {
+            channels: described.channels,
+            side: described.side,
+            encoder: described.encoder.into_iter().map(Shrink::from).collect(),
+            latents: described.latents,
+            discriminator: described.discriminator,
+        };
+        architecture.check().map_err(|problem| foreign(format!("metadata `{ARCHITECTURE}`: {problem}")))?;
+        let mut variables = Variables::new();
+        let gan = EdeGan::register(&mut variables, "model", &architecture, described.norm_epsilon);
+        put(weights, executor, &variables, &gan)?;
+        Ok(Self { gan, variables, statistics: described.statistics })
+    }
+}
+
+/// The tensors of a model file: the generator's networks with running averages, the discriminator's without.
 fn named(gan: &EdeGan, variables: &Variables) -> Vec<Named> {
     let generator = gan.generator().into_iter().flat_map(|network| network.named(variables, true));
     generator.chain(gan.discriminator.named(variables, false)).collect()
 }
 
-/// Writes the networks as they are on the executor.
+/// Writes the networks as they are on the executor, to be scored with by these statistics.
 pub fn save_model(
     path: &Path,
     executor: &mut dyn Executor,
     variables: &Variables,
     gan: &EdeGan,
+    statistics: Statistics,
     config: &Config,
 ) -> Result<(), TrainError> {
     let named = named(gan, variables);
@@ -36,22 +88,20 @@ pub fn save_model(
         let len: usize = tensor.shape.iter().product();
         weights.insert(tensor.name, &tensor.shape, values[tensor.offset..tensor.offset + len].to_vec());
     }
-    let side = config.data.side;
-    let [channels, ..] = gan.encoder1.spec.input;
+    let Architecture { channels, side, encoder, latents, discriminator } = gan.architecture.clone();
+    let described = Described {
+        channels,
+        side,
+        encoder: encoder.iter().map(|layer| [layer.channels, layer.kernel, layer.stride, layer.padding]).collect(),
+        latents,
+        discriminator,
+        norm_epsilon: config.training.norm_epsilon as f32,
+        statistics,
+    };
     let metadata = [
         ("format", FORMAT.to_owned()),
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
-        (
-            "architecture",
-            json!({
-                "generator": config.network.generator,
-                "latents": config.network.latents,
-                "discriminator": config.network.discriminator,
-                "norm_epsilon": config.training.norm_epsilon,
-                "statistics": config.scoring.statistics,
-            })
-            .to_string(),
-        ),
+        (ARCHITECTURE, json!(described).to_string()),
         (
             "preprocessing",
             json!({
@@ -68,16 +118,26 @@ pub fn save_model(
     Ok(weights.write(path)?)
 }
 
-/// Sets the networks from a file that [`save_model`] wrote, or any safetensors file with the same
-/// names and shapes. A file without running averages leaves them as they are; one without the
-/// discriminator likewise.
-pub fn load_model(
+/// Sets networks that are registered from a file that [`save_model`] wrote, or any safetensors file with the same names
+/// and shapes. A file without running averages leaves them as they are; one without the discriminator likewise.
+///
+/// # Errors
+/// A file that cannot be read or has other tensors; then nothing was set.
+pub fn load_weights(
     path: &Path,
     executor: &mut dyn Executor,
     variables: &Variables,
     gan: &EdeGan,
 ) -> Result<(), TrainError> {
-    let mut weights = Weights::read(path)?;
+    put(Weights::read(path)?, executor, variables, gan)
+}
+
+fn put(
+    mut weights: Weights,
+    executor: &mut dyn Executor,
+    variables: &Variables,
+    gan: &EdeGan,
+) -> Result<(), TrainError> {
     let has = |weights: &Weights, part: &str| weights.tensors.keys().any(|name| name.contains(part));
     let (averages, discriminator) = (has(&weights, ".running_"), has(&weights, "discriminator."));
     // Running means and variances lie in one variable: gather the parts of each.
@@ -95,6 +155,8 @@ pub fn load_model(
         }
     }
     weights.finish()?;
+    // The tensors are really there: only now does the device make room for them.
+    executor.allocate(variables)?;
     for (tensor, values) in parts {
         executor.write(tensor.variable, &values)?;
     }

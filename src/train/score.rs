@@ -1,9 +1,10 @@
-use crate::config::{Config, Statistics};
+use crate::config::Statistics;
 use crate::data::Images;
 use crate::engine::{Executor, Graph, Pending, Program, ProgramId, Readback, Variables};
-use crate::model::{EdeGan, NormMode};
+use crate::model::EdeGan;
 
 use super::error::TrainError;
+use super::step::scoring_mode;
 
 /// What scoring says of one image.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -11,8 +12,13 @@ pub struct Scored {
     /// Anomaly score `||z1 - z2||`; higher is more anomalous.
     pub score: f32,
     /// Mean absolute error of the reconstruction, of pixels in -1..1.
-    pub reconstruction_error: f32,
+    pub reconstruction_l1: f32,
+    /// Euclidean distance of image and reconstruction.
+    pub reconstruction_l2: f32,
 }
+
+/// Names of the program's outputs.
+const OUTPUTS: [&str; 3] = ["score", "reconstruction l1", "reconstruction l2"];
 
 /// A generator loaded for scoring, in batches of a fixed size.
 pub struct Scorer {
@@ -30,29 +36,26 @@ impl Scorer {
         executor: &mut dyn Executor,
         variables: &Variables,
         gan: &EdeGan,
-        config: &Config,
+        statistics: Statistics,
         batch: usize,
     ) -> Result<Self, TrainError> {
-        let mode = match config.scoring.statistics {
-            Statistics::Running => NormMode::Running,
-            Statistics::PerImage => NormMode::PerImage,
-        };
         let [channels, height, width] = gan.encoder1.spec.input;
         let mut graph = Graph::new();
         let images = graph.input("images", [batch, channels, height, width]);
-        let [score, error] = gan.score(&mut graph, variables, images, mode)?;
-        graph.output("score", score);
-        graph.output("reconstruction error", error);
+        let scores = gan.score(&mut graph, variables, images, scoring_mode(statistics))?;
+        for (name, score) in OUTPUTS.into_iter().zip(scores) {
+            graph.output(name, score);
+        }
         let program = executor.load(Program::compile(&graph, variables)?)?;
-        Ok(Self { program, batch, side: config.data.side })
+        Ok(Self { program, batch, side: height })
     }
 
-    /// Begins to score a whole batch of pixels in -1..1, `[batch, C, H, W]`: scores, then
+    /// Begins to score a whole batch of pixels in -1..1, `[batch, C, H, W]`: scores, then absolute and Euclidean
     /// reconstruction errors.
     pub fn score_pixels(&self, executor: &mut dyn Executor, pixels: &[f32]) -> Result<Pending, TrainError> {
         executor.input(self.program, "images", pixels)?;
         executor.run(self.program, 1)?;
-        let outputs = ["score", "reconstruction error"].map(|name| Readback::Output(self.program, name));
+        let outputs = OUTPUTS.map(|name| Readback::Output(self.program, name));
         Ok(executor.read(&outputs)?)
     }
 
@@ -79,8 +82,11 @@ impl Scorer {
             if waiting.len() >= IN_FLIGHT || batch.is_none() {
                 let Some((len, pending)) = waiting.pop_front() else { return Ok(scored) };
                 let values = pending.wait()?;
-                let pairs = values[0].iter().zip(&values[1]).take(len);
-                scored.extend(pairs.map(|(&score, &reconstruction_error)| Scored { score, reconstruction_error }));
+                scored.extend((0..len).map(|image| Scored {
+                    score: values[0][image],
+                    reconstruction_l1: values[1][image],
+                    reconstruction_l2: values[2][image],
+                }));
                 progress(scored.len());
             }
         }

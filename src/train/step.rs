@@ -1,135 +1,195 @@
-use super::losses::Losses;
-use crate::config::{Config, Schedule};
+use super::distillation::DistillationLosses;
+use super::gan::{Optimizer, generator_losses, train_discriminator, weighted_sum};
+use super::losses::{History, LossNames};
+use super::networks::Networks;
+use super::stage::{Role, Stage};
+use crate::config::{Config, Schedule, Statistics};
 use crate::engine::{
-    AdamGroups, AdamSettings, EngineError, Graph, Measure, Schedule as EngineSchedule, Tensor, VarId, Variables,
+    AdamGroups, AdamSettings, EngineError, Graph, Schedule as EngineSchedule, Tensor, VarId, Variables,
 };
-use crate::model::{EdeGan, NormMode};
+use crate::model::{EdeGan, Generated, NormMode};
 
-/// Rows of the loss history that the device keeps between read-backs.
-pub(super) const HISTORY: usize = 1024;
-
-/// A training step of an EDE-GAN with everything it keeps on the device.
+/// A training step of a stage with everything it keeps on the device.
 #[derive(Clone, Debug)]
 pub struct TrainingStep {
-    /// The discriminator's and the generator's update, on one tape.
+    /// All updates of the step, on one tape.
     pub graph: Graph,
-    /// Optimizer state of generator and discriminator.
-    pub optimizers: [AdamGroups; 2],
+    /// Optimizer state, by network: discriminator and generator of the teacher, then of the student.
+    pub optimizers: Vec<AdamGroups>,
     /// The training images, `[M, C, H, W]`.
     pub images: VarId,
-    /// Indices into the images, in the order of the whole run.
+    /// Indices into the images, in the order of the whole stage.
     pub order: VarId,
     /// Number of steps taken.
     pub clock: VarId,
-    /// The optimizer's table by step.
-    pub table: VarId,
-    /// Losses of the latest steps, `[1, 1, HISTORY, 4]`.
-    pub history: VarId,
-    /// What the table holds.
-    pub settings: AdamSettings,
+    /// The optimizers' tables by step, with what each holds.
+    pub tables: Vec<(VarId, AdamSettings)>,
+    /// Losses of the latest steps.
+    pub history: History,
 }
 
 impl TrainingStep {
     /// Builds the step for so many training images of `[C, H, W]`.
     pub fn build(
         config: &Config,
-        gan: &EdeGan,
+        stage: Stage,
+        networks: &Networks,
         variables: &mut Variables,
         images: usize,
         [channels, height, width]: [usize; 3],
     ) -> Result<Self, EngineError> {
-        let training = &config.training;
-        let settings = AdamSettings {
-            learning_rate: training.learning_rate,
-            schedule: match training.schedule {
-                Schedule::Cosine => EngineSchedule::Cosine,
-                Schedule::Constant => EngineSchedule::Constant,
-            },
-            betas: training.betas,
-            epsilon: 1e-8,
-            steps: training.steps,
-        };
-        let optimizers =
-            [gan.generator_parameters, gan.discriminator_parameters].map(|group| AdamGroups::mirror(variables, group));
+        let budget = stage.budget(config);
         let mut add = |name: &str, shape| {
             let group = variables.group(name);
             variables.add(group, name, shape)
         };
         let mut step = Self {
             graph: Graph::new(),
-            optimizers,
+            optimizers: Vec::new(),
             images: add("images", [images, channels, height, width]),
-            order: add("order", [1, 1, 1, training.batch_size * training.steps]),
+            order: add("order", [1, 1, 1, budget.batch_size * budget.steps]),
             clock: add("clock", [1, 1, 1, 1]),
-            table: add("schedule", [1, 1, training.steps, 2]),
-            history: add("history", [1, 1, HISTORY, Losses::COUNT]),
-            settings,
+            tables: Vec::new(),
+            history: History::default(),
         };
-        step.trace(config, gan, variables)?;
+        step.trace(config, stage, networks, variables)?;
         Ok(step)
     }
 
-    fn trace(&mut self, config: &Config, gan: &EdeGan, variables: &Variables) -> Result<(), EngineError> {
-        let training = &config.training;
-        let batch = training.batch_size;
-        let graph = &mut self.graph;
-        let clock = graph.variable(variables, self.clock);
-        let table = graph.variable(variables, self.table);
-        let (images, order) = (graph.variable(variables, self.images), graph.variable(variables, self.order));
+    fn trace(
+        &mut self,
+        config: &Config,
+        stage: Stage,
+        networks: &Networks,
+        variables: &mut Variables,
+    ) -> Result<(), EngineError> {
+        let clock = self.graph.variable(variables, self.clock);
+        let images = self.graph.variable(variables, self.images);
+        let order = self.graph.variable(variables, self.order);
+        let images = self.graph.gather(images, order, clock, stage.budget(config).batch_size)?;
 
-        let images = graph.gather(images, order, clock, batch)?;
-        let made =
-            gan.generate(graph, variables, images, NormMode::Tracked { momentum: training.norm_momentum as f32 })?;
-
-        // The discriminator sees images and reconstructions as one batch of two sets: each is normed
-        // by its own statistics, and the mean over both is (BCE(D(x), real) + BCE(D(x'), fake)) / 2.
-        let fakes = graph.detach(made.reconstruction);
-        let both = graph.batch_concat(images, fakes)?;
-        let logits = gan.discriminator.forward(graph, variables, both, NormMode::Batch { sets: 2 })?;
-        let truth = graph.constant([2 * batch, 1, 1, 1], &[vec![1.0; batch], vec![0.0; batch]].concat())?;
-        let discriminator_loss = cross_entropy(graph, logits, truth)?;
-        update(graph, variables, self.optimizers[1], &self.settings, [clock, table], discriminator_loss)?;
-
-        // The generator answers the discriminator as it is after that update.
-        let logits = gan.discriminator.forward(graph, variables, made.reconstruction, NormMode::Batch { sets: 1 })?;
-        let real = graph.constant([batch, 1, 1, 1], &vec![1.0; batch])?;
-        let adversarial = cross_entropy(graph, logits, real)?;
-        let reconstruction = mean_distance(graph, images, made.reconstruction, Measure::L1)?;
-        let latent = mean_distance(graph, made.latent, made.latent_again, Measure::MeanSquared)?;
-        let weights = &training.weights;
-        let mut total = graph.scale(reconstruction, weights.reconstruction as f32)?;
-        for (loss, weight) in [(latent, weights.latent), (adversarial, weights.adversarial)] {
-            let weighted = graph.scale(loss, weight as f32)?;
-            total = graph.add(total, weighted)?;
+        let mut lesson = None;
+        if let (Some(gan), Some(role)) = (&networks.teacher, stage.teacher(config)) {
+            let (mode, trained) = match role {
+                Role::Frozen => (scoring_mode(config.scoring.statistics), None),
+                Role::Trained { learning_rate, own } => (tracked(config), Some((learning_rate, own))),
+            };
+            let made = gan.generate(&mut self.graph, variables, images, mode)?;
+            if let Some((learning_rate, Some(own))) = trained {
+                // Where a student learns too, the log must tell the two apart.
+                let names = if networks.student.is_some() { LossNames::TEACHER } else { LossNames::OWN };
+                let learner = Learner { gan, made, table: self.table(config, stage, variables, "teacher", learning_rate)? };
+                let discriminator = self.train_discriminator(variables, &learner, clock, images)?;
+                let own_losses = generator_losses(&mut self.graph, variables, gan, images, &made)?;
+                self.train_generator(variables, &learner, clock, &own_losses.terms(&own))?;
+                let recorded =
+                    [discriminator, own_losses.reconstruction, own_losses.latent, own_losses.adversarial];
+                self.history.record(&mut self.graph, variables, clock, names, &recorded)?;
+            }
+            lesson = Some(made);
         }
-        update(graph, variables, self.optimizers[0], &self.settings, [clock, table], total)?;
+        if let (Some(gan), Some(Role::Trained { learning_rate, own })) = (&networks.student, stage.student(config)) {
+            let made = gan.generate(&mut self.graph, variables, images, tracked(config))?;
+            let learner = Learner { gan, made, table: self.table(config, stage, variables, "student", learning_rate)? };
+            let mut terms = Vec::new();
+            if let Some(own) = own {
+                let discriminator = self.train_discriminator(variables, &learner, clock, images)?;
+                let own_losses = generator_losses(&mut self.graph, variables, gan, images, &made)?;
+                terms.extend(own_losses.terms(&own));
+                let recorded =
+                    [discriminator, own_losses.reconstruction, own_losses.latent, own_losses.adversarial];
+                self.history.record(&mut self.graph, variables, clock, LossNames::OWN, &recorded)?;
+            }
+            if let Some(teacher) = lesson {
+                let distances = DistillationLosses::new(&mut self.graph, &teacher, &made)?;
+                terms.extend(distances.terms(&config.distillation.weights));
+                let recorded = [distances.latent, distances.reconstruction, distances.latent_again];
+                self.history.record(&mut self.graph, variables, clock, LossNames::DISTILLATION, &recorded)?;
+            }
+            self.train_generator(variables, &learner, clock, &terms)?;
+        }
+        self.graph.tick(self.clock)
+    }
 
-        graph.record(variables, self.history, clock, &[discriminator_loss, reconstruction, latent, adversarial])?;
-        graph.tick(self.clock)
+    /// The optimizers' table for one network.
+    fn table(
+        &mut self,
+        config: &Config,
+        stage: Stage,
+        variables: &mut Variables,
+        name: &str,
+        learning_rate: f64,
+    ) -> Result<Table, EngineError> {
+        let training = &config.training;
+        let settings = AdamSettings {
+            learning_rate,
+            schedule: match training.schedule {
+                Schedule::Cosine => EngineSchedule::Cosine,
+                Schedule::Constant => EngineSchedule::Constant,
+            },
+            betas: training.betas,
+            epsilon: 1e-8,
+            steps: stage.budget(config).steps,
+        };
+        let group = variables.group(format!("{name}.schedule"));
+        let table = variables.add(group, "schedule", [1, 1, settings.steps, 2]);
+        self.tables.push((table, settings));
+        Ok(Table { tensor: self.graph.variable(variables, table), settings })
+    }
+
+    fn train_discriminator(
+        &mut self,
+        variables: &mut Variables,
+        learner: &Learner,
+        clock: Tensor,
+        images: Tensor,
+    ) -> Result<Tensor, EngineError> {
+        let groups = AdamGroups::mirror(variables, learner.gan.discriminator_parameters);
+        self.optimizers.push(groups);
+        let optimizer = learner.optimizer(groups, clock);
+        train_discriminator(&mut self.graph, variables, learner.gan, images, &learner.made, &optimizer)
+    }
+
+    fn train_generator(
+        &mut self,
+        variables: &mut Variables,
+        learner: &Learner,
+        clock: Tensor,
+        terms: &[(Tensor, f64)],
+    ) -> Result<(), EngineError> {
+        let groups = AdamGroups::mirror(variables, learner.gan.generator_parameters);
+        self.optimizers.push(groups);
+        let loss = weighted_sum(&mut self.graph, terms)?;
+        learner.optimizer(groups, clock).update(&mut self.graph, variables, loss)
     }
 }
 
-fn cross_entropy(graph: &mut Graph, logits: Tensor, truth: Tensor) -> Result<Tensor, EngineError> {
-    let each = graph.bce_with_logits(logits, truth)?;
-    graph.mean(each)
+/// A network that is trained, with what it made of the batch.
+struct Learner<'a> {
+    gan: &'a EdeGan,
+    made: Generated,
+    table: Table,
 }
 
-fn mean_distance(graph: &mut Graph, a: Tensor, b: Tensor, measure: Measure) -> Result<Tensor, EngineError> {
-    let each = graph.distance(a, b, measure)?;
-    graph.mean(each)
+struct Table {
+    tensor: Tensor,
+    settings: AdamSettings,
 }
 
-/// Adds the gradients of `loss` by a network's parameters and their update.
-fn update(
-    graph: &mut Graph,
-    variables: &Variables,
-    groups: AdamGroups,
-    settings: &AdamSettings,
-    clock_and_table: [Tensor; 2],
-    loss: Tensor,
-) -> Result<(), EngineError> {
-    let parameters: Vec<Tensor> =
-        variables.of(groups.parameters).map(|variable| graph.variable(variables, variable)).collect();
-    let gradients = graph.gradients(loss, &parameters)?;
-    graph.adam(variables, groups, settings, clock_and_table, &gradients)
+impl Learner<'_> {
+    fn optimizer(&self, groups: AdamGroups, clock: Tensor) -> Optimizer<'_> {
+        Optimizer { groups, settings: &self.table.settings, clock_and_table: [clock, self.table.tensor] }
+    }
+}
+
+fn tracked(config: &Config) -> NormMode {
+    NormMode::Tracked { momentum: config.training.norm_momentum as f32 }
+}
+
+/// How norms work in a network that scores.
+pub(super) fn scoring_mode(statistics: Statistics) -> NormMode {
+    match statistics {
+        Statistics::Running => NormMode::Running,
+        Statistics::PerImage => NormMode::PerImage,
+    }
 }

@@ -2,19 +2,17 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use super::checkpoint;
+use super::checkpoint::{self, Checkpoint};
 use super::error::TrainError;
-use super::losses::Losses;
-use super::model_file::{load_model, save_model};
-use super::step::{HISTORY, TrainingStep};
-use crate::config::Config;
+use super::losses::{HISTORY, Losses};
+use super::networks::Networks;
+use super::stage::Stage;
+use super::step::TrainingStep;
+use crate::config::{Budget, Config};
 use crate::data::{Images, order};
 use crate::engine::{Executor, GroupId, Pending, Program, ProgramId, Readback, Variables};
-use crate::model::{EdeGan, discriminator, encoder_and_decoder};
 use crate::run::{MetricsLog, RunFile, RunFolder};
 
 /// Steps whose mean losses make one line of the log.
@@ -28,24 +26,25 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 /// Largest step that the device's clock, an `f32`, counts exactly.
 const MOST_STEPS: usize = 1 << 24;
 
-/// A teacher in training.
-pub struct Teacher {
-    /// The networks.
-    pub gan: EdeGan,
+/// A stage in training.
+pub struct Trainer {
+    /// The networks that take part.
+    pub networks: Networks,
     /// All variables on the executor.
     pub variables: Variables,
     config: Config,
+    stage: Stage,
     step: TrainingStep,
     program: ProgramId,
     done: usize,
     seconds_before: f64,
 }
 
-/// How a call of [`Teacher::train`] ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a call of [`Trainer::train`] ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Outcome {
-    /// All steps are done.
-    Finished,
+    /// All steps are done, in so many seconds.
+    Finished(f64),
     /// Asked to stop; the checkpoint holds the state after so many steps.
     Stopped(usize),
 }
@@ -53,62 +52,51 @@ pub enum Outcome {
 /// A line of the log.
 #[derive(Serialize)]
 struct Line {
+    stage: Stage,
     step: usize,
-    /// Of the discriminator, and of the generator's terms unweighted.
     #[serde(flatten)]
     losses: Losses,
-    generator: f32,
     seconds: f64,
 }
 
-impl Teacher {
-    /// Registers the networks, traces and compiles the training step, and uploads images, sample
-    /// order and schedule. `indices` are those of the training images in `images`.
+impl Trainer {
+    /// Registers the networks, sets them to random weights, traces and compiles the training step, and uploads images,
+    /// sample order and schedule. `indices` are those of the training images in `images`.
     pub fn new(
         config: &Config,
+        stage: Stage,
         executor: &mut dyn Executor,
         images: &Images,
         indices: &[usize],
     ) -> Result<Self, TrainError> {
-        let training = &config.training;
-        if training.steps > MOST_STEPS || indices.len() > MOST_STEPS {
+        let Budget { batch_size, steps, .. } = stage.budget(config);
+        if steps > MOST_STEPS || indices.len() > MOST_STEPS {
             let problem = format!("at most {MOST_STEPS} steps and as many images can be counted exactly");
             return Err(TrainError::Settings(problem));
         }
-        let (side, channels) = (config.data.side, images.channels());
+        let side = config.data.side;
         let mut variables = Variables::new();
-        let gan = register(config, &mut variables, channels);
-        let step = TrainingStep::build(config, &gan, &mut variables, indices.len(), [channels, side, side])?;
+        let networks = Networks::register(config, stage, &mut variables);
+        let shape = [images.channels(), side, side];
+        let step = TrainingStep::build(config, stage, &networks, &mut variables, indices.len(), shape)?;
         let program = executor.load(Program::compile(&step.graph, &variables)?)?;
+        // A frozen teacher's discriminator is in no program, but weight files have it.
+        executor.allocate(&variables)?;
+        networks.initialise(config, executor, &variables)?;
         executor.write(step.images, &images.to_signed_padded(indices, side)?)?;
-        let samples = training.batch_size * training.steps;
-        let order = order(training.seed, indices.len(), samples, training.shuffle);
+        let order = order(config.training.seed, indices.len(), batch_size * steps, config.training.shuffle);
         executor.write(step.order, &order.into_iter().map(|index| index as f32).collect::<Vec<_>>())?;
-        executor.write(step.table, &step.settings.table())?;
-        Ok(Self { gan, variables, config: config.clone(), step, program, done: 0, seconds_before: 0.0 })
-    }
-
-    /// Sets the networks to random weights by the configured seed.
-    pub fn initialise(&self, executor: &mut dyn Executor) -> Result<(), TrainError> {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.config.training.seed);
-        // A stream of its own: the sample order draws from stream 0.
-        rng.set_stream(1);
-        for network in self.gan.generator().into_iter().chain([&self.gan.discriminator]) {
-            network.initialise(executor, &self.variables, &mut rng, self.config.training.init_std as f32)?;
+        for (table, settings) in &step.tables {
+            executor.write(*table, &settings.table())?;
         }
-        Ok(())
+        Ok(Self { networks, variables, config: config.clone(), stage, step, program, done: 0, seconds_before: 0.0 })
     }
 
-    /// Sets the networks from a weight file; what it leaves out stays as it is.
-    pub fn load_weights(&self, executor: &mut dyn Executor, path: &Path) -> Result<(), TrainError> {
-        load_model(path, executor, &self.variables, &self.gan)
-    }
-
-    /// Goes on from a checkpoint.
+    /// Goes on from a checkpoint of this stage.
     pub fn resume(&mut self, executor: &mut dyn Executor, path: &Path) -> Result<(), TrainError> {
         self.seconds_before = checkpoint::restore(path, executor, &self.variables, &self.state())?;
         let clock = executor.read(&[Readback::Variable(self.step.clock)])?.wait_one()?;
-        self.done = clock.first().map_or(0, |&step| step as usize).min(self.config.training.steps);
+        self.done = clock.first().map_or(0, |&step| step as usize).min(self.budget().steps);
         Ok(())
     }
 
@@ -117,13 +105,13 @@ impl Teacher {
         self.done
     }
 
-    /// Writes the networks to a model file.
-    pub fn save(&self, executor: &mut dyn Executor, path: &Path) -> Result<(), TrainError> {
-        save_model(path, executor, &self.variables, &self.gan, &self.config)
+    /// The budget of the stage.
+    pub fn budget(&self) -> Budget {
+        self.stage.budget(&self.config)
     }
 
     /// Trains to the last step, or until `watch` returns true: it hears, some times a second, how
-    /// many steps are done and the losses of the latest. Returns with the seconds trained in all.
+    /// many steps are done and the losses of the latest.
     ///
     /// The device is kept two submissions ahead; losses come back with each. A checkpoint is written
     /// at the start, every minute, and at the end.
@@ -135,9 +123,9 @@ impl Teacher {
         executor: &mut dyn Executor,
         folder: &RunFolder,
         mut watch: impl FnMut(usize, &Losses) -> bool,
-    ) -> Result<(Outcome, f64), TrainError> {
-        let steps = self.config.training.steps;
-        let mut log = MetricsLog::resume(&folder.file(RunFile::Metrics), self.done as u64)?;
+    ) -> Result<Outcome, TrainError> {
+        let steps = self.budget().steps;
+        let mut log = MetricsLog::resume(&folder.file(RunFile::Metrics), self.stage.name(), self.done as u64)?;
         let started = Instant::now();
         let seconds = |before: f64| before + started.elapsed().as_secs_f64();
         self.write_checkpoint(executor, folder, self.seconds_before)?;
@@ -154,7 +142,7 @@ impl Teacher {
                 let chunk = size.min(steps - submitted);
                 executor.run(self.program, chunk)?;
                 submitted += chunk;
-                waiting.push_back((chunk, executor.read(&[Readback::Variable(self.step.history)])?));
+                waiting.push_back((chunk, executor.read(&self.step.history.readbacks())?));
             }
             let Some((chunk, pending)) = waiting.pop_front() else {
                 // Nothing is under way: finished, stopped, or time to save.
@@ -163,28 +151,28 @@ impl Teacher {
                     self.write_checkpoint(executor, folder, seconds(self.seconds_before))?;
                     saved = Instant::now();
                 }
-                if finished || stop {
-                    let outcome = if finished { Outcome::Finished } else { Outcome::Stopped(self.done) };
-                    return Ok((outcome, seconds(self.seconds_before)));
+                if finished {
+                    return Ok(Outcome::Finished(seconds(self.seconds_before)));
+                }
+                if stop {
+                    return Ok(Outcome::Stopped(self.done));
                 }
                 continue;
             };
-            let history = pending.wait_one()?;
+            let history = pending.wait()?;
             for step in self.done..self.done + chunk {
-                let row = step % HISTORY * Losses::COUNT;
-                let losses = Losses::from_row(&history[row..row + Losses::COUNT]);
+                let losses = self.step.history.losses(&history, step);
                 self.check(&losses, step, folder)?;
                 unlogged.push(losses);
                 if (step + 1) % LOG_EVERY == 0 || step + 1 == steps {
                     let losses = Losses::mean(&unlogged);
-                    let generator = losses.generator(&self.config.training.weights);
                     let seconds = seconds(self.seconds_before);
-                    log.append(&Line { step: step + 1, losses, generator, seconds })?;
+                    log.append(&Line { stage: self.stage, step: step + 1, losses, seconds })?;
                     unlogged.clear();
                 }
             }
             self.done += chunk;
-            let latest = Losses::from_row(&history[(self.done - 1) % HISTORY * Losses::COUNT..]);
+            let latest = self.step.history.losses(&history, self.done - 1);
             stop = stop || watch(self.done, &latest);
 
             // Submissions are kept near the time they should take, and well below the history's length.
@@ -197,14 +185,14 @@ impl Teacher {
 
     /// Refuses losses that are not finite.
     fn check(&self, losses: &Losses, step: usize, folder: &RunFolder) -> Result<(), TrainError> {
-        match losses.named().into_iter().find(|(_, value)| !value.is_finite()) {
+        match losses.0.iter().find(|(_, value)| !value.is_finite()) {
             None => Ok(()),
-            Some((loss, value)) => Err(self.not_finite(format!("the {loss} loss"), value, step + 1, folder)),
+            Some(&(loss, value)) => Err(self.not_finite(format!("{} loss `{loss}`", self.stage), value, step + 1, folder)),
         }
     }
 
     fn not_finite(&self, what: String, value: f32, step: usize, folder: &RunFolder) -> TrainError {
-        let suggestion = self.config.training.learning_rate / 2.0;
+        let suggestion = self.budget().learning_rate / 2.0;
         TrainError::NotFinite { what, value, step, checkpoint: folder.file(RunFile::Checkpoint), suggestion }
     }
 
@@ -215,7 +203,8 @@ impl Teacher {
         folder: &RunFolder,
         seconds: f64,
     ) -> Result<(), TrainError> {
-        let weights = checkpoint::take(executor, &self.variables, &self.state(), seconds)?;
+        let saved = Checkpoint { stage: self.stage, seconds_trained: seconds };
+        let weights = checkpoint::take(executor, &self.variables, &self.state(), saved)?;
         for (name, tensor) in &weights.tensors {
             if let Some(&value) = tensor.values.iter().find(|value| !value.is_finite()) {
                 return Err(self.not_finite(name.clone(), value, self.done, folder));
@@ -224,19 +213,12 @@ impl Teacher {
         Ok(weights.write(&folder.file(RunFile::Checkpoint))?)
     }
 
-    /// The groups that change from step to step.
+    /// The groups that change from step to step, and those of a frozen teacher.
     fn state(&self) -> Vec<GroupId> {
-        let optimizers =
-            self.step.optimizers.iter().flat_map(|groups| [groups.parameters, groups.first, groups.second]);
-        optimizers.chain([self.gan.averages, self.step.clock.group()]).collect()
+        let moments = self.step.optimizers.iter().flat_map(|groups| [groups.first, groups.second]);
+        let networks = self.networks.each().flat_map(|gan| {
+            [gan.generator_parameters, gan.discriminator_parameters, gan.averages]
+        });
+        moments.chain(networks).chain([self.step.clock.group()]).collect()
     }
-}
-
-/// Registers the networks of a configuration, for images of so many channels.
-pub fn register(config: &Config, variables: &mut Variables, channels: usize) -> EdeGan {
-    let network = &config.network;
-    let side = config.data.side;
-    let generator = encoder_and_decoder(channels, side, network.generator, network.latents);
-    let critic = discriminator(channels, side, network.discriminator);
-    EdeGan::register(variables, generator, critic, config.training.norm_epsilon as f32)
 }

@@ -1,0 +1,91 @@
+use super::{Data, Open, Plan, Watch};
+use crate::config::{Config, Structure};
+use crate::run::{MetricsLog, NetworkReport, RunFile, RunFolder, Score};
+use crate::train::{Evaluation, Model, Stage, TrainError, scoring_latency};
+
+/// What the networks of a run are worth.
+pub struct Evaluated {
+    /// Every network, the run's result last.
+    pub networks: Vec<NetworkReport>,
+    /// The result's score of every image that judges the run.
+    pub scores: Vec<Score>,
+}
+
+/// A network to evaluate: its name, its file, and the stage it comes from.
+struct Candidate {
+    name: &'static str,
+    file: RunFile,
+    stage: Stage,
+}
+
+/// Scores the images that judge the run with every network in its folder.
+///
+/// # Errors
+/// Networks that are missing or damaged, and failures of the device.
+pub fn evaluate(
+    config: &Config,
+    folder: &RunFolder,
+    data: &Data,
+    open: &Open,
+    watch: &mut dyn Watch,
+) -> Result<Evaluated, TrainError> {
+    let plan = Plan::new(config);
+    let mut networks = Vec::new();
+    let mut scores = Vec::new();
+    for Candidate { name, file, stage } in candidates(config, &plan, folder) {
+        let mut opened = open()?;
+        let executor = opened.as_mut();
+        let model = Model::load(&folder.file(file), executor)?;
+        let images = data.split.test.len();
+        let report = |done: usize| watch.scored(name, done, images);
+        let evaluation = Evaluation::run(executor, &model, &data.judge, &data.split, report)?;
+        let budget = stage.budget(config);
+        networks.push(NetworkReport {
+            network: name.into(),
+            structure: structure(config, &plan, stage),
+            params: model.gan.architecture.generator_params() as u64,
+            macs: model.gan.architecture.generator_macs(),
+            ratio: config.teacher().generator_macs() as f64 / model.gan.architecture.generator_macs() as f64,
+            steps: budget.steps as u64,
+            batch_size: budget.batch_size as u64,
+            seconds: MetricsLog::seconds(&folder.file(RunFile::Metrics), stage.name()),
+            auroc: evaluation.auroc,
+            average_precision: evaluation.average_precision,
+            reconstruction_auroc_l1: evaluation.reconstruction_auroc_l1,
+            reconstruction_auroc_l2: evaluation.reconstruction_auroc_l2,
+            reconstruction_l1_normal: evaluation.reconstruction_l1_normal,
+            blank_l1_normal: evaluation.blank_l1_normal,
+            latency_seconds: scoring_latency(executor, &model)?,
+        });
+        scores = evaluation.scores;
+    }
+    Ok(Evaluated { networks, scores })
+}
+
+/// What there is to evaluate, the run's result last.
+fn candidates(config: &Config, plan: &Plan, folder: &RunFolder) -> Vec<Candidate> {
+    let mut candidates = Vec::new();
+    if plan.result != Stage::Teacher && folder.file(plan.teacher()).exists() {
+        candidates.push(Candidate { name: "teacher", file: plan.teacher(), stage: Stage::Teacher });
+    }
+    for &stage in plan.stages.iter().filter(|&&stage| stage != Stage::Teacher || plan.result == stage) {
+        if stage.structure(config).is_some_and(Structure::trains_teacher) {
+            candidates.push(Candidate { name: "teacher-joint", file: RunFile::TeacherJoint, stage });
+        }
+        candidates.push(Candidate { name: plan.network(stage), file: plan.file(stage), stage });
+    }
+    // Where both steps train the teacher, the file has it as the second left it.
+    let joint = candidates.iter().filter(|candidate| candidate.file == RunFile::TeacherJoint).count();
+    if joint > 1 {
+        let first = candidates.iter().position(|candidate| candidate.file == RunFile::TeacherJoint);
+        candidates.remove(first.unwrap_or_default());
+    }
+    candidates
+}
+
+/// The structures of distillation up to a stage, as `1+4`.
+fn structure(config: &Config, plan: &Plan, stage: Stage) -> String {
+    let Some(own) = stage.structure(config) else { return String::new() };
+    let first = Stage::Step1.structure(config).filter(|_| stage == Stage::Step2 && plan.stages.contains(&Stage::Step1));
+    first.into_iter().chain([own]).map(|structure| structure.number().to_string()).collect::<Vec<_>>().join("+")
+}

@@ -1,0 +1,29 @@
+//! A run from data to figures: stages in turn, each from the files that earlier ones left, then the evaluation.
+
+mod data;
+mod evaluate;
+mod plan;
+mod train;
+
+pub use data::Data;
+pub use evaluate::{Evaluated, evaluate};
+pub use plan::Plan;
+pub use train::{Progress, train};
+
+use crate::engine::{EngineError, Executor};
+use crate::train::{Losses, Stage};
+
+/// Opens a device anew: each stage has one of its own.
+pub type Open<'a> = dyn Fn() -> Result<Box<dyn Executor>, EngineError> + 'a;
+
+/// Who watches a run.
+pub trait Watch {
+    /// A stage begins, at a step, of so many.
+    fn begin(&mut self, stage: Stage, done: usize, steps: usize);
+
+    /// So many steps are done, the latest with these losses. True asks to stop.
+    fn step(&mut self, stage: Stage, done: usize, losses: &Losses) -> bool;
+
+    /// So many images of all have been scored with a network.
+    fn scored(&mut self, network: &str, done: usize, images: usize);
+}

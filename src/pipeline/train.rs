@@ -1,0 +1,114 @@
+use std::path::Path;
+
+use super::{Data, Open, Plan, Watch};
+use crate::config::{Config, Structure};
+use crate::engine::Executor;
+use crate::model::EdeGan;
+use crate::run::{RunFile, RunFolder};
+use crate::train::{Outcome, Stage, TrainError, Trainer, checkpoint_stage, load_weights, save_model};
+
+/// How far a run's training got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// All stages are done, their networks saved.
+    Trained,
+    /// Asked to stop, in this stage after so many of its steps.
+    Stopped(Stage, usize, usize),
+}
+
+/// Trains the stages that the folder does not have the networks of yet, from its checkpoint where that is of the
+/// stage at hand. `init` replaces the random weights of the first stage's network.
+///
+/// # Errors
+/// What goes wrong in a stage; networks of earlier ones and the last checkpoint stay.
+pub fn train(
+    config: &Config,
+    folder: &RunFolder,
+    data: &Data,
+    open: &Open,
+    init: Option<&Path>,
+    watch: &mut dyn Watch,
+) -> Result<Progress, TrainError> {
+    let plan = Plan::new(config);
+    let checkpoint = folder.file(RunFile::Checkpoint);
+    let under_way = if checkpoint.exists() { Some(checkpoint_stage(&checkpoint)?) } else { None };
+    for (place, &stage) in plan.stages.iter().enumerate() {
+        if folder.file(plan.file(stage)).exists() {
+            continue;
+        }
+        let mut opened = open()?;
+        let executor = opened.as_mut();
+        let mut trainer = Trainer::new(config, stage, executor, &data.train.images, &data.split.train)?;
+        if under_way == Some(stage) {
+            trainer.resume(executor, &checkpoint)?;
+        } else {
+            start(config, &plan, stage, folder, executor, &trainer, init.filter(|_| place == 0))?;
+        }
+        let steps = trainer.budget().steps;
+        watch.begin(stage, trainer.steps_done(), steps);
+        let outcome = trainer.train(executor, folder, |done, losses| watch.step(stage, done, losses))?;
+        if let Outcome::Stopped(step) = outcome {
+            return Ok(Progress::Stopped(stage, step, steps));
+        }
+        save(config, &plan, stage, folder, executor, &trainer)?;
+    }
+    Ok(Progress::Trained)
+}
+
+/// Sets the networks of a stage to what earlier ones left.
+fn start(
+    config: &Config,
+    plan: &Plan,
+    stage: Stage,
+    folder: &RunFolder,
+    executor: &mut dyn Executor,
+    trainer: &Trainer,
+    init: Option<&Path>,
+) -> Result<(), TrainError> {
+    let mut load = |gan: &Option<EdeGan>, path: &Path| match gan {
+        Some(gan) => load_weights(path, executor, &trainer.variables, gan),
+        None => Ok(()),
+    };
+    let networks = &trainer.networks;
+    let second = stage == Stage::Step2 && plan.stages.contains(&Stage::Step1);
+    let joint = Stage::Step1.structure(config).is_some_and(Structure::trains_teacher);
+    if stage != Stage::Teacher {
+        let file = if second && joint { RunFile::TeacherJoint } else { plan.teacher() };
+        load(&networks.teacher, &folder.file(file))?;
+    }
+    if second {
+        load(&networks.student, &folder.file(plan.file(Stage::Step1)))?;
+    }
+    match init {
+        Some(path) if stage == Stage::Teacher => load(&networks.teacher, path),
+        Some(path) => load(&networks.student, path),
+        None => Ok(()),
+    }
+}
+
+/// Saves what a stage trained; last the network that says that the stage is done.
+fn save(
+    config: &Config,
+    plan: &Plan,
+    stage: Stage,
+    folder: &RunFolder,
+    executor: &mut dyn Executor,
+    trainer: &Trainer,
+) -> Result<(), TrainError> {
+    let mut save = |gan: &EdeGan, statistics, file| {
+        save_model(&folder.file(file), executor, &trainer.variables, gan, statistics, config)
+    };
+    let statistics = config.scoring.statistics;
+    match (&trainer.networks.teacher, &trainer.networks.student) {
+        (Some(teacher), None) => save(teacher, statistics, plan.file(stage))?,
+        (teacher, Some(student)) => {
+            let trained = stage.structure(config).is_some_and(Structure::trains_teacher);
+            if let Some(teacher) = teacher.as_ref().filter(|_| trained) {
+                save(teacher, statistics, RunFile::TeacherJoint)?;
+            }
+            save(student, config.student.statistics, plan.file(stage))?;
+        }
+        (None, None) => {}
+    }
+    Ok(())
+}
