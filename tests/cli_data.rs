@@ -99,7 +99,10 @@ fn fetch_refuses_what_was_not_published() {
 fn networks_take_the_channels_of_the_data_set() {
     let sandbox = Sandbox::new();
     let macs = |dataset: &str| {
-        let output = sandbox.pkdgan(&["model", "--json", "--dataset", dataset]).output().unwrap();
+        let output = sandbox
+            .pkdgan(&["model", "--json", "--set=network.generator=[4,6,8]", "--dataset", dataset])
+            .output()
+            .unwrap();
         let model: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         model["networks"][0]["layers"][0]["macs"].as_u64().unwrap()
     };

@@ -30,7 +30,8 @@ pub fn verify(manifest: &Manifest, folder: &Path) -> Vec<Verified> {
     verified.collect()
 }
 
-/// Checks the contents of the file at `path`, plain or gzip-packed, reading no more than they should have and one byte.
+/// Checks the contents of the file at `path`, plain or gzip-packed, and stops reading where they are longer than they
+/// should be.
 pub(super) fn check_file(path: &Path, content: &Content) -> Result<(), DataError> {
     let failed = |offset| move |source| DataError::Read { path: path.to_owned(), offset, source };
     let mut input = unpacked(path).map_err(failed(0))?;
