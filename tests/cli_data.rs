@@ -114,7 +114,7 @@ fn networks_take_the_channels_of_the_data_set() {
     for file in ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"] {
         sandbox.write(&format!("data/cifar-10/{file}.bin"), &records);
     }
-    sandbox.train("run", &["--dataset=cifar-10", "--steps=2"]).assert().success();
+    sandbox.train("run", &["--dataset=cifar-10", "--stage=teacher", "--steps=2"]).assert().success();
     assert_eq!(sandbox.json("run/report.json")["dataset"], "cifar-10");
     sandbox.pkdgan(&["eval", "run"]).assert().success();
 }

@@ -91,7 +91,7 @@ fn every_place_looked_at_is_listed_where_nothing_is_found() {
 fn training_and_scoring_search_alike() {
     let sandbox = Sandbox::new();
     fs::rename(sandbox.path("data"), sandbox.path("elsewhere")).unwrap();
-    let mut train = sandbox.train("run", &["--steps=2"]);
+    let mut train = sandbox.train("run", &["--stage=teacher", "--steps=2"]);
     train.env("PKDGAN_DATA", "elsewhere").assert().success();
     let config = String::from_utf8(sandbox.read("run/config.toml")).unwrap();
     assert!(config.contains("folder = \"\"\n"), "{config}");
@@ -99,6 +99,6 @@ fn training_and_scoring_search_alike() {
     sandbox.pkdgan(&["eval", "run", "--data-dir", "elsewhere"]).assert().success();
     sandbox.pkdgan(&["eval", "run", "--data-dir", "nowhere"]).assert().code(1);
 
-    sandbox.train("chosen", &["--steps=2", "--data-dir", "elsewhere"]).assert().success();
+    sandbox.train("chosen", &["--stage=teacher", "--steps=2", "--data-dir", "elsewhere"]).assert().success();
     sandbox.pkdgan(&["eval", "chosen"]).assert().success();
 }
