@@ -32,7 +32,12 @@ fn broken_data_files_are_named() {
         refused(&sandbox, &[], 1, &[file]);
     }
     let sandbox = Sandbox::new();
-    refused(&sandbox, &["--data", "elsewhere"], 1, &["elsewhere/mnist/train-images-idx3-ubyte"]);
+    refused(
+        &sandbox,
+        &["--data-dir", "elsewhere"],
+        1,
+        &["elsewhere/mnist/train-images-idx3-ubyte", "pkdgan data fetch mnist"],
+    );
 }
 
 #[test]
@@ -40,7 +45,7 @@ fn settings_that_cannot_be_are_usage_errors() {
     let sandbox = Sandbox::new();
     refused(&sandbox, &["--normal", "11"], 2, &["data.normal", "0 to 9"]);
     refused(&sandbox, &["--set", "training.learning_rat=1"], 2, &["training.learning_rate"]);
-    refused(&sandbox, &["--batch-size", "0"], 2, &["batch_size"]);
+    refused(&sandbox, &["--steps", "0"], 2, &["training.steps"]);
     refused(&sandbox, &["--recipe", "cake"], 2, &["default", "paper"]);
     refused(&sandbox, &["--no-such-flag"], 2, &["--no-such-flag"]);
     refused(&sandbox, &["--device", "cpu", "--adapter", "0"], 2, &["--adapter"]);

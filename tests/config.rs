@@ -37,7 +37,7 @@ fn refused(settings: &[&str], parts: &[&str]) {
 fn the_default_recipe_is_written_out_whole() {
     let expected = r#"[data]
 dataset = "mnist"
-folder = "data"
+folder = ""
 normal = 8
 side = 32
 
@@ -109,6 +109,8 @@ fn settings_take_any_toml_value_and_bare_words() {
     assert!(!config.training.shuffle);
     assert_eq!(config.scoring.statistics, Statistics::PerImage);
     assert_eq!(config.training.learning_rate, 1e-3);
+    let config = set(&["data.folder=", "data.dataset=cifar-10"]).unwrap();
+    assert_eq!((config.data.folder, config.data.dataset), (PathBuf::new(), Dataset::Cifar10));
 }
 
 #[test]
@@ -148,7 +150,6 @@ fn ranges_name_key_value_and_bounds() {
     for (setting, key, allowed) in [
         ("data.normal=10", "data.normal", "0 to 9"),
         ("data.side=28", "data.side", "32"),
-        ("data.folder=", "data.folder", "folder"),
         ("network.generator=[48, 0, 192]", "network.generator", "1 to 4096"),
         ("network.discriminator=[4097, 1, 1]", "network.discriminator", "1 to 4096"),
         ("network.latents=0", "network.latents", "1 to 4096"),
@@ -190,6 +191,8 @@ fn a_complete_file_reads_back_and_an_incomplete_one_does_not() {
     let text = config.to_toml().unwrap();
     std::fs::write(&path, &text).unwrap();
     assert_eq!(Config::read(&path).unwrap(), config);
+    std::fs::write(&path, text.replace("folder = \"\"\n", "")).unwrap();
+    assert_eq!(Config::read(&path).unwrap(), config, "no folder is an empty one");
     for (from, to, part) in [
         ("seed = 7\n", "", "seed"),
         ("seed = 7\n", "seed = 7\nsead = 7\n", "`training.seed`"),

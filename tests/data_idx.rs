@@ -178,7 +178,10 @@ fn images_and_labels_must_belong_together() {
     assert!(matches!(load_small(3, &[0, 9, 10]).1, Err(DataError::Label { index: 2, label: 10, .. })));
     let (folder, _) = load_small(1, &[0]);
     let message = Dataset::FashionMnist.load(folder.path(), Part::Train).unwrap_err().to_string();
-    assert!(message.contains("fashion-mnist/train-images-idx3-ubyte.gz") && message.contains("--data"), "{message}");
+    assert!(
+        message.contains("fashion-mnist/train-images-idx3-ubyte.gz") && message.contains("--data-dir"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -57,8 +57,8 @@ pub struct Progress {
 impl Progress {
     /// So much is done; `detail` says more.
     pub fn update(&mut self, done: usize, detail: &str) {
-        let rate = (done - self.first) as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
-        let left = Duration::from_secs_f64(((self.len - done) as f64 / rate.max(1e-9)).min(1e9));
+        let rate = done.saturating_sub(self.first) as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+        let left = Duration::from_secs_f64((self.len.saturating_sub(done) as f64 / rate.max(1e-9)).min(1e9));
         let message = format!("{rate:.1}/s, {} left{detail}", indicatif::HumanDuration(left));
         self.bar.set_position(done as u64);
         self.bar.set_message(message.clone());

@@ -21,9 +21,9 @@ pub struct Arguments {
     model: PathBuf,
     #[command(flatten)]
     device: Device,
-    /// Folder that holds the data sets [default: where the run found them]
+    /// Folder that holds the data sets [default: as for the run]
     #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
+    data_dir: Option<PathBuf>,
     /// Write the score of every test image to this CSV file
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
@@ -40,8 +40,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let console = Console::new(arguments.quiet);
     let folder = RunFolder::open(&arguments.run, &[RunFile::Config])?;
     let mut config = Config::read(&folder.file(RunFile::Config))?;
-    if let Some(data) = &arguments.data {
-        config.data.folder = data.clone();
+    if let Some(folder) = &arguments.data_dir {
+        config.data.folder = folder.clone();
     }
     let data = Data::load(&config)?;
     let mut opened = arguments.device.open()?;

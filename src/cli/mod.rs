@@ -1,6 +1,7 @@
 //! Commands, one file each, over what they share.
 
 mod console;
+mod data;
 mod device;
 mod devices;
 mod eval;
@@ -27,6 +28,7 @@ const EXAMPLES: &str = "Examples:
   pkdgan train --recipe paper                 batch size 1, as the authors of P-KDGAN found best
   pkdgan eval runs/mnist-8-default-seed0      score the test set again with a trained model
   pkdgan model                                layers, parameters and multiply-accumulates
+  pkdgan data fetch fashion-mnist             download another data set
   pkdgan devices                              the GPUs that can be used
 
 Exit code: 0 done, 1 failed or stopped early, 2 wrong usage.";
@@ -39,6 +41,8 @@ enum Command {
     Eval(eval::Arguments),
     /// Print the networks: layers, parameters, multiply-accumulates
     Model(model::Arguments),
+    /// List, find, check and fetch data sets
+    Data(data::Arguments),
     /// List the adapters that can compute
     Devices(devices::Arguments),
 }
@@ -59,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),
+        Command::Data(arguments) => data::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
     };
     match result {

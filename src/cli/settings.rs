@@ -19,9 +19,9 @@ pub struct Settings {
     /// Data set: `mnist`, `fashion-mnist` or `cifar-10`
     #[arg(long, value_name = "NAME", help_heading = "Settings")]
     dataset: Option<Dataset>,
-    /// Folder that holds the data sets, each in a folder of its name [default: data]
+    /// Folder that holds the data sets, each in a folder of its name [default: searched, see `pkdgan data --help`]
     #[arg(long, value_name = "DIR", help_heading = "Settings")]
-    data: Option<PathBuf>,
+    data_dir: Option<PathBuf>,
     /// The normal class, 0 to 9
     #[arg(long, value_name = "CLASS", help_heading = "Settings")]
     normal: Option<u8>,
@@ -56,7 +56,7 @@ impl Settings {
         let quoted = |text: &dyn std::fmt::Display| toml::Value::from(text.to_string()).to_string();
         let flags = [
             ("data.dataset", self.dataset.map(|dataset| quoted(&dataset))),
-            ("data.folder", self.data.as_ref().map(|folder| quoted(&folder.display()))),
+            ("data.folder", self.data_dir.as_ref().map(|folder| quoted(&folder.display()))),
             ("data.normal", self.normal.map(|normal| normal.to_string())),
             ("training.batch_size", self.batch_size.map(|n| n.to_string())),
             ("training.steps", self.steps.map(|n| n.to_string())),

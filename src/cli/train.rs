@@ -44,7 +44,7 @@ pub struct Arguments {
     force: bool,
     /// Go on with the run in this folder from its last checkpoint, with its own settings
     #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with_all = [
-        "stage", "teacher", "with_baseline", "out", "force", "init", "recipe", "config", "set", "dataset", "data",
+        "stage", "teacher", "with_baseline", "out", "force", "init", "recipe", "config", "set", "dataset", "data_dir",
         "normal", "batch_size", "steps", "epochs", "seed", "lr", "no_shuffle",
     ])]
     resume: Option<PathBuf>,

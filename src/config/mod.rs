@@ -66,7 +66,8 @@ pub enum Goal {
 pub struct DataConfig {
     /// The data set.
     pub dataset: Dataset,
-    /// Folder that holds one folder per data set.
+    /// Folder that holds one folder per data set; empty to search the usual places.
+    #[serde(default)]
     pub folder: PathBuf,
     /// The normal class, 0..=9.
     pub normal: u8,

@@ -48,7 +48,7 @@ impl Recipe {
         };
         Config {
             run: RunConfig { stage: Goal::All, with_baseline: false },
-            data: DataConfig { dataset, folder: PathBuf::from("data"), normal: 8, side: 32, judge: Judge::Test },
+            data: DataConfig { dataset, folder: PathBuf::new(), normal: 8, side: 32, judge: Judge::Test },
             network: NetworkConfig { generator, latents, discriminator: [32, 64, 128] },
             training: TrainingConfig {
                 batch_size,

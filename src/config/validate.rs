@@ -14,7 +14,6 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let Self { data, network, training, .. } = self;
 
-        require("data.folder", data.folder.display(), !data.folder.as_os_str().is_empty(), "a folder's name")?;
         require("data.normal", data.normal, data.normal < CLASSES, "a class, 0 to 9")?;
         require("data.side", data.side, data.side == 32, "32, which the layers of the networks are made for")?;
         for width in network.generator {

@@ -5,20 +5,45 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::{CLASSES, MAX_VALUES, Part};
+use super::{CLASSES, Dataset, MAX_VALUES, Part};
 
 /// Why a data set could not be used. Byte offsets count the unpacked contents of a `.gz` file.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// Neither the packed nor the plain file exists.
+    /// A file does not exist, packed or unpacked.
     #[error(
-        "{}: no such file, with or without .gz; put it there or name the data folder with --data DIR",
+        "{}: no such file, packed or unpacked; fetch the data set with `pkdgan data fetch` or name the data folder \
+         with --data-dir DIR",
         path.display()
     )]
     Missing {
-        /// The file looked for, with `.gz`.
+        /// The file looked for, where it is looked for first.
         path: PathBuf,
+    },
+    /// No data folder looked in has every file of a data set.
+    #[error(
+        "{dataset} is not there: no {}; run `pkdgan data fetch {dataset}{}`",
+        missing.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", no "),
+        chosen.as_ref().map(|folder| format!(" --data-dir {}", folder.display())).unwrap_or_default()
+    )]
+    NotFound {
+        /// The data set.
+        dataset: Dataset,
+        /// The first file that is missing in each place.
+        missing: Vec<PathBuf>,
+        /// The one data folder that was to be used, where one was chosen.
+        chosen: Option<PathBuf>,
+    },
+    /// The contents are not those published.
+    #[error("{}: sha256 of the contents is {found}, not {expected}; fetch the file again", path.display())]
+    Checksum {
+        /// The file read.
+        path: PathBuf,
+        /// The sum computed, in hexadecimal.
+        found: String,
+        /// The sum of the published contents.
+        expected: String,
     },
     /// The operating system or the gzip decoder failed.
     #[error(
@@ -91,18 +116,18 @@ pub enum DataError {
         /// The dimensions declared.
         dims: Vec<u32>,
     },
-    /// The file ends before the values that its header declares.
+    /// The file ends before the values that its header declares, or within a record.
     #[error("{}: ends at byte {offset} of {expected}; it is cut short, fetch it again", path.display())]
     Truncated {
         /// The file read.
         path: PathBuf,
         /// The length found, or where the field that is cut short begins.
         offset: u64,
-        /// The least length that the header, as far as it was read, calls for.
+        /// The least length that the header, as far as it was read, or the record calls for.
         expected: u64,
     },
-    /// The file goes on after the values that its header declares.
-    #[error("{}: goes on after byte {offset}, where its header says it ends; fetch the file again", path.display())]
+    /// The file goes on after the values that its header declares, or its format allows.
+    #[error("{}: goes on after byte {offset}, where it should end; fetch the file again", path.display())]
     Trailing {
         /// The file read.
         path: PathBuf,
@@ -125,12 +150,17 @@ pub enum DataError {
         image_count: usize,
     },
     /// A label outside 0..[`CLASSES`].
-    #[error("{}: item {index}: label {label} is not in 0..={}; fetch the file again", path.display(), CLASSES - 1)]
+    #[error(
+        "{}: byte {offset}: label {label} of item {index} is not in 0..={}; fetch the file again",
+        path.display(), CLASSES - 1
+    )]
     Label {
-        /// The label file.
+        /// The file that has the label.
         path: PathBuf,
         /// Which label, from 0.
         index: usize,
+        /// Where it is written.
+        offset: u64,
         /// Its value.
         label: u8,
     },

@@ -32,12 +32,17 @@ pub struct Idx<const RANK: usize> {
 /// Anything unreadable, of another type or rank, with a dimension of zero, of more than [`MAX_VALUES`] values, cut
 /// short or too long is a [`DataError`].
 pub fn read_idx<const RANK: usize>(path: &Path) -> Result<Idx<RANK>, DataError> {
-    let failed = |source| DataError::Read { path: path.to_owned(), offset: 0, source };
-    let mut file = BufReader::new(File::open(path).map_err(failed)?);
-    if file.fill_buf().map_err(failed)?.starts_with(&GZIP_MAGIC) {
-        parse(path, BufReader::new(MultiGzDecoder::new(file)))
+    let input = unpacked(path).map_err(|source| DataError::Read { path: path.to_owned(), offset: 0, source })?;
+    parse(path, input)
+}
+
+/// The contents of a file, plain or gzip-packed.
+pub(super) fn unpacked(path: &Path) -> io::Result<Box<dyn Read>> {
+    let mut file = BufReader::new(File::open(path)?);
+    if file.fill_buf()?.starts_with(&GZIP_MAGIC) {
+        Ok(Box::new(BufReader::new(MultiGzDecoder::new(file))))
     } else {
-        parse(path, file)
+        Ok(Box::new(file))
     }
 }
 

@@ -18,10 +18,11 @@ impl Data {
     /// Files that are missing or damaged, and a class without images.
     pub fn load(config: &Config) -> Result<Self, DataError> {
         let data = &config.data;
-        let train = data.dataset.load(&data.folder, Part::Train)?;
+        let folder = data.dataset.find(&data.folder)?;
+        let train = data.dataset.load(&folder, Part::Train)?;
         let (judge, split) = match data.judge {
             Judge::Test => {
-                let test = data.dataset.load(&data.folder, Part::Test)?;
+                let test = data.dataset.load(&folder, Part::Test)?;
                 let split = OneClass::new(data.normal, &train.labels, &test.labels)?;
                 (test, split)
             }

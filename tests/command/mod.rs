@@ -48,7 +48,7 @@ impl Sandbox {
     /// The binary, to run in the sandbox.
     pub fn pkdgan(&self, arguments: &[&str]) -> Command {
         let mut command = Command::cargo_bin("pkdgan").unwrap();
-        command.current_dir(self.folder.path()).args(arguments).env_remove("RUST_LOG");
+        command.current_dir(self.folder.path()).args(arguments).env_remove("RUST_LOG").env_remove("PKDGAN_DATA");
         command
     }
 

@@ -1,0 +1,136 @@
+//! What can go wrong in fetching a data set, said in one line.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::data::DataError;
+
+/// Why a data set could not be fetched.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// An address of another kind than HTTP.
+    #[error("{address}: not an address of the web; give one that begins with https:// or http://")]
+    Address {
+        /// The address given.
+        address: String,
+    },
+    /// The request cannot be made.
+    #[error("{url}: {reason}; check the address and the network, or name another with --mirror URL")]
+    Request {
+        /// What was asked for.
+        url: String,
+        /// The failure itself.
+        reason: io::Error,
+    },
+    /// The connection failed or was cut, time and again.
+    #[error("{url}: connection failed after {received} bytes: {reason}; fetch again to go on from there")]
+    Connection {
+        /// What was asked for.
+        url: String,
+        /// Bytes of the file on disk.
+        received: u64,
+        /// The failure itself.
+        reason: io::Error,
+    },
+    /// The server answers something else than the file.
+    #[error("{url}: the server answers with status {status}; try later, or name another address with --mirror URL")]
+    Status {
+        /// What was asked for.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// More bytes than the file can have.
+    #[error("{url}: longer than {limit} bytes, so not the published file; name another address with --mirror URL")]
+    TooLong {
+        /// What was asked for.
+        url: String,
+        /// The most bytes that are taken.
+        limit: u64,
+    },
+    /// Neither the packed file nor what is in it is what was published.
+    #[error(
+        "{url}: not the published file: its md5 sum is {found}, not {expected}; fetch again, or name another address \
+         with --mirror URL"
+    )]
+    Unpublished {
+        /// What was asked for.
+        url: String,
+        /// The sum computed, in hexadecimal.
+        found: String,
+        /// The sum published.
+        expected: String,
+    },
+    /// The archive cannot be unpacked.
+    #[error("{}: the archive is damaged: {reason}; fetch it again", archive.display())]
+    Archive {
+        /// The archive.
+        archive: PathBuf,
+        /// The failure itself.
+        reason: io::Error,
+    },
+    /// The archive has more entries than the published one can have.
+    #[error("{}: more than {limit} entries, so not the published archive; name another with --mirror URL", archive.display())]
+    TooManyEntries {
+        /// The archive.
+        archive: PathBuf,
+        /// The most entries that are looked at.
+        limit: usize,
+    },
+    /// The archive has an entry that the published one cannot have, or lacks one.
+    #[error(
+        "{}: entry {entry:?} {fault}, so not the published archive; name another with --mirror URL",
+        archive.display()
+    )]
+    Entry {
+        /// The archive.
+        archive: PathBuf,
+        /// Name of the entry.
+        entry: String,
+        /// What is wrong with it.
+        fault: EntryFault,
+    },
+    /// What was unpacked is not right.
+    #[error(transparent)]
+    Contents(#[from] DataError),
+    /// A file or folder cannot be written.
+    #[error("{}: cannot be written: {reason}; check its folder's permissions and room", path.display())]
+    Write {
+        /// What was to be written.
+        path: PathBuf,
+        /// The failure itself.
+        reason: io::Error,
+    },
+}
+
+/// What is wrong with an entry of an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EntryFault {
+    /// It does not lie in the folder of the archive.
+    Outside,
+    /// It is neither a file nor the folder of the archive.
+    Kind,
+    /// Its length is another than that published, or more than an unknown file may have.
+    Size(u64),
+    /// It is there a second time.
+    Twice,
+    /// It is not there.
+    Missing,
+}
+
+impl fmt::Display for EntryFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Outside => f.write_str("lies outside the archive's folder"),
+            Self::Kind => f.write_str("is no file"),
+            Self::Size(size) => write!(f, "has {size} bytes"),
+            Self::Twice => f.write_str("comes twice"),
+            Self::Missing => f.write_str("is missing"),
+        }
+    }
+}
