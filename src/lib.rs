@@ -5,6 +5,7 @@ pub mod data;
 pub mod engine;
 pub mod metrics;
 pub mod model;
+pub mod results;
 pub mod run;
 pub mod train;
 pub mod weights;
