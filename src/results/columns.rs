@@ -34,7 +34,7 @@ pub(super) struct Column<'a> {
 impl Arm<'_> {
     /// Name and structure.
     pub fn title(&self) -> String {
-        if self.structure.is_empty() { self.network.into() } else { format!("{} {}", self.network, self.structure) }
+        if self.structure.is_empty() { self.network.into() } else { format!("{} ({})", self.network, self.structure) }
     }
 }
 

@@ -10,9 +10,9 @@ use plotters::prelude::*;
 use super::ResultsError;
 
 /// Width and height of a panel, in pixels.
-const SIZE: (u32, u32) = (880, 400);
+const SIZE: (u32, u32) = (880, 420);
 /// Height that title and legend take of it.
-const HEAD: u32 = 66;
+const HEAD: u32 = 72;
 /// Colours that stay apart for the colour-blind (Okabe and Ito, 2008).
 const COLOURS: [RGBColor; 4] =
     [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115), RGBColor(204, 121, 167)];
@@ -82,13 +82,14 @@ pub fn svg(panels: &[Panel]) -> Result<String, ResultsError> {
 
 impl Panel {
     fn draw(&self, area: &DrawingArea<SVGBackend, Shift>) -> Result<(), DrawError> {
-        area.draw(&Text::new(self.title.clone(), (16, 12), (FONT, 18)))?;
+        area.draw(&Text::new(self.title.clone(), (16, 12), (FONT, 21)))?;
         self.draw_legend(area)?;
 
         let (gap, x_axis) = self.x_axis();
         let y_axis = Axis::round(self.series.iter().flat_map(|series| &series.points));
         let mut chart = ChartBuilder::on(area)
             .margin_top(HEAD)
+            .margin_left(8)
             .margin_right(16)
             .margin_bottom(8)
             .x_label_area_size(48)
@@ -100,8 +101,8 @@ impl Panel {
             .y_desc(&self.y_label)
             .axis_style(GREY)
             .bold_line_style(BLACK.mix(0.12))
-            .label_style((FONT, 14))
-            .axis_desc_style((FONT, 15))
+            .label_style((FONT, 17))
+            .axis_desc_style((FONT, 18))
             .draw()?;
 
         // Side by side, so that bars at the same place can be told apart.
@@ -113,9 +114,12 @@ impl Panel {
                 let line = series.points.iter().map(|point| (x(point), point.y));
                 chart.draw_series(LineSeries::new(line, colour.stroke_width(2)))?;
             }
-            chart.draw_series(series.points.iter().map(|point| {
+            chart
+                .draw_series(series.points.iter().map(|point| Circle::new((x(point), point.y), 4, colour.filled())))?;
+            let with_bar = series.points.iter().filter(|point| point.sd.is_some());
+            chart.draw_series(with_bar.map(|point| {
                 let (low, high) = bar(point);
-                ErrorBar::new_vertical(x(point), low, point.y, high, colour.filled().stroke_width(2), 9)
+                ErrorBar::new_vertical(x(point), low, point.y, high, colour.stroke_width(2), 9)
             }))?;
         }
         Ok(())
@@ -128,7 +132,7 @@ impl Panel {
                 area.draw(&PathElement::new([(left, 48), (left + 24, 48)], colour.stroke_width(2)))?;
             }
             area.draw(&Circle::new((left + 12, 48), 4, colour.filled()))?;
-            area.draw(&Text::new(series.name.clone(), (left + 32, 41), (FONT, 14)))?;
+            area.draw(&Text::new(series.name.clone(), (left + 32, 41), (FONT, 17)))?;
             // Letters of a sans-serif of this size are some 8 pixels wide at most, on average.
             left += 56 + 8 * series.name.chars().count() as i32;
         }

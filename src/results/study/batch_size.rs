@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::common_classes;
 use crate::data::Dataset;
 use crate::results::columns::{Column, auroc, columns};
 use crate::results::text::{BLANK, class_list, grouped, markdown_table, summary, summary_cells, write_csv, write_text};
@@ -81,17 +80,18 @@ impl Equal {
 }
 
 impl<'a> BatchSizeStudy<'a> {
-    /// The study of those of `rows` that hold to `budget`; a row may belong to both series.
+    /// The study of those of `rows` that hold to `budget`, of networks that were run at two batch sizes or more; a row
+    /// may belong to both series.
     pub fn new(rows: &'a Rows, budget: Budget) -> Self {
         let mut parts = Vec::new();
         for dataset in rows.datasets() {
             let mut columns = columns(rows, dataset);
             columns.retain(|column| Equal::ALL.iter().any(|&equal| budget.holds(equal, column)));
             let alike = |a: &Column, b: &Column| a.arm.title() == b.arm.title();
-            parts.extend(columns.chunk_by(alike).map(|columns| Part {
-                dataset,
-                columns: columns.to_vec(),
-                classes: common_classes(columns),
+            let several = columns.chunk_by(alike).filter(|columns| batch_sizes(columns).len() > 1);
+            parts.extend(several.map(|columns| {
+                let classes = common_classes(columns);
+                Part { dataset, columns: columns.to_vec(), classes }
             }));
         }
         Self { budget, parts }
@@ -107,6 +107,9 @@ impl<'a> BatchSizeStudy<'a> {
             grouped(images_seen),
             grouped(steps)
         );
+        if self.parts.is_empty() {
+            text += "\nNo network was run at two batch sizes.\n";
+        }
         for part in &self.parts {
             text += &format!("\n## {}\n\n", part.title());
             if part.classes.is_empty() {
@@ -114,8 +117,7 @@ impl<'a> BatchSizeStudy<'a> {
                 continue;
             }
             let header = ["batch size", "equal images seen", "steps", "equal steps", "images seen"].map(String::from);
-            let sizes: BTreeSet<_> = part.columns.iter().map(|column| column.arm.batch_size).collect();
-            let rows = sizes.into_iter().map(|size| {
+            let rows = batch_sizes(&part.columns).into_iter().map(|size| {
                 let find = |equal| {
                     let mut of_size = part.columns.iter().filter(|column| column.arm.batch_size == size);
                     of_size.find(|column| self.budget.holds(equal, column))
@@ -197,12 +199,14 @@ impl Part<'_> {
             };
             Series { name, points: members.filter_map(point).collect() }
         });
-        let sizes: BTreeSet<_> = self.columns.iter().map(|column| column.arm.batch_size).collect();
         Panel {
             title: self.title(),
             x_label: "batch size, images a step (log scale)".into(),
-            y_label: "AUROC, percent".into(),
-            ticks: sizes.into_iter().map(|size| ((size as f64).log2(), size.to_string())).collect(),
+            y_label: "AUROC, percent, ± sd over seeds".into(),
+            ticks: batch_sizes(&self.columns)
+                .into_iter()
+                .map(|size| ((size as f64).log2(), size.to_string()))
+                .collect(),
             series: series.into(),
             lines: true,
         }
@@ -212,4 +216,13 @@ impl Part<'_> {
 /// Images that a network saw.
 fn seen(column: &Column) -> u64 {
     column.arm.steps.saturating_mul(column.arm.batch_size)
+}
+
+fn batch_sizes(columns: &[Column]) -> BTreeSet<u64> {
+    columns.iter().map(|column| column.arm.batch_size).collect()
+}
+
+/// The classes that every one of the columns ran, so that their means are of the same classes.
+fn common_classes(columns: &[Column]) -> BTreeSet<u8> {
+    columns.iter().map(Column::classes).reduce(|common, classes| &common & &classes).unwrap_or_default()
 }

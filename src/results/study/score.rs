@@ -90,6 +90,15 @@ impl Part<'_> {
         format!("{}, {}, {} steps of batch size {}", self.dataset, arm.title(), grouped(arm.steps), arm.batch_size)
     }
 
+    /// Places to the right of what lines are of: the mean stands apart.
+    fn places(&self) -> Vec<(f64, BTreeSet<u8>)> {
+        let place = |(place, classes): (usize, BTreeSet<u8>)| {
+            let apart = if classes.len() > 1 { 0.5 } else { 0.0 };
+            (place as f64 + apart, classes)
+        };
+        self.lines().into_iter().enumerate().map(place).collect()
+    }
+
     /// What the lines of a table are of: each class by itself, then all of them.
     fn lines(&self) -> Vec<BTreeSet<u8>> {
         let classes = self.column.classes();
@@ -126,11 +135,11 @@ impl Part<'_> {
     }
 
     fn panel(&self) -> Panel {
-        let lines = self.lines();
+        let places = self.places();
         let series = SCORES.map(|(name, figure)| {
-            let points = lines.iter().enumerate().filter_map(|(place, classes)| {
+            let points = places.iter().filter_map(|(place, classes)| {
                 let Summary { mean, sd, .. } = self.column.mean(classes, figure)?;
-                Some(Point { x: place as f64, y: mean, sd })
+                Some(Point { x: *place, y: mean, sd })
             });
             Series { name: name.into(), points: points.collect() }
         });
@@ -141,8 +150,8 @@ impl Part<'_> {
         Panel {
             title: self.title(),
             x_label: "normal class".into(),
-            y_label: "AUROC, percent".into(),
-            ticks: lines.iter().enumerate().map(|(place, classes)| (place as f64, tick(classes))).collect(),
+            y_label: "AUROC, percent, ± sd over seeds".into(),
+            ticks: places.iter().map(|(place, classes)| (*place, tick(classes))).collect(),
             series: series.into(),
             lines: false,
         }
