@@ -114,12 +114,11 @@ impl Panel {
                 let line = series.points.iter().map(|point| (x(point), point.y));
                 chart.draw_series(LineSeries::new(line, colour.stroke_width(2)))?;
             }
-            chart
-                .draw_series(series.points.iter().map(|point| Circle::new((x(point), point.y), 4, colour.filled())))?;
-            let with_bar = series.points.iter().filter(|point| point.sd.is_some());
-            chart.draw_series(with_bar.map(|point| {
+            let (with_bar, bare): (Vec<_>, Vec<_>) = series.points.iter().partition(|point| point.sd.is_some());
+            chart.draw_series(bare.into_iter().map(|point| Circle::new((x(point), point.y), 4, colour.filled())))?;
+            chart.draw_series(with_bar.into_iter().map(|point| {
                 let (low, high) = bar(point);
-                ErrorBar::new_vertical(x(point), low, point.y, high, colour.stroke_width(2), 9)
+                ErrorBar::new_vertical(x(point), low, point.y, high, colour.filled().stroke_width(2), 9)
             }))?;
         }
         Ok(())

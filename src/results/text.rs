@@ -67,11 +67,12 @@ pub(super) fn summary_cells(summary: Option<Summary>) -> [String; 3] {
     ]
 }
 
-/// `ten classes`, or those there are by number.
+/// `ten classes`, or those there are by number; `no class`.
 pub(super) fn class_list(classes: &BTreeSet<u8>) -> String {
     let numbers: Vec<_> = classes.iter().map(u8::to_string).collect();
     match classes.len() {
         count if count == usize::from(CLASSES) => "ten classes".into(),
+        0 => "no class".into(),
         1 => format!("class {}", numbers.join(", ")),
         _ => format!("classes {}", numbers.join(", ")),
     }
