@@ -1,6 +1,6 @@
 //! What the classes of a data set show.
 
-/// Names of the ten classes of the data set called `dataset`, as its authors give them; the digits for MNIST.
+/// Names of the ten classes of the data set called `dataset`, after its authors' (shortened); the digits for MNIST.
 pub fn class_names(dataset: &str) -> Option<[&'static str; 10]> {
     match dataset {
         "mnist" => Some(["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]),
