@@ -174,7 +174,8 @@ fn begin(arguments: &Arguments, config: &Config) -> anyhow::Result<RunFolder> {
 fn read_teacher(path: &Path) -> anyhow::Result<Vec<u8>> {
     let in_folder = [RunFile::Teacher, RunFile::Model].map(|file| path.join(file.name()));
     let file = if path.is_dir() { in_folder.iter().find(|file| file.exists()).unwrap_or(&in_folder[1]) } else { path };
-    std::fs::read(file).with_context(|| format!("{}: no teacher can be read there; name a run or a model", file.display()))
+    std::fs::read(file)
+        .with_context(|| format!("{}: no teacher can be read there; name a run or a model", file.display()))
 }
 
 /// A flag that ctrl-C raises; the second time it ends the process.

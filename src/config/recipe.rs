@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::{
-    Budget, Config, ConfigError, DataConfig, DistillationConfig, DistillationStep, DistillationWeights, Goal,
-    Judge, LossWeights, NetworkConfig, RunConfig, Schedule, ScoringConfig, Statistics, Structure, StudentConfig, TrainingConfig,
+    Budget, Config, ConfigError, DataConfig, DistillationConfig, DistillationStep, DistillationWeights, Goal, Judge,
+    LossWeights, NetworkConfig, RunConfig, Schedule, ScoringConfig, Statistics, Structure, StudentConfig,
+    TrainingConfig,
 };
 use crate::data::Dataset;
 

@@ -36,7 +36,10 @@ impl Config {
         real("training.init_std", training.init_std, 1e-12, 10.0, "1e-12 to 10")?;
         real("training.norm_epsilon", training.norm_epsilon, 1e-12, 1.0, "1e-12 to 1")?;
         real("training.norm_momentum", training.norm_momentum, 1e-12, 1.0, "1e-12 to 1")?;
-        losses(["training.weights.reconstruction", "training.weights.latent", "training.weights.adversarial"], &training.weights)?;
+        losses(
+            ["training.weights.reconstruction", "training.weights.latent", "training.weights.adversarial"],
+            &training.weights,
+        )?;
         self.validate_student()?;
         self.validate_distillation()
     }
@@ -44,11 +47,19 @@ impl Config {
     fn validate_student(&self) -> Result<(), ConfigError> {
         let student = &self.student;
         let problem = self.student().check().err().unwrap_or_default();
-        require("student.encoder", problem.clone(), problem.is_empty(), "layers of channels, kernel, stride and padding that fit the image")?;
+        require(
+            "student.encoder",
+            problem.clone(),
+            problem.is_empty(),
+            "layers of channels, kernel, stride and padding that fit the image",
+        )?;
         for width in student.discriminator {
             require("student.discriminator", width, (1..=4096).contains(&width), "three widths, each 1 to 4096")?;
         }
-        losses(["student.weights.reconstruction", "student.weights.latent", "student.weights.adversarial"], &student.weights)?;
+        losses(
+            ["student.weights.reconstruction", "student.weights.latent", "student.weights.adversarial"],
+            &student.weights,
+        )?;
         let alone = &student.alone;
         batch("student.alone.batch_size", alone.batch_size)?;
         require("student.alone.steps", alone.steps, alone.steps >= 1, "1 or more")?;

@@ -74,7 +74,8 @@ impl Answers {
             graph.output(name, tensor);
         }
         let program = executor.load(Program::compile(&graph, variables)?)?;
-        let mut answers = outputs.map(|(_, _, variable)| Vec::with_capacity(variables.shape(variable).iter().product()));
+        let mut answers =
+            outputs.map(|(_, _, variable)| Vec::with_capacity(variables.shape(variable).iter().product()));
         for batch in indices.chunks(BATCH) {
             // The last batch is filled up with its last image, whose further answers are dropped.
             let mut filled = batch.to_vec();

@@ -47,7 +47,8 @@ impl Model {
     pub fn load(path: &Path, executor: &mut dyn Executor) -> Result<Self, TrainError> {
         let weights = Weights::read(path)?;
         let foreign = |message: String| WeightsError::Damaged { path: path.to_owned(), message };
-        let text = weights.metadata.get(ARCHITECTURE).ok_or_else(|| foreign("no architecture in its metadata".into()))?;
+        let text =
+            weights.metadata.get(ARCHITECTURE).ok_or_else(|| foreign("no architecture in its metadata".into()))?;
         let described: Described =
             serde_json::from_str(text).map_err(|error| foreign(format!("metadata `{ARCHITECTURE}`: {error}")))?;
         let architecture = Architecture {

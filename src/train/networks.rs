@@ -20,7 +20,8 @@ impl Networks {
     /// Registers what the stage needs.
     pub fn register(config: &Config, stage: Stage, variables: &mut Variables) -> Self {
         let epsilon = config.training.norm_epsilon as f32;
-        let mut register = |label, architecture: Architecture| EdeGan::register(variables, label, &architecture, epsilon);
+        let mut register =
+            |label, architecture: Architecture| EdeGan::register(variables, label, &architecture, epsilon);
         Self {
             teacher: stage.teacher(config).map(|_| register("teacher", config.teacher())),
             student: stage.student(config).map(|_| register("student", config.student())),

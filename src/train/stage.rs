@@ -64,11 +64,9 @@ impl Stage {
     pub fn budget(self, config: &Config) -> Budget {
         let training = &config.training;
         match (self, self.distillation(config)) {
-            (Self::Teacher, _) => Budget {
-                batch_size: training.batch_size,
-                steps: training.steps,
-                learning_rate: training.learning_rate,
-            },
+            (Self::Teacher, _) => {
+                Budget { batch_size: training.batch_size, steps: training.steps, learning_rate: training.learning_rate }
+            }
             (_, Some(step)) => {
                 Budget { batch_size: step.batch_size, steps: step.steps, learning_rate: step.learning_rate }
             }

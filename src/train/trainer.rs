@@ -202,7 +202,9 @@ impl Trainer {
     fn check(&self, losses: &Losses, step: usize, folder: &RunFolder) -> Result<(), TrainError> {
         match losses.0.iter().find(|(_, value)| !value.is_finite()) {
             None => Ok(()),
-            Some(&(loss, value)) => Err(self.not_finite(format!("{} loss `{loss}`", self.stage), value, step + 1, folder)),
+            Some(&(loss, value)) => {
+                Err(self.not_finite(format!("{} loss `{loss}`", self.stage), value, step + 1, folder))
+            }
         }
     }
 
@@ -231,9 +233,8 @@ impl Trainer {
     /// The groups that change from step to step, and those of a frozen teacher.
     fn state(&self) -> Vec<GroupId> {
         let moments = self.step.optimizers.iter().flat_map(|groups| [groups.first, groups.second]);
-        let networks = self.networks.each().flat_map(|gan| {
-            [gan.generator_parameters, gan.discriminator_parameters, gan.averages]
-        });
+        let networks =
+            self.networks.each().flat_map(|gan| [gan.generator_parameters, gan.discriminator_parameters, gan.averages]);
         moments.chain(networks).chain([self.step.clock.group()]).collect()
     }
 }

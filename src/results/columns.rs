@@ -1,0 +1,84 @@
+//! Rows of one network, trained alike, over classes and seeds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::rows::network_place;
+use super::{Gain, Row, Rows, Summary};
+use crate::data::Dataset;
+
+/// A figure of a row.
+pub(super) type Figure = fn(&Row) -> f64;
+
+/// AUROC by latent distance, in percent.
+pub(super) fn auroc(row: &Row) -> f64 {
+    100.0 * row.auroc
+}
+
+/// A network and how long it was trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Arm<'a> {
+    place: Option<usize>,
+    pub network: &'a str,
+    pub structure: &'a str,
+    pub batch_size: u64,
+    pub steps: u64,
+}
+
+/// The rows of one network on one data set, in the order of class and seed.
+#[derive(Debug, Clone)]
+pub(super) struct Column<'a> {
+    pub arm: Arm<'a>,
+    pub rows: Vec<&'a Row>,
+}
+
+impl Arm<'_> {
+    /// Name and structure.
+    pub fn title(&self) -> String {
+        if self.structure.is_empty() { self.network.into() } else { format!("{} ({})", self.network, self.structure) }
+    }
+}
+
+/// All networks on `dataset`, in the order of tables.
+pub(super) fn columns(rows: &Rows, dataset: Dataset) -> Vec<Column<'_>> {
+    let mut arms: BTreeMap<Arm, Vec<&Row>> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.dataset == dataset) {
+        let Row { network, structure, steps, batch_size, .. } = row;
+        let place = network_place(network);
+        let arm = Arm { place, network, structure, batch_size: *batch_size, steps: *steps };
+        arms.entry(arm).or_default().push(row);
+    }
+    arms.into_iter().map(|(arm, rows)| Column { arm, rows }).collect()
+}
+
+impl Column<'_> {
+    /// The normal classes that were run.
+    pub fn classes(&self) -> BTreeSet<u8> {
+        self.rows.iter().map(|row| row.normal).collect()
+    }
+
+    /// A figure for one normal class, over its seeds.
+    pub fn class(&self, normal: u8, figure: Figure) -> Option<Summary> {
+        Summary::of(self.rows.iter().filter(|row| row.normal == normal).map(|row| figure(row)))
+    }
+
+    /// The mean over `classes` of the means over seeds; scatter and number are those of the seeds that ran every one of
+    /// the classes. `None` unless each class was run.
+    pub fn mean(&self, classes: &BTreeSet<u8>, figure: Figure) -> Option<Summary> {
+        let means: Option<Vec<f64>> =
+            classes.iter().map(|&normal| self.class(normal, figure).map(|class| class.mean)).collect();
+        let mean = Summary::of(means?)?.mean;
+        let mut seeds: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+        for row in self.rows.iter().filter(|row| classes.contains(&row.normal)) {
+            seeds.entry(row.seed).or_default().push(figure(row));
+        }
+        let complete = seeds.into_values().filter(|values| values.len() == classes.len());
+        let over_seeds = Summary::of(complete.filter_map(Summary::of).map(|seed| seed.mean));
+        Some(Summary { mean, sd: over_seeds.and_then(|seeds| seeds.sd), n: over_seeds.map_or(0, |seeds| seeds.n) })
+    }
+
+    /// By how many points of AUROC this network surpasses `base`, over the classes and seeds that both ran.
+    pub fn gain(&self, base: &Column) -> Option<Gain> {
+        let of_base: BTreeMap<_, _> = base.rows.iter().map(|row| ((row.normal, row.seed), auroc(row))).collect();
+        Gain::of(self.rows.iter().filter_map(|row| of_base.get(&(row.normal, row.seed)).map(|base| auroc(row) - base)))
+    }
+}

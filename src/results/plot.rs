@@ -1,0 +1,209 @@
+//! Plots of series with error bars, as SVG. Text stays text, so no font is needed to draw it.
+
+use std::io;
+use std::ops::Range;
+
+use plotters::coord::Shift;
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
+use plotters::prelude::*;
+
+use super::ResultsError;
+
+/// Width and height of a panel, in pixels.
+const SIZE: (u32, u32) = (880, 420);
+/// Height that title and legend take of it.
+const HEAD: u32 = 72;
+/// Colours that stay apart for the colour-blind (Okabe and Ito, 2008).
+const COLOURS: [RGBColor; 4] =
+    [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115), RGBColor(204, 121, 167)];
+const GREY: RGBColor = RGBColor(90, 90, 90);
+const FONT: &str = "sans-serif";
+
+type DrawError = DrawingAreaErrorKind<io::Error>;
+
+/// One plot of a document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Panel {
+    /// Heading.
+    pub title: String,
+    /// What runs to the right, with its unit.
+    pub x_label: String,
+    /// What runs upwards, with its unit.
+    pub y_label: String,
+    /// Places on the axis to the right that have a name, in ascending order.
+    pub ticks: Vec<(f64, String)>,
+    /// What is drawn.
+    pub series: Vec<Series>,
+    /// Whether the points of a series are joined by a line.
+    pub lines: bool,
+}
+
+/// Points of one colour.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    /// Name in the legend.
+    pub name: String,
+    /// The points, in ascending order of `x`.
+    pub points: Vec<Point>,
+}
+
+/// A mean and how far it scatters.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// Place to the right.
+    pub x: f64,
+    /// The mean.
+    pub y: f64,
+    /// Half the length of the error bar, if it has one.
+    pub sd: Option<f64>,
+}
+
+/// Draws the panels below each other, as an SVG document. The same panels are the same bytes.
+///
+/// # Errors
+/// A panel that cannot be drawn.
+pub fn svg(panels: &[Panel]) -> Result<String, ResultsError> {
+    let mut text = String::new();
+    {
+        let (width, height) = SIZE;
+        let root = SVGBackend::with_string(&mut text, (width, height * panels.len().max(1) as u32)).into_drawing_area();
+        let failed = |title: &str| {
+            let title = title.to_owned();
+            move |error: DrawError| ResultsError::Plot { title, message: error.to_string() }
+        };
+        root.fill(&WHITE).map_err(failed("background"))?;
+        for (panel, area) in panels.iter().zip(root.split_evenly((panels.len().max(1), 1))) {
+            panel.draw(&area).map_err(failed(&panel.title))?;
+        }
+        root.present().map_err(failed("document"))?;
+    }
+    Ok(text)
+}
+
+impl Panel {
+    fn draw(&self, area: &DrawingArea<SVGBackend, Shift>) -> Result<(), DrawError> {
+        area.draw(&Text::new(self.title.clone(), (16, 12), (FONT, 21)))?;
+        self.draw_legend(area)?;
+
+        let (gap, x_axis) = self.x_axis();
+        let y_axis = Axis::round(self.series.iter().flat_map(|series| &series.points));
+        let mut chart = ChartBuilder::on(area)
+            .margin_top(HEAD)
+            .margin_left(8)
+            .margin_right(16)
+            .margin_bottom(8)
+            .x_label_area_size(48)
+            .y_label_area_size(64)
+            .build_cartesian_2d(x_axis, y_axis)?;
+        chart
+            .configure_mesh()
+            .x_desc(&self.x_label)
+            .y_desc(&self.y_label)
+            .axis_style(GREY)
+            .bold_line_style(BLACK.mix(0.12))
+            .label_style((FONT, 17))
+            .axis_desc_style((FONT, 18))
+            .draw()?;
+
+        // Side by side, so that bars at the same place can be told apart.
+        let apart = gap * if self.lines { 0.03 } else { 0.2 };
+        let middle = self.series.len().saturating_sub(1) as f64 / 2.0;
+        for ((place, series), colour) in self.series.iter().enumerate().zip(COLOURS.into_iter().cycle()) {
+            let x = |point: &Point| point.x + apart * (place as f64 - middle);
+            if self.lines {
+                let line = series.points.iter().map(|point| (x(point), point.y));
+                chart.draw_series(LineSeries::new(line, colour.stroke_width(2)))?;
+            }
+            let (with_bar, bare): (Vec<_>, Vec<_>) = series.points.iter().partition(|point| point.sd.is_some());
+            chart.draw_series(bare.into_iter().map(|point| Circle::new((x(point), point.y), 4, colour.filled())))?;
+            chart.draw_series(with_bar.into_iter().map(|point| {
+                let (low, high) = bar(point);
+                ErrorBar::new_vertical(x(point), low, point.y, high, colour.filled().stroke_width(2), 9)
+            }))?;
+        }
+        Ok(())
+    }
+
+    fn draw_legend(&self, area: &DrawingArea<SVGBackend, Shift>) -> Result<(), DrawError> {
+        let mut left = 16;
+        for (series, colour) in self.series.iter().zip(COLOURS.into_iter().cycle()) {
+            if self.lines {
+                area.draw(&PathElement::new([(left, 48), (left + 24, 48)], colour.stroke_width(2)))?;
+            }
+            area.draw(&Circle::new((left + 12, 48), 4, colour.filled()))?;
+            area.draw(&Text::new(series.name.clone(), (left + 32, 41), (FONT, 17)))?;
+            // Letters of a sans-serif of this size are some 8 pixels wide at most, on average.
+            left += 56 + 8 * series.name.chars().count() as i32;
+        }
+        Ok(())
+    }
+
+    /// The axis to the right, half a gap wider than its ticks, and the smallest gap between them.
+    fn x_axis(&self) -> (f64, Axis) {
+        let gaps = self.ticks.windows(2).map(|pair| pair[1].0 - pair[0].0);
+        let gap = gaps.reduce(f64::min).unwrap_or(1.0);
+        let end = |tick: Option<&(f64, String)>| tick.map_or(0.0, |tick| tick.0);
+        let (low, high) = (end(self.ticks.first()) - gap / 2.0, end(self.ticks.last()) + gap / 2.0);
+        (gap, Axis { low, high, ticks: self.ticks.clone() })
+    }
+}
+
+/// The ends of an error bar.
+fn bar(point: &Point) -> (f64, f64) {
+    let sd = point.sd.unwrap_or(0.0);
+    (point.y - sd, point.y + sd)
+}
+
+/// An axis that names some of its places.
+struct Axis {
+    low: f64,
+    high: f64,
+    ticks: Vec<(f64, String)>,
+}
+
+impl Axis {
+    /// From one round number to another, around the points and their bars.
+    fn round<'a>(points: impl Iterator<Item = &'a Point>) -> Self {
+        let bars: Vec<_> = points.map(bar).filter(|(low, high)| low.is_finite() && high.is_finite()).collect();
+        let low = bars.iter().map(|bar| bar.0).reduce(f64::min).unwrap_or(0.0);
+        let high = bars.iter().map(|bar| bar.1).reduce(f64::max).unwrap_or(100.0);
+        let rough = ((high - low) / 6.0).max(0.01);
+        let magnitude = 10_f64.powf(rough.log10().floor());
+        let step = magnitude * [1.0, 2.0, 5.0].into_iter().find(|factor| factor * magnitude >= rough).unwrap_or(10.0);
+        // Points stay clear of the frame.
+        let (first, last) = ((low / step - 0.05).floor(), (high / step + 0.05).ceil());
+        let decimals = (-step.log10()).ceil().max(0.0) as usize;
+        let tick = |place| {
+            let value = (first + f64::from(place)) * step;
+            (value, format!("{value:.decimals$}"))
+        };
+        Self { low: first * step, high: last * step, ticks: (0..=(last - first) as u32).map(tick).collect() }
+    }
+}
+
+impl Ranged for Axis {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, (low, high): (i32, i32)) -> i32 {
+        let share = (value - self.low) / (self.high - self.low);
+        low + (share * f64::from(high - low)).round() as i32
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        let light = hint.weight().allow_light_points();
+        if light { Vec::new() } else { self.ticks.iter().map(|tick| tick.0).collect() }
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.low..self.high
+    }
+}
+
+impl ValueFormatter<f64> for Axis {
+    fn format_ext(&self, value: &f64) -> String {
+        let distance = |tick: &&(f64, String)| (tick.0 - value).abs();
+        let nearest = self.ticks.iter().min_by(|a, b| distance(a).total_cmp(&distance(b)));
+        nearest.map_or_else(String::new, |tick| tick.1.clone())
+    }
+}
