@@ -4,11 +4,10 @@
 use std::time::Instant;
 
 use pkdgan::config::{Config, Recipe};
+use pkdgan::data::Dataset;
 use pkdgan::engine::{Executor, Gpu, GpuOptions, Program, ProgramId, Readback, Timed, Variables};
 use pkdgan::model::EdeGan;
-use pkdgan::train::{TrainingStep, register};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
+use pkdgan::train::{Networks, Scorer, Stage, TrainingStep};
 
 const IMAGES: usize = 512;
 
@@ -29,20 +28,17 @@ fn main() {
 }
 
 /// The default teacher on a device of its own, with random weights.
-fn teacher(options: &GpuOptions, batch: usize) -> (Gpu, Variables, Config, EdeGan) {
-    let mut config = Recipe::Default.config();
+fn teacher(options: &GpuOptions, batch: usize) -> (Gpu, Variables, Config, Networks) {
+    let mut config = Recipe::Default.config(Dataset::Mnist);
     config.training.batch_size = batch;
     config.training.steps = 64;
     let mut variables = Variables::new();
-    let gan = register(&config, &mut variables, 1);
-    (Gpu::open(options).expect("an adapter"), variables, config, gan)
+    let networks = Networks::register(&config, Stage::Teacher, &mut variables);
+    (Gpu::open(options).expect("an adapter"), variables, config, networks)
 }
 
-fn initialise(gpu: &mut Gpu, variables: &Variables, gan: &EdeGan) {
-    let mut rng = ChaCha8Rng::seed_from_u64(0);
-    for network in gan.generator().into_iter().chain([&gan.discriminator]) {
-        network.initialise(gpu, variables, &mut rng, 0.02).expect("variables");
-    }
+fn gan(networks: &Networks) -> &EdeGan {
+    networks.teacher.as_ref().expect("a teacher")
 }
 
 fn pixels(images: usize) -> Vec<f32> {
@@ -50,16 +46,19 @@ fn pixels(images: usize) -> Vec<f32> {
 }
 
 fn step(options: &GpuOptions, batch: usize, repeats: usize, list: bool) {
-    let (mut gpu, mut variables, config, gan) = teacher(options, batch);
-    let step = TrainingStep::build(&config, &gan, &mut variables, IMAGES, [1, 32, 32]).expect("a step");
+    let (mut gpu, mut variables, config, networks) = teacher(options, batch);
+    let step =
+        TrainingStep::build(&config, Stage::Teacher, &networks, &mut variables, IMAGES, [1, 32, 32]).expect("a step");
     let program = Program::compile(&step.graph, &variables).expect("a program");
     let macs = program.macs();
     let loading = Instant::now();
     let id = gpu.load(program).expect("a program");
     let loading = loading.elapsed().as_secs_f64();
-    initialise(&mut gpu, &variables, &gan);
+    networks.initialise(&config, &mut gpu, &variables).expect("variables");
     gpu.write(step.images, &pixels(IMAGES)).expect("images");
-    gpu.write(step.table, &step.settings.table()).expect("table");
+    for (table, settings) in &step.tables {
+        gpu.write(*table, &settings.table()).expect("table");
+    }
     let mut run = |times: usize| {
         let start = Instant::now();
         gpu.run(id, times).expect("a run");
@@ -107,9 +106,10 @@ fn profile(gpu: &mut Gpu, program: ProgramId, step: f64, list: bool) {
 }
 
 fn score(options: &GpuOptions, batch: usize, repeats: usize) {
-    let (mut gpu, variables, config, gan) = teacher(options, batch);
-    let scorer = pkdgan::train::Scorer::new(&mut gpu, &variables, &gan, &config, batch).expect("a scorer");
-    initialise(&mut gpu, &variables, &gan);
+    let (mut gpu, variables, config, networks) = teacher(options, batch);
+    let scorer = Scorer::new(&mut gpu, &variables, gan(&networks), config.scoring.statistics, batch).expect("a scorer");
+    gpu.allocate(&variables).expect("variables");
+    networks.initialise(&config, &mut gpu, &variables).expect("variables");
     let images = pixels(batch);
     let mut run = || {
         let start = Instant::now();
@@ -124,7 +124,7 @@ fn score(options: &GpuOptions, batch: usize, repeats: usize) {
         1e3 * median,
         1e3 * p95,
         batch as f64 / median,
-        (gan.generator_macs() * batch as u64) as f64 / median / 1e9
+        (gan(&networks).architecture.generator_macs() * batch as u64) as f64 / median / 1e9
     );
 }
 

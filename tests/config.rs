@@ -35,11 +35,16 @@ fn refused(settings: &[&str], parts: &[&str]) {
 
 #[test]
 fn the_default_recipe_is_written_out_whole() {
-    let expected = r#"[data]
+    let expected = r#"[run]
+stage = "all"
+with_baseline = false
+
+[data]
 dataset = "mnist"
 folder = ""
 normal = 8
 side = 32
+judge = "test"
 
 [network]
 generator = [48, 96, 192]
@@ -65,13 +70,50 @@ adversarial = 0.1
 
 [scoring]
 statistics = "running"
+
+[student]
+encoder = [[8, 4, 4, 0], [16, 2, 2, 0]]
+discriminator = [8, 16, 32]
+statistics = "running"
+
+[student.weights]
+reconstruction = 50.0
+latent = 5.0
+adversarial = 0.1
+
+[student.alone]
+batch_size = 16
+steps = 4000
+learning_rate = 0.004
+
+[distillation]
+ask_once = true
+
+[distillation.weights]
+latent = 10.0
+reconstruction = 50.0
+latent_again = 10.0
+
+[distillation.step1]
+structure = 1
+batch_size = 16
+steps = 6000
+learning_rate = 0.004
+teacher_learning_rate = 0.0001
+
+[distillation.step2]
+structure = 4
+batch_size = 8
+steps = 500
+learning_rate = 0.001
+teacher_learning_rate = 0.0001
 "#;
     assert_eq!(set(&[]).unwrap().to_toml().unwrap(), expected);
 }
 
 #[test]
 fn the_paper_recipe_differs_where_it_should() {
-    let mut expected = Recipe::Default.config();
+    let mut expected = Recipe::Default.config(Dataset::Mnist);
     expected.training.batch_size = 1;
     expected.training.steps = 12_000;
     expected.training.learning_rate = 2e-4;
@@ -166,6 +208,14 @@ fn ranges_name_key_value_and_bounds() {
         ("training.norm_epsilon=0", "training.norm_epsilon", "1e-12 to 1"),
         ("training.norm_momentum=1.5", "training.norm_momentum", "1e-12 to 1"),
         ("training.weights.latent=-1", "training.weights.latent", "0 to 1e6"),
+        ("student.encoder=[]", "student.encoder", "layers"),
+        ("student.encoder=[[8, 5, 4, 0]]", "student.encoder", "fit the image"),
+        ("student.encoder=[[8, 4, 0, 0]]", "student.encoder", "fit the image"),
+        ("student.discriminator=[0, 1, 1]", "student.discriminator", "1 to 4096"),
+        ("student.alone.steps=0", "student.alone.steps", "1 or more"),
+        ("distillation.weights.latent=-1", "distillation.weights.latent", "0 to 1e6"),
+        ("distillation.step1.batch_size=0", "distillation.step1.batch_size", "1 to 65536"),
+        ("distillation.step2.learning_rate=0", "distillation.step2.learning_rate", "1e-12 to 10"),
     ] {
         refused(&[setting], &[&format!("`{key}` is "), allowed]);
     }
@@ -176,7 +226,7 @@ fn ranges_name_key_value_and_bounds() {
 
 #[test]
 fn seeds_that_toml_cannot_hold_are_out_of_range() {
-    let mut config = Recipe::Default.config();
+    let mut config = Recipe::Default.config(Dataset::Mnist);
     config.training.seed = u64::MAX;
     assert!(config.validate().unwrap_err().to_string().contains("training.seed"));
     config.training.seed = i64::MAX as u64;
@@ -221,7 +271,7 @@ proptest! {
 
     #[test]
     fn real_numbers_survive_the_file(rate in 1e-9_f64..1.0, momentum in 1e-6_f64..1.0) {
-        let mut config = Recipe::Default.config();
+        let mut config = Recipe::Default.config(Dataset::Mnist);
         config.training.learning_rate = rate;
         config.training.norm_momentum = momentum;
         prop_assert_eq!(&from_file(&config.to_toml().unwrap(), &[]).unwrap(), &config);

@@ -6,8 +6,17 @@ use proptest::prelude::*;
 #[test]
 fn the_normal_class_trains_and_all_images_test() {
     let run = OneClass::new(8, &[8, 1, 8, 3, 8], &[0, 8, 9]).unwrap();
-    assert_eq!(run, OneClass { normal: 8, train: vec![0, 2, 4], test: 0..3 });
+    assert_eq!(run, OneClass { normal: 8, train: vec![0, 2, 4], test: vec![0, 1, 2] });
     assert_eq!(run.part_scores(&[0, 8, 9], &[0.5, 0.25, 0.75]), (vec![0.25], vec![0.5, 0.75]));
+}
+
+#[test]
+fn validation_holds_out_every_sixth_image_of_each_class() {
+    let labels: Vec<u8> = (0..30).map(|index| (index % 2) as u8 * 3).collect();
+    let run = OneClass::validation(3, &labels).unwrap();
+    assert_eq!(run.test, [10, 11, 22, 23]);
+    assert_eq!(run.train, [1, 3, 5, 7, 9, 13, 15, 17, 19, 21, 25, 27, 29]);
+    assert!(matches!(OneClass::validation(3, &labels[..10]), Err(DataError::NoImage { class: 3, .. })));
 }
 
 #[test]

@@ -112,6 +112,7 @@ fn opening_names_all_that_is_missing() {
 
 #[derive(Serialize)]
 struct Losses {
+    stage: &'static str,
     step: u64,
     loss_d: f32,
 }
@@ -122,16 +123,19 @@ fn a_log_goes_on_after_the_step_of_the_checkpoint() {
     let path = folder.path().join("metrics.jsonl");
     let mut log = MetricsLog::create(&path).unwrap();
     for step in [10, 20, 30, 40] {
-        log.append(&Losses { step, loss_d: 0.5 }).unwrap();
+        log.append(&Losses { stage: "teacher", step, loss_d: 0.5 }).unwrap();
     }
     fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(br#"{"step":50,"los"#).unwrap();
 
-    let mut log = MetricsLog::resume(&path, 20).unwrap();
-    log.append(&Losses { step: 21, loss_d: f32::NAN }).unwrap();
-    let expected = "{\"step\":10,\"loss_d\":0.5}\n{\"step\":20,\"loss_d\":0.5}\n{\"step\":21,\"loss_d\":null}\n";
+    let mut log = MetricsLog::resume(&path, "teacher", 20).unwrap();
+    log.append(&Losses { stage: "teacher", step: 21, loss_d: f32::NAN }).unwrap();
+    let line = |step: u64, loss: &str| format!("{{\"stage\":\"teacher\",\"step\":{step},\"loss_d\":{loss}}}\n");
+    let expected = line(10, "0.5") + &line(20, "0.5") + &line(21, "null");
     assert_eq!(fs::read_to_string(&path).unwrap(), expected);
 
-    MetricsLog::resume(&path, 100).unwrap();
+    MetricsLog::resume(&path, "teacher", 100).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+    MetricsLog::resume(&path, "step1", 0).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), expected);
     MetricsLog::create(&path).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "");
@@ -141,11 +145,14 @@ fn a_log_goes_on_after_the_step_of_the_checkpoint() {
 fn a_log_that_is_missing_begins_anew_and_a_foreign_one_is_refused() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("metrics.jsonl");
-    MetricsLog::resume(&path, 5).unwrap().append(&Losses { step: 6, loss_d: 1.0 }).unwrap();
-    assert_eq!(fs::read_to_string(&path).unwrap(), "{\"step\":6,\"loss_d\":1.0}\n");
+    MetricsLog::resume(&path, "teacher", 5)
+        .unwrap()
+        .append(&Losses { stage: "teacher", step: 6, loss_d: 1.0 })
+        .unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "{\"stage\":\"teacher\",\"step\":6,\"loss_d\":1.0}\n");
 
-    fs::write(&path, "{\"step\":1}\nnonsense\n{\"step\":2}\n").unwrap();
-    let message = MetricsLog::resume(&path, 5).unwrap_err().to_string();
+    fs::write(&path, "{\"stage\":\"teacher\",\"step\":1}\nnonsense\n").unwrap();
+    let message = MetricsLog::resume(&path, "teacher", 5).unwrap_err().to_string();
     assert!(message.contains("metrics.jsonl: line 2: ") && !message.contains('\n'), "{message}");
 }
 
@@ -203,6 +210,7 @@ fn report() -> Report {
         peak_rss_bytes: None,
         dataset: Dataset::FashionMnist,
         normal: 8,
+        networks: Vec::new(),
     }
 }
 

@@ -12,6 +12,21 @@ pub const TRAIN: usize = 40;
 /// Its test images, three of each class.
 pub const TEST: usize = 30;
 
+/// Settings of tiny networks and budgets.
+pub const TINY: [&str; 11] = [
+    "--set=network.generator=[4,6,8]",
+    "--set=network.discriminator=[4,6,8]",
+    "--set=network.latents=8",
+    "--set=student.encoder=[[4,4,4,0],[5,2,2,0]]",
+    "--set=student.discriminator=[2,3,4]",
+    "--set=student.alone.steps=12",
+    "--set=student.alone.batch_size=2",
+    "--set=distillation.step1={structure=1,batch_size=2,steps=10,learning_rate=2e-3,teacher_learning_rate=1e-4}",
+    "--set=distillation.step2.steps=8",
+    "--set=distillation.step2.batch_size=2",
+    "--batch-size=2",
+];
+
 /// A folder with a small data set in the shape of MNIST under `data`, gone when dropped.
 pub struct Sandbox {
     folder: TempDir,
@@ -52,17 +67,13 @@ impl Sandbox {
         command
     }
 
-    /// `pkdgan train` of a tiny network into folder `out`.
+    /// `pkdgan train` of tiny networks into folder `out`; of a teacher alone, unless `more` names a stage.
     pub fn train(&self, out: &str, more: &[&str]) -> Command {
-        let mut command = self.pkdgan(&[
-            "train",
-            "--set=network.generator=[4,6,8]",
-            "--set=network.discriminator=[4,6,8]",
-            "--set=network.latents=8",
-            "--batch-size=2",
-            "--out",
-            out,
-        ]);
+        let mut command = self.pkdgan(&["train", "--out", out]);
+        command.args(TINY);
+        if !more.iter().any(|argument| ["--stage", "--teacher"].iter().any(|flag| argument.starts_with(flag))) {
+            command.arg("--stage=teacher");
+        }
         if !more.iter().any(|argument| argument.starts_with("--steps") || argument.starts_with("--epochs")) {
             command.arg("--steps=20");
         }
