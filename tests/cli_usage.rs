@@ -109,7 +109,7 @@ fn a_folder_that_is_no_run_is_refused() {
     for (arguments, named) in [
         (&["eval", "nowhere"][..], "nowhere"),
         (&["eval", "data"], "config.toml"),
-        (&["train", "--resume", "data"], "checkpoint.safetensors"),
+        (&["train", "--resume", "data"], "config.toml"),
     ] {
         let output = sandbox.pkdgan(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
@@ -125,7 +125,8 @@ fn model_counts_the_published_figures() {
     let model: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let networks = model["networks"].as_array().unwrap();
     let names: Vec<&str> = networks.iter().map(|network| network["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["encoder1", "decoder", "encoder2", "discriminator"]);
+    let of = |label: &str| ["encoder1", "decoder", "encoder2", "discriminator"].map(|name| format!("{label}.{name}"));
+    assert_eq!(names, [of("teacher"), of("student")].concat());
     let macs = |index: usize| networks[index]["macs"].as_u64().unwrap();
     // 16x16x48x16 + 8x8x96x48x16 + 4x4x192x96x16 + 48x192x16; the decoder mirrors it.
     let encoder = 196_608 + 4_718_592 + 4_718_592 + 147_456;
@@ -135,9 +136,12 @@ fn model_counts_the_published_figures() {
         let sum: u64 = layers.iter().map(|layer| layer["macs"].as_u64().unwrap()).sum();
         assert_eq!(network["macs"].as_u64(), Some(sum));
     }
-    assert!(model["ratios"].is_object());
+    let ratio = model["ratios"]["teacher_to_student_macs"].as_f64().unwrap();
+    assert!((ratio - 29_343_744.0 / 86_016.0).abs() < 1e-6, "{ratio}");
     let table = sandbox.pkdgan(&["model"]).output().unwrap();
     assert!(String::from_utf8(table.stdout).unwrap().contains("29.34 M multiply-accumulates"));
+    let table = sandbox.pkdgan(&["model", "--dataset", "cifar-10"]).output().unwrap();
+    assert!(String::from_utf8(table.stdout).unwrap().contains("26.73:1"));
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn layers_that_do_not_fit_are_refused() {
     for (broken, part) in [
         (with(vec![]), "0 layers"),
         (with(vec![Shrink::half(4); 17]), "17 layers"),
-        (with(vec![Shrink { stride: 3, ..Shrink::half(4) }]), "[4, 4, 3, 1] on 32 x 32"),
+        (with(vec![Shrink { stride: 4, ..Shrink::half(4) }]), "[4, 4, 4, 1] on 32 x 32"),
         (with(vec![Shrink { kernel: 40, ..Shrink::half(4) }]), "on 32 x 32"),
         (with(vec![Shrink { stride: 0, ..Shrink::half(4) }]), "on 32 x 32"),
         (with(vec![Shrink::half(1 << 40)]), "on 32 x 32"),

@@ -10,7 +10,7 @@ use pkdgan::config::{Config, Goal, steps_for_epochs};
 use pkdgan::engine::AdapterSummary;
 use pkdgan::pipeline::{self, Data, Evaluated, Plan, Progress};
 use pkdgan::run::{MetricsLog, Report, RunFile, RunFolder, peak_rss_bytes, write_scores, write_whole};
-use pkdgan::train::Stage;
+use pkdgan::train::{Stage, check_weights};
 
 use super::console::{Console, Watcher};
 use super::device::Device;
@@ -159,7 +159,11 @@ fn begin(arguments: &Arguments, config: &Config) -> anyhow::Result<RunFolder> {
         let (dataset, normal, seed) = (config.data.dataset, config.data.normal, config.training.seed);
         PathBuf::from("runs").join(format!("{dataset}-{normal}-{}-seed{seed}", arguments.settings.recipe()))
     };
-    let teacher = arguments.teacher.as_deref().map(read_teacher).transpose()?;
+    let teacher = arguments.teacher.as_deref().map(|path| read_teacher(path, config)).transpose()?;
+    if let Some(path) = &arguments.init {
+        let student = config.run.stage == Goal::Student || teacher.is_some();
+        check_weights(path, &if student { config.student() } else { config.teacher() })?;
+    }
     let folder = RunFolder::create(&arguments.out.clone().unwrap_or_else(name), arguments.force)?;
     let toml = config.to_toml()?;
     if let Some(bytes) = teacher {
@@ -171,9 +175,10 @@ fn begin(arguments: &Arguments, config: &Config) -> anyhow::Result<RunFolder> {
 }
 
 /// The bytes of a teacher's model file, or of the one in a run folder.
-fn read_teacher(path: &Path) -> anyhow::Result<Vec<u8>> {
+fn read_teacher(path: &Path, config: &Config) -> anyhow::Result<Vec<u8>> {
     let in_folder = [RunFile::Teacher, RunFile::Model].map(|file| path.join(file.name()));
     let file = if path.is_dir() { in_folder.iter().find(|file| file.exists()).unwrap_or(&in_folder[1]) } else { path };
+    check_weights(file, &config.teacher())?;
     std::fs::read(file)
         .with_context(|| format!("{}: no teacher can be read there; name a run or a model", file.display()))
 }

@@ -1,5 +1,6 @@
 //! A configuration in layers: a recipe, over it a file, over that single settings.
 
+use std::cmp::Ordering;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -110,13 +111,17 @@ fn key_paths(table: &Table, section: &str) -> Vec<String> {
     paths.collect()
 }
 
-/// The existing key most like `key`: by its last part first, so that a wrong section is found out, then as a whole.
+/// The existing key most like `key`: by its last part first, so that a wrong section is found out, then the one in the
+/// fewest sections, then as a whole.
 fn nearest(key: &str, keys: &[String]) -> Option<String> {
     let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_lowercase();
-    let likeness = |candidate: &String| (jaro_winkler(&last(candidate), &last(key)), jaro_winkler(candidate, key));
+    let likeness = |candidate: &String| {
+        let sections = candidate.matches('.').count() as f64;
+        [jaro_winkler(&last(candidate), &last(key)), -sections, jaro_winkler(candidate, key)]
+    };
     let scored = keys.iter().map(|candidate| (likeness(candidate), candidate));
-    let best = scored.max_by(|(a, _), (b, _)| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)))?;
-    (best.0.0 >= SIMILAR).then(|| best.1.clone())
+    let best = scored.max_by(|(a, _), (b, _)| a.partial_cmp(b).unwrap_or(Ordering::Equal))?;
+    (best.0[0] >= SIMILAR).then(|| best.1.clone())
 }
 
 fn typed(table: Table, origin: &str) -> Result<Config, ConfigError> {

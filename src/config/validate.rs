@@ -46,6 +46,9 @@ impl Config {
 
     fn validate_student(&self) -> Result<(), ConfigError> {
         let student = &self.student;
+        for width in student.discriminator {
+            require("student.discriminator", width, (1..=4096).contains(&width), "three widths, each 1 to 4096")?;
+        }
         let problem = self.student().check().err().unwrap_or_default();
         require(
             "student.encoder",
@@ -53,9 +56,6 @@ impl Config {
             problem.is_empty(),
             "layers of channels, kernel, stride and padding that fit the image",
         )?;
-        for width in student.discriminator {
-            require("student.discriminator", width, (1..=4096).contains(&width), "three widths, each 1 to 4096")?;
-        }
         losses(
             ["student.weights.reconstruction", "student.weights.latent", "student.weights.adversarial"],
             &student.weights,

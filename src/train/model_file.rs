@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::error::TrainError;
 use crate::config::{Config, Statistics};
-use crate::engine::{Executor, Readback, Variables};
+use crate::engine::{Executor, Readback, VarId, Variables};
 use crate::model::{Architecture, EdeGan, Named, Shrink};
 use crate::weights::{Weights, WeightsError};
 
@@ -133,16 +133,29 @@ pub fn load_weights(
     put(Weights::read(path)?, executor, variables, gan)
 }
 
-fn put(
-    mut weights: Weights,
-    executor: &mut dyn Executor,
-    variables: &Variables,
-    gan: &EdeGan,
-) -> Result<(), TrainError> {
+/// Refuses a file that [`load_weights`] would refuse for networks of this architecture; no device is needed.
+pub fn check_weights(path: &Path, architecture: &Architecture) -> Result<(), TrainError> {
+    let mut variables = Variables::new();
+    let gan = EdeGan::register(&mut variables, "checked", architecture, 1.0);
+    arrange(Weights::read(path)?, &variables, &gan)?;
+    Ok(())
+}
+
+fn put(weights: Weights, executor: &mut dyn Executor, variables: &Variables, gan: &EdeGan) -> Result<(), TrainError> {
+    let arranged = arrange(weights, variables, gan)?;
+    // The tensors are really there: only now does the device make room for them.
+    executor.allocate(variables)?;
+    for (variable, values) in arranged {
+        executor.write(variable, &values)?;
+    }
+    Ok(())
+}
+
+/// The content of each variable that a file has tensors for.
+fn arrange(mut weights: Weights, variables: &Variables, gan: &EdeGan) -> Result<Vec<(VarId, Vec<f32>)>, WeightsError> {
     let has = |weights: &Weights, part: &str| weights.tensors.keys().any(|name| name.contains(part));
     let (averages, discriminator) = (has(&weights, ".running_"), has(&weights, "discriminator."));
-    // Running means and variances lie in one variable: gather the parts of each.
-    let mut parts: Vec<(Named, Vec<f32>)> = Vec::new();
+    let mut arranged: Vec<(VarId, Vec<f32>)> = Vec::new();
     for tensor in named(gan, variables) {
         let optional = (tensor.name.contains(".running_") && !averages)
             || (tensor.name.starts_with("discriminator.") && !discriminator);
@@ -150,16 +163,12 @@ fn put(
             continue;
         }
         let values = weights.take(&tensor.name, &tensor.shape)?;
-        match parts.last_mut() {
-            Some((last, held)) if last.variable == tensor.variable => held.extend(values),
-            _ => parts.push((tensor, values)),
+        match arranged.last_mut() {
+            // Running means and variances lie in one variable.
+            Some((last, held)) if *last == tensor.variable => held.extend(values),
+            _ => arranged.push((tensor.variable, values)),
         }
     }
     weights.finish()?;
-    // The tensors are really there: only now does the device make room for them.
-    executor.allocate(variables)?;
-    for (tensor, values) in parts {
-        executor.write(tensor.variable, &values)?;
-    }
-    Ok(())
+    Ok(arranged)
 }

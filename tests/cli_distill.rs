@@ -1,0 +1,182 @@
+//! `pkdgan train` with its stages: a teacher, a student, and two steps of distillation.
+
+mod command;
+
+use std::time::{Duration, Instant};
+
+use command::{Sandbox, TEST, stderr};
+use pkdgan::config::{Config, Goal, Structure};
+use pkdgan::run::read_scores;
+use pkdgan::weights::Weights;
+
+const FILES: [&str; 10] = [
+    "checkpoint.safetensors",
+    "config.toml",
+    "metrics.jsonl",
+    "model.safetensors",
+    "report.json",
+    "scores.csv",
+    "student-alone.safetensors",
+    "student-step1.safetensors",
+    "teacher-joint.safetensors",
+    "teacher.safetensors",
+];
+
+#[test]
+fn a_whole_run_leaves_every_network_with_its_figures() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.train("run", &["--stage=all", "--with-baseline", "--json"]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(sandbox.list("run"), FILES);
+
+    let report = sandbox.json("run/report.json");
+    let networks = report["networks"].as_array().unwrap();
+    let column = |key: &str| networks.iter().map(|network| network[key].clone()).collect::<Vec<_>>();
+    assert_eq!(column("network"), ["teacher", "student-alone", "student-step1", "teacher-joint", "student"]);
+    assert_eq!(column("structure"), ["", "", "1", "1+4", "1+4"]);
+    assert_eq!(column("steps"), [20, 12, 10, 8, 8]);
+    for network in networks {
+        assert!(network["seconds"].as_f64().unwrap() > 0.0 && network["latency_seconds"].as_f64().unwrap() > 0.0);
+        assert!((0.0..=1.0).contains(&network["auroc"].as_f64().unwrap()), "{network}");
+    }
+    assert_eq!(networks[0]["ratio"], 1.0);
+    let student = networks.last().unwrap();
+    for key in ["auroc", "average_precision", "macs", "params", "steps", "batch_size"] {
+        assert_eq!(report[key], student[key], "{key}");
+    }
+    assert_eq!(read_scores(&sandbox.path("run/scores.csv")).unwrap().len(), TEST);
+
+    let model = |name: &str| Weights::read(&sandbox.path(&format!("run/{name}.safetensors"))).unwrap();
+    let (teacher, joint, student) = (model("teacher"), model("teacher-joint"), model("model"));
+    assert_eq!(student.tensors["encoder1.conv2.weight"].shape, [5, 4, 2, 2]);
+    assert_eq!(teacher.tensors["encoder1.conv2.weight"].shape, joint.tensors["encoder1.conv2.weight"].shape);
+    assert_ne!(teacher.tensors, joint.tensors);
+
+    let metrics = String::from_utf8(sandbox.read("run/metrics.jsonl")).unwrap();
+    let lines = metrics.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let stages: Vec<_> = lines.map(|line| (line["stage"].clone(), line["step"].clone())).collect();
+    let expected = [("teacher", 20), ("alone", 12), ("step1", 10), ("step2", 8)];
+    assert_eq!(stages, expected.map(|(stage, step)| (stage.into(), step.into())));
+    assert!(metrics.lines().nth(2).unwrap().contains("distance_latent_again"));
+
+    for (name, index) in [("teacher", 0), ("student-alone", 1), ("student-step1", 2), ("model", 4)] {
+        let file = format!("{name}.safetensors");
+        let output = sandbox.pkdgan(&["eval", "run", "--model", &file, "--json"]).output().unwrap();
+        let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(figures["auroc"], networks[index]["auroc"], "{name}");
+    }
+}
+
+#[test]
+fn a_given_teacher_is_distilled_by_any_two_structures() {
+    let sandbox = Sandbox::new();
+    sandbox.train("first", &["--stage=teacher"]).assert().success();
+    for (first, second) in [(1, 4), (2, 3), (4, 4)] {
+        let run = format!("run{first}{second}");
+        let steps = [
+            format!("--set=distillation.step1.structure={first}"),
+            format!("--set=distillation.step2.structure={second}"),
+        ];
+        sandbox.train(&run, &["--teacher", "first", &steps[0], &steps[1]]).assert().success();
+        let config = Config::read(&sandbox.path(&format!("{run}/config.toml"))).unwrap();
+        assert_eq!(config.run.stage, Goal::Distill);
+        assert_eq!(config.distillation.step1.structure, Structure::try_from(first).unwrap());
+        assert_eq!(sandbox.read(&format!("{run}/teacher.safetensors")), sandbox.read("first/model.safetensors"));
+        let report = sandbox.json(&format!("{run}/report.json"));
+        let networks = report["networks"].as_array().unwrap();
+        assert_eq!(networks.last().unwrap()["structure"], format!("{first}+{second}"));
+        assert_eq!(networks[0]["auroc"], sandbox.json("first/report.json")["auroc"]);
+    }
+}
+
+#[test]
+fn a_student_alone_and_a_single_step_are_runs_too() {
+    let sandbox = Sandbox::new();
+    sandbox.train("alone", &["--stage=student"]).assert().success();
+    assert_eq!(sandbox.json("alone/report.json")["networks"][0]["network"], "student-alone");
+    sandbox.train("first", &["--stage=teacher"]).assert().success();
+    sandbox.train("one", &["--teacher=first", "--set=distillation.step2.steps=0"]).assert().success();
+    let networks = sandbox.json("one/report.json")["networks"].clone();
+    assert_eq!((&networks[1]["network"], &networks[1]["structure"]), (&"student".into(), &"1".into()));
+    assert!(!sandbox.list("one").contains(&"teacher-joint.safetensors".to_owned()));
+}
+
+#[test]
+fn stages_are_refused_where_their_teacher_does_not_go_with_them() {
+    let sandbox = Sandbox::new();
+    sandbox.train("first", &["--stage=teacher", "--steps=1"]).assert().success();
+    for (arguments, code, part) in [
+        (&["--stage=distill"][..], 2, "--teacher RUN"),
+        (&["--stage=teacher", "--teacher=first"], 2, "needs none"),
+        (&["--stage=pupil"], 2, "pupil"),
+        (&["--teacher=nowhere"], 1, "nowhere"),
+        (&["--teacher=first", "--set=network.latents=9"], 1, "encoder1.conv4.weight"),
+    ] {
+        let output = sandbox.train("run", arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(part), "{arguments:?}: {}", stderr(&output));
+        assert!(sandbox.list("run").is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_run_killed_in_any_stage_goes_on_to_the_same_bytes() {
+    let sandbox = Sandbox::new();
+    let arguments = ["--stage=all", "--with-baseline", "--seed=3", "--steps=60", "--set=distillation.step1.steps=60"];
+    sandbox.train("whole", &arguments).assert().success();
+    for stage in ["teacher", "alone", "step1", "step2"] {
+        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("pkdgan"));
+        let prepared = sandbox.train(stage, &arguments);
+        let command = command.args(prepared.get_args()).current_dir(sandbox.path("")).env_remove("PKDGAN_DATA");
+        let mut child =
+            command.stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn().unwrap();
+        let started = Instant::now();
+        let reached = || {
+            let weights = Weights::read(&sandbox.path(&format!("{stage}/checkpoint.safetensors")));
+            weights.is_ok_and(|weights| weights.metadata["stage"] == stage)
+        };
+        while !reached() {
+            assert!(started.elapsed() < Duration::from_secs(120), "no checkpoint of {stage} in two minutes");
+            assert!(child.try_wait().unwrap().is_none_or(|status| status.success()), "{stage}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        sandbox.pkdgan(&["train", "--resume", stage]).assert().success();
+        for file in FILES.iter().filter(|file| file.ends_with(".safetensors") || file.ends_with(".csv")) {
+            if *file != "checkpoint.safetensors" {
+                let [whole, broken] = ["whole", stage].map(|run| sandbox.read(&format!("{run}/{file}")));
+                assert!(whole == broken, "killed in {stage}: {file} differs");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_teacher_asked_once_teaches_as_one_asked_each_time() {
+    let sandbox = Sandbox::new();
+    sandbox.train("first", &["--stage=teacher"]).assert().success();
+    for (run, once) in [("once", "true"), ("each", "false")] {
+        let ask = format!("--set=distillation.ask_once={once}");
+        sandbox.train(run, &["--teacher=first", "--set=distillation.step2.steps=0", &ask]).assert().success();
+    }
+    let [once, each] =
+        ["once", "each"].map(|run| Weights::read(&sandbox.path(&format!("{run}/model.safetensors"))).unwrap());
+    for (name, once) in &once.tensors {
+        for (a, b) in once.values.iter().zip(&each.tensors[name].values) {
+            assert!((a - b).abs() < 1e-3 + 1e-2 * b.abs(), "{name}: {a} and {b}");
+        }
+    }
+}
+
+#[test]
+fn a_validation_run_leaves_the_test_set_alone() {
+    let sandbox = Sandbox::new();
+    // Six training images of each class, of which one is held out; a test set that cannot be read.
+    sandbox.write("data/mnist/train-images-idx3-ubyte", &command::images(60));
+    sandbox.write("data/mnist/train-labels-idx1-ubyte", &command::labels(60));
+    sandbox.write("data/mnist/t10k-images-idx3-ubyte", b"not images");
+    sandbox.train("run", &["--set=data.judge=validation"]).assert().success();
+    let scores = read_scores(&sandbox.path("run/scores.csv")).unwrap();
+    assert_eq!(scores.iter().map(|score| score.index).collect::<Vec<_>>(), (50..60).collect::<Vec<_>>());
+}
