@@ -278,13 +278,13 @@ pub enum Schedule {
     Constant,
 }
 
-/// Where batch norm takes its statistics from when scoring.
+/// Where batch norm takes its statistics from when scoring; what that takes is kept in training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Statistics {
-    /// The running averages of training.
+    /// The running averages of training, where it takes those of the batch.
     Running,
-    /// Each image's own feature maps.
+    /// Each image's own feature maps, in training too.
     PerImage,
 }
 

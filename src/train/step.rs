@@ -84,7 +84,8 @@ impl TrainingStep {
                 Some(gan.generate(&mut self.graph, variables, images, scoring_mode(config.scoring.statistics))?)
             }
             (Some(gan), Some(Role::Trained { learning_rate, own })) => {
-                let made = gan.generate(&mut self.graph, variables, images, tracked(config))?;
+                let mode = training_mode(config.scoring.statistics, batch_size, config);
+                let made = gan.generate(&mut self.graph, variables, images, mode)?;
                 let table = self.table(config, stage, variables, "teacher", learning_rate)?;
                 let learner = Learner { gan, made, table };
                 // Where a student learns too, the log must tell the two apart.
@@ -96,7 +97,8 @@ impl TrainingStep {
             _ => None,
         };
         if let (Some(gan), Some(Role::Trained { learning_rate, own })) = (&networks.student, stage.student(config)) {
-            let made = gan.generate(&mut self.graph, variables, images, tracked(config))?;
+            let mode = training_mode(config.student.statistics, batch_size, config);
+            let made = gan.generate(&mut self.graph, variables, images, mode)?;
             let learner = Learner { gan, made, table: self.table(config, stage, variables, "student", learning_rate)? };
             let mut terms = Vec::new();
             if let Some(own) = own {
@@ -192,8 +194,12 @@ impl Learner<'_> {
     }
 }
 
-fn tracked(config: &Config) -> NormMode {
-    NormMode::Tracked { momentum: config.training.norm_momentum as f32 }
+/// How norms work in a network that is trained to score by these statistics.
+fn training_mode(statistics: Statistics, batch_size: usize, config: &Config) -> NormMode {
+    match statistics {
+        Statistics::Running => NormMode::Tracked { momentum: config.training.norm_momentum as f32 },
+        Statistics::PerImage => NormMode::Batch { sets: batch_size },
+    }
 }
 
 /// How norms work in a network that scores.
