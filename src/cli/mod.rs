@@ -13,6 +13,8 @@ mod train;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use pkdgan::config::ConfigError;
+use pkdgan::train::TrainError;
 
 /// Finds the pictures that do not belong, after training on normal pictures only.
 #[derive(Parser)]
@@ -71,7 +73,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             eprintln!("error: {error:#}");
             // Settings that cannot be are wrong usage, whether they came by flag or by file.
-            let usage = error.downcast_ref::<pkdgan::config::ConfigError>().is_some();
+            let usage = error.is::<ConfigError>() || matches!(error.downcast_ref(), Some(TrainError::Config(_)));
             ExitCode::from(if usage { 2 } else { 1 })
         }
     }
