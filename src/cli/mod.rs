@@ -44,7 +44,7 @@ enum Command {
     Train(train::Arguments),
     /// Score the test set with the model of a run folder
     Eval(eval::Arguments),
-    /// Train a grid of teachers and students over classes and seeds, write tables beside the papers'
+    /// Train a grid of networks over classes and seeds, write tables and studies of them
     Reproduce(reproduce::Arguments),
     /// Print the networks: layers, parameters, multiply-accumulates
     Model(model::Arguments),

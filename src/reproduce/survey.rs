@@ -56,14 +56,14 @@ impl Survey {
             return Ok(Outcome::Finished(output.write()?));
         }
         let device = device()?;
-        let mut count = self.cells.len() - self.left().count();
-        for (place, cell) in self.cells.iter().enumerate().filter(|(place, _)| !self.done[*place]) {
+        let taken = self.cells.len() - self.left().count();
+        let left = self.cells.iter().enumerate().filter(|(place, _)| !self.done[*place]);
+        for (count, (place, cell)) in (taken..).zip(left) {
             if watch.stopped() {
                 return Ok(Outcome::Stopped(count));
             }
             watch.cell(place, &self.cells);
             let Some(report) = cell.run(&device, watch)? else { return Ok(Outcome::Stopped(count)) };
-            count += 1;
             output.add(cell, &report);
             output.write()?;
         }
