@@ -5,27 +5,16 @@ mod command;
 use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
-use command::{Sandbox, stderr};
+use command::{Sandbox, TINY, stderr};
 use pkdgan::results::{Row, Rows};
 
 const RESULTS: [&str; 6] = ["runs.csv", "score.csv", "score.md", "score.svg", "table.csv", "table.md"];
 
 /// `pkdgan reproduce` of tiny networks.
 fn reproduce(sandbox: &Sandbox, more: &[&str]) -> Command {
-    let mut command = sandbox.pkdgan(&[
-        "reproduce",
-        "--device=cpu",
-        "--set=network.generator=[4,6,8]",
-        "--set=network.discriminator=[4,6,8]",
-        "--set=network.latents=8",
-        "--set=training.batch_size=2",
-        "--set=training.steps=20",
-        "--set=student.encoder=[[4,4,4,0],[6,2,2,0]]",
-        "--set=student.discriminator=[4,6,8]",
-        "--set=student.alone.steps=8",
-        "--set=distillation.step1.steps=6",
-        "--set=distillation.step2.steps=4",
-    ]);
+    let mut command = sandbox.pkdgan(&["reproduce", "--device=cpu", "--set=training.steps=20"]);
+    // Batch sizes of teachers are settings here, not a flag.
+    command.args(TINY.iter().filter(|argument| argument.starts_with("--set"))).arg("--set=training.batch_size=2");
     command.args(more);
     command
 }
@@ -62,11 +51,11 @@ fn a_grid_is_run_once_and_goes_on() {
     let expected = [2, 5].into_iter().flat_map(|class| {
         [
             (class, "teacher", "", 20),
-            (class, "student-alone", "", 8),
-            (class, "student-step1", "1", 6),
-            (class, "student", "1+2", 10),
-            (class, "student", "1+4", 10),
-            (class, "teacher-joint", "1+4", 24),
+            (class, "student-alone", "", 12),
+            (class, "student-step1", "1", 10),
+            (class, "student", "1+2", 18),
+            (class, "student", "1+4", 18),
+            (class, "teacher-joint", "1+4", 28),
         ]
     });
     assert_eq!(keys.collect::<Vec<_>>(), expected.collect::<Vec<_>>());

@@ -125,7 +125,7 @@ impl Cell {
         let folder = if state == State::New {
             // What is there without a configuration is what a begin that was cut short left.
             let teacher = self.teacher.as_ref().map(|folder| folder.join(RunFile::Model.name()));
-            pipeline::begin(config, &self.folder, true, teacher.as_deref())?
+            pipeline::begin(config, &self.folder, true, teacher.as_deref(), None)?
         } else {
             RunFolder::open(&self.folder, &[RunFile::Config])?
         };
