@@ -6,6 +6,7 @@ pub mod engine;
 pub mod metrics;
 pub mod model;
 pub mod pipeline;
+pub mod reproduce;
 pub mod results;
 pub mod run;
 pub mod train;

@@ -83,28 +83,28 @@ adversarial = 0.1
 
 [student.alone]
 batch_size = 16
-steps = 4000
+steps = 8000
 learning_rate = 0.004
 
 [distillation]
 ask_once = true
 
 [distillation.weights]
-latent = 10.0
+latent = 30.0
 reconstruction = 50.0
-latent_again = 10.0
+latent_again = 30.0
 
 [distillation.step1]
 structure = 1
 batch_size = 16
-steps = 6000
+steps = 8000
 learning_rate = 0.004
 teacher_learning_rate = 0.0001
 
 [distillation.step2]
 structure = 4
 batch_size = 8
-steps = 500
+steps = 250
 learning_rate = 0.001
 teacher_learning_rate = 0.0001
 "#;

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use pkdgan::pipeline::Watch;
 use pkdgan::train::{Losses, Stage};
@@ -72,6 +73,22 @@ impl Progress {
     pub fn finish(self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// A flag that ctrl-C raises; the second time it ends the process.
+pub fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = stop.clone();
+    ctrlc::set_handler(move || {
+        if asked.swap(true, Ordering::SeqCst) {
+            // Asked twice, or after training: the latest checkpoint has to do.
+            eprintln!("\nstopped");
+            std::process::exit(1);
+        }
+        eprintln!("\nstopping after the steps under way; ctrl-C again stops at once");
+    })
+    .context("ctrl-C cannot be caught")?;
+    Ok(stop)
 }
 
 /// Shows the progress of a run's stages, and passes ctrl-C on.

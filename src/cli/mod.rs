@@ -6,6 +6,7 @@ mod device;
 mod devices;
 mod eval;
 mod model;
+mod reproduce;
 mod settings;
 mod table;
 mod train;
@@ -13,6 +14,9 @@ mod train;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use pkdgan::config::ConfigError;
+use pkdgan::reproduce::ReproduceError;
+use pkdgan::train::TrainError;
 
 /// Finds the pictures that do not belong, after training on normal pictures only.
 #[derive(Parser)]
@@ -27,6 +31,7 @@ const EXAMPLES: &str = "Examples:
   pkdgan train --normal 3 --stage teacher     another digit, the teacher only
   pkdgan train --recipe paper                 batch size 1, as the authors of P-KDGAN found best
   pkdgan eval runs/mnist-8-default-seed0      score the test set again with a trained model
+  pkdgan reproduce --classes 2,5              both networks for two digits and two seeds, and a table of them
   pkdgan model                                layers, parameters and multiply-accumulates
   pkdgan data fetch fashion-mnist             download another data set
   pkdgan devices                              the GPUs that can be used
@@ -39,6 +44,8 @@ enum Command {
     Train(train::Arguments),
     /// Score the test set with the model of a run folder
     Eval(eval::Arguments),
+    /// Train a grid of networks over classes and seeds, write tables and studies of them
+    Reproduce(reproduce::Arguments),
     /// Print the networks: layers, parameters, multiply-accumulates
     Model(model::Arguments),
     /// List, find, check and fetch data sets
@@ -62,6 +69,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
+        Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
@@ -71,7 +79,9 @@ pub fn main() -> ExitCode {
         Err(error) => {
             eprintln!("error: {error:#}");
             // Settings that cannot be are wrong usage, whether they came by flag or by file.
-            let usage = error.downcast_ref::<pkdgan::config::ConfigError>().is_some();
+            let usage = error.is::<ConfigError>()
+                || matches!(error.downcast_ref(), Some(TrainError::Config(_)))
+                || matches!(error.downcast_ref(), Some(ReproduceError::Config(_) | ReproduceError::Budgets));
             ExitCode::from(if usage { 2 } else { 1 })
         }
     }

@@ -1,12 +1,13 @@
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use clap::Args;
 use pkdgan::config::{Config, ConfigError, Recipe, resolve};
 use pkdgan::data::Dataset;
 
-/// Where a configuration comes from: a recipe, over it a file, over that single settings and flags.
+/// Where a configuration comes from: a recipe, over it a file, over that single settings.
 #[derive(Args)]
-pub struct Settings {
+pub struct Base {
     /// Settings that work together: `default` or `paper`
     #[arg(long, value_name = "NAME", default_value_t = Recipe::Default, help_heading = "Settings")]
     recipe: Recipe,
@@ -15,13 +16,20 @@ pub struct Settings {
     config: Option<PathBuf>,
     /// A single setting by its key in `config.toml`, as `training.weights.latent=3`; repeatable
     #[arg(long, value_name = "KEY=VALUE", help_heading = "Settings")]
-    set: Vec<String>,
-    /// Data set: `mnist`, `fashion-mnist` or `cifar-10`
-    #[arg(long, value_name = "NAME", help_heading = "Settings")]
-    dataset: Option<Dataset>,
+    pub set: Vec<String>,
     /// Folder that holds the data sets, each in a folder of its name [default: searched, see `pkdgan data --help`]
     #[arg(long, value_name = "DIR", help_heading = "Settings")]
     data_dir: Option<PathBuf>,
+}
+
+/// The settings of a run: a base, over it flags.
+#[derive(Args)]
+pub struct Settings {
+    #[command(flatten)]
+    base: Base,
+    /// Data set: `mnist`, `fashion-mnist` or `cifar-10`
+    #[arg(long, value_name = "NAME", help_heading = "Settings")]
+    dataset: Option<Dataset>,
     /// The normal class, 0 to 9
     #[arg(long, value_name = "CLASS", help_heading = "Settings")]
     normal: Option<u8>,
@@ -45,18 +53,25 @@ pub struct Settings {
     no_shuffle: bool,
 }
 
+impl Base {
+    /// The configuration that it makes, with `more` settings of the form `section.key=value` over it.
+    pub fn resolve(&self, more: &[String]) -> Result<Config, ConfigError> {
+        let folder = self.data_dir.as_ref().map(|folder| format!("data.folder={}", quoted(&folder.display())));
+        let sets: Vec<_> = self.set.iter().cloned().chain(folder).chain(more.iter().cloned()).collect();
+        resolve(self.recipe, self.config.as_deref(), &sets)
+    }
+}
+
 impl Settings {
     /// The name of the recipe.
     pub fn recipe(&self) -> &'static str {
-        self.recipe.name()
+        self.base.recipe.name()
     }
 
     /// The configuration they make, with `more` settings of the form `section.key=value` over them.
     pub fn resolve(&self, more: &[String]) -> Result<Config, ConfigError> {
-        let quoted = |text: &dyn std::fmt::Display| toml::Value::from(text.to_string()).to_string();
         let flags = [
             ("data.dataset", self.dataset.map(|dataset| quoted(&dataset))),
-            ("data.folder", self.data_dir.as_ref().map(|folder| quoted(&folder.display()))),
             ("data.normal", self.normal.map(|normal| normal.to_string())),
             ("training.batch_size", self.batch_size.map(|n| n.to_string())),
             ("training.steps", self.steps.map(|n| n.to_string())),
@@ -64,9 +79,12 @@ impl Settings {
             ("training.learning_rate", self.lr.map(|rate| format!("{rate:?}"))),
             ("training.shuffle", self.no_shuffle.then(|| "false".to_owned())),
         ];
-        let mut sets = self.set.clone();
-        sets.extend(flags.into_iter().filter_map(|(key, value)| value.map(|value| format!("{key}={value}"))));
-        sets.extend_from_slice(more);
-        resolve(self.recipe, self.config.as_deref(), &sets)
+        let sets = flags.into_iter().filter_map(|(key, value)| value.map(|value| format!("{key}={value}")));
+        self.base.resolve(&sets.chain(more.iter().cloned()).collect::<Vec<_>>())
     }
+}
+
+/// A text as TOML has it.
+pub fn quoted(text: &dyn Display) -> String {
+    toml::Value::from(text.to_string()).to_string()
 }

@@ -1,18 +1,13 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use anyhow::Context;
 use clap::Args;
 use pkdgan::config::{Config, Goal, steps_for_epochs};
-use pkdgan::engine::AdapterSummary;
-use pkdgan::pipeline::{self, Data, Evaluated, Plan, Progress};
-use pkdgan::run::{MetricsLog, Report, RunFile, RunFolder, peak_rss_bytes, write_scores, write_whole};
-use pkdgan::train::{Stage, check_weights};
+use pkdgan::pipeline::{self, Data, Progress};
+use pkdgan::run::{RunFile, RunFolder};
 
-use super::console::{Console, Watcher};
+use super::console::{Console, Watcher, stop_on_interrupt};
 use super::device::Device;
 use super::model::tables;
 use super::settings::Settings;
@@ -95,7 +90,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     drop(opened);
     let folder = match resumed {
         Some(folder) => folder,
-        None => begin(arguments, &config)?,
+        None => {
+            let path = arguments.out.clone().unwrap_or_else(|| arguments.folder(&config));
+            let (teacher, init) = (arguments.teacher.as_deref(), arguments.init.as_deref());
+            pipeline::begin(&config, &path, arguments.force, teacher, init)?
+        }
     };
     console.say(tables(&config).trim_end());
     console.say(format!(
@@ -119,11 +118,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     watcher.last_chance();
-    let evaluated = pipeline::evaluate(&config, &folder, &data, &open, &mut watcher)?;
+    let evaluated = pipeline::evaluate(&config, &folder, &data, &open, &[], &mut watcher)?;
     watcher.finish();
-    write_scores(&folder.file(RunFile::Scores), &evaluated.scores)?;
-    let report = report(&config, &summary, evaluated, started)?;
-    report.write(&folder.file(RunFile::Report))?;
+    let report = pipeline::finish(&config, &folder, &summary, evaluated, started.elapsed().as_secs_f64())?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
@@ -151,76 +148,10 @@ impl Arguments {
             _ => Ok(config),
         }
     }
-}
 
-/// Makes the run folder, with the teacher that was given.
-fn begin(arguments: &Arguments, config: &Config) -> anyhow::Result<RunFolder> {
-    let name = || {
+    /// Where the run goes unless another folder is named.
+    fn folder(&self, config: &Config) -> PathBuf {
         let (dataset, normal, seed) = (config.data.dataset, config.data.normal, config.training.seed);
-        PathBuf::from("runs").join(format!("{dataset}-{normal}-{}-seed{seed}", arguments.settings.recipe()))
-    };
-    let teacher = arguments.teacher.as_deref().map(|path| read_teacher(path, config)).transpose()?;
-    if let Some(path) = &arguments.init {
-        let student = config.run.stage == Goal::Student || teacher.is_some();
-        check_weights(path, &if student { config.student() } else { config.teacher() })?;
+        PathBuf::from("runs").join(format!("{dataset}-{normal}-{}-seed{seed}", self.settings.recipe()))
     }
-    let folder = RunFolder::create(&arguments.out.clone().unwrap_or_else(name), arguments.force)?;
-    let toml = config.to_toml()?;
-    if let Some(bytes) = teacher {
-        write_whole(&folder.file(Plan::new(config).file(Stage::Teacher)), |out| out.write_all(&bytes))?;
-    }
-    write_whole(&folder.file(RunFile::Config), |out| out.write_all(toml.as_bytes()))?;
-    MetricsLog::create(&folder.file(RunFile::Metrics))?;
-    Ok(folder)
-}
-
-/// The bytes of a teacher's model file, or of the one in a run folder.
-fn read_teacher(path: &Path, config: &Config) -> anyhow::Result<Vec<u8>> {
-    let in_folder = [RunFile::Teacher, RunFile::Model].map(|file| path.join(file.name()));
-    let file = if path.is_dir() { in_folder.iter().find(|file| file.exists()).unwrap_or(&in_folder[1]) } else { path };
-    check_weights(file, &config.teacher())?;
-    std::fs::read(file)
-        .with_context(|| format!("{}: no teacher can be read there; name a run or a model", file.display()))
-}
-
-/// A flag that ctrl-C raises; the second time it ends the process.
-fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = stop.clone();
-    ctrlc::set_handler(move || {
-        if asked.swap(true, Ordering::SeqCst) {
-            // Asked twice, or after training: the latest checkpoint has to do.
-            eprintln!("\nstopped");
-            std::process::exit(1);
-        }
-        eprintln!("\nstopping after the steps under way; ctrl-C again stops at once");
-    })
-    .context("ctrl-C cannot be caught")?;
-    Ok(stop)
-}
-
-fn report(config: &Config, adapter: &AdapterSummary, evaluated: Evaluated, started: Instant) -> anyhow::Result<Report> {
-    let networks = evaluated.networks;
-    let result = networks.last().context("the run has no network to report")?;
-    Ok(Report {
-        auroc: result.auroc,
-        average_precision: result.average_precision,
-        reconstruction_l1_normal: result.reconstruction_l1_normal,
-        blank_l1_normal: result.blank_l1_normal,
-        seconds_total: started.elapsed().as_secs_f64(),
-        seconds_per_step: result.seconds.unwrap_or_default() / result.steps as f64,
-        steps: result.steps,
-        batch_size: result.batch_size,
-        seed: config.training.seed,
-        adapter: adapter.name.clone(),
-        backend: adapter.backend.clone(),
-        driver: adapter.driver.clone(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        macs: result.macs,
-        params: result.params,
-        peak_rss_bytes: peak_rss_bytes(),
-        dataset: config.data.dataset,
-        normal: config.data.normal,
-        networks,
-    })
 }

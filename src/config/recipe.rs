@@ -68,18 +68,18 @@ impl Recipe {
             student: student(dataset),
             distillation: DistillationConfig {
                 ask_once: true,
-                weights: DistillationWeights { latent: 10.0, reconstruction: 50.0, latent_again: 10.0 },
+                weights: DistillationWeights { latent: 30.0, reconstruction: 50.0, latent_again: 30.0 },
                 step1: DistillationStep {
                     structure: Structure::Frozen,
                     batch_size: 16,
-                    steps: 6_000,
+                    steps: 8_000,
                     learning_rate: 4e-3,
                     teacher_learning_rate: 1e-4,
                 },
                 step2: DistillationStep {
                     structure: Structure::JointOwn,
                     batch_size: 8,
-                    steps: 500,
+                    steps: 250,
                     learning_rate: 1e-3,
                     teacher_learning_rate: 1e-4,
                 },
@@ -100,7 +100,7 @@ fn student(dataset: Dataset) -> StudentConfig {
         discriminator: [8, 16, 32],
         statistics,
         weights: LossWeights { reconstruction: 50.0, latent: 5.0, adversarial: 0.1 },
-        alone: Budget { batch_size: 16, steps: 4_000, learning_rate: 4e-3 },
+        alone: Budget { batch_size: 16, steps: 8_000, learning_rate: 4e-3 },
     }
 }
 

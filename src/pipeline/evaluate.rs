@@ -18,7 +18,7 @@ struct Candidate {
     stage: Stage,
 }
 
-/// Scores the images that judge the run with every network in its folder.
+/// Scores the images that judge the run with every network in its folder, but for those named in `leave_out`.
 ///
 /// # Errors
 /// Networks that are missing or damaged, and failures of the device.
@@ -27,12 +27,15 @@ pub fn evaluate(
     folder: &RunFolder,
     data: &Data,
     open: &Open,
+    leave_out: &[&str],
     watch: &mut dyn Watch,
 ) -> Result<Evaluated, TrainError> {
     let plan = Plan::new(config);
     let mut networks = Vec::new();
     let mut scores = Vec::new();
-    for Candidate { name, file, stage } in candidates(config, &plan, folder) {
+    let mut candidates = candidates(config, &plan, folder);
+    candidates.retain(|candidate| !leave_out.contains(&candidate.name));
+    for Candidate { name, file, stage } in candidates {
         let mut opened = open()?;
         let executor = opened.as_mut();
         let model = Model::load(&folder.file(file), executor)?;

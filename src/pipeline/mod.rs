@@ -1,12 +1,16 @@
 //! A run from data to figures: stages in turn, each from the files that earlier ones left, then the evaluation.
 
+mod begin;
 mod data;
 mod evaluate;
+mod finish;
 mod plan;
 mod train;
 
+pub use begin::begin;
 pub use data::Data;
 pub use evaluate::{Evaluated, evaluate};
+pub use finish::finish;
 pub use plan::Plan;
 pub use train::{Progress, train};
 

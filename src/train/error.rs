@@ -1,5 +1,7 @@
+use std::io;
 use std::path::PathBuf;
 
+use crate::config::ConfigError;
 use crate::data::DataError;
 use crate::engine::EngineError;
 use crate::metrics::MetricError;
@@ -30,6 +32,17 @@ pub enum TrainError {
     /// The settings cannot be trained.
     #[error("{0}")]
     Settings(String),
+    /// The teacher to start from cannot be read.
+    #[error("{}: no teacher can be read there: {source}; name a run or a model", path.display())]
+    Teacher {
+        /// The model file.
+        path: PathBuf,
+        /// The failure itself.
+        source: io::Error,
+    },
+    /// The configuration cannot be kept.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),

@@ -35,6 +35,7 @@ pub struct Budget {
 #[derive(Debug)]
 pub struct BatchSizeStudy<'a> {
     budget: Budget,
+    note: String,
     parts: Vec<Part<'a>>,
 }
 
@@ -94,7 +95,13 @@ impl<'a> BatchSizeStudy<'a> {
                 Part { dataset, columns: columns.to_vec(), classes }
             }));
         }
-        Self { budget, parts }
+        Self { budget, note: String::new(), parts }
+    }
+
+    /// Adds a line for the reader, such as how the networks were scored.
+    pub fn with_note(mut self, note: &str) -> Self {
+        note.clone_into(&mut self.note);
+        self
     }
 
     /// For a reader: a table for each network on each data set.
@@ -103,9 +110,10 @@ impl<'a> BatchSizeStudy<'a> {
         let mut text = format!(
             "# Batch size\n\nOne series sees {} images at every batch size, the other trains for {} steps. AUROC by \
              latent distance, in percent: mean over the classes that every batch size ran, ± sample standard deviation \
-             over the n seeds that ran all of them.\n\n![AUROC by batch size](batch-size.svg)\n",
+             over the n seeds that ran all of them.\n\n{}![AUROC by batch size](batch-size.svg)\n",
             grouped(images_seen),
-            grouped(steps)
+            grouped(steps),
+            if self.note.is_empty() { String::new() } else { format!("{}\n\n", self.note) }
         );
         if self.parts.is_empty() {
             text += "\nNo network was run at two batch sizes.\n";

@@ -1,0 +1,74 @@
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use pkdgan::pipeline::Plan;
+use pkdgan::reproduce::{Cell, ReproduceError, State};
+use serde_json::json;
+
+/// Numbers as `0-9` or `0,1,4`, in ascending order.
+#[derive(Clone)]
+pub struct List<T>(pub Vec<T>);
+
+/// Most numbers of a list.
+const MOST: u64 = 10_000;
+
+impl<T: TryFrom<u64>> FromStr for List<T> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let malformed = || format!("`{text}` is no list of numbers; write 0-9 or 0,1,4");
+        let number = |text: &str| text.trim().parse::<u64>().ok();
+        let mut numbers = BTreeSet::new();
+        for item in text.split(',') {
+            let (first, last) = item.split_once('-').unwrap_or((item, item));
+            let (first, last) = number(first).zip(number(last)).ok_or_else(malformed)?;
+            if first > last || last - first >= MOST {
+                return Err(malformed());
+            }
+            numbers.extend(first..=last);
+        }
+        let numbers = numbers.into_iter().map(|number| T::try_from(number).map_err(|_| malformed()));
+        Ok(Self(numbers.collect::<Result<_, _>>()?))
+    }
+}
+
+/// Lists the cells, how far each is, and their settings.
+pub fn print_cells(cells: &[Cell], json: bool) -> anyhow::Result<ExitCode> {
+    let states = cells.iter().map(state).collect::<Result<Vec<_>, _>>()?;
+    if json {
+        let cell = |(cell, state): (&Cell, &String)| json!({ "cell": cell.title(), "state": state, "folder": cell.folder, "config": cell.config });
+        println!("{}", serde_json::to_string_pretty(&cells.iter().zip(&states).map(cell).collect::<Vec<_>>())?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let width = |texts: &mut dyn Iterator<Item = String>| texts.map(|text| text.chars().count()).max().unwrap_or(0);
+    let titles = width(&mut cells.iter().map(Cell::title));
+    let budgets = width(&mut cells.iter().map(budget));
+    for (place, (cell, state)) in cells.iter().zip(&states).enumerate() {
+        let place = format!("[{}/{}]", place + 1, cells.len());
+        let (title, budget, folder) = (cell.title(), budget(cell), cell.folder.display());
+        println!("{place:<9} {title:<titles$}  {budget:<budgets$}  {folder}: {state}");
+    }
+    let done = states.iter().filter(|state| *state == "done").count();
+    println!("{done} of {} cells done; --json prints every setting of each", cells.len());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn state(cell: &Cell) -> Result<String, ReproduceError> {
+    match cell.state() {
+        Ok(State::New) => Ok("to do".into()),
+        Ok(State::Begun) => Ok("begun".into()),
+        Ok(State::Done) => Ok("done".into()),
+        Err(ReproduceError::Foreign { difference, .. }) => Ok(format!("another run: {difference}")),
+        Err(error) => Err(error),
+    }
+}
+
+/// Steps and batch size of each stage.
+fn budget(cell: &Cell) -> String {
+    let stages = Plan::new(&cell.config).stages.into_iter().map(|stage| {
+        let budget = stage.budget(&cell.config);
+        format!("{stage} {} x {}", budget.steps, budget.batch_size)
+    });
+    stages.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,279 @@
+mod list;
+mod watch;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, ValueEnum};
+use pkdgan::config::{Config, ConfigError, Statistics};
+use pkdgan::data::Dataset;
+use pkdgan::reproduce::{self as grid, BatchSizes, Grid, Outcome, Output, Pair, Scope, Scoring, Studied, Survey};
+use pkdgan::results::{Rows, ScoreStudy, Table};
+
+use self::list::{List, print_cells};
+use self::watch::GridWatcher;
+use super::console::{Console, stop_on_interrupt};
+use super::device::Device;
+use super::settings::{Base, quoted};
+
+/// Arguments of `pkdgan reproduce`.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Data set; repeatable
+    #[arg(long, value_name = "NAME", default_value = "mnist", help_heading = "Grid")]
+    dataset: Vec<Dataset>,
+    /// Normal classes, as `0-9` or `0,1,4`
+    #[arg(long, value_name = "CLASSES", default_value = "0-9", help_heading = "Grid")]
+    classes: List<u8>,
+    /// Seeds, as `0,1` or `0-4`
+    #[arg(long, value_name = "SEEDS", default_value = "0,1", help_heading = "Grid")]
+    seeds: List<u64>,
+    /// Which networks to train: teachers only, students by themselves only, or all
+    #[arg(long, value_name = "NETWORKS", default_value = "all", help_heading = "Grid")]
+    networks: Networks,
+    /// Structures of the two steps of distillation, as `1+4,1+2`; `1` leaves the second step out [default: those of
+    /// the settings]
+    #[arg(long, value_name = "PAIRS", value_delimiter = ',', help_heading = "Grid")]
+    structures: Vec<Pair>,
+    /// Leave out the student by itself, and so the gain of distillation
+    #[arg(long, help_heading = "Grid")]
+    without_baseline: bool,
+    /// Study the `score` (the same grid) or the `batch-size` (a grid of its own)
+    #[arg(long, value_name = "STUDY", help_heading = "Study")]
+    study: Option<Study>,
+    /// Which network's batch size is studied: the teacher's, or that of the student by itself [default: teacher]
+    #[arg(long, value_name = "NETWORK", help_heading = "Study")]
+    network: Option<Network>,
+    /// Batch sizes to study [default: 1,2,4,8,16,32,64]
+    #[arg(long, value_name = "SIZES", help_heading = "Study")]
+    batch_sizes: Option<List<u64>>,
+    /// Images that every network sees in the series of equal images seen [default: those of the settings]
+    #[arg(long, value_name = "N", help_heading = "Study")]
+    images_seen: Option<u64>,
+    /// Steps of every network in the series of equal steps [default: those of the settings]
+    #[arg(long, value_name = "N", help_heading = "Study")]
+    equal_steps: Option<u64>,
+    /// Batch norm's statistics when the study's networks are scored; `best-practice` is `per-image` for batch sizes
+    /// below 4 and `running` from 4 on [default: best-practice]
+    #[arg(long, value_name = "STATISTICS", help_heading = "Study")]
+    statistics: Option<ScoredBy>,
+    #[command(flatten)]
+    base: Base,
+    #[command(flatten)]
+    device: Device,
+    /// Name of the results [default: by data sets and study]
+    #[arg(long, value_name = "NAME", help_heading = "Output")]
+    name: Option<String>,
+    /// Folder of results: tables and studies go to a folder in it
+    #[arg(long, value_name = "DIR", default_value = "results", help_heading = "Output")]
+    results: PathBuf,
+    /// Folder of runs: each cell of the grid is a run folder in it
+    #[arg(long, value_name = "DIR", default_value = "runs/reproduce", help_heading = "Output")]
+    runs: PathBuf,
+    /// List the cells of the grid, which of them are done, and their settings; train nothing
+    #[arg(long, help_heading = "Output")]
+    dry_run: bool,
+    /// Print results only
+    #[arg(long, short, help_heading = "Output")]
+    quiet: bool,
+    /// Print the rows, one for each network, as JSON on stdout (with --dry-run: the cells)
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+}
+
+const EXAMPLES: &str = "Examples:
+  pkdgan reproduce --dry-run                            the cells of ten digits and two seeds
+  pkdgan reproduce                                      train them; hours without a GPU
+  pkdgan reproduce --classes 2,5 --seeds 0              a small grid
+  pkdgan reproduce --structures 1+4,1+2,1               ways to distil, from the same teachers
+  pkdgan reproduce --dataset fashion-mnist --networks teacher
+                                                        teachers only
+  pkdgan reproduce --study score                        latent distance against reconstruction error
+  pkdgan reproduce --study batch-size --classes 2,5,8   teachers at batch sizes 1 to 64
+  pkdgan reproduce --study batch-size --network student the same of students, which are cheap
+
+Cells that are done are taken as they are; after ctrl-C, or a power cut, the same command goes on.
+Results are runs.csv (a row for each network), table.md and table.csv (beside the papers' figures),
+and score.md, score.csv, score.svg; batch-size.md, .csv and .svg with --study batch-size.";
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Networks {
+    Teacher,
+    Student,
+    All,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Study {
+    Score,
+    BatchSize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Network {
+    Teacher,
+    Student,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ScoredBy {
+    BestPractice,
+    Running,
+    PerImage,
+    Settings,
+}
+
+/// Runs the grid, writes its results.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    arguments.check();
+    let console = Console::new(arguments.quiet);
+    let scope = arguments.scope()?;
+    let study = (arguments.study == Some(Study::BatchSize)).then(|| arguments.batch_sizes());
+    let cells = match &study {
+        Some(study) => study.cells(&scope)?,
+        None => arguments.grid().cells(&scope)?,
+    };
+    if arguments.dry_run {
+        return print_cells(&cells, arguments.json);
+    }
+    let survey = Survey::new(cells)?;
+    let noted = study.map(|study| Ok::<_, grid::ReproduceError>((study.budget(&scope)?, study.note()))).transpose()?;
+    let mut output = Output::open(&arguments.results.join(arguments.name()), noted)?;
+    let open = || arguments.device.executor();
+    let device = || {
+        let opened = arguments.device.open()?;
+        console.say(opened.describe());
+        Ok(grid::Device { open: &open, adapter: opened.summary.clone() })
+    };
+    let mut watcher = GridWatcher::new(&console, stop_on_interrupt()?, &survey);
+    let outcome = survey.run(&mut output, device, &mut watcher);
+    watcher.finish();
+    match outcome? {
+        Outcome::Finished(rows) => {
+            arguments.print(&rows, &output)?;
+            console.say(format!("written: {}", output.folder().display()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Outcome::Stopped(done) => {
+            let all = survey.cells().len();
+            eprintln!("stopped with {done} of {all} cells done; the state is saved. The same command goes on");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+impl Arguments {
+    /// Ends the program where flags do not go together.
+    fn check(&self) {
+        let usage = |message: String| clap::Error::raw(ErrorKind::ArgumentConflict, message + "\n").exit();
+        let of_study = [
+            ("--network", self.network.is_some()),
+            ("--batch-sizes", self.batch_sizes.is_some()),
+            ("--images-seen", self.images_seen.is_some()),
+            ("--equal-steps", self.equal_steps.is_some()),
+            ("--statistics", self.statistics.is_some()),
+        ];
+        let of_grid = [
+            ("--networks", self.networks != Networks::All),
+            ("--structures", !self.structures.is_empty()),
+            ("--without-baseline", self.without_baseline),
+        ];
+        let named = |flags: &[(&'static str, bool)]| flags.iter().find(|(_, given)| *given).map(|(flag, _)| *flag);
+        match self.study {
+            Some(Study::BatchSize) => {
+                if let Some(flag) = named(&of_grid) {
+                    usage(format!("{flag} has no part in --study batch-size; choose the network with --network"));
+                }
+            }
+            _ => {
+                if let Some(flag) = named(&of_study) {
+                    usage(format!("{flag} is for --study batch-size"));
+                }
+            }
+        }
+        if self.networks != Networks::All && (!self.structures.is_empty() || self.without_baseline) {
+            usage("--structures and --without-baseline are for --networks all".into());
+        }
+        for (key, flag) in [
+            ("data.dataset", "--dataset"),
+            ("data.normal", "--classes"),
+            ("training.seed", "--seeds"),
+            ("run.stage", "--networks"),
+            ("run.with_baseline", "--without-baseline"),
+        ] {
+            if self.base.set.iter().any(|set| set.split('=').next().is_some_and(|name| name.trim() == key)) {
+                usage(format!("--set {key}: the grid sets it; use {flag}"));
+            }
+        }
+    }
+
+    fn scope(&self) -> Result<Scope, ConfigError> {
+        let settings = self.datasets().map(|set| self.base.resolve(&[format!("data.dataset={}", quoted(&set))]));
+        let settings = settings.collect::<Result<Vec<Config>, _>>()?;
+        let (classes, seeds) = (self.classes.0.clone(), self.seeds.0.clone());
+        Ok(Scope { settings, classes, seeds, runs: self.runs.clone() })
+    }
+
+    /// The data sets named, each once.
+    fn datasets(&self) -> impl Iterator<Item = Dataset> {
+        Dataset::ALL.into_iter().filter(|set| self.dataset.contains(set))
+    }
+
+    fn grid(&self) -> Grid {
+        let networks = match self.networks {
+            Networks::Teacher => grid::Networks::Teacher,
+            Networks::Student => grid::Networks::Student,
+            Networks::All => grid::Networks::All,
+        };
+        let mut structures: Vec<Pair> = Vec::new();
+        for &pair in &self.structures {
+            if !structures.contains(&pair) {
+                structures.push(pair);
+            }
+        }
+        Grid { networks, baseline: !self.without_baseline, structures }
+    }
+
+    fn batch_sizes(&self) -> BatchSizes {
+        let sizes = self.batch_sizes.as_ref().map_or(&[1, 2, 4, 8, 16, 32, 64][..], |sizes| &sizes.0);
+        BatchSizes {
+            network: if self.network == Some(Network::Student) { Studied::Student } else { Studied::Teacher },
+            sizes: sizes.iter().map(|&size| size as usize).collect(),
+            images_seen: self.images_seen,
+            steps: self.equal_steps,
+            scoring: match self.statistics {
+                None | Some(ScoredBy::BestPractice) => Scoring::BestPractice,
+                Some(ScoredBy::Settings) => Scoring::Settings,
+                Some(ScoredBy::Running) => Scoring::Fixed(Statistics::Running),
+                Some(ScoredBy::PerImage) => Scoring::Fixed(Statistics::PerImage),
+            },
+        }
+    }
+
+    /// The name of the results: those of a study of batch sizes are kept apart, for the budgets are its own.
+    fn name(&self) -> String {
+        let sets = self.datasets().map(Dataset::name).collect::<Vec<_>>().join("+");
+        let default = match (self.study, self.network) {
+            (Some(Study::BatchSize), Some(Network::Student)) => format!("{sets}-batch-size-student"),
+            (Some(Study::BatchSize), _) => format!("{sets}-batch-size"),
+            _ => sets,
+        };
+        self.name.clone().unwrap_or(default)
+    }
+
+    fn print(&self, rows: &Rows, output: &Output) -> serde_json::Result<()> {
+        let text = if self.json {
+            serde_json::to_string_pretty(&rows.iter().collect::<Vec<_>>())?
+        } else if let Some(study) = output.batch_size_study(rows) {
+            study.markdown()
+        } else if self.study == Some(Study::Score) {
+            ScoreStudy::new(rows).markdown()
+        } else {
+            Table::new(rows).markdown()
+        };
+        println!("{}", text.trim_end());
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::HumanDuration;
+use pkdgan::pipeline::Watch;
+use pkdgan::reproduce::{Cell, Observe, Survey};
+use pkdgan::train::{Losses, Stage};
+
+use crate::cli::console::{Console, Watcher};
+
+/// Shows the progress of a grid: a line a cell, the stages' bars under it.
+pub struct GridWatcher<'a> {
+    console: &'a Console,
+    watcher: Watcher<'a>,
+    stop: Arc<AtomicBool>,
+    started: Instant,
+    /// Cost of the cells that were run, of the one under way, and of all that were to run.
+    done: f64,
+    current: f64,
+    all: f64,
+}
+
+impl<'a> GridWatcher<'a> {
+    /// One that asks the grid to stop once `stop` is raised.
+    pub fn new(console: &'a Console, stop: Arc<AtomicBool>, survey: &Survey) -> Self {
+        let (left, all) = (survey.left().count(), survey.cells().len());
+        console.say(format!("{all} cells, {} of them done", all - left));
+        let watcher = Watcher::new(console, stop.clone());
+        let cost = survey.left().map(Cell::cost).sum();
+        Self { console, watcher, stop, started: Instant::now(), done: 0.0, current: 0.0, all: cost }
+    }
+
+    /// Clears the bar.
+    pub fn finish(&mut self) {
+        self.watcher.finish();
+    }
+}
+
+impl Observe for GridWatcher<'_> {
+    fn cell(&mut self, place: usize, cells: &[Cell]) {
+        self.watcher.finish();
+        self.done += self.current;
+        self.current = cells[place].cost();
+        let mut line = format!("[{}/{}] {}", place + 1, cells.len(), cells[place].title());
+        if self.done > 0.0 {
+            let seconds = self.started.elapsed().as_secs_f64() * (self.all - self.done) / self.done;
+            line += &format!("; {} left for all", HumanDuration(Duration::from_secs_f64(seconds.clamp(0.0, 1e9))));
+        }
+        self.console.say(line);
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+}
+
+impl Watch for GridWatcher<'_> {
+    fn begin(&mut self, stage: Stage, done: usize, steps: usize) {
+        self.watcher.begin(stage, done, steps);
+    }
+
+    fn step(&mut self, stage: Stage, done: usize, losses: &Losses) -> bool {
+        self.watcher.step(stage, done, losses)
+    }
+
+    fn scored(&mut self, network: &str, done: usize, images: usize) {
+        self.watcher.scored(network, done, images);
+    }
+}

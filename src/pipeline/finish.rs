@@ -1,0 +1,45 @@
+use super::Evaluated;
+use crate::config::Config;
+use crate::engine::AdapterSummary;
+use crate::run::{Report, RunFile, RunFolder, peak_rss_bytes, write_scores};
+use crate::train::TrainError;
+
+/// Writes the scores and, last, the report of a run that took `seconds` on `adapter`.
+///
+/// # Errors
+/// A run without networks, figures that are not finite, and files that cannot be written.
+pub fn finish(
+    config: &Config,
+    folder: &RunFolder,
+    adapter: &AdapterSummary,
+    evaluated: Evaluated,
+    seconds: f64,
+) -> Result<Report, TrainError> {
+    let Evaluated { networks, scores } = evaluated;
+    let none = || TrainError::Settings(format!("{}: the run has no network to report", folder.path().display()));
+    let result = networks.last().ok_or_else(none)?;
+    let report = Report {
+        auroc: result.auroc,
+        average_precision: result.average_precision,
+        reconstruction_l1_normal: result.reconstruction_l1_normal,
+        blank_l1_normal: result.blank_l1_normal,
+        seconds_total: seconds,
+        seconds_per_step: result.seconds.unwrap_or_default() / result.steps as f64,
+        steps: result.steps,
+        batch_size: result.batch_size,
+        seed: config.training.seed,
+        adapter: adapter.name.clone(),
+        backend: adapter.backend.clone(),
+        driver: adapter.driver.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        macs: result.macs,
+        params: result.params,
+        peak_rss_bytes: peak_rss_bytes(),
+        dataset: config.data.dataset,
+        normal: config.data.normal,
+        networks,
+    };
+    write_scores(&folder.file(RunFile::Scores), &scores)?;
+    report.write(&folder.file(RunFile::Report))?;
+    Ok(report)
+}

@@ -1,0 +1,121 @@
+use std::collections::BTreeSet;
+
+use super::{Cell, ReproduceError, Scope};
+use crate::config::{Config, Goal, Statistics};
+use crate::results::Budget;
+
+/// Least batch size whose running averages are good enough to score with.
+const RUNNING_FROM: usize = 4;
+
+/// One network at several batch sizes, once at equal images seen and once at equal steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchSizes {
+    /// The network.
+    pub network: Studied,
+    /// The batch sizes.
+    pub sizes: Vec<usize>,
+    /// Images that each network sees at equal images seen; none for those of the settings.
+    pub images_seen: Option<u64>,
+    /// Steps at equal steps; none for those of the settings.
+    pub steps: Option<u64>,
+    /// How the networks are scored.
+    pub scoring: Scoring,
+}
+
+/// The network whose batch size is studied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Studied {
+    /// The teacher.
+    Teacher,
+    /// The student by itself.
+    Student,
+}
+
+/// Where batch norm takes its statistics from when the networks of a study are scored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scoring {
+    /// From each image at batch sizes below 4, where running averages are poor; from running averages from 4 on.
+    BestPractice,
+    /// As the settings say, at every batch size.
+    Settings,
+    /// The same at every batch size.
+    Fixed(Statistics),
+}
+
+impl BatchSizes {
+    /// What is held equal.
+    ///
+    /// # Errors
+    /// Data sets whose settings have different budgets, where none is named.
+    pub fn budget(&self, scope: &Scope) -> Result<Budget, ReproduceError> {
+        let mut budgets = scope.settings.iter().map(|config| {
+            let (batch_size, steps) = match self.network {
+                Studied::Teacher => (config.training.batch_size, config.training.steps),
+                Studied::Student => (config.student.alone.batch_size, config.student.alone.steps),
+            };
+            let (own_steps, own_images) = (steps as u64, steps as u64 * batch_size as u64);
+            Budget { images_seen: self.images_seen.unwrap_or(own_images), steps: self.steps.unwrap_or(own_steps) }
+        });
+        let first = budgets.next().ok_or(ReproduceError::Budgets)?;
+        if budgets.all(|budget| budget == first) { Ok(first) } else { Err(ReproduceError::Budgets) }
+    }
+
+    /// The cells; one that is in both series is there once.
+    ///
+    /// # Errors
+    /// Those of [`BatchSizes::budget`], and settings that are out of range.
+    pub fn cells(&self, scope: &Scope) -> Result<Vec<Cell>, ReproduceError> {
+        let budget = self.budget(scope)?;
+        let mut cells = Vec::new();
+        for spot in scope.spots() {
+            for &size in &self.sizes {
+                for steps in BTreeSet::from([budget.steps, budget.steps_at(size as u64)]) {
+                    let (prefix, stage) = match self.network {
+                        Studied::Teacher => ("", Goal::Teacher),
+                        Studied::Student => ("alone-", Goal::Student),
+                    };
+                    let set = |config: &mut Config| {
+                        self.set(config, size, steps as usize);
+                        Ok(())
+                    };
+                    cells.push(spot.cell(format!("{prefix}batch-{size}-steps-{steps}"), stage, None, set)?);
+                }
+            }
+        }
+        Ok(cells)
+    }
+
+    /// A line for the reader: how the networks are scored, and what else is held equal.
+    pub fn note(&self) -> String {
+        let scored = match self.scoring {
+            Scoring::BestPractice => format!(
+                "by the statistics of each image at batch sizes below {RUNNING_FROM}, by the running averages of \
+                 training from {RUNNING_FROM} on"
+            ),
+            Scoring::Settings => "as the settings say, in the same way at every batch size".into(),
+            Scoring::Fixed(Statistics::Running) => "by the running averages of training at every batch size".into(),
+            Scoring::Fixed(Statistics::PerImage) => "by the statistics of each image at every batch size".into(),
+        };
+        format!("Scored {scored}. Every other setting is the same at every batch size, the learning rate included.")
+    }
+
+    fn set(&self, config: &mut Config, size: usize, steps: usize) {
+        let (batch_size, budget, statistics) = match self.network {
+            Studied::Teacher => {
+                let training = &mut config.training;
+                (&mut training.batch_size, &mut training.steps, &mut config.scoring.statistics)
+            }
+            Studied::Student => {
+                let student = &mut config.student;
+                (&mut student.alone.batch_size, &mut student.alone.steps, &mut student.statistics)
+            }
+        };
+        (*batch_size, *budget) = (size, steps);
+        *statistics = match self.scoring {
+            Scoring::BestPractice if size < RUNNING_FROM => Statistics::PerImage,
+            Scoring::BestPractice => Statistics::Running,
+            Scoring::Settings => *statistics,
+            Scoring::Fixed(fixed) => fixed,
+        };
+    }
+}

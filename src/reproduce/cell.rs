@@ -1,0 +1,171 @@
+use std::path::PathBuf;
+use std::time::Instant;
+
+use toml::{Table, Value};
+
+use super::ReproduceError;
+use crate::config::{Config, ConfigError, Goal};
+use crate::engine::AdapterSummary;
+use crate::pipeline::{self, Data, Open, Plan, Progress, Watch};
+use crate::run::{Report, RunFile, RunFolder};
+use crate::train::{Role, TrainError};
+
+/// Multiply-accumulates that a step costs beside those of its images, roughly.
+const STEP_COST: f64 = 1e7;
+/// Images that a network is evaluated on, roughly.
+const EVALUATED: f64 = 1e4;
+
+/// A run of a grid.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cell {
+    /// What it is called beside data set, class and seed.
+    pub name: String,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Every setting.
+    pub config: Config,
+    /// The folder of the cell whose teacher it starts from, which reports that teacher.
+    pub teacher: Option<PathBuf>,
+}
+
+/// How far a cell is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Not begun.
+    New,
+    /// Begun; it goes on from what is in its folder.
+    Begun,
+    /// Trained, evaluated and reported.
+    Done,
+}
+
+/// What cells are computed on.
+pub struct Device<'a> {
+    /// Opens it.
+    pub open: &'a Open<'a>,
+    /// What it is.
+    pub adapter: AdapterSummary,
+}
+
+impl Cell {
+    /// Data set, class, seed and name.
+    pub fn title(&self) -> String {
+        let Config { data, training, .. } = &self.config;
+        format!("{} class {} seed {}, {}", data.dataset, data.normal, training.seed, self.name)
+    }
+
+    /// How far it is.
+    ///
+    /// # Errors
+    /// A folder that holds a run with other settings, or a configuration that cannot be read.
+    pub fn state(&self) -> Result<State, ReproduceError> {
+        let folder = &self.folder;
+        let there = |file: RunFile| folder.join(file.name()).exists();
+        let foreign = |difference| Err(ReproduceError::Foreign { folder: folder.clone(), difference });
+        if !there(RunFile::Config) {
+            let trained = [RunFile::Model, RunFile::Checkpoint, RunFile::Report].into_iter().find(|&file| there(file));
+            return match trained {
+                Some(file) => foreign(format!("{} without {}", file.name(), RunFile::Config.name())),
+                None => Ok(State::New),
+            };
+        }
+        match self.difference(Config::read(&folder.join(RunFile::Config.name()))?)? {
+            Some(difference) => foreign(difference),
+            None if there(RunFile::Report) => Ok(State::Done),
+            None => Ok(State::Begun),
+        }
+    }
+
+    /// The report of a cell that is done.
+    ///
+    /// # Errors
+    /// A report that cannot be read.
+    pub fn report(&self) -> Result<Report, ReproduceError> {
+        Ok(Report::read(&self.folder.join(RunFile::Report.name()))?)
+    }
+
+    /// Trains what is not trained yet, evaluates all but the teacher of another cell, and reports. `None` where it was
+    /// asked to stop: a checkpoint is there to go on from.
+    ///
+    /// # Errors
+    /// What goes wrong with data, training, files and device; what was done stays.
+    pub fn run(&self, device: &Device, watch: &mut dyn Watch) -> Result<Option<Report>, ReproduceError> {
+        let state = self.state()?;
+        self.train(state, device, watch).map_err(|error| match error {
+            TrainError::NotFinite { what, value, step, .. } => {
+                ReproduceError::Diverged { cell: self.title(), what, value, step, folder: self.folder.clone() }
+            }
+            source => ReproduceError::Cell { cell: self.title(), source },
+        })
+    }
+
+    /// What it takes to run all of it, in multiply-accumulates, roughly: to tell the time left from the time taken.
+    pub fn cost(&self) -> f64 {
+        let config = &self.config;
+        let plan = Plan::new(config);
+        let (teacher, student) = (config.teacher().generator_macs() as f64, config.student().generator_macs() as f64);
+        let stages = plan.stages.iter().map(|stage| {
+            let budget = stage.budget(config);
+            let images = (budget.batch_size * budget.steps) as f64;
+            let network = |role: Option<Role>, macs: f64| match role {
+                Some(Role::Trained { .. }) => 3.0 * macs * images + macs * EVALUATED,
+                Some(Role::Frozen) => macs * images.min(EVALUATED),
+                None => 0.0,
+            };
+            let networks = network(stage.teacher(config), teacher) + network(stage.student(config), student);
+            STEP_COST * budget.steps as f64 + networks
+        });
+        stages.sum()
+    }
+
+    fn train(&self, state: State, device: &Device, watch: &mut dyn Watch) -> Result<Option<Report>, TrainError> {
+        let started = Instant::now();
+        let (config, open) = (&self.config, device.open);
+        let data = Data::load(config)?;
+        let folder = if state == State::New {
+            // What is there without a configuration is what a begin that was cut short left.
+            let teacher = self.teacher.as_ref().map(|folder| folder.join(RunFile::Model.name()));
+            pipeline::begin(config, &self.folder, true, teacher.as_deref(), None)?
+        } else {
+            RunFolder::open(&self.folder, &[RunFile::Config])?
+        };
+        if let Progress::Stopped(..) = pipeline::train(config, &folder, &data, open, None, watch)? {
+            return Ok(None);
+        }
+        let leave_out = self.teacher.as_ref().map(|_| "teacher");
+        let evaluated = pipeline::evaluate(config, &folder, &data, open, leave_out.as_slice(), watch)?;
+        let seconds = started.elapsed().as_secs_f64();
+        pipeline::finish(config, &folder, &device.adapter, evaluated, seconds).map(Some)
+    }
+
+    /// The first setting that differs in a configuration and has a part in this cell. Where the data lie has none, nor
+    /// have students in teachers, nor distillation in students alone.
+    fn difference(&self, mut found: Config) -> Result<Option<String>, ConfigError> {
+        let wanted = &self.config;
+        if found.run.stage == wanted.run.stage {
+            found.data.folder.clone_from(&wanted.data.folder);
+            if matches!(wanted.run.stage, Goal::Teacher | Goal::Student) {
+                found.distillation.clone_from(&wanted.distillation);
+            }
+            if wanted.run.stage == Goal::Teacher {
+                found.student.clone_from(&wanted.student);
+            }
+        }
+        if found == *wanted {
+            return Ok(None);
+        }
+        let table = |config: &Config| Table::try_from(config).map_err(ConfigError::Write);
+        Ok(Some(first_difference(&table(&found)?, &table(wanted)?, "").unwrap_or_default()))
+    }
+}
+
+/// Names a key whose value differs, with both values.
+fn first_difference(found: &Table, wanted: &Table, section: &str) -> Option<String> {
+    wanted.iter().find_map(|(name, wanted)| match (found.get(name), wanted) {
+        (Some(Value::Table(found)), Value::Table(wanted)) => {
+            first_difference(found, wanted, &format!("{section}{name}."))
+        }
+        (Some(found), wanted) if found != wanted => Some(format!("{section}{name} is {found}, wanted {wanted}")),
+        _ => None,
+    })
+}

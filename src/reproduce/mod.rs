@@ -1,0 +1,32 @@
+//! Grids of runs: which cells there are, running those that are not done, and the tables and studies made of them.
+
+mod batch_sizes;
+mod cell;
+mod error;
+mod grid;
+mod output;
+mod pair;
+mod rows;
+mod scope;
+mod survey;
+
+pub use batch_sizes::{BatchSizes, Scoring, Studied};
+pub use cell::{Cell, Device, State};
+pub use error::ReproduceError;
+pub use grid::{Grid, Networks};
+pub use output::Output;
+pub use pair::Pair;
+pub use rows::rows;
+pub use scope::Scope;
+pub use survey::{Outcome, Survey};
+
+use crate::pipeline::Watch;
+
+/// Who watches a grid.
+pub trait Observe: Watch {
+    /// A cell begins, the `place`-th of all `cells` from 0.
+    fn cell(&mut self, place: usize, cells: &[Cell]);
+
+    /// Whether to stop before the next cell.
+    fn stopped(&self) -> bool;
+}
