@@ -66,24 +66,7 @@ impl Recipe {
             },
             scoring: ScoringConfig { statistics },
             student: student(dataset),
-            distillation: DistillationConfig {
-                ask_once: true,
-                weights: DistillationWeights { latent: 30.0, reconstruction: 50.0, latent_again: 30.0 },
-                step1: DistillationStep {
-                    structure: Structure::Frozen,
-                    batch_size: 16,
-                    steps: 8_000,
-                    learning_rate: 4e-3,
-                    teacher_learning_rate: 1e-4,
-                },
-                step2: DistillationStep {
-                    structure: Structure::JointOwn,
-                    batch_size: 8,
-                    steps: 250,
-                    learning_rate: 1e-3,
-                    teacher_learning_rate: 1e-4,
-                },
-            },
+            distillation: distillation(dataset),
         }
     }
 }
@@ -95,12 +78,37 @@ fn student(dataset: Dataset) -> StudentConfig {
         Dataset::FashionMnist => (vec![[4, 4, 4, 0], [8, 2, 2, 0]], Statistics::Running),
         Dataset::Cifar10 => (vec![[10, 4, 2, 1], [20, 4, 2, 1], [40, 4, 2, 1]], Statistics::PerImage),
     };
+    let (latent, steps, learning_rate) =
+        if dataset == Dataset::Cifar10 { (50.0, 2_000, 2e-3) } else { (5.0, 8_000, 4e-3) };
     StudentConfig {
         encoder,
         discriminator: [8, 16, 32],
         statistics,
-        weights: LossWeights { reconstruction: 50.0, latent: 5.0, adversarial: 0.1 },
-        alone: Budget { batch_size: 16, steps: 8_000, learning_rate: 4e-3 },
+        weights: LossWeights { reconstruction: 50.0, latent, adversarial: 0.1 },
+        alone: Budget { batch_size: 16, steps, learning_rate },
+    }
+}
+
+/// How the student of a data set learns: for as long as it does alone, then for a while with a teacher that learns too.
+fn distillation(dataset: Dataset) -> DistillationConfig {
+    let Budget { batch_size, steps, learning_rate } = student(dataset).alone;
+    DistillationConfig {
+        ask_once: true,
+        weights: DistillationWeights { latent: 30.0, reconstruction: 50.0, latent_again: 30.0 },
+        step1: DistillationStep {
+            structure: Structure::Frozen,
+            batch_size,
+            steps,
+            learning_rate,
+            teacher_learning_rate: 1e-4,
+        },
+        step2: DistillationStep {
+            structure: Structure::JointOwn,
+            batch_size: 8,
+            steps: 250,
+            learning_rate: 1e-3,
+            teacher_learning_rate: 1e-4,
+        },
     }
 }
 
