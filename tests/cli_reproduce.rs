@@ -149,7 +149,7 @@ fn studies_write_their_files() {
     files.sort_unstable();
     assert_eq!(sandbox.list("tables/mnist-batch-size-student"), files);
     let text = String::from_utf8(sandbox.read("tables/mnist-batch-size-student/batch-size.md")).unwrap();
-    assert!(text.contains("Scored by the statistics of each image at batch sizes below 4"), "{text}");
+    assert!(text.contains("the statistics of each image in training and scoring at batch sizes below 4"), "{text}");
     assert!(text.contains("sees 8 images") && text.contains("for 4 steps"), "{text}");
     assert_eq!(String::from_utf8(output.stdout).unwrap().trim_end(), text.trim_end());
     for (cell, statistics) in cells.iter().zip(["per-image", "per-image", "running", "running"]) {

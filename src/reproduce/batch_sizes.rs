@@ -18,7 +18,7 @@ pub struct BatchSizes {
     pub images_seen: Option<u64>,
     /// Steps at equal steps; none for those of the settings.
     pub steps: Option<u64>,
-    /// How the networks are scored.
+    /// What batch norm does.
     pub scoring: Scoring,
 }
 
@@ -31,10 +31,10 @@ pub enum Studied {
     Student,
 }
 
-/// Where batch norm takes its statistics from when the networks of a study are scored.
+/// Where batch norm takes its statistics from in the networks of a study; see [`Statistics`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scoring {
-    /// From each image at batch sizes below 4, where running averages are poor; from running averages from 4 on.
+    /// Those of each image at batch sizes below 4, where running averages are poor; running averages from 4 on.
     BestPractice,
     /// As the settings say, at every batch size.
     Settings,
@@ -85,18 +85,21 @@ impl BatchSizes {
         Ok(cells)
     }
 
-    /// A line for the reader: how the networks are scored, and what else is held equal.
+    /// A line for the reader: what batch norm does, and what else is held equal.
     pub fn note(&self) -> String {
-        let scored = match self.scoring {
-            Scoring::BestPractice => format!(
-                "by the statistics of each image at batch sizes below {RUNNING_FROM}, by the running averages of \
-                 training from {RUNNING_FROM} on"
-            ),
-            Scoring::Settings => "as the settings say, in the same way at every batch size".into(),
-            Scoring::Fixed(Statistics::Running) => "by the running averages of training at every batch size".into(),
-            Scoring::Fixed(Statistics::PerImage) => "by the statistics of each image at every batch size".into(),
+        const RUNNING: &str = "the statistics of the batch in training and their running averages in scoring";
+        const PER_IMAGE: &str = "the statistics of each image in training and scoring";
+        let statistics = match self.scoring {
+            Scoring::BestPractice => {
+                format!("{PER_IMAGE} at batch sizes below {RUNNING_FROM}, {RUNNING} from {RUNNING_FROM} on")
+            }
+            Scoring::Settings => "the statistics that the settings say at every batch size".into(),
+            Scoring::Fixed(Statistics::Running) => format!("{RUNNING} at every batch size"),
+            Scoring::Fixed(Statistics::PerImage) => format!("{PER_IMAGE} at every batch size"),
         };
-        format!("Scored {scored}. Every other setting is the same at every batch size, the learning rate included.")
+        format!(
+            "Batch norm takes {statistics}. Every other setting, the learning rate included, is the same throughout."
+        )
     }
 
     fn set(&self, config: &mut Config, size: usize, steps: usize) {

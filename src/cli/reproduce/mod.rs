@@ -55,7 +55,7 @@ pub struct Arguments {
     /// Steps of every network in the series of equal steps [default: those of the settings]
     #[arg(long, value_name = "N", help_heading = "Study")]
     equal_steps: Option<u64>,
-    /// Batch norm's statistics when the study's networks are scored; `best-practice` is `per-image` for batch sizes
+    /// Batch norm's statistics in the networks of the study; `best-practice` is `per-image` for batch sizes
     /// below 4 and `running` from 4 on [default: best-practice]
     #[arg(long, value_name = "STATISTICS", help_heading = "Study")]
     statistics: Option<ScoredBy>,

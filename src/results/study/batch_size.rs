@@ -98,7 +98,7 @@ impl<'a> BatchSizeStudy<'a> {
         Self { budget, note: String::new(), parts }
     }
 
-    /// Adds a line for the reader, such as how the networks were scored.
+    /// Adds a line for the reader, such as what batch norm does.
     pub fn with_note(mut self, note: &str) -> Self {
         note.clone_into(&mut self.note);
         self
