@@ -84,7 +84,7 @@ impl Cell {
         Ok(Report::read(&self.folder.join(RunFile::Report.name()))?)
     }
 
-    /// Trains what is not trained yet, evaluates all but the teacher of another cell, and reports. `None` where it was
+    /// Trains what is not trained yet, evaluates all but teachers of other cells, and reports. `None` where it was
     /// asked to stop: a checkpoint is there to go on from.
     ///
     /// # Errors
@@ -132,8 +132,9 @@ impl Cell {
         if let Progress::Stopped(..) = pipeline::train(config, &folder, &data, open, None, watch)? {
             return Ok(None);
         }
-        let leave_out = self.teacher.as_ref().map(|_| "teacher");
-        let evaluated = pipeline::evaluate(config, &folder, &data, open, leave_out.as_slice(), watch)?;
+        // Another cell reports the teacher; what it became beside the student is nobody's result.
+        let leave_out: &[&str] = if self.teacher.is_some() { &["teacher", "teacher-joint"] } else { &[] };
+        let evaluated = pipeline::evaluate(config, &folder, &data, open, leave_out, watch)?;
         let seconds = started.elapsed().as_secs_f64();
         pipeline::finish(config, &folder, &device.adapter, evaluated, seconds).map(Some)
     }
