@@ -1,5 +1,6 @@
 //! One-class novelty detection: EDE-GAN teachers and their students on a compute engine of our own.
 
+pub mod calibration;
 pub mod config;
 pub mod data;
 pub mod engine;

@@ -1,4 +1,5 @@
 use super::Config;
+use crate::data::{Fit, Preprocessing};
 use crate::model::{Architecture, Shrink};
 
 impl Config {
@@ -20,5 +21,12 @@ impl Config {
             discriminator: self.student.discriminator,
             ..self.teacher()
         }
+    }
+
+    /// What is done to a picture before the networks: what makes it like the images of the data set.
+    pub fn preprocessing(&self) -> Preprocessing {
+        let side = self.data.dataset.side();
+        let (channels, fit) = (self.data.dataset.channels(), Fit::Pad);
+        Preprocessing { channels, height: side, width: side, side: self.data.side, fit }
     }
 }

@@ -1,9 +1,11 @@
-//! The networks: plain layer tables, the variables they need, and the graphs they make.
+//! The networks: plain layer tables, the variables they need, the graphs they make, and the files that hold them.
 
 mod ede_gan;
+mod file;
 mod network;
 mod spec;
 
 pub use ede_gan::{Architecture, EdeGan, Generated, Shrink};
+pub use file::{ModelFile, Normal, arrange, named};
 pub use network::{Initial, Named, Network, NormMode};
 pub use spec::{Layer, LayerFigures, LayerKind, NetworkSpec};

@@ -5,7 +5,7 @@ use crate::config::{Config, Structure};
 use crate::engine::Executor;
 use crate::model::EdeGan;
 use crate::run::{RunFile, RunFolder};
-use crate::train::{Outcome, Stage, TrainError, Trainer, checkpoint_stage, load_weights, save_model};
+use crate::train::{Outcome, Stage, TrainError, Trainer, checkpoint_stage, load_weights, take_model};
 
 /// How far a run's training got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,8 +98,9 @@ fn save(
     executor: &mut dyn Executor,
     trainer: &Trainer,
 ) -> Result<(), TrainError> {
-    let mut save = |gan: &EdeGan, statistics, file| {
-        save_model(&folder.file(file), executor, &trainer.variables, gan, statistics, config)
+    let mut save = |gan: &EdeGan, statistics, file| -> Result<(), TrainError> {
+        let model = take_model(executor, &trainer.variables, gan, statistics, config)?;
+        Ok(model.write(&folder.file(file))?)
     };
     let statistics = config.scoring.statistics;
     match (&trainer.networks.teacher, &trainer.networks.student) {

@@ -21,7 +21,7 @@ pub use error::TrainError;
 pub use evaluation::Evaluation;
 pub use latency::scoring_latency;
 pub use losses::{History, Losses};
-pub use model_file::{Model, check_weights, load_weights, save_model};
+pub use model_file::{Model, check_weights, load_weights, take_model};
 pub use networks::Networks;
 pub use score::{Scored, Scorer};
 pub use stage::{Role, Stage};

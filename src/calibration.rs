@@ -1,0 +1,105 @@
+//! A threshold without anomalies: split-conformal calibration on normal images that training did not see.
+//!
+//! A new normal image is as likely to rank anywhere among the calibration scores, so its p-value is at most `alpha` with
+//! a chance of at most `alpha`, whatever the distribution of the scores (Vovk, Gammerman and Shafer 2005, chapter 2;
+//! Laxhammar and Falkman 2010 for anomalies). The chance is over new images and calibration sets together.
+
+use thiserror::Error;
+
+/// Why scores cannot calibrate, or not for what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Error)]
+#[non_exhaustive]
+pub enum CalibrationError {
+    /// There is no score.
+    #[error("no image to calibrate with; hold some normal images out of training")]
+    Empty,
+    /// A score is infinite or not a number.
+    #[error("calibration score {place} is {value}; the network diverged or its file is damaged, train again")]
+    NotFinite {
+        /// Place among the scores given, from 0.
+        place: usize,
+        /// The score.
+        value: f32,
+    },
+    /// A false-alarm rate that is no chance.
+    #[error("a false-alarm rate of {0} makes no sense; choose one above 0 and below 1, such as 0.01")]
+    Alpha(f64),
+    /// Fewer scores than the false-alarm rate takes: nothing could ever be called anomalous.
+    #[error(
+        "a false-alarm rate of {alpha} takes at least {needed} calibration images and the model has {count}; choose \
+         {:.2e} or more, or hold more normal images out of training",
+        1.0 / (*count as f64 + 1.0)
+    )]
+    TooFew {
+        /// The rate asked for.
+        alpha: f64,
+        /// Scores that it takes.
+        needed: usize,
+        /// Scores there are.
+        count: usize,
+    },
+}
+
+/// The scores of the calibration images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Calibration {
+    /// Ascending, finite, at least one.
+    scores: Vec<f32>,
+}
+
+impl Calibration {
+    /// Takes the scores of the calibration images, in any order.
+    ///
+    /// # Errors
+    /// No score at all, and one that is not finite.
+    pub fn new(mut scores: Vec<f32>) -> Result<Self, CalibrationError> {
+        if scores.is_empty() {
+            return Err(CalibrationError::Empty);
+        }
+        if let Some((place, &value)) = scores.iter().enumerate().find(|(_, score)| !score.is_finite()) {
+            return Err(CalibrationError::NotFinite { place, value });
+        }
+        scores.sort_unstable_by(f32::total_cmp);
+        Ok(Self { scores })
+    }
+
+    /// The scores, ascending.
+    pub fn scores(&self) -> &[f32] {
+        &self.scores
+    }
+
+    /// How many calibration scores are at least as high.
+    pub fn at_least(&self, score: f32) -> usize {
+        self.scores.len() - self.scores.partition_point(|&other| other < score)
+    }
+
+    /// The p-value of a score: (1 + calibration scores at least as high) / (n + 1), in (0, 1].
+    pub fn p_value(&self, score: f32) -> f64 {
+        self.rate(1 + self.at_least(score))
+    }
+
+    /// The score above which p-values are at most `alpha`: of normal images no more than that share is expected there.
+    ///
+    /// # Errors
+    /// A rate outside (0, 1), and one that takes more scores than there are.
+    pub fn threshold(&self, alpha: f64) -> Result<f32, CalibrationError> {
+        if !(alpha > 0.0 && alpha < 1.0) {
+            return Err(CalibrationError::Alpha(alpha));
+        }
+        let count = self.scores.len();
+        // The most that the numerator of a p-value may be; the product alone may be off by a rounding.
+        let product = (alpha * (count + 1) as f64) as usize;
+        let most = if self.rate(product + 1) <= alpha { product + 1 } else { product };
+        let highest = most.checked_sub(1).filter(|_| self.rate(most) <= alpha);
+        let place = highest.and_then(|highest| count.checked_sub(1 + highest));
+        place.map(|place| self.scores[place]).ok_or(CalibrationError::TooFew {
+            alpha,
+            needed: ((1.0 / alpha).ceil() as usize).saturating_sub(1),
+            count,
+        })
+    }
+
+    fn rate(&self, numerator: usize) -> f64 {
+        numerator as f64 / (self.scores.len() + 1) as f64
+    }
+}

@@ -1,0 +1,128 @@
+//! From a picture to the pixels that a network takes.
+
+use std::error::Error;
+use std::fmt;
+use std::str::FromStr;
+
+use fast_image_resize::images::Image;
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::DynamicImage;
+use serde::{Deserialize, Serialize};
+
+use super::picture::PictureProblem;
+
+/// How a picture of another shape is made to fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fit {
+    /// Scaled until it covers the network's image, then cut at the longer sides, equally at both ends.
+    Crop,
+    /// Scaled until it lies within, centred on black.
+    #[default]
+    Pad,
+    /// Scaled to the network's shape, whatever its own.
+    Stretch,
+}
+
+/// A name that is no way to fit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown fit `{0}`; choose crop, pad or stretch")]
+pub struct UnknownFit(pub String);
+
+/// What is done to a picture before a network sees it. Pixels then become `value / 127.5 - 1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preprocessing {
+    /// Values per pixel: 1 for grey, 3 for colour.
+    pub channels: usize,
+    /// Height that pictures are scaled to.
+    pub height: usize,
+    /// Width that pictures are scaled to.
+    pub width: usize,
+    /// Side of the network's square images; what is scaled lies centred in it, on -1.
+    pub side: usize,
+    /// How pictures of another shape are made to fit.
+    pub fit: Fit,
+}
+
+impl Preprocessing {
+    /// The values of a picture, `channels` x `height` x `width`, the width running fastest. Transparency is ignored.
+    ///
+    /// # Errors
+    /// [`PictureProblem::Scale`] where the picture cannot be scaled.
+    pub fn pixels(&self, picture: DynamicImage) -> Result<Vec<u8>, PictureProblem> {
+        let (width, height) = (picture.width(), picture.height());
+        let bytes = if self.channels == 1 { picture.into_luma8().into_raw() } else { picture.into_rgb8().into_raw() };
+        let same = (height as usize, width as usize) == (self.height, self.width);
+        let interleaved = if same {
+            bytes
+        } else {
+            self.scaled(width, height, bytes).map_err(|problem| PictureProblem::Scale(problem.to_string()))?
+        };
+        let plane = self.height * self.width;
+        let mut planes = vec![0; self.channels * plane];
+        for (place, pixel) in interleaved.chunks_exact(self.channels).enumerate() {
+            for (channel, &value) in pixel.iter().enumerate() {
+                planes[channel * plane + place] = value;
+            }
+        }
+        Ok(planes)
+    }
+
+    /// Scaled to `height` x `width`, averaging over what one pixel of the result covers.
+    fn scaled(&self, width: u32, height: u32, bytes: Vec<u8>) -> Result<Vec<u8>, Box<dyn Error>> {
+        let kind = if self.channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
+        let [target_w, target_h] = [self.width as u32, self.height as u32];
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+        let (options, inner_w, inner_h) = match self.fit {
+            Fit::Crop => (options.fit_into_destination(Some((0.5, 0.5))), target_w, target_h),
+            Fit::Stretch => (options, target_w, target_h),
+            Fit::Pad => {
+                let scale = (f64::from(target_w) / f64::from(width)).min(f64::from(target_h) / f64::from(height));
+                let within = |length: u32, most: u32| ((f64::from(length) * scale).round() as u32).clamp(1, most);
+                (options, within(width, target_w), within(height, target_h))
+            }
+        };
+        let source = Image::from_vec_u8(width, height, bytes, kind)?;
+        let mut scaled = Image::new(inner_w, inner_h, kind);
+        Resizer::new().resize(&source, &mut scaled, &options)?;
+        if (inner_w, inner_h) == (target_w, target_h) {
+            return Ok(scaled.into_vec());
+        }
+        let mut padded = vec![0; self.channels * self.height * self.width];
+        let (left, top) = ((target_w - inner_w) as usize / 2, (target_h - inner_h) as usize / 2);
+        let row = inner_w as usize * self.channels;
+        for (y, values) in scaled.buffer().chunks_exact(row).enumerate() {
+            let start = ((top + y) * self.width + left) * self.channels;
+            padded[start..start + row].copy_from_slice(values);
+        }
+        Ok(padded)
+    }
+}
+
+impl Fit {
+    /// Every way.
+    pub const ALL: [Self; 3] = [Self::Crop, Self::Pad, Self::Stretch];
+
+    /// The name on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Crop => "crop",
+            Self::Pad => "pad",
+            Self::Stretch => "stretch",
+        }
+    }
+}
+
+impl fmt::Display for Fit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Fit {
+    type Err = UnknownFit;
+
+    fn from_str(name: &str) -> Result<Self, UnknownFit> {
+        Self::ALL.into_iter().find(|fit| fit.name() == name).ok_or_else(|| UnknownFit(name.to_owned()))
+    }
+}

@@ -1,0 +1,186 @@
+//! Model files: the networks' tensors, with what is needed to use them.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Architecture, EdeGan, Named, Shrink};
+use crate::calibration::Calibration;
+use crate::config::Statistics;
+use crate::data::Preprocessing;
+use crate::engine::{VarId, Variables};
+use crate::weights::{Weights, WeightsError};
+
+/// What the metadata key `format` says.
+const FORMAT: &str = "pkdgan-ede-gan-1";
+/// Metadata keys.
+const ARCHITECTURE: &str = "architecture";
+const PREPROCESSING: &str = "preprocessing";
+const NORMAL: &str = "normal";
+/// The tensor of the calibration images' scores, ascending.
+const CALIBRATION: &str = "calibration.scores";
+
+/// A trained generator, perhaps with its discriminator, as a file holds it: on no device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelFile {
+    /// How its networks are built.
+    pub architecture: Architecture,
+    /// Added to the variance in batch norm.
+    pub norm_epsilon: f32,
+    /// How its norms work when it scores.
+    pub statistics: Statistics,
+    /// What is done to a picture before it.
+    pub preprocessing: Preprocessing,
+    /// What it takes for normal.
+    pub normal: Normal,
+    /// Scores of held-out normal images, where there are any.
+    pub calibration: Option<Calibration>,
+    /// The tensors of its networks, in PyTorch's layouts: `encoder1.conv1.weight` and so on.
+    pub weights: Weights,
+}
+
+/// What a model was trained on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Normal {
+    /// Name of the data set.
+    pub dataset: String,
+    /// The normal class.
+    pub class: u8,
+}
+
+/// The metadata value that says how to build the networks.
+#[derive(Serialize, Deserialize)]
+struct Described {
+    channels: usize,
+    side: usize,
+    /// Channels, kernel, stride and padding.
+    encoder: Vec<[usize; 4]>,
+    latents: usize,
+    discriminator: [usize; 3],
+    norm_epsilon: f32,
+    statistics: Statistics,
+}
+
+impl ModelFile {
+    /// Reads a model file, and checks that it has the tensors that its architecture takes.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is damaged or no model, and tensors that do not go with the architecture.
+    pub fn read(path: &Path) -> Result<Self, WeightsError> {
+        let mut weights = Weights::read(path)?;
+        let described: Described = described_by(&weights, ARCHITECTURE)?;
+        let preprocessing: Preprocessing = described_by(&weights, PREPROCESSING)?;
+        let normal = described_by(&weights, NORMAL)?;
+        let foreign = |message: String| WeightsError::Damaged { path: path.to_owned(), message };
+        let architecture = Architecture {
+            channels: described.channels,
+            side: described.side,
+            encoder: described.encoder.into_iter().map(Shrink::from).collect(),
+            latents: described.latents,
+            discriminator: described.discriminator,
+        };
+        architecture.check().map_err(|problem| foreign(format!("metadata `{ARCHITECTURE}`: {problem}")))?;
+        let Preprocessing { channels, side, height, width, .. } = preprocessing;
+        let fits = (1..=side).contains(&height) && (1..=side).contains(&width);
+        if [channels, side] != [architecture.channels, architecture.side] || !fits {
+            return Err(foreign(format!("metadata `{PREPROCESSING}` does not go with the architecture")));
+        }
+        let scores = weights.tensors.remove(CALIBRATION).map(|tensor| Calibration::new(tensor.values));
+        let calibration = scores.transpose().map_err(|error| foreign(format!("tensor `{CALIBRATION}`: {error}")))?;
+        let mut variables = Variables::new();
+        let gan = EdeGan::register(&mut variables, "model", &architecture, described.norm_epsilon);
+        arrange(weights.clone(), &variables, &gan)?;
+        Ok(Self {
+            architecture,
+            norm_epsilon: described.norm_epsilon,
+            statistics: described.statistics,
+            preprocessing,
+            normal,
+            calibration,
+            weights,
+        })
+    }
+
+    /// Writes the file whole. The same model gives the same bytes.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), WeightsError> {
+        let Architecture { channels, side, encoder, latents, discriminator } = self.architecture.clone();
+        let described = Described {
+            channels,
+            side,
+            encoder: encoder.iter().map(|layer| [layer.channels, layer.kernel, layer.stride, layer.padding]).collect(),
+            latents,
+            discriminator,
+            norm_epsilon: self.norm_epsilon,
+            statistics: self.statistics,
+        };
+        let metadata = [
+            ("format", FORMAT.to_owned()),
+            ("version", env!("CARGO_PKG_VERSION").to_owned()),
+            (ARCHITECTURE, json!(described).to_string()),
+            (PREPROCESSING, preprocessing(&self.preprocessing).to_string()),
+            (NORMAL, json!(self.normal).to_string()),
+        ];
+        let mut weights = self.weights.clone();
+        weights.metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
+        if let Some(calibration) = &self.calibration {
+            let scores = calibration.scores();
+            weights.insert(CALIBRATION, &[scores.len()], scores.to_vec());
+        }
+        weights.write(path)
+    }
+}
+
+/// With two keys for whoever reads the file without this program.
+fn preprocessing(preprocessing: &Preprocessing) -> serde_json::Value {
+    let mut value = json!(preprocessing);
+    value["pixels"] = "value / 127.5 - 1".into();
+    value["padding"] = "centred, with -1".into();
+    value
+}
+
+/// The metadata value under a key.
+fn described_by<T: for<'a> Deserialize<'a>>(weights: &Weights, key: &str) -> Result<T, WeightsError> {
+    let foreign = |message: String| WeightsError::Damaged { path: weights.origin.clone(), message };
+    let text = weights.metadata.get(key).ok_or_else(|| foreign(format!("no `{key}` in its metadata")))?;
+    serde_json::from_str(text).map_err(|error| foreign(format!("metadata `{key}`: {error}")))
+}
+
+/// The tensors of a model file: the generator's networks with running averages, the discriminator's without.
+pub fn named(gan: &EdeGan, variables: &Variables) -> Vec<Named> {
+    let generator = gan.generator().into_iter().flat_map(|network| network.named(variables, true));
+    generator.chain(gan.discriminator.named(variables, false)).collect()
+}
+
+/// The content of each variable that a file has tensors for. A file may lack running averages, and the discriminator.
+///
+/// # Errors
+/// Tensors that are missing, of another shape, or none of the networks'.
+pub fn arrange(
+    mut weights: Weights,
+    variables: &Variables,
+    gan: &EdeGan,
+) -> Result<Vec<(VarId, Vec<f32>)>, WeightsError> {
+    weights.tensors.remove(CALIBRATION);
+    let has = |weights: &Weights, part: &str| weights.tensors.keys().any(|name| name.contains(part));
+    let (averages, discriminator) = (has(&weights, ".running_"), has(&weights, "discriminator."));
+    let mut arranged: Vec<(VarId, Vec<f32>)> = Vec::new();
+    for tensor in named(gan, variables) {
+        let optional = (tensor.name.contains(".running_") && !averages)
+            || (tensor.name.starts_with("discriminator.") && !discriminator);
+        if optional {
+            continue;
+        }
+        let values = weights.take(&tensor.name, &tensor.shape)?;
+        match arranged.last_mut() {
+            // Running means and variances lie in one variable.
+            Some((last, held)) if *last == tensor.variable => held.extend(values),
+            _ => arranged.push((tensor.variable, values)),
+        }
+    }
+    weights.finish()?;
+    Ok(arranged)
+}
