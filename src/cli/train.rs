@@ -42,7 +42,8 @@ pub struct Arguments {
     /// Go on with the run in this folder from its last checkpoint, with its own settings
     #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with_all = [
         "stage", "teacher", "with_baseline", "out", "force", "init", "recipe", "config", "set", "dataset", "data_dir",
-        "images", "anomalies", "size", "fit", "colour", "normal", "calibration", "batch_size", "steps", "epochs", "seed", "lr", "no_shuffle",
+        "images", "anomalies", "size", "fit", "colour", "normal", "calibration", "batch_size", "steps", "epochs", "seed",
+        "lr", "no_shuffle",
     ])]
     resume: Option<PathBuf>,
     /// Start the first stage from the weights in this file instead of random ones
@@ -69,15 +70,17 @@ const EXAMPLES: &str = "Examples:
   pkdgan train --config runs/a/config.toml --seed 1     the same with another seed
   pkdgan train --resume runs/mnist-8-default-seed0      after ctrl-C, or a power cut
 
-A run folder holds config.toml (every setting), metrics.jsonl (losses), model.safetensors (the result:
-the student, or the teacher with --stage teacher), the other networks, report.json (figures),
-scores.csv (score of every test image) and checkpoint.safetensors.
+A run folder holds config.toml (every setting), metrics.jsonl (losses), model.safetensors (the
+result: the student, or the teacher with --stage teacher), the other networks, report.json
+(figures), scores.csv (score of every test image) and checkpoint.safetensors.
 
-Own images are PNG, JPEG or BMP files, in folders as deep as you like; some hundreds are good, 20 the
-least. A share of them (--calibration, 0.2) is held out of training to set the threshold by: each
-network's file holds their scores, so that a false-alarm rate can be promised without any anomaly.
-With --anomalies as many more are held out for the test, beside the anomalous pictures. What cannot be
-read is named and skipped; more than 5 % of such files stop the run.";
+A share of the normal images (--calibration) is held out of training to set a threshold by: the
+network's file holds their scores, so that a false-alarm rate can be promised without anomalies.
+
+Own images (--images) are PNG, JPEG or BMP files, in folders as deep as you like. Some hundreds
+are good, 20 the least. With --anomalies as many of them as calibrate are held out once more, for
+the test beside the anomalous ones. Files that cannot be read are named and skipped; more than
+5 % of them stop the run.";
 
 /// Trains, scores, writes the run folder.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -127,16 +130,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let evaluated = pipeline::evaluate(&config, &folder, &data, &open, &[], &mut watcher)?;
     watcher.finish();
     let report = pipeline::finish(&config, &folder, &data, &summary, evaluated, started.elapsed().as_secs_f64())?;
+    if report.reconstruction_l1_normal > BLANK * report.blank_l1_normal {
+        console.say(
+            "warning: reconstructions are hardly better than an image of one colour, so that scores may not mean much; \
+             train for longer",
+        );
+    }
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         println!("{}", table::of(&report));
-        if report.reconstruction_l1_normal > BLANK * report.blank_l1_normal {
-            eprintln!(
-                "warning: reconstructions are hardly better than an image of one colour, so that scores may not mean \
-                 much; train for longer (--epochs, --steps), or choose another --size"
-            );
-        }
         console.say(format!("written: {}", folder.path().display()));
     }
     Ok(ExitCode::SUCCESS)
