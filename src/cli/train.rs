@@ -183,7 +183,11 @@ impl Arguments {
         if self.with_baseline {
             more.push("run.with_baseline=true".into());
         }
-        let config = self.settings.resolve(&more)?;
+        let mut config = self.settings.resolve(&more)?;
+        if let Some(images) = &mut config.data.images {
+            // A new run may begin with other pictures than the one whose settings it takes.
+            images.digest.clear();
+        }
         let usage = |message: &str| clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message).exit();
         match (config.run.stage, &self.teacher) {
             (Goal::Distill, None) => usage("--stage distill wants a trained teacher: --teacher RUN\n"),
