@@ -55,8 +55,8 @@ impl OwnImages {
         let (train, calibration) = spread((0..count).collect(), wanted);
         let (train, judging) = if judged { spread(train, wanted) } else { (train, calibration.clone()) };
 
-        let abnormal = anomalous.as_ref().map_or(&[][..], |pictures| &pictures.paths);
-        let digest = digest(&[(folder, &normal.paths), (anomalies, abnormal)]);
+        let abnormal = anomalous.as_ref().map_or(&[][..], |pictures| pictures.paths.as_slice());
+        let digest = digest(&[(folder, normal.paths.as_slice()), (anomalies, abnormal)]);
 
         let mut judge_paths: Vec<PathBuf> = judging.iter().map(|&index| normal.paths[index].clone()).collect();
         let mut pixels = Vec::new();
