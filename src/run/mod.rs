@@ -12,4 +12,4 @@ pub use error::RunError;
 pub use folder::{RunFile, RunFolder};
 pub use metrics_log::MetricsLog;
 pub use report::{NetworkReport, Report, ThresholdReport, peak_rss_bytes};
-pub use scores::{Score, read_scores, write_scores};
+pub use scores::{Score, read_scores, write_picture_scores, write_scores};
