@@ -4,6 +4,7 @@ pub mod calibration;
 pub mod config;
 pub mod data;
 pub mod engine;
+pub mod export;
 pub mod metrics;
 pub mod model;
 pub mod pipeline;

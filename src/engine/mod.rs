@@ -45,6 +45,7 @@ pub use error::EngineError;
 pub use executor::{Executor, Pending, ProgramId, Readback};
 pub use gpu::{AdapterSummary, Gpu, GpuOptions, Timed, adapters};
 pub use graph::{Graph, Tensor};
+pub(crate) use ops::unit_rms::SMALLEST as SMALLEST_NORM;
 pub use ops::{
     activation::Activation,
     adam::{AdamGroups, AdamSettings, Schedule},

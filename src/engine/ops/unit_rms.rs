@@ -6,7 +6,7 @@ use crate::engine::graph::{Graph, Tensor};
 use crate::engine::shape::{Shape, count};
 
 /// Norms below this count as this, so that a vector of zeros stays one.
-const SMALLEST: f32 = 1e-6;
+pub(crate) const SMALLEST: f32 = 1e-6;
 
 /// Latent normalisation: `y = x sqrt(n) / max(||x||, SMALLEST)` for each sample of `n` elements.
 #[derive(Clone, Copy, Debug)]
