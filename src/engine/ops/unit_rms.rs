@@ -74,7 +74,7 @@ fn sample_len(shape: Shape) -> usize {
     count(shape) / shape[0]
 }
 
-fn scale<T: Real>(x: &[T]) -> T {
+pub(super) fn scale<T: Real>(x: &[T]) -> T {
     let norm = x.iter().map(|&v| v * v).sum::<T>().sqrt();
     T::of((x.len() as f64).sqrt()) / norm.max(T::of(SMALLEST.into()))
 }
