@@ -32,7 +32,7 @@ const EXAMPLES: &str = "Examples:
   pkdgan train --normal 3 --stage teacher     another digit, the teacher only
   pkdgan train --recipe paper                 batch size 1, as the authors of P-KDGAN found best
   pkdgan eval runs/mnist-8-default-seed0      score the test set again with a trained model
-  pkdgan export runs/mnist-8-default-seed0 --format onnx   for onnxruntime and others
+  pkdgan export runs/a --format onnx          a trained model for onnxruntime and others
   pkdgan reproduce --classes 2,5              both networks for two digits and two seeds, and a table of them
   pkdgan model                                layers, parameters and multiply-accumulates
   pkdgan data fetch fashion-mnist             download another data set

@@ -14,7 +14,7 @@ def read_images(path):
         magic, *shape = (int.from_bytes(file.read(4), "big") for _ in range(4))
         if magic != 0x0803:
             sys.exit(f"{path}: no IDX file of images")
-        return np.frombuffer(file.read(), np.uint8).reshape(shape[0], 1, *shape[1:])
+        return np.frombuffer(file.read(), np.uint8).reshape(shape[0], 1, *shape[1:]).copy()
 
 
 def read_rows(path):
