@@ -7,6 +7,8 @@ pub mod engine;
 pub mod metrics;
 pub mod model;
 pub mod pipeline;
+mod plot;
+pub mod report;
 pub mod reproduce;
 pub mod results;
 pub mod run;

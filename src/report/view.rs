@@ -1,0 +1,138 @@
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::ReportError;
+use crate::config::{Config, ConfigError};
+use crate::model::ModelFile;
+use crate::run::{Logged, Report, RunError, RunFile, RunFolder, Score, read_metrics, read_scores};
+use crate::train::TrainError;
+
+/// The false-alarm rate whose threshold the page shows.
+pub(super) const ALPHA: f64 = 0.01;
+
+/// A run as its folder has it, but for pictures.
+pub struct RunView {
+    /// The last part of the folder's path.
+    pub(super) name: String,
+    pub(super) config: Config,
+    pub(super) report: Report,
+    pub(super) log: Vec<Logged>,
+    /// The networks whose scores are known, the run's result last.
+    pub(super) judged: Vec<Judged>,
+    /// The result's scores, in the order of the images.
+    pub(super) scores: Vec<Score>,
+    /// The result's threshold, or why there is none.
+    pub(super) threshold: Result<Threshold, String>,
+}
+
+/// Scores by a network.
+pub(super) struct Judged {
+    /// As in the report.
+    pub network: String,
+    /// Of images of the normal class.
+    pub normal: Vec<f32>,
+    /// Of all others.
+    pub anomalous: Vec<f32>,
+}
+
+/// Above which score an image is called anomalous.
+pub(super) struct Threshold {
+    /// The score.
+    pub score: f32,
+    /// Normal images that it was calibrated with.
+    pub images: usize,
+}
+
+impl RunView {
+    /// Reads a run that is done.
+    ///
+    /// # Errors
+    /// Files that are missing or damaged.
+    pub fn read(folder: &RunFolder) -> Result<Self, ReportError> {
+        let report = Report::read(&folder.file(RunFile::Report))?;
+        let scores = read_scores(&folder.file(RunFile::Scores))?;
+        Self::new(folder, report, scores)
+    }
+
+    /// A run whose figures and result's scores are at hand.
+    ///
+    /// # Errors
+    /// Files that are missing or damaged.
+    pub fn new(folder: &RunFolder, report: Report, scores: Vec<Score>) -> Result<Self, ReportError> {
+        let config = Config::read(&folder.file(RunFile::Config))?;
+        let log = read_metrics(&folder.file(RunFile::Metrics))?;
+        let model = ModelFile::read(&folder.file(RunFile::Model)).map_err(TrainError::from)?;
+        let threshold = match &model.calibration {
+            None => Err("the model is not calibrated".to_owned()),
+            Some(calibration) => calibration
+                .threshold(ALPHA)
+                .map(|score| Threshold { score, images: calibration.scores().len() })
+                .map_err(|error| error.to_string()),
+        };
+        let path = folder.path().canonicalize().unwrap_or_else(|_| folder.path().to_owned());
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let mut view = Self { name, config, report, log, judged: Vec::new(), scores, threshold };
+        let result = view.report.networks.last().map_or("model", |network| &network.network).to_owned();
+        view.judged.push(view.part(result, &view.scores));
+        Ok(view)
+    }
+
+    /// Puts the scores by another network of the run before those by its result.
+    pub fn add_scores(&mut self, network: &str, scores: &[Score]) {
+        let judged = self.part(network.to_owned(), scores);
+        self.judged.insert(self.judged.len() - 1, judged);
+    }
+
+    /// The network that the run is there for.
+    pub(super) fn result(&self) -> &Judged {
+        &self.judged[self.judged.len() - 1]
+    }
+
+    /// What a class is called.
+    pub(super) fn class(&self, label: u8) -> String {
+        let names = self.config.data.dataset.classes();
+        names.get(usize::from(label)).map_or_else(|| label.to_string(), |name| (*name).to_owned())
+    }
+
+    /// Whether an image of this class is normal.
+    pub(super) fn is_normal(&self, label: u8) -> bool {
+        label == self.config.data.normal
+    }
+
+    /// Every setting by its key, as TOML writes it.
+    pub(super) fn settings(&self) -> Result<Vec<(String, String)>, ConfigError> {
+        let mut settings = Vec::new();
+        flatten(&Table::try_from(&self.config).map_err(ConfigError::Write)?, "", &mut settings);
+        Ok(settings)
+    }
+
+    fn part(&self, network: String, scores: &[Score]) -> Judged {
+        let of = |normal: bool| {
+            let chosen = scores.iter().filter(|score| self.is_normal(score.label) == normal);
+            chosen.map(|score| score.score).collect()
+        };
+        Judged { network, normal: of(true), anomalous: of(false) }
+    }
+}
+
+/// The files that a page is made from, beside the networks.
+pub(super) const NEEDED: [RunFile; 5] =
+    [RunFile::Config, RunFile::Metrics, RunFile::Model, RunFile::Report, RunFile::Scores];
+
+/// Opens the folder of a run that is done.
+///
+/// # Errors
+/// A folder that is none, or whose run is not done.
+pub fn open_done(path: &Path) -> Result<RunFolder, RunError> {
+    RunFolder::open(path, &NEEDED)
+}
+
+fn flatten(table: &Table, section: &str, into: &mut Vec<(String, String)>) {
+    for (name, value) in table {
+        match value {
+            Value::Table(inner) => flatten(inner, &format!("{section}{name}."), into),
+            value => into.push((format!("{section}{name}"), value.to_string())),
+        }
+    }
+}
