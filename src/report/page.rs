@@ -3,7 +3,7 @@ use askama::Template;
 use super::ReportError;
 use super::charts::Ink;
 use super::gallery::{Ends, Gallery, Grid};
-use super::view::{ALPHA, RunView};
+use super::view::RunView;
 use super::{course, figures, tables};
 use crate::model::{Architecture, ModelFile};
 use crate::results::grouped;
@@ -51,7 +51,7 @@ struct RunPage<'a> {
     networks: Table,
     curves: Vec<Figure>,
     histograms: Vec<Figure>,
-    verdict: Verdict,
+    thresholds: Table,
     ends: Ends,
     grid: Grid,
     course: Vec<Figure>,
@@ -75,14 +75,6 @@ struct ComparisonPage<'a> {
     course: Vec<Figure>,
 }
 
-/// What the threshold does to the images that judge a run.
-enum Verdict {
-    /// There is one.
-    Threshold { score: String, images: usize, alpha: String, false_alarms: String, detected: Option<String> },
-    /// There is none, for this reason.
-    None(String),
-}
-
 /// The page of one run. The images are those that judge it.
 ///
 /// # Errors
@@ -100,8 +92,7 @@ pub fn page(folder: &RunFolder, run: &RunView, gallery: Gallery) -> Result<Strin
     check(run, &gallery)?;
     let judged: Vec<_> = run.judged.iter().map(|judged| (judged.network.as_str(), judged)).collect();
     let histograms = run.judged.iter().map(|judged| {
-        let threshold = run.threshold.as_ref().ok().filter(|_| judged.network == result.network);
-        figures::histogram(&format!("Scores of the {}", judged.network), judged, threshold.map(|threshold| threshold.score))
+        figures::histogram(&format!("Scores of the {}", judged.network), judged, run.threshold(&judged.network))
     });
     let layers = |(name, architecture): &(String, Architecture)| (name.clone(), tables::layers(architecture));
     let normal = run.class(report.normal);
@@ -114,7 +105,7 @@ pub fn page(folder: &RunFolder, run: &RunView, gallery: Gallery) -> Result<Strin
         networks: tables::networks(run),
         curves: figures::curves(&judged)?,
         histograms: histograms.collect::<Result<_, _>>()?,
-        verdict: Verdict::of(run),
+        thresholds: tables::thresholds(run),
         ends: gallery.ends(run)?,
         grid: gallery.grid(run, &shown)?,
         course: course::figures(&run.log)?,
@@ -134,7 +125,7 @@ pub fn page(folder: &RunFolder, run: &RunView, gallery: Gallery) -> Result<Strin
 pub fn comparison(folders: &[RunFolder], runs: &[RunView], gallery: Option<Gallery>) -> Result<String, ReportError> {
     let named: Vec<_> = runs.iter().map(|run| (run.name.as_str(), run.result())).collect();
     let histograms = runs.iter().map(|run| {
-        let threshold = run.threshold.as_ref().ok().map(|threshold| threshold.score);
+        let threshold = run.threshold(&run.result().network);
         figures::histogram(&format!("Scores of {}", run.name), run.result(), threshold)
     });
     let models = runs.iter().zip(folders).map(|(run, folder)| (run.name.clone(), folder.file(RunFile::Model)));
@@ -198,27 +189,6 @@ fn cards(run: &RunView) -> Vec<Card> {
         note: format!("on {}", report.adapter),
     }));
     cards
-}
-
-impl Verdict {
-    fn of(run: &RunView) -> Self {
-        let threshold = match &run.threshold {
-            Ok(threshold) => threshold,
-            Err(why) => return Self::None(why.clone()),
-        };
-        let share = |scores: &[f32]| {
-            let above = scores.iter().filter(|score| **score > threshold.score).count();
-            (!scores.is_empty()).then(|| format!("{:.1} %", 100.0 * above as f64 / scores.len() as f64))
-        };
-        let result = run.result();
-        Self::Threshold {
-            score: format!("{:.4}", threshold.score),
-            images: threshold.images,
-            alpha: format!("{} %", 100.0 * ALPHA),
-            false_alarms: share(&result.normal).unwrap_or_else(|| "–".into()),
-            detected: share(&result.anomalous),
-        }
-    }
 }
 
 impl Entry {

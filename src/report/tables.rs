@@ -1,6 +1,6 @@
 use super::ReportError;
 use super::page::Table;
-use super::view::{RunView, Threshold};
+use super::view::RunView;
 use crate::model::{Architecture, NetworkSpec};
 use crate::results::grouped;
 use crate::run::NetworkReport;
@@ -32,6 +32,25 @@ pub(super) fn networks(run: &RunView) -> Table {
             format!("{} × {}", grouped(network.steps), network.batch_size),
             network.seconds.map_or_else(|| "given".into(), |seconds| format!("{seconds:.0}")),
         ]
+    });
+    Table::new(&header, rows.collect())
+}
+
+/// The thresholds that held-out images set, and what they do to the images that judge the run.
+pub(super) fn thresholds(run: &RunView) -> Table {
+    let header = ["network", "threshold", "promised false alarms", "held-out images", "false alarms", "detected", "best F1"];
+    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+    let rows = run.report.networks.iter().filter_map(|network| {
+        let threshold = network.threshold?;
+        Some(vec![
+            network.network.clone(),
+            format!("{:.4}", threshold.threshold),
+            format!("at most {}", percent(threshold.alpha)),
+            grouped(threshold.images),
+            percent(threshold.false_alarm_rate),
+            percent(threshold.detection_rate),
+            network.best_f1.map_or_else(|| "–".into(), |best| format!("{:.4}", best.f1)),
+        ])
     });
     Table::new(&header, rows.collect())
 }
@@ -129,7 +148,7 @@ pub(super) fn runs(runs: &[RunView]) -> Table {
             format!("{:.4}", report.auroc),
             format!("{:.4}", report.average_precision),
             format!("{:.4} ({:.4})", report.reconstruction_l1_normal, report.blank_l1_normal),
-            run.threshold.as_ref().map_or_else(|_| "–".into(), |Threshold { score, .. }| format!("{score:.4}")),
+            run.threshold(&run.result().network).map_or_else(|| "–".into(), |score| format!("{score:.4}")),
             grouped(report.macs),
             format!("{:.0}", 1e6 * latency),
             format!("{:.0}", report.seconds_total),

@@ -4,12 +4,7 @@ use toml::{Table, Value};
 
 use super::ReportError;
 use crate::config::{Config, ConfigError};
-use crate::model::ModelFile;
-use crate::run::{Logged, Report, RunError, RunFile, RunFolder, Score, read_metrics, read_scores};
-use crate::train::TrainError;
-
-/// The false-alarm rate whose threshold the page shows.
-pub(super) const ALPHA: f64 = 0.01;
+use crate::run::{Logged, NetworkReport, Report, RunError, RunFile, RunFolder, Score, read_metrics, read_scores};
 
 /// A run as its folder has it, but for pictures.
 pub struct RunView {
@@ -22,8 +17,6 @@ pub struct RunView {
     pub(super) judged: Vec<Judged>,
     /// The result's scores, in the order of the images.
     pub(super) scores: Vec<Score>,
-    /// The result's threshold, or why there is none.
-    pub(super) threshold: Result<Threshold, String>,
 }
 
 /// Scores by a network.
@@ -34,14 +27,6 @@ pub(super) struct Judged {
     pub normal: Vec<f32>,
     /// Of all others.
     pub anomalous: Vec<f32>,
-}
-
-/// Above which score an image is called anomalous.
-pub(super) struct Threshold {
-    /// The score.
-    pub score: f32,
-    /// Normal images that it was calibrated with.
-    pub images: usize,
 }
 
 impl RunView {
@@ -62,17 +47,9 @@ impl RunView {
     pub fn new(folder: &RunFolder, report: Report, scores: Vec<Score>) -> Result<Self, ReportError> {
         let config = Config::read(&folder.file(RunFile::Config))?;
         let log = read_metrics(&folder.file(RunFile::Metrics))?;
-        let model = ModelFile::read(&folder.file(RunFile::Model)).map_err(TrainError::from)?;
-        let threshold = match &model.calibration {
-            None => Err("the model is not calibrated".to_owned()),
-            Some(calibration) => calibration
-                .threshold(ALPHA)
-                .map(|score| Threshold { score, images: calibration.scores().len() })
-                .map_err(|error| error.to_string()),
-        };
         let path = folder.path().canonicalize().unwrap_or_else(|_| folder.path().to_owned());
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let mut view = Self { name, config, report, log, judged: Vec::new(), scores, threshold };
+        let mut view = Self { name, config, report, log, judged: Vec::new(), scores };
         let result = view.report.networks.last().map_or("model", |network| &network.network).to_owned();
         view.judged.push(view.part(result, &view.scores));
         Ok(view)
@@ -82,6 +59,16 @@ impl RunView {
     pub fn add_scores(&mut self, network: &str, scores: &[Score]) {
         let judged = self.part(network.to_owned(), scores);
         self.judged.insert(self.judged.len() - 1, judged);
+    }
+
+    /// The figures of a network.
+    pub(super) fn figures(&self, network: &str) -> Option<&NetworkReport> {
+        self.report.networks.iter().find(|report| report.network == network)
+    }
+
+    /// Above which score of a network an image is called anomalous, where images were held out to set it by.
+    pub(super) fn threshold(&self, network: &str) -> Option<f32> {
+        self.figures(network)?.threshold.map(|threshold| threshold.threshold)
     }
 
     /// The network that the run is there for.

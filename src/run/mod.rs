@@ -11,5 +11,5 @@ pub use atomic::{WriteError, write_whole};
 pub use error::RunError;
 pub use folder::{RunFile, RunFolder};
 pub use metrics_log::{Logged, MetricsLog, read_metrics};
-pub use report::{NetworkReport, Report, peak_rss_bytes};
+pub use report::{NetworkReport, Report, ThresholdReport, peak_rss_bytes};
 pub use scores::{Score, read_scores, write_scores};
