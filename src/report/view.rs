@@ -61,6 +61,22 @@ impl RunView {
         self.judged.insert(self.judged.len() - 1, judged);
     }
 
+    /// Names runs by their paths where the names of their folders are the same.
+    pub fn tell_apart(runs: &mut [Self], folders: &[RunFolder]) {
+        let names: Vec<String> = runs.iter().map(|run| run.name.clone()).collect();
+        for (run, folder) in runs.iter_mut().zip(folders) {
+            if names.iter().filter(|name| **name == run.name).count() > 1 {
+                run.name = folder.path().display().to_string();
+            }
+        }
+    }
+
+    /// Whether the same images judge all of the runs.
+    pub fn judged_alike(runs: &[Self]) -> bool {
+        let judge = |run: &Self| (run.config.data.dataset, run.config.data.judge);
+        runs.windows(2).all(|pair| judge(&pair[0]) == judge(&pair[1]))
+    }
+
     /// The figures of a network.
     pub(super) fn figures(&self, network: &str) -> Option<&NetworkReport> {
         self.report.networks.iter().find(|report| report.network == network)
