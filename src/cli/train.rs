@@ -1,3 +1,4 @@
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -52,7 +53,7 @@ pub struct Arguments {
     /// Every so many steps of a stage, show and log the AUROC on up to 1,000 of the images that judge the run; nothing is
     /// chosen by it, and the result is the same with and without it
     #[arg(long, value_name = "N", help_heading = "Output")]
-    evaluate_every: Option<usize>,
+    evaluate_every: Option<NonZeroUsize>,
     /// Write event files for TensorBoard, one a stage: to `tensorboard` in the run folder, or to a folder of the run's
     /// name in DIR. Look at them with `tensorboard --logdir DIR`
     #[arg(long, value_name = "DIR", num_args = 0..=1, help_heading = "Output")]

@@ -70,7 +70,8 @@ impl<'a> Watcher<'a> {
     }
 
     fn logged(&mut self, step: usize, losses: &Losses) {
-        let rate = self.shown.as_ref().map(|(_, progress)| ("speed/steps_per_second".to_owned(), progress.rate(step) as f32));
+        let rate =
+            self.shown.as_ref().map(|(_, progress)| ("speed/steps_per_second".to_owned(), progress.rate(step) as f32));
         let figures: Vec<(String, f32)> =
             losses.0.iter().map(|(name, value)| (format!("loss/{name}"), *value)).chain(rate).collect();
         self.record(|events| events.scalars(step, figures.iter().map(|(name, value)| (name.as_str(), *value))));

@@ -20,8 +20,11 @@ const DISTANCE: &[(&str, &str)] = &[
     ("reconstruction", "reconstruction: mean absolute, pixels in −1 to 1"),
     ("latent_again", "latent of the reconstruction: mean squared, no unit"),
 ];
-const GROUPS: [Group; 3] =
-    [("", "own losses", OWN), ("distance_", "distances to the teacher", DISTANCE), ("teacher_", "the teacher's losses", OWN)];
+const GROUPS: [Group; 3] = [
+    ("", "own losses", OWN),
+    ("distance_", "distances to the teacher", DISTANCE),
+    ("teacher_", "the teacher's losses", OWN),
+];
 
 /// The name of the area under the ROC curve in the log.
 const AUROC: &str = "auroc";
@@ -62,7 +65,10 @@ pub(super) fn compared(logs: &[(&str, &[Logged])]) -> Result<Vec<Figure>, Report
     let mut figures = Vec::new();
     for stage in Stage::ALL {
         // What every stage minimises in some form: the error of the pixels.
-        for (key, whose) in [("reconstruction", "own reconstruction loss"), ("distance_reconstruction", "distance to the teacher's reconstruction")] {
+        for (key, whose) in [
+            ("reconstruction", "own reconstruction loss"),
+            ("distance_reconstruction", "distance to the teacher's reconstruction"),
+        ] {
             let drawn = logs.iter().enumerate().filter_map(|(place, (name, log))| {
                 let points = points(log, stage, key);
                 (!points.is_empty()).then(|| (Ink::Series(place), (*name).to_owned(), points))

@@ -23,7 +23,8 @@ pub(super) fn curves(judged: &[(&str, &Judged)]) -> Result<Vec<Figure>, ReportEr
         let points = operating_points(&by.normal, &by.anomalous)?;
         let area = auroc(&by.normal, &by.anomalous)?.unwrap_or_default();
         let precision = average_precision(&by.normal, &by.anomalous)?.unwrap_or_default();
-        let rates = |point: &OperatingPoint| (share(point.false_alarms, &by.normal), share(point.detected, &by.anomalous));
+        let rates =
+            |point: &OperatingPoint| (share(point.false_alarms, &by.normal), share(point.detected, &by.anomalous));
         let curve = [(0.0, 0.0)].into_iter().chain(points.iter().map(rates)).collect();
         roc.add(place, format!("{name}, AUROC {area:.4}"), curve);
         let precisions = points.iter().map(|point| {
@@ -47,7 +48,8 @@ pub(super) fn curves(judged: &[(&str, &Judged)]) -> Result<Vec<Figure>, ReportEr
 /// The histogram of a network's scores, with its threshold.
 pub(super) fn histogram(title: &str, by: &Judged, threshold: Option<f32>) -> Result<Figure, ReportError> {
     let all = by.normal.iter().chain(&by.anomalous).copied().filter(|score| score.is_finite());
-    let (low, high) = all.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), score| (low.min(score), high.max(score)));
+    let (low, high) =
+        all.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), score| (low.min(score), high.max(score)));
     let (low, high) = if low < high { (f64::from(low), f64::from(high)) } else { (0.0, 1.0) };
     let width = (high - low) / BINS as f64;
     let heights = |scores: &[f32]| {

@@ -95,7 +95,8 @@ impl Gallery<'_> {
     pub(super) fn grid(&self, run: &RunView, networks: &[(String, PathBuf)]) -> Result<Grid, ReportError> {
         let ranked = ranked(&run.scores);
         let kinds = [true, false].map(|normal| {
-            let kind: Vec<Score> = ranked.iter().filter(|score| run.is_normal(score.label) == normal).copied().collect();
+            let kind: Vec<Score> =
+                ranked.iter().filter(|score| run.is_normal(score.label) == normal).copied().collect();
             spread(&kind)
         });
         let indices: Vec<usize> = kinds.iter().flatten().map(|score| score.index as usize).collect();

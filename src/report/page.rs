@@ -137,7 +137,10 @@ pub fn comparison(folders: &[RunFolder], runs: &[RunView], gallery: Option<Galle
     let logs: Vec<_> = runs.iter().map(|run| (run.name.as_str(), &run.log[..])).collect();
     let page = ComparisonPage {
         title: format!("{} runs compared", runs.len()),
-        blank: runs.iter().flat_map(|run| tables::blank(&run.report.networks).into_iter().map(|network| (run.name.as_str(), network))).collect(),
+        blank: runs
+            .iter()
+            .flat_map(|run| tables::blank(&run.report.networks).into_iter().map(|network| (run.name.as_str(), network)))
+            .collect(),
         runs: tables::runs(runs),
         differences: tables::differences(runs)?,
         curves: figures::curves(&named)?,
@@ -167,15 +170,16 @@ fn cards(run: &RunView) -> Vec<Card> {
     let mut cards = vec![
         Card {
             name: "AUROC",
-            value: format!("{:.4}", report.auroc),
+            value: tables::decimals(report.auroc),
             note: "1 is perfect, 0.5 is chance; after the last step".into(),
         },
         Card {
             name: "MACs an image",
             value: grouped(report.macs),
-            note: network
-                .filter(|network| network.ratio != 1.0)
-                .map_or_else(|| "multiply-accumulates".into(), |network| format!("{:.0} times fewer than the teacher's", network.ratio)),
+            note: network.filter(|network| network.ratio != 1.0).map_or_else(
+                || "multiply-accumulates".into(),
+                |network| format!("{:.0} times fewer than the teacher's", network.ratio),
+            ),
         },
         Card {
             name: "Reconstruction error",

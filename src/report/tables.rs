@@ -23,10 +23,10 @@ pub(super) fn networks(run: &RunView) -> Table {
         vec![
             network.network.clone(),
             if network.structure.is_empty() { "–".into() } else { network.structure.clone() },
-            format!("{:.4}", network.auroc),
-            format!("{:.4}", network.average_precision),
-            format!("{:.4}", network.reconstruction_auroc_l1),
-            format!("{:.4}", network.reconstruction_auroc_l2),
+            decimals(network.auroc),
+            decimals(network.average_precision),
+            decimals(network.reconstruction_auroc_l1),
+            decimals(network.reconstruction_auroc_l2),
             format!("{:.4}", network.reconstruction_l1_normal),
             format!("{:.4}", network.blank_l1_normal),
             format!("{} × {}", grouped(network.steps), network.batch_size),
@@ -38,7 +38,8 @@ pub(super) fn networks(run: &RunView) -> Table {
 
 /// The thresholds that held-out images set, and what they do to the images that judge the run.
 pub(super) fn thresholds(run: &RunView) -> Table {
-    let header = ["network", "threshold", "promised false alarms", "held-out images", "false alarms", "detected", "best F1"];
+    let header =
+        ["network", "threshold", "promised false alarms", "held-out images", "false alarms", "detected", "best F1"];
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
     let rows = run.report.networks.iter().filter_map(|network| {
         let threshold = network.threshold?;
@@ -57,7 +58,8 @@ pub(super) fn thresholds(run: &RunView) -> Table {
 
 /// What scoring costs with each network.
 pub(super) fn latency(run: &RunView) -> Table {
-    let header = ["network", "parameters", "MACs an image", "ratio to the teacher", "one image, µs", "images/s, one by one"];
+    let header =
+        ["network", "parameters", "MACs an image", "ratio to the teacher", "one image, µs", "images/s, one by one"];
     let rows = run.report.networks.iter().map(|network| {
         vec![
             network.network.clone(),
@@ -145,8 +147,8 @@ pub(super) fn runs(runs: &[RunView]) -> Table {
             report.dataset.to_string(),
             run.class(report.normal),
             run.result().network.clone(),
-            format!("{:.4}", report.auroc),
-            format!("{:.4}", report.average_precision),
+            decimals(report.auroc),
+            decimals(report.average_precision),
             format!("{:.4} ({:.4})", report.reconstruction_l1_normal, report.blank_l1_normal),
             run.threshold(&run.result().network).map_or_else(|| "–".into(), |score| format!("{score:.4}")),
             grouped(report.macs),
@@ -174,6 +176,11 @@ pub(super) fn differences(runs: &[RunView]) -> Result<Table, ReportError> {
         (!same).then(|| [key.clone()].into_iter().chain(values).collect())
     });
     Ok(Table::new(&header, rows.collect()))
+}
+
+/// A figure from 0 to 1, or a dash where there is none.
+pub(super) fn decimals(figure: impl Into<Option<f64>>) -> String {
+    figure.into().map_or_else(|| "–".into(), |figure| format!("{figure:.4}"))
 }
 
 /// Share of a blank image's error from which on reconstructions are called blank.

@@ -1,3 +1,5 @@
+use std::num::NonZeroUsize;
+
 use super::error::TrainError;
 use super::score::{Scored, Scorer};
 use crate::data::{Images, LabelledImages, OneClass};
@@ -10,7 +12,7 @@ const MOST: usize = 500;
 /// Now and then during training, the AUROC on some of the images that judge the run: for a person to see how it goes.
 /// Nothing in training depends on it, nor does what training leaves.
 pub struct Glance<'a> {
-    every: usize,
+    every: NonZeroUsize,
     images: &'a Images,
     /// Normal ones first.
     indices: Vec<usize>,
@@ -22,16 +24,13 @@ impl<'a> Glance<'a> {
     /// judge the run.
     ///
     /// # Errors
-    /// No step between, and images that are all normal.
-    pub fn new(every: usize, judge: &'a LabelledImages, split: &OneClass) -> Result<Self, TrainError> {
-        let refused = |problem: &str| TrainError::Settings(problem.to_owned());
-        if every == 0 {
-            return Err(refused("an evaluation after every 0 steps makes no sense; choose 1 or more"));
-        }
+    /// Images that are all of one kind.
+    pub fn new(every: NonZeroUsize, judge: &'a LabelledImages, split: &OneClass) -> Result<Self, TrainError> {
         let (normal, anomalous): (Vec<usize>, Vec<usize>) =
             split.test.iter().partition(|&&index| judge.labels[index] == split.normal);
         if normal.is_empty() || anomalous.is_empty() {
-            return Err(refused("an evaluation during training takes normal and anomalous images to judge by"));
+            let problem = "--evaluate-every takes normal and anomalous images to judge by; leave it out";
+            return Err(TrainError::Settings(problem.into()));
         }
         let mut indices = some(&normal);
         let normal = indices.len();
@@ -41,7 +40,7 @@ impl<'a> Glance<'a> {
 
     /// The first step after `done` that is followed by a glance.
     pub(super) fn next(&self, done: usize) -> usize {
-        (done / self.every + 1).saturating_mul(self.every)
+        (done / self.every + 1).saturating_mul(self.every.get())
     }
 
     /// AUROC of the generator as it is on the executor.
