@@ -4,8 +4,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::Args;
 use pkdgan::config::Config;
-use pkdgan::pipeline::Data;
-use pkdgan::run::{RunFile, RunFolder, write_scores};
+use pkdgan::run::{RunFile, RunFolder, write_picture_scores, write_scores};
 use pkdgan::train::{Evaluation, Model};
 use serde_json::json;
 
@@ -48,7 +47,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(folder) = &arguments.data_dir {
         config.data.folder = folder.clone();
     }
-    let data = Data::load(&config)?;
+    let data = console.load(&config)?;
     let mut opened = arguments.device.open()?;
     console.say(opened.describe());
     let executor = opened.executor.as_mut();
@@ -65,7 +64,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         (None, None) => None,
     };
     if let Some(path) = &arguments.scores {
-        write_scores(path, &evaluation.scores)?;
+        match &data.own {
+            Some(own) => write_picture_scores(path, &evaluation.scores, &own.judge_paths)?,
+            None => write_scores(path, &evaluation.scores)?,
+        }
     }
     if arguments.json {
         let figures = json!({
@@ -82,14 +84,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         println!("{figures:#}");
     } else {
         println!(
-            "{} class {}: AUROC {:.4}, average precision {:.4}\nreconstruction error of normal images {:.4} (a blank image: {:.4})\n{}",
-            config.data.dataset,
-            config.data.normal,
-            evaluation.auroc,
-            evaluation.average_precision,
+            "{}: AUROC {}, average precision {}\nreconstruction error of normal images {:.4} (a blank image: {:.4})\n{}",
+            table::subject(config.data.dataset, config.data.normal),
+            table::figure(evaluation.auroc),
+            table::figure(evaluation.average_precision),
             evaluation.reconstruction_l1_normal,
             evaluation.blank_l1_normal,
-            table::thresholds(threshold.as_ref(), Some(&evaluation.best_f1)).trim_end()
+            table::thresholds(threshold.as_ref(), evaluation.best_f1.as_ref()).trim_end()
         );
     }
     Ok(ExitCode::SUCCESS)

@@ -56,7 +56,7 @@ impl Arguments {
     fn single(&self, folder: &RunFolder, console: &Console) -> anyhow::Result<String> {
         let report = Report::read(&folder.file(RunFile::Report))?;
         let scores = read_scores(&folder.file(RunFile::Scores))?;
-        let data = self.data(folder)?;
+        let data = self.data(folder, console)?;
         console.say(self.device.open()?.describe());
         let open = || self.device.executor();
         let mut progress = console.progress("scoring teacher", "images", 0, data.split.test.len());
@@ -72,19 +72,19 @@ impl Arguments {
             console.say("the runs are judged by different images, so no reconstructions are compared");
             return Ok(comparison(folders, &runs, None)?);
         }
-        let data = self.data(&folders[0])?;
+        let data = self.data(&folders[0], console)?;
         console.say(self.device.open()?.describe());
         let open = || self.device.executor();
         Ok(comparison(folders, &runs, Some(Gallery { images: &data.judge, open: &open }))?)
     }
 
     /// The images that judge a run.
-    fn data(&self, folder: &RunFolder) -> anyhow::Result<Data> {
+    fn data(&self, folder: &RunFolder, console: &Console) -> anyhow::Result<Data> {
         let mut config = Config::read(&folder.file(RunFile::Config))?;
         if let Some(folder) = &self.data_dir {
             config.data.folder.clone_from(folder);
         }
         let missing = || format!("{}: its page shows images, which need its data set", folder.path().display());
-        Data::load(&config).with_context(missing)
+        console.load(&config).with_context(missing)
     }
 }

@@ -57,7 +57,7 @@ struct Described {
     /// Channels, kernel, stride and padding.
     encoder: Vec<[usize; 4]>,
     latents: usize,
-    discriminator: [usize; 3],
+    discriminator: Vec<usize>,
     norm_epsilon: f32,
     statistics: Statistics,
 }

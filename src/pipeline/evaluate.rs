@@ -65,7 +65,7 @@ pub fn evaluate(
             reconstruction_l1_normal: evaluation.reconstruction_l1_normal,
             blank_l1_normal: evaluation.blank_l1_normal,
             threshold: model.calibration.as_ref().map(threshold).transpose()?,
-            best_f1: Some(evaluation.best_f1),
+            best_f1: evaluation.best_f1,
             latency_seconds: scoring_latency(executor, &model)?,
         });
         let former = std::mem::replace(&mut scores, evaluation.scores);

@@ -2,7 +2,7 @@ use super::{Data, Evaluated, Open, page};
 use crate::config::Config;
 use crate::engine::AdapterSummary;
 use crate::report::ReportError;
-use crate::run::{Report, RunFile, RunFolder, peak_rss_bytes, write_scores, write_whole};
+use crate::run::{Report, RunFile, RunFolder, peak_rss_bytes, write_picture_scores, write_scores, write_whole};
 use crate::train::TrainError;
 
 /// Writes the scores, the page and, last, the report of a run that took `seconds` on `adapter`.
@@ -42,7 +42,11 @@ pub fn finish(
         normal: config.data.normal,
         networks,
     };
-    write_scores(&folder.file(RunFile::Scores), &scores)?;
+    let file = folder.file(RunFile::Scores);
+    match &data.own {
+        Some(own) => write_picture_scores(&file, &scores, &own.judge_paths)?,
+        None => write_scores(&file, &scores)?,
+    }
     let page = page(folder, &report, &scores, teacher.as_deref(), data, open)?;
     write_whole(&folder.file(RunFile::Page), |out| out.write_all(page.as_bytes()))?;
     report.write(&folder.file(RunFile::Report))?;

@@ -9,7 +9,7 @@ mod plan;
 mod train;
 
 pub use begin::begin;
-pub use data::Data;
+pub use data::{Data, Own};
 pub use evaluate::{Evaluated, evaluate};
 pub use finish::finish;
 pub use page::{page, score_teacher};

@@ -34,7 +34,7 @@ pub(super) fn curves(judged: &[(&str, &Judged)]) -> Result<Vec<Figure>, ReportEr
         precision_recall.add(place, format!("{name}, average precision {precision:.4}"), precisions.collect());
     }
     roc.guide("chance", vec![(0.0, 0.0), (1.0, 1.0)]);
-    let chance = share(first.anomalous.len(), &[&first.normal[..], &first.anomalous[..]].concat());
+    let chance = first.anomalous.len() as f64 / (first.normal.len() + first.anomalous.len()) as f64;
     precision_recall.guide("chance", vec![(0.0, chance), (1.0, chance)]);
     Ok(vec![
         roc.figure("false alarms: share of normal images flagged", "detected: share of anomalous images flagged")?,
@@ -59,8 +59,8 @@ pub(super) fn histogram(title: &str, by: &Judged, threshold: Option<f32>) -> Res
         }
         counts.map(|count| 100.0 * count as f64 / scores.len().max(1) as f64)
     };
-    let mut legend = Vec::new();
-    let mut bars = Vec::new();
+    let (mut legend, mut bars) = (Vec::new(), Vec::new());
+    let mut alt = String::from("Histogram over the score.");
     for (place, (kind, scores)) in [("normal", &by.normal), ("anomalous", &by.anomalous)].into_iter().enumerate() {
         if scores.is_empty() {
             continue;
@@ -69,13 +69,9 @@ pub(super) fn histogram(title: &str, by: &Judged, threshold: Option<f32>) -> Res
         let at = |(bin, height): (usize, f64)| (low + bin as f64 * width, low + (bin + 1) as f64 * width, height);
         bars.push(Bars { bars: heights(scores).into_iter().enumerate().map(at).collect(), ink });
         legend.push(Entry::filled(ink, &format!("{} {kind} images", scores.len())));
+        alt += &format!(" The median of {kind} images is {:.3}.", median(scores));
     }
     let highest = bars.iter().flat_map(|bars| &bars.bars).map(|bar| bar.2).fold(0.0, f64::max);
-    let mut alt = format!(
-        "Two histograms over the score: normal images have a median of {:.3}, anomalous ones of {:.3}.",
-        median(&by.normal),
-        median(&by.anomalous)
-    );
     let mut lines = Vec::new();
     if let Some(threshold) = threshold.map(f64::from) {
         lines.push(Line { points: vec![(threshold, 0.0), (threshold, highest)], ink: Ink::Guide });

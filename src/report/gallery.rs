@@ -83,7 +83,8 @@ impl Gallery<'_> {
             let text = decimals(score.score);
             let alt = format!("image {}, {class}, score {text}", score.index);
             let uri = pictures::read(&self.images.images, score.index as usize)?;
-            Ok(Example { uri, alt, score: text, class, wrong: run.is_normal(score.label) == wrong_kind })
+            let wrong = run.has_anomalies() && run.is_normal(score.label) == wrong_kind;
+            Ok(Example { uri, alt, score: text, class, wrong })
         };
         let normal = ranked.iter().take(ENDS).map(|score| example(score, false));
         let anomalous = ranked.iter().rev().take(ENDS).map(|score| example(score, true));

@@ -171,7 +171,10 @@ fn cards(run: &RunView) -> Vec<Card> {
         Card {
             name: "AUROC",
             value: tables::decimals(report.auroc),
-            note: "1 is perfect, 0.5 is chance; after the last step".into(),
+            note: match report.auroc {
+                Some(_) => "1 is perfect, 0.5 is chance; after the last step".into(),
+                None => "takes anomalous images, of which there are none".into(),
+            },
         },
         Card {
             name: "MACs an image",

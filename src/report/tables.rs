@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::ReportError;
 use super::page::Table;
 use super::view::RunView;
@@ -22,7 +24,7 @@ pub(super) fn networks(run: &RunView) -> Table {
     let rows = run.report.networks.iter().map(|network| {
         vec![
             network.network.clone(),
-            if network.structure.is_empty() { "–".into() } else { network.structure.clone() },
+            if network.structure.is_empty() { dash() } else { network.structure.clone() },
             decimals(network.auroc),
             decimals(network.average_precision),
             decimals(network.reconstruction_auroc_l1),
@@ -48,9 +50,9 @@ pub(super) fn thresholds(run: &RunView) -> Table {
             format!("{:.4}", threshold.threshold),
             format!("at most {}", percent(threshold.alpha)),
             grouped(threshold.images),
-            percent(threshold.false_alarm_rate),
-            percent(threshold.detection_rate),
-            network.best_f1.map_or_else(|| "–".into(), |best| format!("{:.4}", best.f1)),
+            threshold.false_alarm_rate.map_or_else(dash, percent),
+            threshold.detection_rate.map_or_else(dash, percent),
+            decimals(network.best_f1.map(|best| best.f1)),
         ])
     });
     Table::new(&header, rows.collect())
@@ -150,7 +152,7 @@ pub(super) fn runs(runs: &[RunView]) -> Table {
             decimals(report.auroc),
             decimals(report.average_precision),
             format!("{:.4} ({:.4})", report.reconstruction_l1_normal, report.blank_l1_normal),
-            run.threshold(&run.result().network).map_or_else(|| "–".into(), |score| format!("{score:.4}")),
+            run.threshold(&run.result().network).map_or_else(dash, |score| format!("{score:.4}")),
             grouped(report.macs),
             format!("{:.0}", 1e6 * latency),
             format!("{:.0}", report.seconds_total),
@@ -165,11 +167,11 @@ pub(super) fn differences(runs: &[RunView]) -> Result<Table, ReportError> {
     let settings = runs.iter().map(RunView::settings).collect::<Result<Vec<_>, _>>()?;
     let mut header = vec!["setting"];
     header.extend(runs.iter().map(|run| run.name.as_str()));
-    let keys = settings.first().into_iter().flatten().map(|(key, _)| key);
-    let rows = keys.filter_map(|key| {
+    let keys: BTreeSet<&String> = settings.iter().flatten().map(|(key, _)| key).collect();
+    let rows = keys.into_iter().filter_map(|key| {
         let value = |settings: &Vec<(String, String)>| {
             let found = settings.iter().find(|(other, _)| other == key);
-            found.map_or_else(|| "–".to_owned(), |(_, value)| value.clone())
+            found.map_or_else(dash, |(_, value)| value.clone())
         };
         let values: Vec<String> = settings.iter().map(value).collect();
         let same = values.iter().all(|value| *value == values[0]);
@@ -179,14 +181,16 @@ pub(super) fn differences(runs: &[RunView]) -> Result<Table, ReportError> {
 }
 
 /// A figure from 0 to 1, or a dash where there is none.
-pub(super) fn decimals(figure: impl Into<Option<f64>>) -> String {
-    figure.into().map_or_else(|| "–".into(), |figure| format!("{figure:.4}"))
+pub(super) fn decimals(figure: Option<f64>) -> String {
+    figure.map_or_else(dash, |figure| format!("{figure:.4}"))
 }
 
-/// Share of a blank image's error from which on reconstructions are called blank.
-const BLANK: f64 = 0.75;
+/// What stands where there is nothing to say.
+fn dash() -> String {
+    "–".into()
+}
 
 /// The networks whose reconstructions of normal images are hardly better than a blank image.
 pub(super) fn blank(networks: &[NetworkReport]) -> Vec<&NetworkReport> {
-    networks.iter().filter(|network| network.reconstruction_l1_normal > BLANK * network.blank_l1_normal).collect()
+    networks.iter().filter(|network| network.is_blank()).collect()
 }

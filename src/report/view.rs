@@ -4,6 +4,7 @@ use toml::{Table, Value};
 
 use super::ReportError;
 use crate::config::{Config, ConfigError};
+use crate::data::Source;
 use crate::run::{Logged, NetworkReport, Report, RunError, RunFile, RunFolder, Score, read_metrics, read_scores};
 
 /// A run as its folder has it, but for pictures.
@@ -73,7 +74,12 @@ impl RunView {
 
     /// Whether the same images judge all of the runs.
     pub fn judged_alike(runs: &[Self]) -> bool {
-        let judge = |run: &Self| (run.config.data.dataset, run.config.data.judge);
+        let judge = |run: &Self| {
+            let data = &run.config.data;
+            // Of own pictures, the share that calibrates says which judge.
+            let share = data.images.as_ref().map(|_| data.calibration);
+            (data.dataset, data.judge, data.images.clone(), share)
+        };
         runs.windows(2).all(|pair| judge(&pair[0]) == judge(&pair[1]))
     }
 
@@ -94,13 +100,29 @@ impl RunView {
 
     /// What a class is called.
     pub(super) fn class(&self, label: u8) -> String {
-        let names = self.config.data.dataset.classes();
-        names.get(usize::from(label)).map_or_else(|| label.to_string(), |name| (*name).to_owned())
+        match self.config.data.dataset {
+            Source::Published(dataset) => {
+                let name = dataset.classes().get(usize::from(label)).copied();
+                name.map_or_else(|| label.to_string(), str::to_owned)
+            }
+            Source::Images if self.is_normal(label) => "normal".into(),
+            Source::Images => "anomalous".into(),
+        }
     }
 
     /// Whether an image of this class is normal.
     pub(super) fn is_normal(&self, label: u8) -> bool {
         label == self.config.data.normal
+    }
+
+    /// Whether it was trained on pictures of one's own.
+    pub(super) fn is_own(&self) -> bool {
+        self.config.data.dataset == Source::Images
+    }
+
+    /// Whether there are anomalous images to judge it by.
+    pub(super) fn has_anomalies(&self) -> bool {
+        !self.result().anomalous.is_empty()
     }
 
     /// Every setting by its key, as TOML writes it.

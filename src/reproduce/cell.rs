@@ -122,7 +122,7 @@ impl Cell {
     fn train(&self, state: State, device: &Device, watch: &mut dyn Watch) -> Result<Option<Report>, ReportError> {
         let started = Instant::now();
         let (config, open) = (&self.config, device.open);
-        let data = Data::load(config)?;
+        let data = Data::load(config, &mut |_, _| {})?;
         let folder = if state == State::New {
             // What is there without a configuration is what a begin that was cut short left.
             let teacher = self.teacher.as_ref().map(|folder| folder.join(RunFile::Model.name()));
