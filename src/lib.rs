@@ -8,6 +8,8 @@ pub mod export;
 pub mod metrics;
 pub mod model;
 pub mod pipeline;
+mod plot;
+pub mod report;
 pub mod reproduce;
 pub mod results;
 pub mod run;

@@ -9,11 +9,12 @@ use pkdgan::config::{Config, Goal, Structure};
 use pkdgan::run::read_scores;
 use pkdgan::weights::Weights;
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "checkpoint.safetensors",
     "config.toml",
     "metrics.jsonl",
     "model.safetensors",
+    "report.html",
     "report.json",
     "scores.csv",
     "student-alone.safetensors",

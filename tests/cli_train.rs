@@ -10,8 +10,15 @@ use pkdgan::model::ModelFile;
 use pkdgan::run::read_scores;
 use pkdgan::weights::Weights;
 
-const FILES: [&str; 6] =
-    ["checkpoint.safetensors", "config.toml", "metrics.jsonl", "model.safetensors", "report.json", "scores.csv"];
+const FILES: [&str; 7] = [
+    "checkpoint.safetensors",
+    "config.toml",
+    "metrics.jsonl",
+    "model.safetensors",
+    "report.html",
+    "report.json",
+    "scores.csv",
+];
 
 #[test]
 fn a_run_leaves_every_file_and_agrees_with_itself() {

@@ -7,14 +7,17 @@ mod devices;
 mod eval;
 mod export;
 mod model;
+mod report;
 mod reproduce;
 mod settings;
+mod shell;
 mod table;
 mod train;
+mod watcher;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use pkdgan::config::ConfigError;
 use pkdgan::reproduce::ReproduceError;
 use pkdgan::train::TrainError;
@@ -33,6 +36,7 @@ const EXAMPLES: &str = "Examples:
   pkdgan train --recipe paper                 batch size 1, as the authors of P-KDGAN found best
   pkdgan eval runs/mnist-8-default-seed0      score the test set again with a trained model
   pkdgan export runs/a --format onnx          a trained model for onnxruntime and others
+  pkdgan report runs/a runs/b                 compare two runs in one page
   pkdgan reproduce --classes 2,5              both networks for two digits and two seeds, and a table of them
   pkdgan model                                layers, parameters and multiply-accumulates
   pkdgan data fetch fashion-mnist             download another data set
@@ -46,6 +50,8 @@ enum Command {
     Train(train::Arguments),
     /// Score the test set with the model of a run folder
     Eval(eval::Arguments),
+    /// Make the page that shows a run, report.html, anew; compare several runs in one page
+    Report(report::Arguments),
     /// Train a grid of networks over classes and seeds, write tables and studies of them
     Reproduce(reproduce::Arguments),
     /// Write a trained model for other programs: ONNX, or safetensors in half precision
@@ -56,6 +62,10 @@ enum Command {
     Data(data::Arguments),
     /// List the adapters that can compute
     Devices(devices::Arguments),
+    /// Print what a shell completes arguments by
+    Completions(shell::Completions),
+    /// Write manual pages for the program and each of its commands
+    Man(shell::Man),
 }
 
 /// Runs the program on the process's arguments.
@@ -74,10 +84,13 @@ pub fn main() -> ExitCode {
         Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
+        Command::Completions(arguments) => shell::completions(&arguments, Cli::command()),
+        Command::Man(arguments) => shell::man(&arguments, Cli::command()),
     };
     match result {
         Ok(code) => code,

@@ -1,3 +1,4 @@
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -6,13 +7,16 @@ use clap::Args;
 use pkdgan::config::{Config, DataConfig, Goal, steps_for_epochs};
 use pkdgan::data::Source;
 use pkdgan::pipeline::{self, Data, Progress};
-use pkdgan::run::{RunFile, RunFolder};
+use pkdgan::run::{NetworkReport, RunFile, RunFolder};
+use pkdgan::train::Glance;
+use serde_json::json;
 
-use super::console::{Console, Watcher, stop_on_interrupt};
+use super::console::{Console, Show, stop_on_interrupt};
 use super::device::Device;
 use super::model::tables;
 use super::settings::Settings;
 use super::table;
+use super::watcher::Watcher;
 
 /// Arguments of `pkdgan train`.
 #[derive(Args)]
@@ -49,6 +53,17 @@ pub struct Arguments {
     /// Start the first stage from the weights in this file instead of random ones
     #[arg(long, value_name = "FILE.safetensors", help_heading = "Run")]
     init: Option<PathBuf>,
+    /// Every so many steps of a stage, show and log the AUROC on up to 1,000 of the images that judge the run; nothing is
+    /// chosen by it, and the result is the same with and without it
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    evaluate_every: Option<NonZeroUsize>,
+    /// Write event files for TensorBoard, one a stage: to `tensorboard` in the run folder, or to a folder of the run's
+    /// name in DIR. Look at them with `tensorboard --logdir DIR`
+    #[arg(long, value_name = "DIR", num_args = 0..=1, help_heading = "Output")]
+    tensorboard: Option<Option<PathBuf>>,
+    /// How progress is shown, on stderr
+    #[arg(long, value_name = "HOW", default_value = "auto", help_heading = "Output")]
+    progress: Show,
     /// Print results only
     #[arg(long, short, help_heading = "Output")]
     quiet: bool,
@@ -69,10 +84,12 @@ const EXAMPLES: &str = "Examples:
                                                         and a test on anomalous ones
   pkdgan train --config runs/a/config.toml --seed 1     the same with another seed
   pkdgan train --resume runs/mnist-8-default-seed0      after ctrl-C, or a power cut
+  pkdgan train --evaluate-every 500 --tensorboard       watch it go: tensorboard --logdir runs
+  pkdgan train --progress json 2>events.jsonl           for machines; the last event is `done`
 
-A run folder holds config.toml (every setting), metrics.jsonl (losses), model.safetensors (the
-result: the student, or the teacher with --stage teacher), the other networks, report.json
-(figures), scores.csv (score of every test image) and checkpoint.safetensors.
+A run folder holds config.toml (every setting), metrics.jsonl (losses), model.safetensors (the result:
+the student, or the teacher with --stage teacher), the other networks, report.json (figures),
+scores.csv (score of every test image), report.html (a page to look at) and checkpoint.safetensors.
 
 A share of the normal images (--calibration) is held out of training to set a threshold by: the
 network's file holds their scores, so that a false-alarm rate can be promised without anomalies.
@@ -85,7 +102,7 @@ the test beside the anomalous ones. Files that cannot be read are named and skip
 /// Trains, scores, writes the run folder.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
-    let console = Console::new(arguments.quiet);
+    let console = Console::showing(arguments.quiet, arguments.progress);
     let (mut config, resumed) = match &arguments.resume {
         Some(path) => {
             let folder = RunFolder::open(path, &[RunFile::Config])?;
@@ -117,9 +134,19 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
     let open = || arguments.device.executor();
     let mut watcher = Watcher::new(&console, stop_on_interrupt()?);
-    let progress = pipeline::train(&config, &folder, &data, &open, arguments.init.as_deref(), &mut watcher)?;
+    if let Some(parent) = &arguments.tensorboard {
+        let events = match parent {
+            Some(parent) => parent.join(folder.path().file_name().unwrap_or_default()),
+            None => folder.path().join("tensorboard"),
+        };
+        watcher = watcher.with_tensorboard(events);
+    }
+    let glance = arguments.evaluate_every.map(|every| Glance::new(every, &data.judge, &data.split)).transpose()?;
+    let init = arguments.init.as_deref();
+    let progress = pipeline::train(&config, &folder, &data, &open, init, glance.as_ref(), &mut watcher)?;
     if let Progress::Stopped(stage, step, steps) = progress {
         watcher.finish();
+        console.event("stopped", json!({ "stage": stage, "step": step, "steps": steps, "folder": folder.path() }));
         eprintln!(
             "stopped in stage {stage} after step {step} of {steps}; the state is saved. Go on with: pkdgan train --resume {}",
             folder.path().display()
@@ -129,24 +156,23 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     watcher.last_chance();
     let evaluated = pipeline::evaluate(&config, &folder, &data, &open, &[], &mut watcher)?;
     watcher.finish();
-    let report = pipeline::finish(&config, &folder, &data, &summary, evaluated, started.elapsed().as_secs_f64())?;
-    if report.reconstruction_l1_normal > BLANK * report.blank_l1_normal {
-        console.say(
-            "warning: reconstructions are hardly better than an image of one colour, so that scores may not mean much; \
-             train for longer",
-        );
-    }
+    let seconds = started.elapsed().as_secs_f64();
+    let report = pipeline::finish(&config, &folder, &data, &open, &summary, evaluated, seconds)?;
+    console.event("done", json!({ "folder": folder.path(), "auroc": report.auroc, "seconds": seconds }));
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         println!("{}", table::of(&report));
+        if report.networks.last().is_some_and(NetworkReport::is_blank) {
+            eprintln!(
+                "warning: reconstructions are hardly better than an image of one colour, so that scores may not mean \
+                 much; train for longer (--epochs, --steps), or choose another --size"
+            );
+        }
         console.say(format!("written: {}", folder.path().display()));
     }
     Ok(ExitCode::SUCCESS)
 }
-
-/// Share of the error of a blank image from which a reconstruction is called blank.
-const BLANK: f64 = 0.8;
 
 /// Which images do what, with a warning where those that calibrate are few.
 fn describe(config: &Config, data: &Data) -> String {

@@ -7,7 +7,7 @@ use crate::engine::Executor;
 use crate::model::EdeGan;
 use crate::run::{RunFile, RunFolder};
 use crate::train::{
-    Outcome, SCORED_AT_ONCE, Scorer, Stage, TrainError, Trainer, checkpoint_stage, load_weights, take_model,
+    Glance, Outcome, SCORED_AT_ONCE, Scorer, Stage, TrainError, Trainer, checkpoint_stage, load_weights, take_model,
 };
 
 /// How far a run's training got.
@@ -20,7 +20,8 @@ pub enum Progress {
 }
 
 /// Trains the stages that the folder does not have the networks of yet, from its checkpoint where that is of the
-/// stage at hand. `init` replaces the random weights of the first stage's network.
+/// stage at hand. `init` replaces the random weights of the first stage's network. `glance` is for people to see how it
+/// goes, and changes nothing.
 ///
 /// # Errors
 /// What goes wrong in a stage; networks of earlier ones and the last checkpoint stay.
@@ -30,6 +31,7 @@ pub fn train(
     data: &Data,
     open: &Open,
     init: Option<&Path>,
+    glance: Option<&Glance>,
     watch: &mut dyn Watch,
 ) -> Result<Progress, TrainError> {
     let plan = Plan::new(config);
@@ -52,7 +54,7 @@ pub fn train(
         })?;
         let steps = trainer.budget().steps;
         watch.begin(stage, trainer.steps_done(), steps);
-        let outcome = trainer.train(executor, folder, |done, losses| watch.step(stage, done, losses))?;
+        let outcome = trainer.train(executor, folder, glance, |event| watch.trained(stage, event))?;
         if let Outcome::Stopped(step) = outcome {
             return Ok(Progress::Stopped(stage, step, steps));
         }

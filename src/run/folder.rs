@@ -30,6 +30,8 @@ pub enum RunFile {
     Report,
     /// The score of every test image.
     Scores,
+    /// The page that shows the run to a person.
+    Page,
 }
 
 /// The folder of a run.
@@ -40,7 +42,7 @@ pub struct RunFolder {
 
 impl RunFile {
     /// Every file that a run writes.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Config,
         Self::Metrics,
         Self::Model,
@@ -51,6 +53,7 @@ impl RunFile {
         Self::Checkpoint,
         Self::Report,
         Self::Scores,
+        Self::Page,
     ];
 
     /// The name of the file in the folder.
@@ -66,6 +69,7 @@ impl RunFile {
             Self::Checkpoint => "checkpoint.safetensors",
             Self::Report => "report.json",
             Self::Scores => "scores.csv",
+            Self::Page => "report.html",
         }
     }
 }

@@ -6,10 +6,12 @@ mod folder;
 mod metrics_log;
 mod report;
 mod scores;
+mod tensorboard;
 
 pub use atomic::{WriteError, write_whole};
 pub use error::RunError;
 pub use folder::{RunFile, RunFolder};
-pub use metrics_log::MetricsLog;
+pub use metrics_log::{Logged, MetricsLog, read_metrics};
 pub use report::{NetworkReport, Report, ThresholdReport, peak_rss_bytes};
 pub use scores::{Score, read_scores, write_picture_scores, write_scores};
+pub use tensorboard::EventFile;

@@ -110,6 +110,17 @@ pub struct ThresholdReport {
     pub detection_rate: Option<f64>,
 }
 
+/// Share of a blank image's error from which on reconstructions are called blank.
+const BLANK: f64 = 0.8;
+
+impl NetworkReport {
+    /// Whether its reconstructions of normal images are hardly better than a blank image: then its scores mean little,
+    /// however well they part the images.
+    pub fn is_blank(&self) -> bool {
+        self.reconstruction_l1_normal > BLANK * self.blank_l1_normal
+    }
+}
+
 impl Report {
     /// Writes the report whole, as JSON with two spaces of indent.
     ///

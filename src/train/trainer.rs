@@ -6,8 +6,11 @@ use serde::Serialize;
 
 use super::checkpoint::{self, Checkpoint};
 use super::error::TrainError;
+use super::evaluation::SCORED_AT_ONCE;
+use super::glance::Glance;
 use super::losses::{HISTORY, Losses};
 use super::networks::Networks;
+use super::score::Scorer;
 use super::stage::Stage;
 use super::step::TrainingStep;
 use crate::config::{Budget, Config};
@@ -47,6 +50,26 @@ pub enum Outcome {
     Finished(f64),
     /// Asked to stop; the checkpoint holds the state after so many steps.
     Stopped(usize),
+}
+
+/// What is heard of a stage in training.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Event<'a> {
+    /// So many steps are done, the latest with these losses; some times a second.
+    Steps(usize, &'a Losses),
+    /// These mean losses went to the log for the steps up to this one.
+    Logged(usize, &'a Losses),
+    /// AUROC after so many steps, where a [`Glance`] was asked for.
+    Glanced(usize, f64),
+}
+
+/// A line of the log for a glance.
+#[derive(Serialize)]
+struct GlanceLine {
+    stage: Stage,
+    step: usize,
+    auroc: f64,
+    seconds: f64,
 }
 
 /// A line of the log.
@@ -125,8 +148,8 @@ impl Trainer {
         self.stage.budget(&self.config)
     }
 
-    /// Trains to the last step, or until `watch` returns true: it hears, some times a second, how
-    /// many steps are done and the losses of the latest.
+    /// Trains to the last step, or until `watch` returns true. What `glance` sees goes to the log and to `watch`, its time
+    /// into the stage's.
     ///
     /// The device is kept two submissions ahead; losses come back with each. A checkpoint is written
     /// at the start, every minute, and at the end.
@@ -137,15 +160,18 @@ impl Trainer {
         &mut self,
         executor: &mut dyn Executor,
         folder: &RunFolder,
-        mut watch: impl FnMut(usize, &Losses) -> bool,
+        glance: Option<&Glance>,
+        mut watch: impl FnMut(Event) -> bool,
     ) -> Result<Outcome, TrainError> {
         let steps = self.budget().steps;
+        let scorer = glance.map(|_| self.scorer(executor)).transpose()?;
         let mut log = MetricsLog::resume(&folder.file(RunFile::Metrics), self.stage.name(), self.done as u64)?;
         let started = Instant::now();
         let seconds = |before: f64| before + started.elapsed().as_secs_f64();
         self.write_checkpoint(executor, folder, self.seconds_before)?;
         let mut saved = Instant::now();
         let mut submitted = self.done;
+        let mut glanced = self.done;
         let mut size = 1;
         let mut waiting: VecDeque<(usize, Pending)> = VecDeque::new();
         let mut unlogged: Vec<Losses> = Vec::new();
@@ -153,14 +179,26 @@ impl Trainer {
         let mut last = Instant::now();
         loop {
             let due = saved.elapsed() > CHECKPOINT_EVERY;
-            while submitted < steps && waiting.len() < IN_FLIGHT && !stop && !due {
-                let chunk = size.min(steps - submitted);
+            // No submission reaches past a step that is followed by a glance.
+            let limit = glance.map_or(steps, |glance| glance.next(glanced).min(steps));
+            while submitted < limit && waiting.len() < IN_FLIGHT && !stop && !due {
+                let chunk = size.min(limit - submitted);
                 executor.run(self.program, chunk)?;
                 submitted += chunk;
                 waiting.push_back((chunk, executor.read(&self.step.history.readbacks())?));
             }
             let Some((chunk, pending)) = waiting.pop_front() else {
-                // Nothing is under way: finished, stopped, or time to save.
+                // Nothing is under way: time for a glance, finished, stopped, or time to save.
+                if let (Some(glance), Some(scorer)) = (glance, &scorer) {
+                    if self.done == glance.next(glanced) {
+                        glanced = self.done;
+                        let auroc = glance.auroc(executor, scorer)?;
+                        let seconds = seconds(self.seconds_before);
+                        log.append(&GlanceLine { stage: self.stage, step: self.done, auroc, seconds })?;
+                        stop |= watch(Event::Glanced(self.done, auroc));
+                        last = Instant::now();
+                    }
+                }
                 let finished = self.done == steps;
                 if stop || due || finished {
                     self.write_checkpoint(executor, folder, seconds(self.seconds_before))?;
@@ -182,13 +220,14 @@ impl Trainer {
                 if (step + 1) % LOG_EVERY == 0 || step + 1 == steps {
                     let losses = Losses::mean(&unlogged);
                     let seconds = seconds(self.seconds_before);
+                    stop |= watch(Event::Logged(step + 1, &losses));
                     log.append(&Line { stage: self.stage, step: step + 1, losses, seconds })?;
                     unlogged.clear();
                 }
             }
             self.done += chunk;
             let latest = self.step.history.losses(&history, self.done - 1);
-            stop = stop || watch(self.done, &latest);
+            stop |= watch(Event::Steps(self.done, &latest));
 
             // Submissions are kept near the time they should take, and well below the history's length.
             let per_step = last.elapsed().as_secs_f64() / chunk as f64;
@@ -196,6 +235,15 @@ impl Trainer {
             let fitting = (SUBMISSION.as_secs_f64() / per_step.max(1e-9)) as usize;
             size = fitting.clamp(1, (2 * size).min(HISTORY / (2 * IN_FLIGHT)));
         }
+    }
+
+    /// What scores with the network that the stage is there for.
+    fn scorer(&self, executor: &mut dyn Executor) -> Result<Scorer, TrainError> {
+        let student = self.networks.student.as_ref().map(|gan| (gan, self.config.student.statistics));
+        let teacher = self.networks.teacher.as_ref().map(|gan| (gan, self.config.scoring.statistics));
+        let none = || TrainError::Settings("there is no network to evaluate".into());
+        let (gan, statistics) = student.or(teacher).ok_or_else(none)?;
+        Scorer::new(executor, &self.variables, gan, statistics, SCORED_AT_ONCE)
     }
 
     /// Refuses losses that are not finite.

@@ -13,7 +13,7 @@ use pkdgan::results::{Rows, ScoreStudy, Table};
 
 use self::list::{List, print_cells};
 use self::watch::GridWatcher;
-use super::console::{Console, stop_on_interrupt};
+use super::console::{Console, Show, stop_on_interrupt};
 use super::device::Device;
 use super::settings::{Base, quoted};
 
@@ -75,6 +75,9 @@ pub struct Arguments {
     /// List the cells of the grid, which of them are done, and their settings; train nothing
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
+    /// How progress is shown, on stderr
+    #[arg(long, value_name = "HOW", default_value = "auto", help_heading = "Output")]
+    progress: Show,
     /// Print results only
     #[arg(long, short, help_heading = "Output")]
     quiet: bool,
@@ -128,7 +131,7 @@ enum ScoredBy {
 /// Runs the grid, writes its results.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     arguments.check();
-    let console = Console::new(arguments.quiet);
+    let console = Console::showing(arguments.quiet, arguments.progress);
     let scope = arguments.scope()?;
     let study = (arguments.study == Some(Study::BatchSize)).then(|| arguments.batch_sizes());
     let cells = match &study {
