@@ -5,7 +5,7 @@ use clap::Args;
 use pkdgan::config::Config;
 use pkdgan::pipeline::Data;
 use pkdgan::run::{RunFile, RunFolder, write_scores};
-use pkdgan::train::{Evaluation, Model};
+use pkdgan::train::{Evaluation, Model, TrainError};
 use serde_json::json;
 
 use super::console::Console;
@@ -44,13 +44,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         config.data.folder = folder.clone();
     }
     let data = Data::load(&config)?;
-    let mut opened = arguments.device.open()?;
-    console.say(opened.describe());
-    let executor = opened.executor.as_mut();
-    let model = Model::load(&folder.path().join(&arguments.model), executor)?;
-    let mut progress = console.progress("scoring", "images", 0, data.split.test.len());
-    let evaluation = Evaluation::run(executor, &model, &data.judge, &data.split, |done| progress.update(done, ""))?;
-    progress.finish();
+    let (evaluation, adapter) = arguments.device.work(|| {
+        let mut opened = arguments.device.open()?;
+        console.say(opened.describe());
+        let executor = opened.executor.as_mut();
+        let model = Model::load(&folder.path().join(&arguments.model), executor)?;
+        let mut progress = console.progress("scoring", "images", 0, data.split.test.len());
+        let evaluation = Evaluation::run(executor, &model, &data.judge, &data.split, |done| progress.update(done, ""))?;
+        progress.finish();
+        Ok::<_, TrainError>((evaluation, opened.summary))
+    })?;
     if let Some(path) = &arguments.scores {
         write_scores(path, &evaluation.scores)?;
     }
@@ -62,7 +65,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             "reconstruction_auroc_l2": evaluation.reconstruction_auroc_l2,
             "reconstruction_l1_normal": evaluation.reconstruction_l1_normal,
             "blank_l1_normal": evaluation.blank_l1_normal,
-            "adapter": opened.summary.name,
+            "adapter": adapter.name,
         });
         println!("{figures:#}");
     } else {

@@ -56,7 +56,6 @@ enum Command {
 
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
-    quieten_driver();
     let cli = Cli::parse();
     tracing_subscriber::fmt()
         .with_env_filter(
@@ -84,13 +83,5 @@ pub fn main() -> ExitCode {
                 || matches!(error.downcast_ref(), Some(ReproduceError::Config(_) | ReproduceError::Budgets));
             ExitCode::from(if usage { 2 } else { 1 })
         }
-    }
-}
-
-/// Mesa's layer that reorders devices complains on machines without a desktop; we choose for ourselves.
-fn quieten_driver() {
-    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
-        // SAFETY: no other thread runs yet.
-        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
 }

@@ -8,7 +8,7 @@ use pkdgan::pipeline::{self, Data, Progress};
 use pkdgan::run::{RunFile, RunFolder};
 
 use super::console::{Console, Watcher, stop_on_interrupt};
-use super::device::Device;
+use super::device::{Device, resumable};
 use super::model::tables;
 use super::settings::Settings;
 use super::table;
@@ -108,7 +108,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
     let open = || arguments.device.executor();
     let mut watcher = Watcher::new(&console, stop_on_interrupt()?);
-    let progress = pipeline::train(&config, &folder, &data, &open, arguments.init.as_deref(), &mut watcher)?;
+    let device = &arguments.device;
+    let init = arguments.init.as_deref();
+    let progress = device
+        .work(|| pipeline::train(&config, &folder, &data, &open, init, &mut watcher))
+        .map_err(|error| resumable(error, folder.path()))?;
     if let Progress::Stopped(stage, step, steps) = progress {
         watcher.finish();
         eprintln!(
@@ -118,9 +122,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     watcher.last_chance();
-    let evaluated = pipeline::evaluate(&config, &folder, &data, &open, &[], &mut watcher)?;
+    let evaluated = device
+        .work(|| pipeline::evaluate(&config, &folder, &data, &open, &[], &mut watcher))
+        .map_err(|error| resumable(error, folder.path()))?;
     watcher.finish();
-    let report = pipeline::finish(&config, &folder, &summary, evaluated, started.elapsed().as_secs_f64())?;
+    let report =
+        pipeline::finish(&config, &folder, &device.used(&summary), evaluated, started.elapsed().as_secs_f64())?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {

@@ -43,7 +43,7 @@ mod variables;
 pub use cpu::Cpu;
 pub use error::EngineError;
 pub use executor::{Executor, Pending, ProgramId, Readback};
-pub use gpu::{AdapterSummary, Gpu, GpuOptions, Timed, adapters};
+pub use gpu::{AdapterSummary, Fault, Gpu, GpuOptions, KernelText, PATIENCE, Timed, UnknownFault, adapters};
 pub use graph::{Graph, Tensor};
 pub use ops::{
     activation::Activation,

@@ -1,6 +1,7 @@
 //! The kernels' texts. A line `//#import NAME` stands for `shaders/common/NAME.wgsl`.
 
-use crate::engine::ops::kernel::Dispatch;
+use crate::engine::ops::kernel::{ConvVariant, Dispatch, Tuning};
+use crate::engine::program::Program;
 
 macro_rules! texts {
     ($folder:literal: $($name:literal),* $(,)?) => {
@@ -19,6 +20,31 @@ const KERNELS: &[(&str, &str)] = texts!["":
 ];
 
 const COMMON: &[(&str, &str)] = texts!["/common": "activation", "columns", "convolution", "quad", "reduce", "single"];
+
+/// A kernel of a program, as a GPU's driver gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelText {
+    /// Scope and op.
+    pub op: String,
+    /// File under `shaders/`, without `.wgsl`.
+    pub shader: &'static str,
+    /// Its full text in WGSL.
+    pub wgsl: String,
+}
+
+impl Program {
+    /// The kernels that one run is made of, in their order, with convolutions computed so; on an adapter that is a CPU
+    /// if `software`. No device is needed.
+    pub fn kernels(&self, convolution: ConvVariant, software: bool) -> Vec<KernelText> {
+        let dispatches = self.dispatches(&Tuning { software, convolution });
+        let text = |(step, dispatch): (usize, Dispatch)| KernelText {
+            op: self.steps[step].label.clone(),
+            shader: dispatch.shader,
+            wgsl: source(&dispatch),
+        };
+        dispatches.into_iter().map(text).collect()
+    }
+}
 
 /// The full text of a kernel: constants, imports, then its own.
 pub(super) fn source(dispatch: &Dispatch) -> String {
