@@ -49,7 +49,7 @@ fn a_lost_device_is_named_with_what_it_ran_and_stays_lost() {
     let program = gpu.load(program(SMALL)).unwrap();
     gpu.input(program, "x", &[1.0; 64]).unwrap();
     gpu.input(program, "w", &[1.0; 36]).unwrap();
-    let mut run = |gpu: &mut Gpu| {
+    let run = |gpu: &mut Gpu| {
         gpu.run(program, 1)?;
         gpu.read(&[Readback::Output(program, "y")])?.wait_one()
     };

@@ -65,14 +65,14 @@ fn every_licence_is_allowed() {
     let packages = packages();
     assert!(packages.len() > 100, "{}", packages.len());
     for Package { name, version, licence, .. } in &packages {
-        let own = exceptions.iter().find(|exception| exception["name"].as_str() == Some(name));
+        let own = exceptions.iter().find(|exception| exception["crate"].as_str() == Some(name));
         let allowed: Vec<&str> =
             allowed.iter().copied().chain(own.iter().flat_map(|own| names(&own["allow"]))).collect();
         let licence = licence.as_deref().unwrap_or_else(|| panic!("{name} {version} names no licence"));
         assert!(met(licence, &allowed), "{name} {version}: `{licence}`; leave it out, or see deny.toml");
     }
     for exception in exceptions {
-        let name = exception["name"].as_str().unwrap();
+        let name = exception["crate"].as_str().unwrap();
         assert!(packages.iter().any(|package| package.name == name), "{name} is no dependency any more: deny.toml");
     }
     assert!(
@@ -101,7 +101,11 @@ fn no_crate_is_there_twice_without_a_reason() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|skip| (skip["name"].as_str().unwrap().to_owned(), skip["version"].as_str().unwrap().to_owned()))
+        .map(|skip| {
+            assert!(skip["reason"].as_str().is_some_and(|reason| reason.len() > 3), "{skip}: give the reason");
+            let (name, version) = skip["crate"].as_str().unwrap().split_once('@').unwrap();
+            (name.to_owned(), version.to_owned())
+        })
         .collect();
     let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for Package { name, version, .. } in packages() {

@@ -76,7 +76,9 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // What a hostile file made it quote is nothing to send to a terminal.
+            let control = |c: char| c.is_control() && c != '\n';
+            eprintln!("error: {}", format!("{error:#}").replace(control, "\u{fffd}"));
             // Settings that cannot be are wrong usage, whether they came by flag or by file.
             let usage = error.is::<ConfigError>()
                 || matches!(error.downcast_ref(), Some(TrainError::Config(_)))

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use super::adapter::{AdapterSummary, GpuOptions, PATIENCE, choose, summary};
@@ -9,6 +10,7 @@ use super::loaded::Loaded;
 use super::pipelines::Pipelines;
 use super::readback::Mapping;
 use super::reports::{Reports, heard, named};
+use super::submitter::Submitter;
 use crate::engine::error::EngineError;
 use crate::engine::executor::{Executor, Pending, ProgramId, Programs, Readback, State};
 use crate::engine::ops::kernel::{ConvVariant, Dispatch, Tuning};
@@ -24,6 +26,7 @@ pub(super) type Groups = HashMap<GroupId, wgpu::Buffer>;
 pub(super) struct Shared {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
+    submitter: Submitter,
     pub reports: Reports,
     /// How long the device may take for what is waited for.
     pub patience: Duration,
@@ -80,6 +83,16 @@ impl Shared {
             return refused(format!("{bindings} buffers at once"), limits.max_storage_buffers_per_shader_stage);
         }
         Ok(())
+    }
+
+    /// Hands work to the driver, but does not wait for ever until it has taken it.
+    pub fn submit(&self, commands: wgpu::CommandBuffer, during: &str) -> Result<wgpu::SubmissionIndex, EngineError> {
+        self.submitter.submit(commands, self.patience).map_err(|error| match error {
+            RecvTimeoutError::Timeout => self.give_up(during),
+            RecvTimeoutError::Disconnected => {
+                EngineError::Device { during: during.into(), problem: "its driver failed".into() }
+            }
+        })
     }
 
     /// Waits until a submission is done, but not for ever.
@@ -157,6 +170,7 @@ impl Gpu {
         Ok(Self {
             shared: Shared {
                 reports: Reports::of(&device),
+                submitter: Submitter::of(&queue),
                 device,
                 queue,
                 patience: options.patience.unwrap_or(PATIENCE),
@@ -223,7 +237,7 @@ impl Executor for Gpu {
         self.latest = loaded.name.clone();
         self.runs += 1;
         if let Some(fault) = &self.shared.fault {
-            fault.before_run(&self.shared, self.runs);
+            fault.before_run(&self.shared, self.runs, &self.latest)?;
         }
         let mut encoder = self.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
@@ -234,7 +248,7 @@ impl Executor for Gpu {
                 }
             }
         }
-        self.shared.queue.submit([encoder.finish()]);
+        self.shared.submit(encoder.finish(), &self.latest)?;
         self.shared.reports.check(&self.latest)
     }
 

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use super::device::Shared;
+use crate::engine::error::EngineError;
 
 /// Trouble that a device is opened with; see `docs/reliability.md`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,17 +62,19 @@ impl Fault {
     }
 
     /// Comes before each run; `number` counts them from 1.
-    pub(super) fn before_run(&self, shared: &Shared, number: u64) {
+    pub(super) fn before_run(&self, shared: &Shared, number: u64, during: &str) -> Result<(), EngineError> {
         match *self {
             Self::Lost(run) if run == number => shared.device.destroy(),
-            Self::Hang(run) if run == number => hang(shared),
+            Self::Hang(run) if run == number => hang(shared, during)?,
             _ => {}
         }
+        Ok(())
     }
 }
 
 /// Submits a kernel that takes many minutes.
-fn hang(Shared { device, queue, .. }: &Shared) {
+fn hang(shared: &Shared, during: &str) -> Result<(), EngineError> {
+    let device = &shared.device;
     const TEXT: &str = "@group(0) @binding(0) var<storage, read_write> y: array<u32>;
         @compute @workgroup_size(1) fn main() {
             var x = y[0];
@@ -110,5 +113,5 @@ fn hang(Shared { device, queue, .. }: &Shared) {
         // Software drivers end loops after 65,535 rounds, so it takes many workgroups.
         pass.dispatch_workgroups(65_535, 65_535, 1);
     }
-    queue.submit([encoder.finish()]);
+    shared.submit(encoder.finish(), during).map(|_| ())
 }

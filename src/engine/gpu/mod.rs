@@ -9,6 +9,7 @@ mod profile;
 mod readback;
 mod reports;
 mod shaders;
+mod submitter;
 
 pub use adapter::{AdapterSummary, GpuOptions, PATIENCE, adapters};
 pub use device::Gpu;

@@ -48,7 +48,7 @@ impl Gpu {
             }
         }
         encoder.resolve_query_set(&queries, 0..marks, &resolved, 0);
-        shared.queue.submit([encoder.finish()]);
+        shared.submit(encoder.finish(), name)?;
         let words = Mapping::begin(shared, &[(&resolved, 0, 2 * marks as usize)], name.clone())?.wait()?;
         let ticks: Vec<u64> = words[0]
             .chunks_exact(2)

@@ -33,7 +33,7 @@ impl Mapping {
             encoder.copy_buffer_to_buffer(buffer, 4 * offset as u64, &staging, 4 * end as u64, Some(4 * len as u64));
             end += len;
         }
-        let submission = shared.queue.submit([encoder.finish()]);
+        let submission = shared.submit(encoder.finish(), &during)?;
         let (sender, mapped) = mpsc::channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
             // Nobody waits for a read-back that was dropped.
