@@ -44,8 +44,13 @@ fn a_decoder_gives_images_of_the_encoders_side() {
 
 #[test]
 fn layers_that_do_not_fit_are_refused() {
-    let sound =
-        Architecture { channels: 1, side: 32, encoder: vec![Shrink::half(4)], latents: 8, discriminator: [2, 3, 4] };
+    let sound = Architecture {
+        channels: 1,
+        side: 32,
+        encoder: vec![Shrink::half(4)],
+        latents: 8,
+        discriminator: vec![2, 3, 4],
+    };
     sound.check().unwrap();
     let with = |encoder: Vec<Shrink>| Architecture { encoder, ..sound.clone() };
     for (broken, part) in [

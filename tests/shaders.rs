@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use naga::back::{glsl, hlsl, msl, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
@@ -10,8 +11,10 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, ShaderStage};
 use pkdgan::config::{Recipe, Statistics, Structure};
 use pkdgan::data::Dataset;
-use pkdgan::engine::{ConvVariant, Graph, KernelText, Measure, Program, Variables, Window};
-use pkdgan::model::{EdeGan, NormMode};
+use pkdgan::engine::{
+    ConvVariant, FusedLayer, FusedNetworks, Graph, KernelText, Measure, Precision, Program, Variables, Window,
+};
+use pkdgan::model::{EdeGan, Layer, LayerKind, NormMode};
 use pkdgan::train::{Networks, Stage, TrainingStep};
 
 const VARIANTS: [ConvVariant; 3] = [ConvVariant::Naive, ConvVariant::Register, ConvVariant::Tiled];
@@ -57,6 +60,37 @@ fn scoring(dataset: Dataset, batch: usize, mode: NormMode) -> Vec<Program> {
     vec![program(config.teacher()), program(config.student())]
 }
 
+/// The student's generator as one kernel, in both precisions.
+fn fused(dataset: Dataset, statistics: Statistics) -> Vec<Program> {
+    let networks = Recipe::Default.config(dataset).student().generator();
+    let norm = (statistics == Statistics::PerImage).then_some(1e-5);
+    let plan = FusedNetworks::new(networks.each_ref().map(|network| {
+        let outputs = network.layer_inputs().skip(1).map(|(_, input)| input).chain([network.output()]);
+        let layer = |((layer, input), output): ((&Layer, [usize; 3]), [usize; 3])| FusedLayer {
+            transposed: layer.kind == LayerKind::ConvTranspose,
+            input,
+            output,
+            kernel: layer.kernel,
+            stride: layer.stride,
+            padding: layer.padding,
+            norm: norm.filter(|_| layer.norm),
+            activation: layer.activation,
+        };
+        network.layer_inputs().zip(outputs).map(layer).collect()
+    }));
+    let plan = Arc::new(plan.unwrap());
+    let program = |(precision, words)| {
+        let mut graph = Graph::new();
+        let images = graph.input("images", [3, dataset.channels(), 32, 32]);
+        let weights = graph.input("weights", [1, 1, 1, words]);
+        let [score, ..] = graph.fused_score(images, weights, plan.clone(), precision).unwrap();
+        graph.output("score", score);
+        Program::compile(&graph, &Variables::new()).unwrap()
+    };
+    let words = plan.weights();
+    [(Precision::Single, words), (Precision::Half, words.div_ceil(2))].map(program).into()
+}
+
 /// Ops and shapes that the networks do not have: odd sides, every measure.
 fn others() -> Program {
     let mut graph = Graph::new();
@@ -87,6 +121,7 @@ fn kernels() -> Vec<KernelText> {
     for dataset in Dataset::ALL {
         for (batch_size, statistics) in [(1, Statistics::PerImage), (8, Statistics::Running)] {
             programs.extend(training(dataset, batch_size, statistics));
+            programs.extend(fused(dataset, statistics));
         }
         for (batch, mode) in [(1, NormMode::PerImage), (1, NormMode::Running), (100, NormMode::Running)] {
             programs.extend(scoring(dataset, batch, mode));
@@ -94,19 +129,24 @@ fn kernels() -> Vec<KernelText> {
     }
     let mut known = HashSet::new();
     let of = |program: &Program| {
-        VARIANTS
-            .into_iter()
-            .flat_map(|variant| [false, true].into_iter().flat_map(move |software| program.kernels(variant, software)))
-            .collect::<Vec<_>>()
+        let kinds = [(false, false), (false, true), (true, false), (true, true)];
+        let all = VARIANTS.into_iter().flat_map(|variant| kinds.map(|(software, half)| (variant, software, half)));
+        all.flat_map(|(variant, software, half)| program.kernels(variant, software, half)).collect::<Vec<_>>()
     };
     programs.iter().flat_map(of).filter(|kernel| known.insert(kernel.wgsl.clone())).collect()
+}
+
+/// Whether only adapters with arithmetic in half precision get this kernel.
+fn half(kernel: &KernelText) -> bool {
+    kernel.wgsl.starts_with("enable f16;")
 }
 
 /// Parsed and found valid with no more than what every adapter can do.
 fn valid(kernel: &KernelText) -> (Module, ModuleInfo) {
     let module = naga::front::wgsl::parse_str(&kernel.wgsl)
         .unwrap_or_else(|error| panic!("{}: {}", kernel.shader, error.emit_to_string(&kernel.wgsl)));
-    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+    let capabilities = if half(kernel) { Capabilities::SHADER_FLOAT16 } else { Capabilities::empty() };
+    let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .unwrap_or_else(|error| panic!("{}: {}", kernel.shader, error.emit_to_string(&kernel.wgsl)));
     (module, info)
@@ -121,7 +161,12 @@ const CHECKS: BoundsCheckPolicies = BoundsCheckPolicies {
 };
 
 fn spirv(module: &Module, info: &ModuleInfo) -> Result<usize, String> {
-    let options = spv::Options { bounds_check_policies: CHECKS, force_loop_bounding: false, ..Default::default() };
+    let options = spv::Options {
+        bounds_check_policies: CHECKS,
+        force_loop_bounding: false,
+        fake_missing_bindings: true,
+        ..Default::default()
+    };
     let pipeline = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: "main".into() };
     spv::write_vec(module, info, &options, Some(&pipeline)).map(|words| words.len()).map_err(|error| error.to_string())
 }
@@ -143,7 +188,8 @@ fn metal(module: &Module, info: &ModuleInfo) -> Result<usize, String> {
 
 fn directx(module: &Module, info: &ModuleInfo) -> Result<usize, String> {
     let options = hlsl::Options {
-        shader_model: hlsl::ShaderModel::V5_1,
+        // The first with half precision.
+        shader_model: hlsl::ShaderModel::V6_2,
         fake_missing_bindings: true,
         zero_initialize_workgroup_memory: false,
         force_loop_bounding: false,
@@ -177,6 +223,10 @@ fn every_kernel_translates_to_every_drivers_language() {
     for kernel in &kernels {
         let (module, info) = valid(kernel);
         for (language, translate) in languages {
+            // OpenGL's adapters have no half precision, and get the kernels that do without.
+            if half(kernel) && language == "GLSL" {
+                continue;
+            }
             let length = translate(&module, &info).unwrap_or_else(|error| {
                 panic!("{} of {} in {language}: {error}\n{}", kernel.shader, kernel.op, kernel.wgsl)
             });

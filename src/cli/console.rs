@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
-use pkdgan::pipeline::Watch;
+use pkdgan::config::Config;
+use pkdgan::data::DataError;
+use pkdgan::pipeline::{Data, Watch};
 use pkdgan::train::{Losses, Stage};
 
 /// What a person sees: on stderr, so that stdout is left to results.
@@ -40,6 +42,26 @@ impl Console {
         }
         let now = Instant::now();
         Progress { bar, name, unit, len, first: done, started: now, printed: now, lines: !self.quiet && !drawn }
+    }
+
+    /// Reads the data of a run, and names the files that are skipped.
+    pub fn load(&self, config: &Config) -> Result<Data, DataError> {
+        let mut shown: Option<Progress> = None;
+        let mut last = 0;
+        let data = Data::load(config, &mut |done, pictures| {
+            // A second folder begins anew.
+            if done < last {
+                shown.take().into_iter().for_each(Progress::finish);
+            }
+            last = done;
+            shown.get_or_insert_with(|| self.progress("reading", "pictures", 0, pictures)).update(done, "");
+        });
+        shown.into_iter().for_each(Progress::finish);
+        let data = data?;
+        for error in data.own.iter().flat_map(|own| &own.skipped) {
+            self.say(format!("skipped: {error}"));
+        }
+        Ok(data)
     }
 }
 

@@ -1,15 +1,16 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::Args;
 use pkdgan::config::Config;
-use pkdgan::pipeline::Data;
-use pkdgan::run::{RunFile, RunFolder, write_scores};
+use pkdgan::run::{RunFile, RunFolder, write_picture_scores, write_scores};
 use pkdgan::train::{Evaluation, Model, TrainError};
 use serde_json::json;
 
 use super::console::Console;
 use super::device::Device;
+use super::table;
 
 /// Arguments of `pkdgan eval`.
 #[derive(Args)]
@@ -24,6 +25,9 @@ pub struct Arguments {
     /// Folder that holds the data sets [default: as for the run]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// False-alarm rate that the threshold is to promise [default: 0.01, or the smallest that the model can promise]
+    #[arg(long, value_name = "RATE")]
+    alpha: Option<f64>,
     /// Write the score of every test image to this CSV file
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
@@ -43,8 +47,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(folder) = &arguments.data_dir {
         config.data.folder = folder.clone();
     }
-    let data = Data::load(&config)?;
-    let (evaluation, adapter) = arguments.device.work(|| {
+    let data = console.load(&config)?;
+    let (evaluation, calibration, adapter) = arguments.device.work(|| {
         let mut opened = arguments.device.open()?;
         console.say(opened.describe());
         let executor = opened.executor.as_mut();
@@ -52,10 +56,21 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let mut progress = console.progress("scoring", "images", 0, data.split.test.len());
         let evaluation = Evaluation::run(executor, &model, &data.judge, &data.split, |done| progress.update(done, ""))?;
         progress.finish();
-        Ok::<_, TrainError>((evaluation, opened.summary))
+        Ok::<_, TrainError>((evaluation, model.calibration, opened.summary))
     })?;
+    let threshold = |calibration| evaluation.threshold(calibration, arguments.alpha, data.split.normal);
+    let threshold = match (&calibration, arguments.alpha) {
+        (Some(calibration), _) => Some(threshold(calibration)?),
+        (None, Some(_)) => {
+            bail!("{}: --alpha wants a calibrated model; train it with `--calibration 0.1`", arguments.model.display())
+        }
+        (None, None) => None,
+    };
     if let Some(path) = &arguments.scores {
-        write_scores(path, &evaluation.scores)?;
+        match &data.own {
+            Some(own) => write_picture_scores(path, &evaluation.scores, &own.judge_paths)?,
+            None => write_scores(path, &evaluation.scores)?,
+        }
     }
     if arguments.json {
         let figures = json!({
@@ -65,18 +80,20 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             "reconstruction_auroc_l2": evaluation.reconstruction_auroc_l2,
             "reconstruction_l1_normal": evaluation.reconstruction_l1_normal,
             "blank_l1_normal": evaluation.blank_l1_normal,
+            "threshold": threshold,
+            "best_f1": evaluation.best_f1,
             "adapter": adapter.name,
         });
         println!("{figures:#}");
     } else {
         println!(
-            "{} class {}: AUROC {:.4}, average precision {:.4}\nreconstruction error of normal images {:.4} (a blank image: {:.4})",
-            config.data.dataset,
-            config.data.normal,
-            evaluation.auroc,
-            evaluation.average_precision,
+            "{}: AUROC {}, average precision {}\nreconstruction error of normal images {:.4} (a blank image: {:.4})\n{}",
+            table::subject(config.data.dataset, config.data.normal),
+            table::figure(evaluation.auroc),
+            table::figure(evaluation.average_precision),
             evaluation.reconstruction_l1_normal,
-            evaluation.blank_l1_normal
+            evaluation.blank_l1_normal,
+            table::thresholds(threshold.as_ref(), evaluation.best_f1.as_ref()).trim_end()
         );
     }
     Ok(ExitCode::SUCCESS)

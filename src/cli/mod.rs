@@ -5,6 +5,7 @@ mod data;
 mod device;
 mod devices;
 mod eval;
+mod export;
 mod model;
 mod reproduce;
 mod settings;
@@ -31,6 +32,7 @@ const EXAMPLES: &str = "Examples:
   pkdgan train --normal 3 --stage teacher     another digit, the teacher only
   pkdgan train --recipe paper                 batch size 1, as the authors of P-KDGAN found best
   pkdgan eval runs/mnist-8-default-seed0      score the test set again with a trained model
+  pkdgan export runs/mnist-8-default-seed0 --format onnx   for onnxruntime and others
   pkdgan reproduce --classes 2,5              both networks for two digits and two seeds, and a table of them
   pkdgan model                                layers, parameters and multiply-accumulates
   pkdgan data fetch fashion-mnist             download another data set
@@ -46,6 +48,8 @@ enum Command {
     Eval(eval::Arguments),
     /// Train a grid of networks over classes and seeds, write tables and studies of them
     Reproduce(reproduce::Arguments),
+    /// Write a trained model for other programs: ONNX, or safetensors in half precision
+    Export(export::Arguments),
     /// Print the networks: layers, parameters, multiply-accumulates
     Model(model::Arguments),
     /// List, find, check and fetch data sets
@@ -68,6 +72,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),

@@ -3,7 +3,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Args;
-use pkdgan::config::{Config, Goal, steps_for_epochs};
+use pkdgan::config::{Config, DataConfig, Goal, steps_for_epochs};
+use pkdgan::data::Source;
 use pkdgan::pipeline::{self, Data, Progress};
 use pkdgan::run::{RunFile, RunFolder};
 
@@ -31,7 +32,8 @@ pub struct Arguments {
     settings: Settings,
     #[command(flatten)]
     device: Device,
-    /// Run folder to write [default: runs/DATASET-CLASS-RECIPE-seedN]
+    /// Run folder to write [default: runs/DATASET-CLASS-RECIPE-seedN, or runs/FOLDER-RECIPE-seedN for
+    /// --images]
     #[arg(long, value_name = "DIR", help_heading = "Run")]
     out: Option<PathBuf>,
     /// Overwrite the run in the folder
@@ -40,7 +42,8 @@ pub struct Arguments {
     /// Go on with the run in this folder from its last checkpoint, with its own settings
     #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with_all = [
         "stage", "teacher", "with_baseline", "out", "force", "init", "recipe", "config", "set", "dataset", "data_dir",
-        "normal", "batch_size", "steps", "epochs", "seed", "lr", "no_shuffle",
+        "images", "anomalies", "size", "fit", "colour", "normal", "calibration", "batch_size", "steps", "epochs", "seed",
+        "lr", "no_shuffle",
     ])]
     resume: Option<PathBuf>,
     /// Start the first stage from the weights in this file instead of random ones
@@ -61,12 +64,23 @@ const EXAMPLES: &str = "Examples:
   pkdgan train --teacher runs/a --set distillation.step1.structure=2
                                                         another way to distil a trained teacher
   pkdgan train --dataset fashion-mnist --normal 5       sandals; see `pkdgan data`
+  pkdgan train --images photos/good --size 64           your own pictures, all of them normal
+  pkdgan train --images photos/good --anomalies photos/bad
+                                                        and a test on anomalous ones
   pkdgan train --config runs/a/config.toml --seed 1     the same with another seed
   pkdgan train --resume runs/mnist-8-default-seed0      after ctrl-C, or a power cut
 
-A run folder holds config.toml (every setting), metrics.jsonl (losses), model.safetensors (the result:
-the student, or the teacher with --stage teacher), the other networks, report.json (figures),
-scores.csv (score of every test image) and checkpoint.safetensors.";
+A run folder holds config.toml (every setting), metrics.jsonl (losses), model.safetensors (the
+result: the student, or the teacher with --stage teacher), the other networks, report.json
+(figures), scores.csv (score of every test image) and checkpoint.safetensors.
+
+A share of the normal images (--calibration) is held out of training to set a threshold by: the
+network's file holds their scores, so that a false-alarm rate can be promised without anomalies.
+
+Own images (--images) are PNG, JPEG or BMP files, in folders as deep as you like. Some hundreds
+are good, 20 the least. With --anomalies as many of them as calibrate are held out once more, for
+the test beside the anomalous ones. Files that cannot be read are named and skipped; more than
+5 % of them stop the run.";
 
 /// Trains, scores, writes the run folder.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -79,7 +93,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         None => (arguments.resolve()?, None),
     };
-    let data = Data::load(&config)?;
+    let data = console.load(&config)?;
+    data.settle(&mut config);
     if let Some(epochs) = arguments.settings.epochs {
         config.training.steps = steps_for_epochs(epochs, data.split.train.len(), config.training.batch_size);
         config.validate()?;
@@ -97,14 +112,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     };
     console.say(tables(&config).trim_end());
-    console.say(format!(
-        "data: {}, {} training images of class {}, {} to judge by; run folder {}",
-        config.data.dataset,
-        data.split.train.len(),
-        config.data.normal,
-        data.split.test.len(),
-        folder.path().display()
-    ));
+    console.say(describe(&config, &data));
+    console.say(format!("run folder {}", folder.path().display()));
 
     let open = || arguments.device.executor();
     let mut watcher = Watcher::new(&console, stop_on_interrupt()?);
@@ -127,7 +136,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .map_err(|error| resumable(error, folder.path()))?;
     watcher.finish();
     let report =
-        pipeline::finish(&config, &folder, &device.used(&summary), evaluated, started.elapsed().as_secs_f64())?;
+        pipeline::finish(&config, &folder, &data, &device.used(&summary), evaluated, started.elapsed().as_secs_f64())?;
+    if report.reconstruction_l1_normal > BLANK * report.blank_l1_normal {
+        console.say(
+            "warning: reconstructions are hardly better than an image of one colour, so that scores may not mean much; \
+             train for longer",
+        );
+    }
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
@@ -137,6 +152,36 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Share of the error of a blank image from which a reconstruction is called blank.
+const BLANK: f64 = 0.8;
+
+/// Which images do what, with a warning where those that calibrate are few.
+fn describe(config: &Config, data: &Data) -> String {
+    let DataConfig { dataset, normal, calibration: share, .. } = config.data;
+    let [train, calibration, test] =
+        [&data.split.train, &data.split.calibration, &data.split.test].map(|images| images.len());
+    let mut text = format!(
+        "data: {}, {train} training images, {calibration} more held out of training to set the threshold by, {}",
+        table::subject(dataset, normal),
+        match (dataset, data.judge.labels.contains(&1)) {
+            (Source::Images, false) => "none to judge by (--anomalies)".into(),
+            _ => format!("{test} to judge by"),
+        }
+    );
+    if share > 0.0 && calibration < FOR_ONE_PERCENT {
+        let needed = (FOR_ONE_PERCENT as f64 / share).ceil();
+        text += &format!(
+            "\nwarning: {calibration} held-out images cannot promise fewer than {:.1} % false alarms; 1 % takes \
+             {FOR_ONE_PERCENT}, which are held out of {needed} normal images",
+            100.0 / (calibration as f64 + 1.0)
+        );
+    }
+    text
+}
+
+/// Calibration images that a false-alarm rate of 1 % takes.
+const FOR_ONE_PERCENT: usize = 99;
+
 impl Arguments {
     /// The configuration that the settings and the stage make.
     fn resolve(&self) -> anyhow::Result<Config> {
@@ -145,7 +190,11 @@ impl Arguments {
         if self.with_baseline {
             more.push("run.with_baseline=true".into());
         }
-        let config = self.settings.resolve(&more)?;
+        let mut config = self.settings.resolve(&more)?;
+        if let Some(images) = &mut config.data.images {
+            // A new run may begin with other pictures than the one whose settings it takes.
+            images.digest.clear();
+        }
         let usage = |message: &str| clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message).exit();
         match (config.run.stage, &self.teacher) {
             (Goal::Distill, None) => usage("--stage distill wants a trained teacher: --teacher RUN\n"),
@@ -158,7 +207,13 @@ impl Arguments {
 
     /// Where the run goes unless another folder is named.
     fn folder(&self, config: &Config) -> PathBuf {
-        let (dataset, normal, seed) = (config.data.dataset, config.data.normal, config.training.seed);
-        PathBuf::from("runs").join(format!("{dataset}-{normal}-{}-seed{seed}", self.settings.recipe()))
+        let (data, seed) = (&config.data, config.training.seed);
+        let subject = match &data.images {
+            Some(images) => {
+                images.folder.file_name().map_or_else(|| "images".into(), |name| name.to_string_lossy().into_owned())
+            }
+            None => format!("{}-{}", data.dataset, data.normal),
+        };
+        PathBuf::from("runs").join(format!("{subject}-{}-seed{seed}", self.settings.recipe()))
     }
 }

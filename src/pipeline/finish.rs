@@ -1,7 +1,7 @@
-use super::Evaluated;
+use super::{Data, Evaluated};
 use crate::config::Config;
 use crate::engine::AdapterSummary;
-use crate::run::{Report, RunFile, RunFolder, peak_rss_bytes, write_scores};
+use crate::run::{Report, RunFile, RunFolder, peak_rss_bytes, write_picture_scores, write_scores};
 use crate::train::TrainError;
 
 /// Writes the scores and, last, the report of a run that took `seconds` on `adapter`.
@@ -11,6 +11,7 @@ use crate::train::TrainError;
 pub fn finish(
     config: &Config,
     folder: &RunFolder,
+    data: &Data,
     adapter: &AdapterSummary,
     evaluated: Evaluated,
     seconds: f64,
@@ -39,7 +40,11 @@ pub fn finish(
         normal: config.data.normal,
         networks,
     };
-    write_scores(&folder.file(RunFile::Scores), &scores)?;
+    let file = folder.file(RunFile::Scores);
+    match &data.own {
+        Some(own) => write_picture_scores(&file, &scores, &own.judge_paths)?,
+        None => write_scores(&file, &scores)?,
+    }
     report.write(&folder.file(RunFile::Report))?;
     Ok(report)
 }

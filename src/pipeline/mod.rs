@@ -8,7 +8,7 @@ mod plan;
 mod train;
 
 pub use begin::begin;
-pub use data::Data;
+pub use data::{Data, Own};
 pub use evaluate::{Evaluated, evaluate};
 pub use finish::finish;
 pub use plan::Plan;

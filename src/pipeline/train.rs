@@ -1,11 +1,14 @@
 use std::path::Path;
 
 use super::{Data, Open, Plan, Watch};
+use crate::calibration::Calibration;
 use crate::config::{Config, Structure};
 use crate::engine::Executor;
 use crate::model::EdeGan;
 use crate::run::{RunFile, RunFolder};
-use crate::train::{Outcome, Stage, TrainError, Trainer, checkpoint_stage, load_weights, take_model};
+use crate::train::{
+    Outcome, SCORED_AT_ONCE, Scorer, Stage, TrainError, Trainer, checkpoint_stage, load_weights, take_model,
+};
 
 /// How far a run's training got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +56,7 @@ pub fn train(
         if let Outcome::Stopped(step) = outcome {
             return Ok(Progress::Stopped(stage, step, steps));
         }
-        save(config, &plan, stage, folder, executor, &trainer)?;
+        save(config, stage, folder, executor, &trainer, data, watch)?;
     }
     Ok(Progress::Trained)
 }
@@ -89,28 +92,37 @@ fn start(
     }
 }
 
-/// Saves what a stage trained; last the network that says that the stage is done.
+/// Saves what a stage trained, calibrated on the held-out images; last the network that says that the stage is done.
 fn save(
     config: &Config,
-    plan: &Plan,
     stage: Stage,
     folder: &RunFolder,
     executor: &mut dyn Executor,
     trainer: &Trainer,
+    data: &Data,
+    watch: &mut dyn Watch,
 ) -> Result<(), TrainError> {
+    let file = Plan::new(config).file(stage);
+    let held_out = &data.split.calibration;
     let mut save = |gan: &EdeGan, statistics, file| -> Result<(), TrainError> {
-        let model = take_model(executor, &trainer.variables, gan, statistics, config)?;
+        let mut model = take_model(executor, &trainer.variables, gan, statistics, config)?;
+        if !held_out.is_empty() {
+            let report = |done| watch.scored("held-out images", done, held_out.len());
+            let scorer = Scorer::new(executor, &trainer.variables, gan, statistics, SCORED_AT_ONCE)?;
+            let scored = scorer.score(executor, &data.train.images, held_out, report)?;
+            model.calibration = Some(Calibration::new(scored.iter().map(|scored| scored.score).collect())?);
+        }
         Ok(model.write(&folder.file(file))?)
     };
     let statistics = config.scoring.statistics;
     match (&trainer.networks.teacher, &trainer.networks.student) {
-        (Some(teacher), None) => save(teacher, statistics, plan.file(stage))?,
+        (Some(teacher), None) => save(teacher, statistics, file)?,
         (teacher, Some(student)) => {
             let trained = stage.structure(config).is_some_and(Structure::trains_teacher);
             if let Some(teacher) = teacher.as_ref().filter(|_| trained) {
                 save(teacher, statistics, RunFile::TeacherJoint)?;
             }
-            save(student, config.student.statistics, plan.file(stage))?;
+            save(student, config.student.statistics, file)?;
         }
         (None, None) => {}
     }

@@ -121,7 +121,7 @@ impl Cell {
     fn train(&self, state: State, device: &Device, watch: &mut dyn Watch) -> Result<Option<Report>, TrainError> {
         let started = Instant::now();
         let (config, open) = (&self.config, device.open);
-        let data = Data::load(config)?;
+        let data = Data::load(config, &mut |_, _| {})?;
         let folder = if state == State::New {
             // What is there without a configuration is what a begin that was cut short left.
             let teacher = self.teacher.as_ref().map(|folder| folder.join(RunFile::Model.name()));
@@ -136,7 +136,7 @@ impl Cell {
         let leave_out: &[&str] = if self.teacher.is_some() { &["teacher", "teacher-joint"] } else { &[] };
         let evaluated = pipeline::evaluate(config, &folder, &data, open, leave_out, watch)?;
         let seconds = started.elapsed().as_secs_f64();
-        pipeline::finish(config, &folder, &device.adapter, evaluated, seconds).map(Some)
+        pipeline::finish(config, &folder, &data, &device.adapter, evaluated, seconds).map(Some)
     }
 
     /// The first setting that differs in a configuration and has a part in this cell. Where the data lie has none, nor

@@ -11,5 +11,5 @@ pub use atomic::{WriteError, write_whole};
 pub use error::RunError;
 pub use folder::{RunFile, RunFolder};
 pub use metrics_log::MetricsLog;
-pub use report::{NetworkReport, Report, peak_rss_bytes};
-pub use scores::{Score, read_scores, write_scores};
+pub use report::{NetworkReport, Report, ThresholdReport, peak_rss_bytes};
+pub use scores::{Score, read_scores, write_picture_scores, write_scores};

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,24 @@ pub fn write_scores(path: &Path, scores: &[Score]) -> Result<(), RunError> {
         let mut rows = csv::WriterBuilder::new().has_headers(false).from_writer(out);
         rows.write_record(HEADER)?;
         scores.iter().try_for_each(|score| rows.serialize(score))?;
+        rows.flush()
+    };
+    Ok(write_whole(path, fill)?)
+}
+
+/// Writes the scores of own pictures whole, one row each below the header `path,label,score`: where the picture lies, 0
+/// for a normal and 1 for an anomalous one, and the score. `paths` go by the index of a score.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn write_picture_scores(path: &Path, scores: &[Score], paths: &[PathBuf]) -> Result<(), RunError> {
+    let fill = |out: &mut dyn io::Write| {
+        let mut rows = csv::WriterBuilder::new().has_headers(false).from_writer(out);
+        rows.write_record(["path", "label", "score"])?;
+        for score in scores {
+            let picture = paths.get(score.index as usize).map(|path| path.to_string_lossy()).unwrap_or_default();
+            rows.serialize((picture, score.label, score.score))?;
+        }
         rows.flush()
     };
     Ok(write_whole(path, fill)?)

@@ -1,4 +1,4 @@
-//! Weight files: named tensors of single-precision numbers in the safetensors format.
+//! Weight files: named tensors in the safetensors format, single-precision numbers in memory.
 
 mod error;
 
@@ -29,6 +29,18 @@ pub struct Tensor {
     pub shape: Vec<usize>,
     /// The values, the last dimension running fastest; as many as the product of `shape`.
     pub values: Vec<f32>,
+    /// What a value is in a file.
+    pub element: Element,
+}
+
+/// A type of number that weight files are written with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Element {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Half precision: 11 significant bits, up to 65,504.
+    F16,
 }
 
 /// Named tensors, with text about them.
@@ -51,26 +63,29 @@ enum Entry<'a> {
 }
 
 impl Weights {
-    /// Adds a tensor, in place of one of the same name.
+    /// Adds a tensor of F32, in place of one of the same name.
     pub fn insert(&mut self, name: impl Into<String>, shape: &[usize], values: Vec<f32>) {
-        self.tensors.insert(name.into(), Tensor { shape: shape.to_vec(), values });
+        self.tensors.insert(name.into(), Tensor { shape: shape.to_vec(), values, element: Element::F32 });
     }
 
-    /// Writes the file whole. The same tensors and metadata give the same bytes.
+    /// Writes the file whole, values of F16 tensors rounded to the nearest. The same tensors and metadata give the same
+    /// bytes.
     ///
     /// # Errors
-    /// A tensor whose values do not fill its shape, and a file that cannot be written.
+    /// A tensor whose values do not fill its shape or are too large for F16, and a file that cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), WeightsError> {
         let header = self.header(path)?;
         Ok(write_whole(path, |out| {
             out.write_all(&(header.len() as u64).to_le_bytes())?;
             out.write_all(&header)?;
-            let mut values = self.tensors.values().flat_map(|tensor| &tensor.values);
-            values.try_for_each(|value| out.write_all(&value.to_le_bytes()))
+            self.tensors.values().try_for_each(|Tensor { values, element, .. }| match element {
+                Element::F32 => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes())),
+                Element::F16 => values.iter().try_for_each(|&value| out.write_all(&f16::from_f32(value).to_le_bytes())),
+            })
         })?)
     }
 
-    /// Reads a file of F32, F16 or BF16 tensors, the latter two widened to F32. The header is checked against the size
+    /// Reads a file of F32, F16 or BF16 tensors. BF16 becomes F32. The header is checked against the size
     /// of the file before any tensor is given memory.
     ///
     /// # Errors
@@ -111,7 +126,8 @@ impl Weights {
                 name: name.clone(),
                 dtype: info.dtype,
             })?;
-            weights.insert(name, &info.shape, values);
+            let element = if info.dtype == Dtype::F16 { Element::F16 } else { Element::F32 };
+            weights.tensors.insert(name, Tensor { shape: info.shape.clone(), values, element });
         }
         Ok(weights)
     }
@@ -151,14 +167,22 @@ impl Weights {
             entries.insert(METADATA, Entry::Metadata(&self.metadata));
         }
         let mut start = 0;
-        for (name, Tensor { shape, values }) in &self.tensors {
+        for (name, Tensor { shape, values, element }) in &self.tensors {
             let places = shape.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim));
             if places != Some(values.len()) || name == METADATA {
                 let shape = shape.clone();
                 return Err(WeightsError::Malformed { name: name.clone(), shape, values: values.len() });
             }
-            let end = start + 4 * values.len();
-            let info = TensorInfo { dtype: Dtype::F32, shape: shape.clone(), data_offsets: (start, end) };
+            let (dtype, bytes) = match element {
+                Element::F32 => (Dtype::F32, 4),
+                Element::F16 => (Dtype::F16, 2),
+            };
+            let overflows = |value: &&f32| value.is_finite() && f16::from_f32(**value).is_infinite();
+            if let Some(&value) = values.iter().find(overflows).filter(|_| *element == Element::F16) {
+                return Err(WeightsError::Overflow { name: name.clone(), value });
+            }
+            let end = start + bytes * values.len();
+            let info = TensorInfo { dtype, shape: shape.clone(), data_offsets: (start, end) };
             entries.insert(name, Entry::Tensor(info));
             start = end;
         }

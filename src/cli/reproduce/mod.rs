@@ -197,6 +197,11 @@ impl Arguments {
         if self.networks != Networks::All && (!self.structures.is_empty() || self.without_baseline) {
             usage("--structures and --without-baseline are for --networks all".into());
         }
+        let sets =
+            |key: &str| self.base.set.iter().any(|set| set.split('=').next().is_some_and(|name| name.trim() == key));
+        if sets("data.calibration") {
+            usage("--set data.calibration: grids train on every image, as published figures do; use train".into());
+        }
         for (key, flag) in [
             ("data.dataset", "--dataset"),
             ("data.normal", "--classes"),
@@ -204,7 +209,7 @@ impl Arguments {
             ("run.stage", "--networks"),
             ("run.with_baseline", "--without-baseline"),
         ] {
-            if self.base.set.iter().any(|set| set.split('=').next().is_some_and(|name| name.trim() == key)) {
+            if sets(key) {
                 usage(format!("--set {key}: the grid sets it; use {flag}"));
             }
         }

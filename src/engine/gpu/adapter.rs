@@ -18,6 +18,9 @@ pub struct GpuOptions {
     pub patience: Option<Duration>,
     /// Trouble made on purpose, for tests.
     pub fault: Option<Fault>,
+    /// Does without half-precision arithmetic in kernels, as on adapters that have none; half-precision weights are then
+    /// unpacked.
+    pub without_half: bool,
 }
 
 /// How long a device may take for what is waited for, unless it is told otherwise. What is submitted at once takes
