@@ -1,5 +1,7 @@
 //! One-class novelty detection: EDE-GAN teachers and their students on a compute engine of our own.
 
+#![deny(unsafe_code)]
+
 pub mod calibration;
 pub mod config;
 pub mod data;

@@ -70,7 +70,6 @@ enum Command {
 
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
-    quieten_driver();
     let cli = Cli::parse();
     tracing_subscriber::fmt()
         .with_env_filter(
@@ -95,20 +94,14 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // What a hostile file made it quote is nothing to send to a terminal.
+            let control = |c: char| c.is_control() && c != '\n';
+            eprintln!("error: {}", format!("{error:#}").replace(control, "\u{fffd}"));
             // Settings that cannot be are wrong usage, whether they came by flag or by file.
             let usage = error.is::<ConfigError>()
                 || matches!(error.downcast_ref(), Some(TrainError::Config(_)))
                 || matches!(error.downcast_ref(), Some(ReproduceError::Config(_) | ReproduceError::Budgets));
             ExitCode::from(if usage { 2 } else { 1 })
         }
-    }
-}
-
-/// Mesa's layer that reorders devices complains on machines without a desktop; we choose for ourselves.
-fn quieten_driver() {
-    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
-        // SAFETY: no other thread runs yet.
-        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
 }

@@ -12,7 +12,7 @@ use pkdgan::train::Glance;
 use serde_json::json;
 
 use super::console::{Console, Show, stop_on_interrupt};
-use super::device::Device;
+use super::device::{Device, resumable};
 use super::model::tables;
 use super::settings::Settings;
 use super::table;
@@ -142,8 +142,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         watcher = watcher.with_tensorboard(events);
     }
     let glance = arguments.evaluate_every.map(|every| Glance::new(every, &data.judge, &data.split)).transpose()?;
+    let device = &arguments.device;
     let init = arguments.init.as_deref();
-    let progress = pipeline::train(&config, &folder, &data, &open, init, glance.as_ref(), &mut watcher)?;
+    let progress = device
+        .work(|| pipeline::train(&config, &folder, &data, &open, init, glance.as_ref(), &mut watcher))
+        .map_err(|error| resumable(error, folder.path()))?;
     if let Progress::Stopped(stage, step, steps) = progress {
         watcher.finish();
         console.event("stopped", json!({ "stage": stage, "step": step, "steps": steps, "folder": folder.path() }));
@@ -154,10 +157,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     watcher.last_chance();
-    let evaluated = pipeline::evaluate(&config, &folder, &data, &open, &[], &mut watcher)?;
+    let evaluated = device
+        .work(|| pipeline::evaluate(&config, &folder, &data, &open, &[], &mut watcher))
+        .map_err(|error| resumable(error, folder.path()))?;
     watcher.finish();
     let seconds = started.elapsed().as_secs_f64();
-    let report = pipeline::finish(&config, &folder, &data, &open, &summary, evaluated, seconds)?;
+    let report = pipeline::finish(&config, &folder, &data, &open, &device.used(&summary), evaluated, seconds)?;
     console.event("done", json!({ "folder": folder.path(), "auroc": report.auroc, "seconds": seconds }));
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);

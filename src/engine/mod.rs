@@ -45,7 +45,7 @@ pub use cpu::Cpu;
 pub use error::EngineError;
 pub use executor::{Executor, Pending, ProgramId, Readback};
 pub use fused::{FusedLayer, FusedNetworks, PackedWeights, Piece, PlannedLayer, Precision, RawLayer, Source};
-pub use gpu::{AdapterSummary, Gpu, GpuOptions, Timed, adapters};
+pub use gpu::{AdapterSummary, Fault, Gpu, GpuOptions, KernelText, PATIENCE, Timed, UnknownFault, adapters};
 pub use graph::{Graph, Tensor};
 pub(crate) use ops::unit_rms::SMALLEST as SMALLEST_NORM;
 pub use ops::{

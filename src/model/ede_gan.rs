@@ -89,6 +89,8 @@ pub struct Architecture {
 
 /// Most channels, latents and pixels a side of a network.
 const MOST: usize = 4096;
+/// Most numbers that a layer makes of one image.
+const MOST_NUMBERS: usize = 1 << 26;
 /// Most layers of an encoder beside the last.
 const MOST_LAYERS: usize = 16;
 
@@ -121,6 +123,12 @@ impl Architecture {
                 return Err(format!("[{channels}, {kernel}, {stride}, {padding}] on {side} x {side} pixels"));
             };
             side = room / stride + 1;
+            let numbers = channels * side * side;
+            if numbers > MOST_NUMBERS {
+                return Err(format!(
+                    "[{channels}, {kernel}, {stride}, {padding}] makes {numbers} numbers of one image"
+                ));
+            }
         }
         Ok(())
     }

@@ -24,6 +24,12 @@ pub fn gpu(convolution: ConvVariant) -> MutexGuard<'static, Gpu> {
     devices[&convolution].lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
+/// A device of one's own.
+pub fn open() -> Gpu {
+    let options = GpuOptions { adapter: adapter(), ..Default::default() };
+    Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"))
+}
+
 /// Every way to compute a convolution.
 pub const VARIANTS: [ConvVariant; 3] = [ConvVariant::Naive, ConvVariant::Register, ConvVariant::Tiled];
 

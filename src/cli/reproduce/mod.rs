@@ -141,7 +141,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.dry_run {
         return print_cells(&cells, arguments.json);
     }
-    let survey = Survey::new(cells)?;
+    let survey = Survey::new(cells.clone())?;
     let noted = study.map(|study| Ok::<_, grid::ReproduceError>((study.budget(&scope)?, study.note()))).transpose()?;
     let mut output = Output::open(&arguments.results.join(arguments.name()), noted)?;
     let open = || arguments.device.executor();
@@ -151,7 +151,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(grid::Device { open: &open, adapter: opened.summary.clone() })
     };
     let mut watcher = GridWatcher::new(&console, stop_on_interrupt()?, &survey);
-    let outcome = survey.run(&mut output, device, &mut watcher);
+    // Where the device failed on the way, what is done is looked up anew.
+    let outcome = arguments.device.work(|| Survey::new(cells.clone())?.run(&mut output, device, &mut watcher));
     watcher.finish();
     match outcome? {
         Outcome::Finished(rows) => {

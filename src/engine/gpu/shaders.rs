@@ -1,6 +1,7 @@
 //! The kernels' texts. A line `//#import NAME` stands for `shaders/common/NAME.wgsl`.
 
-use crate::engine::ops::kernel::Dispatch;
+use crate::engine::ops::kernel::{ConvVariant, Dispatch, Tuning};
+use crate::engine::program::Program;
 
 macro_rules! texts {
     ($folder:literal: $($name:literal),* $(,)?) => {
@@ -23,6 +24,31 @@ const COMMON: &[(&str, &str)] = texts!["/common":
     "fused_place", "quad", "reduce", "single",
     "weights_half", "weights_half_packed", "weights_single",
 ];
+
+/// A kernel of a program, as a GPU's driver gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelText {
+    /// Scope and op.
+    pub op: String,
+    /// File under `shaders/`, without `.wgsl`.
+    pub shader: &'static str,
+    /// Its full text in WGSL.
+    pub wgsl: String,
+}
+
+impl Program {
+    /// The kernels that one run is made of, in their order, with convolutions computed so; on an adapter that is a CPU
+    /// if `software`, and can compute in half precision if `half_precision`. No device is needed.
+    pub fn kernels(&self, convolution: ConvVariant, software: bool, half_precision: bool) -> Vec<KernelText> {
+        let dispatches = self.dispatches(&Tuning { software, convolution, half_precision });
+        let text = |(step, dispatch): (usize, Dispatch)| KernelText {
+            op: self.steps[step].label.clone(),
+            shader: dispatch.shader,
+            wgsl: source(&dispatch),
+        };
+        dispatches.into_iter().map(text).collect()
+    }
+}
 
 /// The full text of a kernel: constants, imports, then its own.
 pub(super) fn source(dispatch: &Dispatch) -> String {
