@@ -10,7 +10,8 @@ use pkdgan::model::ModelFile;
 use pkdgan::run::read_scores;
 use pkdgan::weights::Weights;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
+    "checkpoint.previous.safetensors",
     "checkpoint.safetensors",
     "config.toml",
     "metrics.jsonl",

@@ -8,7 +8,7 @@ use pkdgan::config::{Config, DataConfig, Goal, steps_for_epochs};
 use pkdgan::data::Source;
 use pkdgan::pipeline::{self, Data, Progress};
 use pkdgan::run::{NetworkReport, RunFile, RunFolder};
-use pkdgan::train::Glance;
+use pkdgan::train::{CheckpointEvery, Glance};
 use serde_json::json;
 
 use super::console::{Console, Show, stop_on_interrupt};
@@ -53,6 +53,10 @@ pub struct Arguments {
     /// Start the first stage from the weights in this file instead of random ones
     #[arg(long, value_name = "FILE.safetensors", help_heading = "Run")]
     init: Option<PathBuf>,
+    /// Write a checkpoint after so much time (30s, 5m, 2h), every so many steps of a stage (500), or both (5m,500); it
+    /// does not change the result, and may be another one with --resume [default: 60s]
+    #[arg(long, value_name = "TIME|STEPS", help_heading = "Run")]
+    checkpoint_every: Option<CheckpointEvery>,
     /// Every so many steps of a stage, show and log the AUROC on up to 1,000 of the images that judge the run; nothing is
     /// chosen by it, and the result is the same with and without it
     #[arg(long, value_name = "N", help_heading = "Output")]
@@ -89,7 +93,8 @@ const EXAMPLES: &str = "Examples:
 
 A run folder holds config.toml (every setting), metrics.jsonl (losses), model.safetensors (the result:
 the student, or the teacher with --stage teacher), the other networks, report.json (figures),
-scores.csv (score of every test image), report.html (a page to look at) and checkpoint.safetensors.
+scores.csv (score of every test image), report.html (a page to look at), checkpoint.safetensors and
+the one before it, checkpoint.previous.safetensors.
 
 A share of the normal images (--calibration) is held out of training to set a threshold by: the
 network's file holds their scores, so that a false-alarm rate can be promised without anomalies.
@@ -105,7 +110,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let console = Console::showing(arguments.quiet, arguments.progress);
     let (mut config, resumed) = match &arguments.resume {
         Some(path) => {
-            let folder = RunFolder::open(path, &[RunFile::Config])?;
+            let folder = RunFolder::resume(path)?;
             (Config::read(&folder.file(RunFile::Config))?, Some(folder))
         }
         None => (arguments.resolve()?, None),
@@ -143,9 +148,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let glance = arguments.evaluate_every.map(|every| Glance::new(every, &data.judge, &data.split)).transpose()?;
     let device = &arguments.device;
-    let init = arguments.init.as_deref();
+    let every = arguments.checkpoint_every.unwrap_or_default();
     let progress = device
-        .work(|| pipeline::train(&config, &folder, &data, &open, init, glance.as_ref(), &mut watcher))
+        .work(|| pipeline::train(&config, &folder, &data, &open, every, glance.as_ref(), &mut watcher))
         .map_err(|error| resumable(error, folder.path()))?;
     if let Progress::Stopped(stage, step, steps) = progress {
         watcher.finish();

@@ -19,6 +19,7 @@ pub mod distance;
 pub mod fused_score;
 pub mod gather;
 pub mod kernel;
+pub mod not_finite;
 pub mod record;
 pub mod reduce;
 pub mod rule;
@@ -81,6 +82,7 @@ ops! {
     DistanceGrad = distance::DistanceGrad,
     FusedScore = fused_score::FusedScore,
     Gather = gather::Gather,
+    NotFinite = not_finite::NotFinite,
     Record = record::Record,
     Reduce = reduce::Reduce,
     Scale = scale::Scale,
