@@ -22,6 +22,8 @@ pub(super) struct Shared {
     pub queue: wgpu::Queue,
     /// The first error that the driver reported and nobody has seen yet.
     failure: Arc<Mutex<Option<String>>>,
+    /// Staging buffers that no read-back uses at present.
+    pub staging: Arc<Mutex<Vec<wgpu::Buffer>>>,
 }
 
 impl Shared {
@@ -114,13 +116,45 @@ impl Gpu {
                 convolution: options.convolution.unwrap_or(suited),
                 half_precision: device.features().contains(wgpu::Features::SHADER_F16),
             },
-            shared: Shared { device, queue, failure },
+            shared: Shared { device, queue, failure, staging: Arc::default() },
             summary,
             variables: Variables::new(),
             groups: Groups::new(),
             pipelines: Pipelines::default(),
             programs: Programs::default(),
         })
+    }
+
+    /// Where the things to read back lie: buffer, offset and length in `f32`.
+    fn sources(&self, what: &[Readback]) -> Result<Vec<(&wgpu::Buffer, usize, usize)>, EngineError> {
+        let source = |item: &Readback| match *item {
+            Readback::Variable(variable) => {
+                self.variables.expect(variable)?;
+                let len = count(self.variables.shape(variable));
+                Ok((&self.groups[&variable.group], self.variables.offset(variable), len))
+            }
+            Readback::Output(id, name) => {
+                let loaded = self.programs.get(id)?;
+                let place = loaded.program.output(name)?;
+                Ok((loaded.buffer(&self.groups, place), place.offset, place.len))
+            }
+        };
+        what.iter().map(source).collect()
+    }
+
+    /// Records so many runs of a program in one compute pass.
+    fn encode(&self, program: ProgramId, times: usize) -> Result<wgpu::CommandEncoder, EngineError> {
+        let loaded = self.programs.get(program)?;
+        let mut encoder = self.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for _ in 0..times {
+                for launch in &loaded.launches {
+                    launch.encode(&mut pass);
+                }
+            }
+        }
+        Ok(encoder)
     }
 
     /// The adapter in use.
@@ -169,36 +203,17 @@ impl Executor for Gpu {
     }
 
     fn run(&mut self, program: ProgramId, times: usize) -> Result<(), EngineError> {
-        let loaded = self.programs.get(program)?;
-        let mut encoder = self.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            for _ in 0..times {
-                for launch in &loaded.launches {
-                    launch.encode(&mut pass);
-                }
-            }
-        }
-        self.shared.queue.submit([encoder.finish()]);
+        self.shared.queue.submit([self.encode(program, times)?.finish()]);
         Ok(())
     }
 
+    fn run_and_read(&mut self, program: ProgramId, what: &[Readback]) -> Result<Pending, EngineError> {
+        let encoder = self.encode(program, 1)?;
+        Ok(Pending(State::InFlight(Mapping::begin(&self.shared, encoder, &self.sources(what)?))))
+    }
+
     fn read(&mut self, what: &[Readback]) -> Result<Pending, EngineError> {
-        let mut sources = Vec::with_capacity(what.len());
-        for item in what {
-            sources.push(match *item {
-                Readback::Variable(variable) => {
-                    self.variables.expect(variable)?;
-                    let len = count(self.variables.shape(variable));
-                    (&self.groups[&variable.group], self.variables.offset(variable), len)
-                }
-                Readback::Output(id, name) => {
-                    let loaded = self.programs.get(id)?;
-                    let place = loaded.program.output(name)?;
-                    (loaded.buffer(&self.groups, place), place.offset, place.len)
-                }
-            });
-        }
-        Ok(Pending(State::InFlight(Mapping::begin(&self.shared, &sources))))
+        let encoder = self.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        Ok(Pending(State::InFlight(Mapping::begin(&self.shared, encoder, &self.sources(what)?))))
     }
 }

@@ -14,16 +14,22 @@ pub(crate) struct Mapping {
 }
 
 impl Mapping {
-    /// Copies ranges of buffers, given in `f32`, after all that was submitted before.
-    pub(super) fn begin(shared: &Shared, sources: &[(&wgpu::Buffer, usize, usize)]) -> Self {
+    /// Submits what was recorded and, after it, the copying of ranges of buffers, given in `f32`.
+    pub(super) fn begin(
+        shared: &Shared,
+        mut encoder: wgpu::CommandEncoder,
+        sources: &[(&wgpu::Buffer, usize, usize)],
+    ) -> Self {
         let lens: Vec<usize> = sources.iter().map(|&(_, _, len)| len).collect();
-        let staging = shared.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("read-back"),
-            size: 4 * lens.iter().sum::<usize>().max(1) as u64,
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
+        let size = 4 * lens.iter().sum::<usize>().max(1) as u64;
+        let staging = idle(shared, size).unwrap_or_else(|| {
+            shared.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("read-back"),
+                size,
+                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            })
         });
-        let mut encoder = shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut end = 0;
         for &(buffer, offset, len) in sources {
             encoder.copy_buffer_to_buffer(buffer, 4 * offset as u64, &staging, 4 * end as u64, Some(4 * len as u64));
@@ -47,14 +53,29 @@ impl Mapping {
         self.mapped.recv().map_err(|e| failed(e.to_string()))?.map_err(|e| failed(e.to_string()))?;
         let view = self.staging.get_mapped_range(..).map_err(|e| failed(e.to_string()))?;
         let mut rest: &[f32] = bytemuck::cast_slice(&view);
-        Ok(self
-            .lens
-            .iter()
-            .map(|&len| {
-                let (values, after) = rest.split_at(len);
-                rest = after;
-                values.to_vec()
-            })
-            .collect())
+        let values = self.lens.iter().map(|&len| {
+            let (values, after) = rest.split_at(len);
+            rest = after;
+            values.to_vec()
+        });
+        let values = values.collect();
+        drop(view);
+        self.staging.unmap();
+        if let Ok(mut idle) = self.shared.staging.lock()
+            && idle.len() < IDLE
+        {
+            idle.push(self.staging);
+        }
+        Ok(values)
     }
+}
+
+/// Staging buffers that are kept for later read-backs.
+const IDLE: usize = 4;
+
+/// An idle staging buffer of exactly this size.
+fn idle(shared: &Shared, size: u64) -> Option<wgpu::Buffer> {
+    let mut idle = shared.staging.lock().ok()?;
+    let index = idle.iter().position(|buffer| buffer.size() == size)?;
+    Some(idle.swap_remove(index))
 }
