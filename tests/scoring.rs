@@ -10,7 +10,7 @@ use pkdgan::config::{Recipe, Statistics};
 use pkdgan::data::{Dataset, Part};
 use pkdgan::engine::{Cpu, EngineError, Executor, Gpu, GpuOptions, Variables};
 use pkdgan::model::{Architecture, EdeGan, ModelFile, Normal, Shrink, named};
-use pkdgan::scoring::{Detector, ScoringError, ScoringPath, Wish, measure};
+use pkdgan::scoring::{CpuScorer, Detector, Generator, ScoringError, ScoringPath, Wish, measure};
 use pkdgan::weights::Weights;
 
 fn gpu(without_half: bool) -> Box<dyn Executor> {
@@ -192,9 +192,15 @@ fn batches_do_not_matter() {
     let file = student();
     let pixels = pixels(13, &file);
     let threads = |count| rayon::ThreadPoolBuilder::new().num_threads(count).build().unwrap();
+    let scorer = CpuScorer::new(&Generator::new(&file).unwrap());
+    let on_threads = |count| {
+        let mut scores = vec![f32::NAN; 13];
+        threads(count).install(|| scorer.score(&pixels, &mut scores, None));
+        scores
+    };
+    let whole = on_threads(1);
+    assert_eq!(on_threads(3), whole);
     let mut cpu = Detector::cpu(&file, 13).unwrap();
-    let whole = threads(1).install(|| cpu.score(&pixels).unwrap());
-    assert_eq!(threads(3).install(|| cpu.score(&pixels).unwrap()), whole);
     let mut fused = Detector::on(gpu(false), &file, ScoringPath::FusedF32, 16).unwrap();
     let on_device = fused.score(&pixels).unwrap();
     for (index, image) in pixels.chunks_exact(1024).enumerate() {
