@@ -14,7 +14,8 @@ use pkdgan::engine::{
 fn troubled(fault: Fault) -> Gpu {
     let convolution = Some(ConvVariant::Register);
     let patience = Some(Duration::from_secs(60));
-    let options = GpuOptions { adapter: common::adapter(), convolution, patience, fault: Some(fault) };
+    let options =
+        GpuOptions { adapter: common::adapter(), convolution, patience, fault: Some(fault), ..GpuOptions::default() };
     Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -215,7 +215,9 @@ impl CpuLayer {
         let mut held = [*bias; P];
         // The pixels of a row of the window lie together.
         let len = piece.piece.window[1] * self.input.channels;
-        for ky in 0..piece.piece.window[0] {
+        // A window without pixels lies anywhere.
+        let window = if len == 0 { 0 } else { piece.piece.window[0] };
+        for ky in 0..window {
             let pixels: [&[f32]; P] = starts.map(|start| &input[start + ky * self.input.row()..][..len]);
             let rows = piece.matrix[ky * len * columns..][..len * columns].chunks_exact(columns);
             for (index, row) in rows.enumerate() {

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::adapter::{AdapterSummary, GpuOptions, PATIENCE, choose, summary};
@@ -31,6 +31,8 @@ pub(super) struct Shared {
     /// How long the device may take for what is waited for.
     pub patience: Duration,
     pub fault: Option<Fault>,
+    /// Staging buffers that no read-back uses at present.
+    pub staging: Arc<Mutex<Vec<wgpu::Buffer>>>,
 }
 
 impl Shared {
@@ -181,6 +183,7 @@ impl Gpu {
                 queue,
                 patience: options.patience.unwrap_or(PATIENCE),
                 fault: options.fault.clone(),
+                staging: Arc::default(),
             },
             summary,
             variables: Variables::new(),
@@ -190,6 +193,43 @@ impl Gpu {
             runs: 0,
             latest: "the upload of variables".into(),
         })
+    }
+
+    /// Where the things to read back lie: buffer, offset and length in `f32`.
+    fn sources(&self, what: &[Readback]) -> Result<Vec<(&wgpu::Buffer, usize, usize)>, EngineError> {
+        let source = |item: &Readback| match *item {
+            Readback::Variable(variable) => {
+                self.variables.expect(variable)?;
+                let len = count(self.variables.shape(variable));
+                Ok((&self.groups[&variable.group], self.variables.offset(variable), len))
+            }
+            Readback::Output(id, name) => {
+                let loaded = self.programs.get(id)?;
+                let place = loaded.program.output(name)?;
+                Ok((loaded.buffer(&self.groups, place), place.offset, place.len))
+            }
+        };
+        what.iter().map(source).collect()
+    }
+
+    /// Records so many runs of a program in one compute pass.
+    fn encode(&mut self, program: ProgramId, times: usize) -> Result<wgpu::CommandEncoder, EngineError> {
+        let loaded = self.programs.get(program)?;
+        self.latest = loaded.name.clone();
+        self.runs += 1;
+        if let Some(fault) = &self.shared.fault {
+            fault.before_run(&self.shared, self.runs, &self.latest)?;
+        }
+        let mut encoder = self.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for _ in 0..times {
+                for launch in &loaded.launches {
+                    launch.encode(&mut pass);
+                }
+            }
+        }
+        Ok(encoder)
     }
 
     /// The adapter in use.
@@ -238,41 +278,20 @@ impl Executor for Gpu {
     }
 
     fn run(&mut self, program: ProgramId, times: usize) -> Result<(), EngineError> {
-        let loaded = self.programs.get(program)?;
-        self.latest = loaded.name.clone();
-        self.runs += 1;
-        if let Some(fault) = &self.shared.fault {
-            fault.before_run(&self.shared, self.runs, &self.latest)?;
-        }
-        let mut encoder = self.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            for _ in 0..times {
-                for launch in &loaded.launches {
-                    launch.encode(&mut pass);
-                }
-            }
-        }
+        let encoder = self.encode(program, times)?;
         self.shared.submit(encoder.finish(), &self.latest)?;
         self.shared.reports.check(&self.latest)
     }
 
+    fn run_and_read(&mut self, program: ProgramId, what: &[Readback]) -> Result<Pending, EngineError> {
+        let encoder = self.encode(program, 1)?;
+        let mapping = Mapping::begin(&self.shared, encoder, &self.sources(what)?, self.latest.clone())?;
+        Ok(Pending(State::InFlight(mapping)))
+    }
+
     fn read(&mut self, what: &[Readback]) -> Result<Pending, EngineError> {
-        let mut sources = Vec::with_capacity(what.len());
-        for item in what {
-            sources.push(match *item {
-                Readback::Variable(variable) => {
-                    self.variables.expect(variable)?;
-                    let len = count(self.variables.shape(variable));
-                    (&self.groups[&variable.group], self.variables.offset(variable), len)
-                }
-                Readback::Output(id, name) => {
-                    let loaded = self.programs.get(id)?;
-                    let place = loaded.program.output(name)?;
-                    (loaded.buffer(&self.groups, place), place.offset, place.len)
-                }
-            });
-        }
-        Ok(Pending(State::InFlight(Mapping::begin(&self.shared, &sources, self.latest.clone())?)))
+        let encoder = self.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mapping = Mapping::begin(&self.shared, encoder, &self.sources(what)?, self.latest.clone())?;
+        Ok(Pending(State::InFlight(mapping)))
     }
 }

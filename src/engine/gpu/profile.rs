@@ -48,8 +48,7 @@ impl Gpu {
             }
         }
         encoder.resolve_query_set(&queries, 0..marks, &resolved, 0);
-        shared.submit(encoder.finish(), name)?;
-        let words = Mapping::begin(shared, &[(&resolved, 0, 2 * marks as usize)], name.clone())?.wait()?;
+        let words = Mapping::begin(shared, encoder, &[(&resolved, 0, 2 * marks as usize)], name.clone())?.wait()?;
         let ticks: Vec<u64> = words[0]
             .chunks_exact(2)
             .map(|pair| u64::from(pair[0].to_bits()) | u64::from(pair[1].to_bits()) << 32)

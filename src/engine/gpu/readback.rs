@@ -17,17 +17,21 @@ pub(crate) struct Mapping {
 }
 
 impl Mapping {
-    /// Copies ranges of buffers, given in `f32`, after all that was submitted before, of which `during` was the last.
+    /// Submits what was recorded and, after it, the copying of ranges of buffers, given in `f32`; `during` was the last
+    /// that ran.
     pub(super) fn begin(
         shared: &Shared,
+        mut encoder: wgpu::CommandEncoder,
         sources: &[(&wgpu::Buffer, usize, usize)],
         during: Arc<str>,
     ) -> Result<Self, EngineError> {
         let lens: Vec<usize> = sources.iter().map(|&(_, _, len)| len).collect();
         let size = 4 * lens.iter().sum::<usize>().max(1) as u64;
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let staging = shared.buffer("a read-back", size, usage)?;
-        let mut encoder = shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let staging = match idle(shared, size) {
+            Some(staging) => staging,
+            None => shared.buffer("a read-back", size, usage)?,
+        };
         let mut end = 0;
         for &(buffer, offset, len) in sources {
             encoder.copy_buffer_to_buffer(buffer, 4 * offset as u64, &staging, 4 * end as u64, Some(4 * len as u64));
@@ -54,13 +58,29 @@ impl Mapping {
         mapped.map_err(|error| failed(error.to_string()))?;
         let view = staging.get_mapped_range(..).map_err(|error| failed(error.to_string()))?;
         let mut rest: &[f32] = bytemuck::cast_slice(&view);
-        Ok(lens
-            .iter()
-            .map(|&len| {
-                let (values, after) = rest.split_at(len);
-                rest = after;
-                values.to_vec()
-            })
-            .collect())
+        let values = lens.iter().map(|&len| {
+            let (values, after) = rest.split_at(len);
+            rest = after;
+            values.to_vec()
+        });
+        let values = values.collect();
+        drop(view);
+        staging.unmap();
+        if let Ok(mut idle) = shared.staging.lock()
+            && idle.len() < IDLE
+        {
+            idle.push(staging);
+        }
+        Ok(values)
     }
+}
+
+/// Staging buffers that are kept for later read-backs.
+const IDLE: usize = 4;
+
+/// An idle staging buffer of exactly this size.
+fn idle(shared: &Shared, size: u64) -> Option<wgpu::Buffer> {
+    let mut idle = shared.staging.lock().ok()?;
+    let index = idle.iter().position(|buffer| buffer.size() == size)?;
+    Some(idle.swap_remove(index))
 }
