@@ -10,6 +10,7 @@ pub mod pipeline;
 pub mod reproduce;
 pub mod results;
 pub mod run;
+pub mod scoring;
 pub mod stream;
 pub mod train;
 pub mod weights;
