@@ -99,7 +99,8 @@ fn digits(count: usize) -> Vec<GrayImage> {
 fn photos(_: usize) -> Vec<GrayImage> {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut photo = || {
-        let [x0, y0, r] = [rng.random_range(64.0..192.0f32), rng.random_range(64.0..192.0), rng.random_range(30.0..60.0)];
+        let [x0, y0, r] =
+            [rng.random_range(64.0..192.0f32), rng.random_range(64.0..192.0), rng.random_range(30.0..60.0)];
         GrayImage::from_fn(256, 256, |x, y| {
             let distance = (x as f32 - x0).hypot(y as f32 - y0);
             let light = 60.0 + 0.3 * x as f32 + 100.0 / (1.0 + ((distance - r) / 3.0).exp());

@@ -1,5 +1,8 @@
+use std::str::FromStr;
+
 use clap::{Args, ValueEnum};
 use pkdgan::engine::{AdapterSummary, Cpu, EngineError, Executor, Gpu, GpuOptions};
+use pkdgan::scoring::{ScoringPath, Wish};
 
 /// What to compute on.
 #[derive(Args)]
@@ -19,6 +22,18 @@ enum Kind {
     Cpu,
 }
 
+/// A path of scoring; none for the fastest.
+#[derive(Clone, Copy)]
+pub struct PathWish(pub Option<ScoringPath>);
+
+impl FromStr for PathWish {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        if name == "auto" { Ok(Self(None)) } else { Ok(Self(Some(name.parse()?))) }
+    }
+}
+
 /// An executor, and what to call it.
 pub struct Opened {
     pub executor: Box<dyn Executor>,
@@ -29,10 +44,7 @@ impl Device {
     /// Opens what was asked for.
     pub fn open(&self) -> Result<Opened, EngineError> {
         if self.device == Kind::Cpu {
-            if self.adapter.is_some() {
-                let message = "--adapter chooses among GPUs; leave it out with --device cpu";
-                clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message).exit();
-            }
+            self.refuse_adapter();
             let summary = AdapterSummary {
                 name: "plain CPU executor".into(),
                 backend: "cpu".into(),
@@ -47,6 +59,25 @@ impl Device {
 }
 
 impl Device {
+    /// What a detector may use.
+    pub fn wish(&self, path: Option<ScoringPath>) -> Wish {
+        let without_device = self.device == Kind::Cpu;
+        if without_device {
+            self.refuse_adapter();
+            if let Some(path) = path.filter(|&path| path != ScoringPath::Cpu) {
+                refuse(&format!("--path {path} runs on a GPU; leave it out with --device cpu\n"));
+            }
+        }
+        let device = GpuOptions { adapter: self.adapter.clone(), ..GpuOptions::default() };
+        Wish { path, without_device, device, ..Wish::default() }
+    }
+
+    fn refuse_adapter(&self) {
+        if self.adapter.is_some() {
+            refuse("--adapter chooses among GPUs; leave it out with --device cpu");
+        }
+    }
+
     /// Opens it once more, for a stage of its own.
     pub fn executor(&self) -> Result<Box<dyn Executor>, EngineError> {
         Ok(self.open()?.executor)
@@ -64,4 +95,8 @@ impl Opened {
             if self.summary.is_software() { "\n        this adapter is the CPU: a GPU would be faster" } else { "" };
         format!("device: {}{note}", self.summary)
     }
+}
+
+fn refuse(message: &str) -> ! {
+    clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message).exit()
 }

@@ -1,5 +1,6 @@
 //! Commands, one file each, over what they share.
 
+mod bench;
 mod console;
 mod data;
 mod device;
@@ -37,6 +38,7 @@ const EXAMPLES: &str = "Examples:
   pkdgan reproduce --classes 2,5              both networks for two digits and two seeds, and a table of them
   pkdgan model                                layers, parameters and multiply-accumulates
   pkdgan data fetch fashion-mnist             download another data set
+  pkdgan bench                                how fast teacher and student score here
   pkdgan devices                              the GPUs that can be used
 
 Exit code: 0 done, 1 failed or stopped early, 2 wrong usage, 3 anomalies found where `score` is asked to fail on them.";
@@ -51,6 +53,8 @@ enum Command {
     Score(score::Arguments),
     /// Train a grid of networks over classes and seeds, write tables and studies of them
     Reproduce(reproduce::Arguments),
+    /// Measure how fast networks score, on every path
+    Bench(bench::Arguments),
     /// Print the networks: layers, parameters, multiply-accumulates
     Model(model::Arguments),
     /// List, find, check and fetch data sets
@@ -76,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
         Command::Reproduce(arguments) => reproduce::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),

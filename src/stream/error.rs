@@ -6,7 +6,7 @@ use thiserror::Error;
 use super::Picture;
 use crate::data::{DataError, PictureError};
 use crate::run::WriteError;
-use crate::train::TrainError;
+use crate::scoring::ScoringError;
 
 /// Why a picture has no score; the others go on.
 #[derive(Debug, Error)]
@@ -37,7 +37,7 @@ pub enum PictureFault {
 pub enum StreamError {
     /// The model or the device failed.
     #[error(transparent)]
-    Train(#[from] TrainError),
+    Scoring(#[from] ScoringError),
     /// A map cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),

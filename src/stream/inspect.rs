@@ -2,27 +2,13 @@
 
 use image::DynamicImage;
 
+use super::detector::Shared;
 use super::list::{Found, Picture, Sources};
 use super::maps::Maps;
 use super::ordered::{Ordered, ordered};
 use super::{PictureFault, StreamError};
 use crate::data::{Images, PictureError, Preprocessing, read_picture};
-use crate::train::TrainError;
-
-/// A model that scores batches of images on one thread.
-pub trait Detect: Send {
-    /// The scores of images `[N, C, H, W]`, of pixels in -1..1.
-    ///
-    /// # Errors
-    /// Failures of the device.
-    fn score(&mut self, pixels: &[f32]) -> Result<Vec<f32>, TrainError>;
-
-    /// The reconstructions of images `[N, C, H, W]`, likewise.
-    ///
-    /// # Errors
-    /// Failures of the device.
-    fn reconstruct(&mut self, pixels: &[f32]) -> Result<Vec<f32>, TrainError>;
-}
+use crate::scoring::Scores;
 
 /// What came of a picture.
 #[derive(Debug)]
@@ -33,43 +19,41 @@ pub struct Inspected {
     pub score: Result<f32, PictureFault>,
 }
 
-/// Scores pictures in order on as many threads as there are detectors, by batches of at most `most`.
+/// Scores pictures in order, with so many threads that decode.
 ///
-/// What fails a picture stands in its place; what fails all ends the chunks.
+/// What fails a picture stands in its place; what fails all, such as a device that is lost, in the place of a chunk.
 pub fn inspect(
     sources: Sources,
     preprocessing: Preprocessing,
-    detectors: Vec<Box<dyn Detect>>,
-    most: usize,
-    maps: Option<Maps>,
+    detector: &Shared,
+    threads: usize,
+    maps: Option<&Maps>,
 ) -> Ordered<Result<Vec<Inspected>, StreamError>> {
-    let worker = |mut detector: Box<dyn Detect>| {
-        let mut maps = maps.clone();
-        move |chunk: Vec<Found>| chunk_scores(chunk, &preprocessing, detector.as_mut(), maps.as_mut())
+    let worker = |_| {
+        let (detector, mut maps) = (detector.clone(), maps.cloned());
+        move |chunk: Vec<Found>| scored(chunk, &preprocessing, &detector, maps.as_mut())
     };
-    let workers = detectors.into_iter().map(worker).collect();
-    ordered(move |emit| sources.each(emit), workers, most)
+    let workers = (0..detector.threads(threads)).map(worker).collect();
+    ordered(move |emit| sources.each(emit), workers, detector.chunk())
 }
 
-fn chunk_scores(
+fn scored(
     chunk: Vec<Found>,
     preprocessing: &Preprocessing,
-    detector: &mut dyn Detect,
+    detector: &Shared,
     maps: Option<&mut Maps>,
 ) -> Result<Vec<Inspected>, StreamError> {
     let decoded: Vec<_> = chunk.into_iter().map(|found| decode(found, preprocessing)).collect();
-    let pictures = decoded.iter().filter_map(|(_, pixels)| pixels.as_ref().ok());
-    let pixels: Vec<f32> = pictures.flat_map(|(_, signed)| signed).copied().collect();
-    let scores = if pixels.is_empty() { Vec::new() } else { detector.score(&pixels)? };
-    if let Some(maps) = maps.filter(|_| !pixels.is_empty()) {
-        let reconstructions = detector.reconstruct(&pixels)?;
-        let each = reconstructions.chunks_exact(reconstructions.len() / scores.len());
-        let pictures = decoded.iter().filter_map(|(picture, pixels)| Some((picture, &pixels.as_ref().ok()?.0)));
-        for ((picture, bytes), reconstruction) in pictures.zip(each) {
+    let good = || decoded.iter().filter_map(|(picture, pixels)| Some((picture, pixels.as_ref().ok()?)));
+    let pixels: Vec<f32> = good().flat_map(|(_, (_, signed))| signed).copied().collect();
+    let scored = if pixels.is_empty() { Scores::default() } else { detector.score(&pixels, maps.is_some())? };
+    if let (Some(maps), Some(reconstructions)) = (maps, &scored.reconstructions) {
+        let each = reconstructions.chunks_exact(pixels.len() / scored.scores.len());
+        for ((picture, (bytes, _)), reconstruction) in good().zip(each) {
             maps.write(picture, bytes, reconstruction, preprocessing)?;
         }
     }
-    let mut scores = scores.into_iter();
+    let mut scores = scored.scores.into_iter();
     let inspected = decoded.into_iter().map(|(picture, pixels)| {
         let score = pixels.and_then(|_| match scores.next() {
             Some(score) if score.is_finite() => Ok(score),

@@ -75,6 +75,12 @@ impl fmt::Display for Picture {
     }
 }
 
+/// Whether a name is one of a picture file.
+pub(super) fn has_picture_ending(path: &Path) -> bool {
+    let ending = path.extension().unwrap_or_default();
+    ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
+}
+
 /// The files and folders that a list names.
 fn entries(list: &mut BufReader<impl Read>, separator: u8, emit: &mut Emit) -> ControlFlow<()> {
     let failed = |emit: &mut Emit, source| {
@@ -135,10 +141,8 @@ fn below(path: &Path, emit: &mut Emit) -> ControlFlow<()> {
 /// The pictures of a file: those of an IDX file, or itself.
 fn inside(path: &Path, emit: &mut Emit) -> ControlFlow<()> {
     let file = Picture::new(path);
-    let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
-    let known = ending.is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known));
     // What is no regular file, such as a pipe, can be read only once.
-    let images = if known || !path.is_file() { Ok(None) } else { IdxImages::open(path) };
+    let images = if has_picture_ending(path) || !path.is_file() { Ok(None) } else { IdxImages::open(path) };
     let images = match images {
         Ok(Some(images)) => images,
         Ok(None) => return emit(Some(Found { picture: file, content: Ok(None) })),

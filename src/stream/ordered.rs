@@ -31,20 +31,20 @@ impl<R> Iterator for Ordered<R> {
 /// Takes an item; `None` where the next may be long in coming.
 type Emit<'a, T> = &'a mut dyn FnMut(Option<T>) -> ControlFlow<()>;
 
-/// Runs `list` on a thread, which emits items, and each of `workers` on another, which work on chunks of at most `most`
-/// items. No more than two chunks a worker are on their way at once, whatever their number.
+/// Runs `list` on a thread, which emits items, and each of `workers` on another, which work on chunks of `least` to `most`
+/// items; of fewer at the end and before a pause. No more than two chunks a worker are on their way at once, whatever their number.
 ///
-/// The chunks begin with one item and grow while the work on them is short.
+/// The chunks begin short, and grow while the work on them is.
 pub fn ordered<T: Send + 'static, R: Send + 'static>(
     list: impl FnOnce(Emit<T>) -> ControlFlow<()> + Send + 'static,
     workers: Vec<impl FnMut(Vec<T>) -> R + Send + 'static>,
-    most: usize,
+    [least, most]: [usize; 2],
 ) -> Ordered<R> {
     let bound = AHEAD * workers.len();
     let (to_workers, work) = sync_channel::<(Vec<T>, SyncSender<R>)>(bound);
     // The results' places are taken in order before the work on them begins: this bounds what is on its way.
     let (to_results, results) = sync_channel(bound);
-    let length = Arc::new(AtomicUsize::new(1));
+    let length = Arc::new(AtomicUsize::new(least));
     let work = Arc::new(Mutex::new(work));
     for mut worker in workers {
         let (work, length) = (work.clone(), length.clone());
@@ -58,7 +58,7 @@ pub fn ordered<T: Send + 'static, R: Send + 'static>(
                     time if time > LONG => items / 2,
                     _ => items,
                 };
-                length.store(target.clamp(1, most), Ordering::Relaxed);
+                length.store(target.clamp(least, most), Ordering::Relaxed);
                 // Nobody may be left who wants it.
                 let _ = result.send(done);
             }
