@@ -1,10 +1,12 @@
 use std::cell::Cell;
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use pkdgan::engine::{AdapterSummary, Cpu, EngineError, Executor, Fault, Gpu, GpuOptions, PATIENCE};
+use pkdgan::scoring::{ScoringPath, Wish};
 use pkdgan::train::TrainError;
 
 /// The variable that names trouble to be had, for tests; see `docs/reliability.md`.
@@ -38,6 +40,18 @@ enum Kind {
     Cpu,
 }
 
+/// A path of scoring; none for the fastest.
+#[derive(Clone, Copy)]
+pub struct PathWish(pub Option<ScoringPath>);
+
+impl FromStr for PathWish {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        if name == "auto" { Ok(Self(None)) } else { Ok(Self(Some(name.parse()?))) }
+    }
+}
+
 /// An executor, and what to call it.
 pub struct Opened {
     pub executor: Box<dyn Executor>,
@@ -47,9 +61,8 @@ pub struct Opened {
 impl Device {
     /// Opens what was asked for; the CPU executor where that is allowed and there is no adapter.
     pub fn open(&self) -> Result<Opened, EngineError> {
-        if self.device == Kind::Cpu && self.adapter.is_some() {
-            let message = "--adapter chooses among GPUs; leave it out with --device cpu";
-            clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message).exit();
+        if self.device == Kind::Cpu {
+            self.refuse_adapter();
         }
         if self.device == Kind::Cpu || self.fallen_back.get() {
             return Ok(cpu());
@@ -58,6 +71,24 @@ impl Device {
             Ok(gpu) => Ok(Opened { summary: gpu.summary().clone(), executor: Box::new(gpu) }),
             Err(error) if self.falls_back(&error) => Ok(cpu()),
             Err(error) => Err(error),
+        }
+    }
+
+    /// What a detector may use.
+    pub fn wish(&self, path: Option<ScoringPath>) -> Wish {
+        let without_device = self.device == Kind::Cpu;
+        if without_device {
+            self.refuse_adapter();
+            if let Some(path) = path.filter(|&path| path != ScoringPath::Cpu) {
+                refuse(&format!("--path {path} runs on a GPU; leave it out with --device cpu\n"));
+            }
+        }
+        Wish { path, without_device, device: self.options(), ..Wish::default() }
+    }
+
+    fn refuse_adapter(&self) {
+        if self.adapter.is_some() {
+            refuse("--adapter chooses among GPUs; leave it out with --device cpu\n");
         }
     }
 
@@ -148,6 +179,10 @@ fn cpu() -> Opened {
         kind: "cpu".into(),
     };
     Opened { executor: Box::new(Cpu::new()), summary }
+}
+
+fn refuse(message: &str) -> ! {
+    clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message).exit()
 }
 
 /// A time in seconds, some years at most.

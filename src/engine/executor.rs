@@ -46,7 +46,7 @@ impl Pending {
 }
 
 /// Runs programs and holds the variables that they share.
-pub trait Executor {
+pub trait Executor: Send {
     /// Makes room for the groups of `variables` that have none yet, filled with zeros.
     fn allocate(&mut self, variables: &Variables) -> Result<(), EngineError>;
 

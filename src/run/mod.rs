@@ -9,7 +9,7 @@ mod report;
 mod scores;
 mod tensorboard;
 
-pub use atomic::{WriteError, rename_whole, write_whole, write_whole_keeping};
+pub use atomic::{WriteError, rename_whole, replace_whole, write_whole, write_whole_keeping};
 pub use error::RunError;
 pub use folder::{RunFile, RunFolder};
 pub use metrics_log::{Logged, MetricsLog, read_metrics};
