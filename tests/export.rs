@@ -34,7 +34,7 @@ fn model(channels: usize, encoder: &[[usize; 4]], statistics: Statistics, [heigh
     for tensor in named(&gan, &variables) {
         // Variances, which are positive, among them.
         let range = if tensor.name.ends_with("_var") { 0.2..2.0_f32 } else { -0.6..0.9 };
-        let values = (0..tensor.shape.iter().product()).map(|_| rng.random_range(range.clone())).collect();
+        let values = (0..tensor.shape.iter().product::<usize>()).map(|_| rng.random_range(range.clone())).collect();
         weights.insert(tensor.name, &tensor.shape, values);
     }
     ModelFile {
