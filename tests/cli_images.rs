@@ -163,6 +163,10 @@ fn a_run_goes_on_with_the_same_pictures_only() {
     let output = resume("data");
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(sandbox.read("run/model.safetensors") == model && sandbox.read("run/scores.csv") == scores);
+    // Its settings serve a run with other pictures too.
+    blob(99, 40, 30).save(sandbox.path("good/new.png")).unwrap();
+    succeeds(&sandbox, &["--config", "run/config.toml", "--out=another"]);
+    fs::remove_file(sandbox.path("good/new.png")).unwrap();
     // Another name is another picture.
     fs::rename(sandbox.path("good/003.png"), sandbox.path("good/3.png")).unwrap();
     let output = resume("");
@@ -224,7 +228,8 @@ fn what_cannot_be_trained_on_is_said_before_anything_is_written() {
     failed(&["--size", "64"], 2, "--images");
     let help = sandbox.pkdgan(&["train", "--help"]).output().unwrap();
     let help = String::from_utf8_lossy(&help.stdout).into_owned();
-    for part in ["--images <DIR>", "--anomalies <DIR>", "--size <PIXELS>", "--fit <FIT>", "--colour <COLOUR>", "20 the"]
+    for part in
+        ["--images <DIR>", "--anomalies <DIR>", "--size <PIXELS>", "--fit <FIT>", "--colour <COLOUR>", "20 the least"]
     {
         assert!(help.contains(part), "{part}: {help}");
     }

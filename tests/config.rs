@@ -126,7 +126,7 @@ fn own_images_have_a_layer_more_for_each_doubling() {
             assert_eq!(layers.last().map(|dense| dense.kernel), Some(4), "{side}");
         }
         let [teacher, student] = [config.teacher(), config.student()].map(|network| network.generator_macs());
-        assert!((300..600).contains(&(teacher / student)), "{side}: {teacher} to {student}");
+        assert!((200..700).contains(&(teacher / student)), "{side}: {teacher} to {student}");
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("config.toml");
         std::fs::write(&path, config.to_toml().unwrap()).unwrap();
@@ -221,7 +221,7 @@ fn values_of_the_wrong_kind_say_where() {
     refused(&["training.steps=many"], &["--set training.steps=many", "steps", "many"]);
     refused(&["training.steps=-1"], &["--set training.steps=-1", "-1"]);
     refused(&["training.steps=1.5"], &["--set training.steps=1.5", "1.5"]);
-    refused(&["network.generator=[1, 2]"], &["generator", "3"]);
+    refused(&["network.generator=[1, 2]"], &["generator", "three"]);
     refused(&["network.generator=[1, 2"], &["generator"]);
     refused(&["training.schedule=linear"], &["linear", "cosine"]);
     refused(&["training=3"], &["`training` is a section", "training."]);

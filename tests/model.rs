@@ -60,6 +60,10 @@ fn layers_that_do_not_fit_are_refused() {
         (with(vec![Shrink { kernel: 40, ..Shrink::half(4) }]), "on 32 x 32"),
         (with(vec![Shrink { stride: 0, ..Shrink::half(4) }]), "on 32 x 32"),
         (with(vec![Shrink::half(1 << 40)]), "on 32 x 32"),
+        (
+            Architecture { side: 4096, ..with(vec![Shrink { channels: 4096, kernel: 1, stride: 1, padding: 0 }]) },
+            "makes 68719476736 numbers",
+        ),
         (Architecture { latents: 0, ..sound.clone() }, "1 to 4096"),
         (Architecture { side: 30, ..sound.clone() }, "30 pixels"),
         (Architecture { side: usize::MAX, ..sound.clone() }, "1 to 4096"),

@@ -75,9 +75,7 @@ impl Console {
         let now = Instant::now();
         Progress { bar, name, unit, len, first: done, started: now, printed: None, show: self.show }
     }
-}
 
-impl Console {
     /// Reads the data of a run, and names the files that are skipped.
     pub fn load(&self, config: &Config) -> Result<Data, DataError> {
         let mut shown: Option<Progress> = None;

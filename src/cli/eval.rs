@@ -5,7 +5,7 @@ use anyhow::bail;
 use clap::Args;
 use pkdgan::config::Config;
 use pkdgan::run::{RunFile, RunFolder, write_picture_scores, write_scores};
-use pkdgan::train::{Evaluation, Model};
+use pkdgan::train::{Evaluation, Model, TrainError};
 use serde_json::json;
 
 use super::console::Console;
@@ -48,15 +48,18 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         config.data.folder = folder.clone();
     }
     let data = console.load(&config)?;
-    let mut opened = arguments.device.open()?;
-    console.say(opened.describe());
-    let executor = opened.executor.as_mut();
-    let model = Model::load(&folder.path().join(&arguments.model), executor)?;
-    let mut progress = console.progress("scoring", "images", 0, data.split.test.len());
-    let evaluation = Evaluation::run(executor, &model, &data.judge, &data.split, |done| progress.update(done, ""))?;
-    progress.finish();
+    let (evaluation, calibration, adapter) = arguments.device.work(|| {
+        let mut opened = arguments.device.open()?;
+        console.say(opened.describe());
+        let executor = opened.executor.as_mut();
+        let model = Model::load(&folder.path().join(&arguments.model), executor)?;
+        let mut progress = console.progress("scoring", "images", 0, data.split.test.len());
+        let evaluation = Evaluation::run(executor, &model, &data.judge, &data.split, |done| progress.update(done, ""))?;
+        progress.finish();
+        Ok::<_, TrainError>((evaluation, model.calibration, opened.summary))
+    })?;
     let threshold = |calibration| evaluation.threshold(calibration, arguments.alpha, data.split.normal);
-    let threshold = match (&model.calibration, arguments.alpha) {
+    let threshold = match (&calibration, arguments.alpha) {
         (Some(calibration), _) => Some(threshold(calibration)?),
         (None, Some(_)) => {
             bail!("{}: --alpha wants a calibrated model; train it with `--calibration 0.1`", arguments.model.display())
@@ -79,7 +82,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             "blank_l1_normal": evaluation.blank_l1_normal,
             "threshold": threshold,
             "best_f1": evaluation.best_f1,
-            "adapter": opened.summary.name,
+            "adapter": adapter.name,
         });
         println!("{figures:#}");
     } else {

@@ -5,6 +5,7 @@ mod data;
 mod device;
 mod devices;
 mod eval;
+mod export;
 mod model;
 mod report;
 mod reproduce;
@@ -34,6 +35,7 @@ const EXAMPLES: &str = "Examples:
   pkdgan train --normal 3 --stage teacher     another digit, the teacher only
   pkdgan train --recipe paper                 batch size 1, as the authors of P-KDGAN found best
   pkdgan eval runs/mnist-8-default-seed0      score the test set again with a trained model
+  pkdgan export runs/a --format onnx          a trained model for onnxruntime and others
   pkdgan report runs/a runs/b                 compare two runs in one page
   pkdgan reproduce --classes 2,5              both networks for two digits and two seeds, and a table of them
   pkdgan model                                layers, parameters and multiply-accumulates
@@ -52,6 +54,8 @@ enum Command {
     Report(report::Arguments),
     /// Train a grid of networks over classes and seeds, write tables and studies of them
     Reproduce(reproduce::Arguments),
+    /// Write a trained model for other programs: ONNX, or safetensors in half precision
+    Export(export::Arguments),
     /// Print the networks: layers, parameters, multiply-accumulates
     Model(model::Arguments),
     /// List, find, check and fetch data sets
@@ -66,7 +70,6 @@ enum Command {
 
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
-    quieten_driver();
     let cli = Cli::parse();
     tracing_subscriber::fmt()
         .with_env_filter(
@@ -79,6 +82,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),
@@ -90,20 +94,14 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // What a hostile file made it quote is nothing to send to a terminal.
+            let control = |c: char| c.is_control() && c != '\n';
+            eprintln!("error: {}", format!("{error:#}").replace(control, "\u{fffd}"));
             // Settings that cannot be are wrong usage, whether they came by flag or by file.
             let usage = error.is::<ConfigError>()
                 || matches!(error.downcast_ref(), Some(TrainError::Config(_)))
                 || matches!(error.downcast_ref(), Some(ReproduceError::Config(_) | ReproduceError::Budgets));
             ExitCode::from(if usage { 2 } else { 1 })
         }
-    }
-}
-
-/// Mesa's layer that reorders devices complains on machines without a desktop; we choose for ourselves.
-fn quieten_driver() {
-    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
-        // SAFETY: no other thread runs yet.
-        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
 }

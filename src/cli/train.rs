@@ -8,11 +8,11 @@ use pkdgan::config::{Config, DataConfig, Goal, steps_for_epochs};
 use pkdgan::data::Source;
 use pkdgan::pipeline::{self, Data, Progress};
 use pkdgan::run::{NetworkReport, RunFile, RunFolder};
-use pkdgan::train::Glance;
+use pkdgan::train::{CheckpointEvery, Glance};
 use serde_json::json;
 
 use super::console::{Console, Show, stop_on_interrupt};
-use super::device::Device;
+use super::device::{Device, resumable};
 use super::model::tables;
 use super::settings::Settings;
 use super::table;
@@ -46,12 +46,17 @@ pub struct Arguments {
     /// Go on with the run in this folder from its last checkpoint, with its own settings
     #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with_all = [
         "stage", "teacher", "with_baseline", "out", "force", "init", "recipe", "config", "set", "dataset", "data_dir",
-        "images", "anomalies", "size", "fit", "colour", "normal", "calibration", "batch_size", "steps", "epochs", "seed", "lr", "no_shuffle",
+        "images", "anomalies", "size", "fit", "colour", "normal", "calibration", "batch_size", "steps", "epochs", "seed",
+        "lr", "no_shuffle",
     ])]
     resume: Option<PathBuf>,
     /// Start the first stage from the weights in this file instead of random ones
     #[arg(long, value_name = "FILE.safetensors", help_heading = "Run")]
     init: Option<PathBuf>,
+    /// Write a checkpoint after so much time (30s, 5m, 2h), every so many steps of a stage (500), or both (5m,500); it
+    /// does not change the result, and may be another one with --resume [default: 60s]
+    #[arg(long, value_name = "TIME|STEPS", help_heading = "Run")]
+    checkpoint_every: Option<CheckpointEvery>,
     /// Every so many steps of a stage, show and log the AUROC on up to 1,000 of the images that judge the run; nothing is
     /// chosen by it, and the result is the same with and without it
     #[arg(long, value_name = "N", help_heading = "Output")]
@@ -88,13 +93,16 @@ const EXAMPLES: &str = "Examples:
 
 A run folder holds config.toml (every setting), metrics.jsonl (losses), model.safetensors (the result:
 the student, or the teacher with --stage teacher), the other networks, report.json (figures),
-scores.csv (score of every test image), report.html (a page to look at) and checkpoint.safetensors.
+scores.csv (score of every test image), report.html (a page to look at), checkpoint.safetensors and
+the one before it, checkpoint.previous.safetensors.
 
-Own images are PNG, JPEG or BMP files, in folders as deep as you like; some hundreds are good, 20 the
-least. A share of them (--calibration, 0.2) is held out of training to set the threshold by: each
-network's file holds their scores, so that a false-alarm rate can be promised without any anomaly.
-With --anomalies as many more are held out for the test, beside the anomalous pictures. What cannot be
-read is named and skipped; more than 5 % of such files stop the run.";
+A share of the normal images (--calibration) is held out of training to set a threshold by: the
+network's file holds their scores, so that a false-alarm rate can be promised without anomalies.
+
+Own images (--images) are PNG, JPEG or BMP files, in folders as deep as you like. Some hundreds
+are good, 20 the least. With --anomalies as many of them as calibrate are held out once more, for
+the test beside the anomalous ones. Files that cannot be read are named and skipped; more than
+5 % of them stop the run.";
 
 /// Trains, scores, writes the run folder.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -102,7 +110,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let console = Console::showing(arguments.quiet, arguments.progress);
     let (mut config, resumed) = match &arguments.resume {
         Some(path) => {
-            let folder = RunFolder::open(path, &[RunFile::Config])?;
+            let folder = RunFolder::resume(path)?;
             (Config::read(&folder.file(RunFile::Config))?, Some(folder))
         }
         None => (arguments.resolve()?, None),
@@ -139,8 +147,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         watcher = watcher.with_tensorboard(events);
     }
     let glance = arguments.evaluate_every.map(|every| Glance::new(every, &data.judge, &data.split)).transpose()?;
-    let init = arguments.init.as_deref();
-    let progress = pipeline::train(&config, &folder, &data, &open, init, glance.as_ref(), &mut watcher)?;
+    let device = &arguments.device;
+    let every = arguments.checkpoint_every.unwrap_or_default();
+    let progress = device
+        .work(|| pipeline::train(&config, &folder, &data, &open, every, glance.as_ref(), &mut watcher))
+        .map_err(|error| resumable(error, folder.path()))?;
     if let Progress::Stopped(stage, step, steps) = progress {
         watcher.finish();
         console.event("stopped", json!({ "stage": stage, "step": step, "steps": steps, "folder": folder.path() }));
@@ -151,10 +162,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     watcher.last_chance();
-    let evaluated = pipeline::evaluate(&config, &folder, &data, &open, &[], &mut watcher)?;
+    let evaluated = device
+        .work(|| pipeline::evaluate(&config, &folder, &data, &open, &[], &mut watcher))
+        .map_err(|error| resumable(error, folder.path()))?;
     watcher.finish();
     let seconds = started.elapsed().as_secs_f64();
-    let report = pipeline::finish(&config, &folder, &data, &open, &summary, evaluated, seconds)?;
+    let report = pipeline::finish(&config, &folder, &data, &open, &device.used(&summary), evaluated, seconds)?;
     console.event("done", json!({ "folder": folder.path(), "auroc": report.auroc, "seconds": seconds }));
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
@@ -206,7 +219,11 @@ impl Arguments {
         if self.with_baseline {
             more.push("run.with_baseline=true".into());
         }
-        let config = self.settings.resolve(&more)?;
+        let mut config = self.settings.resolve(&more)?;
+        if let Some(images) = &mut config.data.images {
+            // A new run may begin with other pictures than the one whose settings it takes.
+            images.digest.clear();
+        }
         let usage = |message: &str| clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message).exit();
         match (config.run.stage, &self.teacher) {
             (Goal::Distill, None) => usage("--stage distill wants a trained teacher: --teacher RUN\n"),

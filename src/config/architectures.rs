@@ -29,8 +29,8 @@ impl Config {
         let (channels, scaled, fit) = match self.data.dataset {
             Source::Published(dataset) => (dataset.channels(), dataset.side(), Fit::Pad),
             Source::Images => {
-                let images = self.data.images.clone().unwrap_or_default();
-                (images.colour.channels(), side, images.fit)
+                let (colour, fit) = self.data.images.as_ref().map(|own| (own.colour, own.fit)).unwrap_or_default();
+                (colour.channels(), side, fit)
             }
         };
         Preprocessing { channels, height: scaled, width: scaled, side, fit }

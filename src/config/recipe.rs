@@ -99,11 +99,10 @@ impl Recipe {
     }
 }
 
-/// The same for own pictures, of which there are fewer.
-const CALIBRATION_OF_OWN: f64 = 0.2;
-
 /// Share of a data set's normal images that calibrates: enough to promise a false-alarm rate of 0.01 on each.
 const CALIBRATION: f64 = 0.1;
+/// The same for own pictures, of which there are fewer.
+const CALIBRATION_OF_OWN: f64 = 0.2;
 
 /// How often 32 is doubled on the way to a side.
 pub(super) fn doublings(side: usize) -> usize {

@@ -32,4 +32,5 @@ pub use pictures::Pictures;
 pub use preprocessing::{Colour, Fit, Preprocessing, UnknownColour, UnknownFit};
 pub use search::{DATA_VARIABLE, cache_folder, data_folders};
 pub use source::Source;
+pub(crate) use verify::hex;
 pub use verify::{Verified, verify};

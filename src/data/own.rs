@@ -55,16 +55,8 @@ impl OwnImages {
         let (train, calibration) = spread((0..count).collect(), wanted);
         let (train, judging) = if judged { spread(train, wanted) } else { (train, calibration.clone()) };
 
-        let mut digest = Sha256::new();
-        let folders = [(folder, Some(&normal)), (anomalies, anomalous.as_ref())];
-        for (folder, path) in folders.iter().flat_map(|(folder, pictures)| {
-            pictures.iter().flat_map(move |pictures| pictures.paths.iter().map(move |path| (folder, path)))
-        }) {
-            let name = path.strip_prefix(folder).unwrap_or(path).to_string_lossy();
-            digest.update(name.len().to_le_bytes());
-            digest.update(name.as_bytes());
-        }
-        digest.update(count.to_le_bytes());
+        let abnormal = anomalous.as_ref().map_or(&[][..], |pictures| pictures.paths.as_slice());
+        let digest = digest(&[(folder, normal.paths.as_slice()), (anomalies, abnormal)]);
 
         let mut judge_paths: Vec<PathBuf> = judging.iter().map(|&index| normal.paths[index].clone()).collect();
         let mut pixels = Vec::new();
@@ -87,7 +79,7 @@ impl OwnImages {
             judge: LabelledImages { images: judge, labels },
             judge_paths,
             skipped,
-            digest: digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            digest,
         })
     }
 
@@ -95,4 +87,18 @@ impl OwnImages {
     pub fn grey(&self) -> Option<(Images, Images)> {
         Some((self.train.images.grey()?, self.judge.images.grey()?))
     }
+}
+
+/// The SHA-256 of the names of pictures below their folders, in hexadecimal.
+fn digest(folders: &[(&Path, &[PathBuf])]) -> String {
+    let mut digest = Sha256::new();
+    for (folder, paths) in folders {
+        digest.update((paths.len() as u64).to_le_bytes());
+        for path in *paths {
+            let name = path.strip_prefix(folder).unwrap_or(path).to_string_lossy();
+            digest.update((name.len() as u64).to_le_bytes());
+            digest.update(name.as_bytes());
+        }
+    }
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -89,6 +89,8 @@ pub struct Architecture {
 
 /// Most channels, latents and pixels a side of a network.
 const MOST: usize = 4096;
+/// Most numbers that a layer makes of one image.
+const MOST_NUMBERS: usize = 1 << 26;
 /// Most layers of an encoder beside the last.
 const MOST_LAYERS: usize = 16;
 
@@ -121,6 +123,12 @@ impl Architecture {
                 return Err(format!("[{channels}, {kernel}, {stride}, {padding}] on {side} x {side} pixels"));
             };
             side = room / stride + 1;
+            let numbers = channels * side * side;
+            if numbers > MOST_NUMBERS {
+                return Err(format!(
+                    "[{channels}, {kernel}, {stride}, {padding}] makes {numbers} numbers of one image"
+                ));
+            }
         }
         Ok(())
     }
@@ -244,10 +252,22 @@ impl EdeGan {
         images: Tensor,
         mode: NormMode,
     ) -> Result<[Tensor; 3], EngineError> {
-        let made = self.generate(graph, variables, images, mode)?;
-        let score = graph.distance(made.latent, made.latent_again, Measure::L2)?;
+        let (score, made) = self.score_with(graph, variables, images, mode)?;
         let absolute = graph.distance(images, made.reconstruction, Measure::L1)?;
         let euclidean = graph.distance(images, made.reconstruction, Measure::L2)?;
         Ok([score, absolute, euclidean])
+    }
+
+    /// The anomaly score `[N, 1, 1, 1]` alone, and what it was taken from.
+    pub fn score_with(
+        &self,
+        graph: &mut Graph,
+        variables: &Variables,
+        images: Tensor,
+        mode: NormMode,
+    ) -> Result<(Tensor, Generated), EngineError> {
+        let made = self.generate(graph, variables, images, mode)?;
+        let score = graph.distance(made.latent, made.latent_again, Measure::L2)?;
+        Ok((score, made))
     }
 }

@@ -73,11 +73,18 @@ impl Data {
         Ok(Self { train, judge, split, own: Some(Own { judge_paths, skipped, colour, digest }) })
     }
 
-    /// Puts into a configuration what was found out about its own pictures, so that the run goes on with the same.
+    /// Puts into a configuration what was found out about its own pictures, so that the run goes on with the same from
+    /// any folder.
     pub fn settle(&self, config: &mut Config) {
         if let (Some(own), Some(images)) = (&self.own, &mut config.data.images) {
             images.colour = own.colour;
             images.digest.clone_from(&own.digest);
+            for folder in [&mut images.folder, &mut images.anomalies] {
+                // Empty stands for none, and has no absolute path.
+                if let Ok(absolute) = std::path::absolute(&*folder) {
+                    *folder = absolute;
+                }
+            }
         }
     }
 }

@@ -3,12 +3,13 @@
 mod atomic;
 mod error;
 mod folder;
+mod lock;
 mod metrics_log;
 mod report;
 mod scores;
 mod tensorboard;
 
-pub use atomic::{WriteError, write_whole};
+pub use atomic::{WriteError, rename_whole, write_whole, write_whole_keeping};
 pub use error::RunError;
 pub use folder::{RunFile, RunFolder};
 pub use metrics_log::{Logged, MetricsLog, read_metrics};

@@ -38,6 +38,16 @@ pub enum WeightsError {
         /// Its element type.
         dtype: Dtype,
     },
+    /// A number that is infinite or NaN.
+    #[error("{}: tensor `{name}` has the value {value}; use weights of a network that did not diverge", path.display())]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The number.
+        value: f32,
+    },
     /// A tensor that is needed is not there.
     #[error("{}: no tensor `{name}`; use the weights of this kind of network", path.display())]
     Missing {
@@ -85,6 +95,14 @@ pub enum WeightsError {
         shape: Vec<usize>,
         /// How many values it has.
         values: usize,
+    },
+    /// A value that half precision has no room for.
+    #[error("tensor `{name}` holds {value}, and half precision ends at 65504; keep it in F32")]
+    Overflow {
+        /// The tensor.
+        name: String,
+        /// The value.
+        value: f32,
     },
     /// The file cannot be written.
     #[error(transparent)]
