@@ -36,12 +36,12 @@ impl Axis {
         Self::steps(0.0, (high / step - 1e-9).ceil(), step)
     }
 
-    /// From a multiple of a tenth to 1, below all values.
+    /// From a round number that is below all values to 1; values lie in [0, 1].
     pub fn share(values: impl Iterator<Item = f64>) -> Self {
         let (low, _) = ends(values).unwrap_or((0.0, 1.0));
-        let first = (10.0 * low + 1e-9).floor().clamp(0.0, 9.0);
-        let step = if first < 5.0 { 2.0 } else { 1.0 };
-        Self::steps((first / step).floor(), 10.0 / step, step / 10.0)
+        let step = round_step((1.0 - low) / 6.0, 0.005);
+        // Steps that divide 1, so that it has a tick; a hair more, for values that a rounding put below theirs.
+        Self::steps((low / step + 1e-9).floor().max(0.0), (1.0 / step).round(), step)
     }
 
     /// By powers of ten, around the values above 0.

@@ -73,9 +73,11 @@ pub(super) fn compared(logs: &[(&str, &[Logged])]) -> Result<Vec<Figure>, Report
                 let points = points(log, stage, key);
                 (!points.is_empty()).then(|| (Ink::Series(place), (*name).to_owned(), points))
             });
-            let title = format!("{}: {whose}", stage_title(stage));
-            let label = "mean absolute error, logarithmic";
-            figures.extend(figure(&title, label, Axis::logarithmic, drawn.collect())?);
+            let drawn: Vec<_> = drawn.collect();
+            if drawn.len() > 1 {
+                let title = format!("{}: {whose}", stage_title(stage));
+                figures.extend(figure(&title, "mean absolute error, logarithmic", Axis::logarithmic, drawn)?);
+            }
         }
     }
     Ok(figures)

@@ -6,6 +6,7 @@ use super::page::{Entry, Figure};
 use super::view::Judged;
 use crate::metrics::{OperatingPoint, auroc, average_precision, operating_points};
 use crate::plot::Axis;
+use crate::results::grouped;
 
 /// Bars of a histogram.
 const BINS: usize = 40;
@@ -37,10 +38,10 @@ pub(super) fn curves(judged: &[(&str, &Judged)]) -> Result<Vec<Figure>, ReportEr
     let chance = first.anomalous.len() as f64 / (first.normal.len() + first.anomalous.len()) as f64;
     precision_recall.guide("chance", vec![(0.0, chance), (1.0, chance)]);
     Ok(vec![
-        roc.figure("false alarms: share of normal images flagged", "detected: share of anomalous images flagged")?,
+        roc.figure("false alarms: share of normal images flagged", "detected: share of anomalous ones")?,
         precision_recall.figure(
             "recall: share of anomalous images flagged",
-            "precision: share of flagged images that are anomalous",
+            "precision: share of true alarms",
         )?,
     ])
 }
@@ -68,7 +69,7 @@ pub(super) fn histogram(title: &str, by: &Judged, threshold: Option<f32>) -> Res
         let ink = Ink::Series(place);
         let at = |(bin, height): (usize, f64)| (low + bin as f64 * width, low + (bin + 1) as f64 * width, height);
         bars.push(Bars { bars: heights(scores).into_iter().enumerate().map(at).collect(), ink });
-        legend.push(Entry::filled(ink, &format!("{} {kind} images", scores.len())));
+        legend.push(Entry::filled(ink, &format!("{} {kind} images", grouped(scores.len() as u64))));
         alt += &format!(" The median of {kind} images is {:.3}.", median(scores));
     }
     let highest = bars.iter().flat_map(|bars| &bars.bars).map(|bar| bar.2).fold(0.0, f64::max);

@@ -94,6 +94,7 @@ impl Gallery<'_> {
     /// Some normal and some anomalous images of a run, evenly spread over its ranking, beside what the networks in these
     /// files make of them.
     pub(super) fn grid(&self, run: &RunView, networks: &[(String, PathBuf)]) -> Result<Grid, ReportError> {
+        let (images, side) = (&self.images.images, run.config.data.side);
         let ranked = ranked(&run.scores);
         let kinds = [true, false].map(|normal| {
             let kind: Vec<Score> =
@@ -106,7 +107,9 @@ impl Gallery<'_> {
         let mut parts = Vec::new();
         for (title, kind) in ["Normal", "Anomalous"].into_iter().zip(&kinds) {
             let rows = kind.iter().map(|score| {
-                let input = pictures::read(&self.images.images, score.index as usize)?;
+                // As a network sees it, so that what is made lies at the same places.
+                let input = images.to_signed_padded(&[score.index as usize], side)?;
+                let input = pictures::signed(&input, images.channels(), side)?;
                 let made = made.iter_mut().filter_map(Iterator::next).collect();
                 Ok(Row { class: run.class(score.label), index: score.index as usize, input, made })
             });

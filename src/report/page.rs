@@ -46,6 +46,8 @@ struct RunPage<'a> {
     title: String,
     run: &'a RunView,
     normal: String,
+    /// How many images judge the run.
+    images: String,
     cards: Vec<Card>,
     blank: Vec<&'a NetworkReport>,
     networks: Table,
@@ -100,6 +102,7 @@ pub fn page(folder: &RunFolder, run: &RunView, gallery: Gallery) -> Result<Strin
         title: format!("{}: {} of {}", run.name, normal, report.dataset),
         run,
         normal,
+        images: grouped(run.scores.len() as u64),
         cards: cards(run),
         blank: tables::blank(&report.networks),
         networks: tables::networks(run),
