@@ -10,5 +10,6 @@ pub mod pipeline;
 pub mod reproduce;
 pub mod results;
 pub mod run;
+pub mod scoring;
 pub mod train;
 pub mod weights;

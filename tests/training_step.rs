@@ -190,7 +190,8 @@ fn a_frozen_teacher_is_frozen_and_a_joint_one_learns() {
 
 /// The very same device would keep variables of another test's registry, so each run opens its own.
 fn fresh(variant: pkdgan::engine::ConvVariant) -> Box<dyn Executor> {
-    let options = pkdgan::engine::GpuOptions { adapter: common::adapter(), convolution: Some(variant) };
+    let options =
+        pkdgan::engine::GpuOptions { adapter: common::adapter(), convolution: Some(variant), ..Default::default() };
     Box::new(pkdgan::engine::Gpu::open(&options).unwrap())
 }
 

@@ -41,7 +41,7 @@ impl Device {
             };
             return Ok(Opened { executor: Box::new(Cpu::new()), summary });
         }
-        let gpu = Gpu::open(&GpuOptions { adapter: self.adapter.clone(), convolution: None })?;
+        let gpu = Gpu::open(&GpuOptions { adapter: self.adapter.clone(), ..GpuOptions::default() })?;
         Ok(Opened { summary: gpu.summary().clone(), executor: Box::new(gpu) })
     }
 }

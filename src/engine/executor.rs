@@ -68,6 +68,12 @@ pub trait Executor {
     /// Begins to read back what was there after everything run so far.
     fn read(&mut self, what: &[Readback]) -> Result<Pending, EngineError>;
 
+    /// Runs a program once and begins to read its outputs back, in one submission where there are such.
+    fn run_and_read(&mut self, program: ProgramId, what: &[Readback]) -> Result<Pending, EngineError> {
+        self.run(program, 1)?;
+        self.read(what)
+    }
+
     /// Runs a graph without variables once, from host slices: outputs by name.
     fn evaluate(&mut self, graph: &Graph, inputs: &[(&str, &[f32])]) -> Result<HashMap<String, Vec<f32>>, EngineError> {
         let program = Program::compile(graph, &Variables::new())?;

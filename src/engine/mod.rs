@@ -31,6 +31,7 @@ mod cpu;
 mod error;
 mod executor;
 mod fuse;
+mod fused;
 pub mod gpu;
 mod graph;
 mod lower;
@@ -43,6 +44,7 @@ mod variables;
 pub use cpu::Cpu;
 pub use error::EngineError;
 pub use executor::{Executor, Pending, ProgramId, Readback};
+pub use fused::{FusedLayer, FusedNetworks, PackedWeights, Piece, PlannedLayer, Precision, RawLayer, Source};
 pub use gpu::{AdapterSummary, Gpu, GpuOptions, Timed, adapters};
 pub use graph::{Graph, Tensor};
 pub use ops::{

@@ -240,10 +240,22 @@ impl EdeGan {
         images: Tensor,
         mode: NormMode,
     ) -> Result<[Tensor; 3], EngineError> {
-        let made = self.generate(graph, variables, images, mode)?;
-        let score = graph.distance(made.latent, made.latent_again, Measure::L2)?;
+        let (score, made) = self.score_with(graph, variables, images, mode)?;
         let absolute = graph.distance(images, made.reconstruction, Measure::L1)?;
         let euclidean = graph.distance(images, made.reconstruction, Measure::L2)?;
         Ok([score, absolute, euclidean])
+    }
+
+    /// The anomaly score `[N, 1, 1, 1]` alone, and what it was taken from.
+    pub fn score_with(
+        &self,
+        graph: &mut Graph,
+        variables: &Variables,
+        images: Tensor,
+        mode: NormMode,
+    ) -> Result<(Tensor, Generated), EngineError> {
+        let made = self.generate(graph, variables, images, mode)?;
+        let score = graph.distance(made.latent, made.latent_again, Measure::L2)?;
+        Ok((score, made))
     }
 }

@@ -15,7 +15,7 @@ pub fn gpu(convolution: ConvVariant) -> MutexGuard<'static, Gpu> {
         VARIANTS
             .into_iter()
             .map(|variant| {
-                let options = GpuOptions { adapter: adapter(), convolution: Some(variant) };
+                let options = GpuOptions { adapter: adapter(), convolution: Some(variant), ..GpuOptions::default() };
                 let gpu = Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"));
                 (variant, Mutex::new(gpu))
             })

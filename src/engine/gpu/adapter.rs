@@ -12,6 +12,9 @@ pub struct GpuOptions {
     pub adapter: Option<String>,
     /// How to compute convolutions; what suits the adapter if none.
     pub convolution: Option<ConvVariant>,
+    /// Does without half-precision arithmetic in kernels, as on adapters that have none; half-precision weights are then
+    /// unpacked.
+    pub without_half: bool,
 }
 
 /// What an adapter says of itself.

@@ -90,9 +90,10 @@ impl Gpu {
         let adapter = choose(options.adapter.as_deref())?;
         let summary = summary(&adapter);
         let timestamps = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
+        let half = if options.without_half { wgpu::Features::empty() } else { wgpu::Features::SHADER_F16 };
         let request = wgpu::DeviceDescriptor {
             label: Some("pkdgan"),
-            required_features: adapter.features() & timestamps,
+            required_features: adapter.features() & (timestamps | half),
             required_limits: adapter.limits(),
             ..Default::default()
         };
@@ -108,8 +109,12 @@ impl Gpu {
         let software = summary.is_software();
         let suited = if software { ConvVariant::Register } else { ConvVariant::Tiled };
         Ok(Self {
+            tuning: Tuning {
+                software,
+                convolution: options.convolution.unwrap_or(suited),
+                half_precision: device.features().contains(wgpu::Features::SHADER_F16),
+            },
             shared: Shared { device, queue, failure },
-            tuning: Tuning { software, convolution: options.convolution.unwrap_or(suited) },
             summary,
             variables: Variables::new(),
             groups: Groups::new(),
