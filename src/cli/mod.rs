@@ -7,6 +7,7 @@ mod devices;
 mod eval;
 mod model;
 mod reproduce;
+mod serve_web;
 mod settings;
 mod table;
 mod train;
@@ -34,6 +35,7 @@ const EXAMPLES: &str = "Examples:
   pkdgan reproduce --classes 2,5              both networks for two digits and two seeds, and a table of them
   pkdgan model                                layers, parameters and multiply-accumulates
   pkdgan data fetch fashion-mnist             download another data set
+  pkdgan serve-web                            draw a digit and see it scored in a browser
   pkdgan devices                              the GPUs that can be used
 
 Exit code: 0 done, 1 failed or stopped early, 2 wrong usage.";
@@ -48,6 +50,8 @@ enum Command {
     Reproduce(reproduce::Arguments),
     /// Print the networks: layers, parameters, multiply-accumulates
     Model(model::Arguments),
+    /// Serve a page that scores pictures in a browser, on this machine only
+    ServeWeb(serve_web::Arguments),
     /// List, find, check and fetch data sets
     Data(data::Arguments),
     /// List the adapters that can compute
@@ -71,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),
+        Command::ServeWeb(arguments) => serve_web::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
     };
