@@ -11,5 +11,6 @@ pub mod reproduce;
 pub mod results;
 pub mod run;
 pub mod scoring;
+pub mod stream;
 pub mod train;
 pub mod weights;

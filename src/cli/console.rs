@@ -41,6 +41,14 @@ impl Console {
         let now = Instant::now();
         Progress { bar, name, unit, len, first: done, started: now, printed: now, lines: !self.quiet && !drawn }
     }
+
+    /// Begins work without a known end.
+    pub fn counter(&self, name: &'static str, unit: &'static str) -> Counter {
+        let drawn = !self.quiet && std::io::stderr().is_terminal();
+        let bar = if drawn { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        let now = Instant::now();
+        Counter { bar, name, unit, started: now, printed: now, lines: !self.quiet && !drawn }
+    }
 }
 
 /// A stretch of work under way: a bar on a terminal, else a line now and then.
@@ -70,6 +78,39 @@ impl Progress {
     }
 
     /// Clears the bar.
+    pub fn finish(self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Units of work, of which nobody knows how many there will be: a spinner on a terminal, else a line now and then.
+pub struct Counter {
+    bar: ProgressBar,
+    name: &'static str,
+    unit: &'static str,
+    started: Instant,
+    printed: Instant,
+    lines: bool,
+}
+
+impl Counter {
+    /// So much is done; `detail` says more.
+    pub fn update(&mut self, done: usize, detail: &str) {
+        let rate = done as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+        let message = || format!("{} {done} {}, {rate:.0}/s{detail}", self.name, self.unit);
+        self.bar.set_message(message());
+        if self.lines && self.printed.elapsed() >= LINE_EVERY {
+            self.printed = Instant::now();
+            eprintln!("{}", message());
+        }
+    }
+
+    /// Lets something else be printed.
+    pub fn aside(&self, print: impl FnOnce()) {
+        self.bar.suspend(print);
+    }
+
+    /// Clears the spinner.
     pub fn finish(self) {
         self.bar.finish_and_clear();
     }

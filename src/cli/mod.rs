@@ -7,6 +7,7 @@ mod devices;
 mod eval;
 mod model;
 mod reproduce;
+mod score;
 mod serve_web;
 mod settings;
 mod table;
@@ -15,6 +16,7 @@ mod train;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use pkdgan::calibration::CalibrationError;
 use pkdgan::config::ConfigError;
 use pkdgan::reproduce::ReproduceError;
 use pkdgan::train::TrainError;
@@ -32,13 +34,14 @@ const EXAMPLES: &str = "Examples:
   pkdgan train --normal 3 --stage teacher     another digit, the teacher only
   pkdgan train --recipe paper                 batch size 1, as the authors of P-KDGAN found best
   pkdgan eval runs/mnist-8-default-seed0      score the test set again with a trained model
+  pkdgan score runs/mnist-8-default-seed0 photos/   score pictures of your own
   pkdgan reproduce --classes 2,5              both networks for two digits and two seeds, and a table of them
   pkdgan model                                layers, parameters and multiply-accumulates
   pkdgan data fetch fashion-mnist             download another data set
   pkdgan serve-web                            draw a digit and see it scored in a browser
   pkdgan devices                              the GPUs that can be used
 
-Exit code: 0 done, 1 failed or stopped early, 2 wrong usage.";
+Exit code: 0 done, 1 failed or stopped early, 2 wrong usage, 3 anomalies found where `score` is asked to fail on them.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -46,6 +49,8 @@ enum Command {
     Train(train::Arguments),
     /// Score the test set with the model of a run folder
     Eval(eval::Arguments),
+    /// Score pictures with a trained model: files, folders, lists, IDX files
+    Score(score::Arguments),
     /// Train a grid of networks over classes and seeds, write tables and studies of them
     Reproduce(reproduce::Arguments),
     /// Print the networks: layers, parameters, multiply-accumulates
@@ -73,6 +78,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
+        Command::Score(arguments) => score::run(&arguments),
         Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),
         Command::ServeWeb(arguments) => serve_web::run(&arguments),
@@ -85,6 +91,8 @@ pub fn main() -> ExitCode {
             eprintln!("error: {error:#}");
             // Settings that cannot be are wrong usage, whether they came by flag or by file.
             let usage = error.is::<ConfigError>()
+                || error.is::<CalibrationError>()
+                || error.is::<score::Uncalibrated>()
                 || matches!(error.downcast_ref(), Some(TrainError::Config(_)))
                 || matches!(error.downcast_ref(), Some(ReproduceError::Config(_) | ReproduceError::Budgets));
             ExitCode::from(if usage { 2 } else { 1 })

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::{CLASSES, Dataset, MAX_VALUES, Part};
+use super::{CLASSES, Dataset, Part};
 
 /// Why a data set could not be used. Byte offsets count the unpacked contents of a `.gz` file.
 #[derive(Debug, Error)]
@@ -104,9 +104,9 @@ pub enum DataError {
         /// Which dimension, from 0.
         axis: usize,
     },
-    /// The declared dimensions multiply to more than [`MAX_VALUES`].
+    /// The declared dimensions multiply to more than is read.
     #[error(
-        "{}: byte 4: dimensions {dims:?} exceed {MAX_VALUES} values; the header is damaged, fetch the file \
+        "{}: byte 4: dimensions {dims:?} exceed {most} values; the header is damaged, fetch the file \
          again",
         path.display()
     )]
@@ -115,6 +115,8 @@ pub enum DataError {
         path: PathBuf,
         /// The dimensions declared.
         dims: Vec<u32>,
+        /// Most values that are read.
+        most: u64,
     },
     /// The file ends before the values that its header declares, or within a record.
     #[error("{}: ends at byte {offset} of {expected}; it is cut short, fetch it again", path.display())]

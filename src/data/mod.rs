@@ -19,7 +19,7 @@ mod verify;
 pub use dataset::{CLASSES, Dataset, Part, UnknownDataset};
 pub use error::DataError;
 pub use folder::files_below;
-pub use idx::{Idx, MAX_VALUES, read_idx};
+pub use idx::{Idx, IdxImages, MAX_VALUES, read_idx};
 pub use images::{Images, LabelledImages};
 pub use manifest::{Check, Content, Manifest, Packed, Packing};
 pub use one_class::{OneClass, order};

@@ -28,6 +28,19 @@ pub struct WriteError {
 /// # Errors
 /// Any failure of `fill` or of the file system.
 pub fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), WriteError> {
+    write(path, fill, true)
+}
+
+/// [`write_whole`] without waiting for the disk, for the many files that the same command makes again: another program
+/// sees the old contents or the new, but a power cut may leave either, or none.
+///
+/// # Errors
+/// As of [`write_whole`].
+pub fn replace_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), WriteError> {
+    write(path, fill, false)
+}
+
+fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>, durable: bool) -> Result<(), WriteError> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -38,9 +51,11 @@ pub fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<
         fill(&mut out)?;
         out.flush()?;
         drop(out);
-        partial.as_file().sync_all()?;
+        if durable {
+            partial.as_file().sync_all()?;
+        }
         partial.persist(path)?;
-        sync_folder(folder)
+        if durable { sync_folder(folder) } else { Ok(()) }
     };
     write().map_err(|source| WriteError { path: path.to_owned(), source })
 }

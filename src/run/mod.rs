@@ -7,7 +7,7 @@ mod metrics_log;
 mod report;
 mod scores;
 
-pub use atomic::{WriteError, write_whole};
+pub use atomic::{WriteError, replace_whole, write_whole};
 pub use error::RunError;
 pub use folder::{RunFile, RunFolder};
 pub use metrics_log::MetricsLog;

@@ -1,0 +1,16 @@
+//! Scoring pictures as they are found: any number of them, in order, in memory that does not grow with their number.
+//!
+//! One thread lists what there is. Others take chunks of it, decode the pictures and score them; a detector that
+//! computes on a device is shared by them, so that some decode while one has the device at work.
+
+mod error;
+mod inspect;
+mod list;
+mod maps;
+mod ordered;
+
+pub use error::{PictureFault, StreamError};
+pub use inspect::{Detect, Inspected, inspect};
+pub use list::{Found, Picture, Sources};
+pub use maps::{Maps, map_file};
+pub use ordered::Ordered;
