@@ -2,6 +2,7 @@
 // files under shaders/.
 
 import { pack, plan } from "./fused.js";
+import { FileError } from "./weights.js";
 
 const SHADERS = new URL("../shaders/", import.meta.url);
 const PARTS = ["fused_place", "fused_activation", "fused_dense", "fused_convolution", "fused_norm"];
@@ -9,9 +10,6 @@ const PARTS = ["fused_place", "fused_activation", "fused_dense", "fused_convolut
 const SMALLEST = 1e-6;
 /** Most images in one dispatch. */
 export const BATCH = 32;
-
-/** The adapter gives a workgroup too little memory, or has none. */
-export class TooLarge extends Error {}
 
 /** A device, with what kernels are shaped by: `{ device, width, name }`; null where the browser has no WebGPU. */
 export async function openGpu() {
@@ -86,8 +84,9 @@ export class Scorer {
     const planned = plan(model.networks);
     const most = device.limits.maxComputeWorkgroupStorageSize;
     if (4 * planned.memory > most) {
-      throw new TooLarge(
-        `${model.name}: its activations need ${4 * planned.memory} bytes of workgroup memory, and this adapter has ${most}. ` +
+      throw new FileError(
+        model.name,
+        `its activations need ${4 * planned.memory} bytes of workgroup memory, and this adapter has ${most}. ` +
           "The page scores students; score a teacher or a wider student with `pkdgan score`.",
       );
     }

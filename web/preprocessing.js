@@ -6,7 +6,7 @@ export function pixels(preprocessing, picture) {
   const { rgba } = picture;
   let planes = Array.from({ length: channels }, () => new Uint8Array(picture.width * picture.height));
   for (let at = 0, from = 0; from < rgba.length; at++, from += 4) {
-    if (channels === 1) planes[0][at] = Math.floor((2126 * rgba[from] + 7152 * rgba[from + 1] + 722 * rgba[from + 2]) / 10000);
+    if (channels === 1) planes[0][at] = Math.round((2126 * rgba[from] + 7152 * rgba[from + 1] + 722 * rgba[from + 2]) / 10000);
     else for (let channel = 0; channel < channels; channel++) planes[channel][at] = rgba[from + channel];
   }
   if (picture.width !== width || picture.height !== height) {
