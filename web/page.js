@@ -15,7 +15,7 @@ const tableBody = document.querySelector("#table tbody");
 const SHIPPED = "model.safetensors";
 
 let gpu, model, scorer;
-/** What the result shows: `{ source, seen, score, reconstruction, milliseconds, images }`. */
+/** What the result shows: `{ seen, score, reconstruction }`; of a drawing also `picture` and `milliseconds`, of a file `name`. */
 let shown = null;
 /** A row for each picture dropped: `{ file, seen, score, reconstruction, element }`. */
 let rows = [];
@@ -28,12 +28,12 @@ function report(error) {
   if (!(error instanceof FileError)) console.error(error);
   const item = document.createElement("li");
   item.textContent = error.message;
-  element("problems").append(item);
+  element("problems").firstElementChild.append(item);
   element("problems").hidden = false;
 }
 
 function forgetProblems() {
-  element("problems").replaceChildren();
+  element("problems").firstElementChild.replaceChildren();
   element("problems").hidden = true;
 }
 
@@ -67,8 +67,9 @@ async function use(name, blob) {
   scorer?.close();
   [model, scorer] = [next, opened];
   const { architecture: { channels, side, latents, statistics }, preprocessing: { height, width, fit }, normal, calibration } = model;
+  const trained = normal.dataset === "images" ? "what its training pictures show" : `class ${normal.class} of ${normal.dataset}`;
   element("model-text").textContent =
-    `${name}: normal is class ${normal.class} of ${normal.dataset}; ${parameters(model).toLocaleString("en")} parameters; ` +
+    `${name}: normal is ${trained}; ${parameters(model).toLocaleString("en")} parameters; ` +
     `pictures of ${width} x ${height} ${channels === 1 ? "grey" : "coloured"} pixels (others: ${fit}) in ${side} x ${side}; ` +
     `${latents} latents; norms ${statistics}; ` +
     (calibration ? `calibrated with ${calibration.scores.length} normal pictures.` : "not calibrated, so that scores have no p-value and no verdict.");
@@ -93,7 +94,7 @@ async function scorePicture(picture, announced) {
 
 /** Scores picture files in batches, and lists them. */
 async function scoreFiles(files) {
-  if (!scorer) return;
+  if (!scorer) throw new FileError(files[0].name, "there is no model to score it with; choose one");
   rows = [];
   tableBody.replaceChildren();
   element("table").hidden = false;
