@@ -128,7 +128,8 @@ fn a_model_of_ones_own_takes_the_place_of_the_one_that_ships() {
     drop(served);
 
     sandbox.write("broken.safetensors", &bytes[..1_000]);
-    for (file, fault) in [("broken.safetensors", "broken.safetensors: byte 0"), ("missing", "missing: cannot be read")] {
+    for (file, fault) in [("broken.safetensors", "broken.safetensors: byte 0"), ("missing", "missing: cannot be read")]
+    {
         let output = sandbox.pkdgan(&["serve-web", "--port", "0", "--model", file]).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         assert!(stderr(&output).contains(fault), "{}", stderr(&output));

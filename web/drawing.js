@@ -5,7 +5,8 @@ import { scaled } from "./preprocessing.js";
 /** Width of a stroke, as a share of the canvas: that of MNIST's pens. */
 const PEN = 0.085;
 /** MNIST's digits fill a square of 20 pixels in one of 28. */
-const DIGIT = 20, IMAGE = 28;
+const DIGIT = 20,
+  IMAGE = 28;
 
 /** Draws on a canvas; `changed(finished)` is called with each stroke's every part. */
 export function drawing(canvas, changed) {
@@ -16,7 +17,10 @@ export function drawing(canvas, changed) {
   };
   const at = (event) => {
     const box = canvas.getBoundingClientRect();
-    return [((event.clientX - box.left) / box.width) * canvas.width, ((event.clientY - box.top) / box.height) * canvas.height];
+    return [
+      ((event.clientX - box.left) / box.width) * canvas.width,
+      ((event.clientY - box.top) / box.height) * canvas.height,
+    ];
   };
   let last = null;
   const stroke = (event) => {
@@ -60,8 +64,8 @@ export function drawing(canvas, changed) {
 }
 
 /**
- * A drawing as MNIST prepares digits (LeCun, Cortes and Burges): scaled to fit a square of 20 pixels, then placed in one of
- * 28 with its centre of mass in the middle.
+ * A drawing as MNIST prepares digits (LeCun, Cortes and Burges): scaled to fit a square of 20 pixels, then placed in
+ * one of 28 with its centre of mass in the middle.
  */
 export function asInMnist(picture) {
   const { width, height, rgba } = picture;

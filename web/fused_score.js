@@ -1,7 +1,7 @@
-// Runs a whole generator in one dispatch, one workgroup an image; the twin of src/engine/ops/fused_score.rs, over the same
-// files under shaders/.
+// Runs a whole generator in one dispatch, one workgroup an image; the twin of src/engine/ops/fused_score.rs, over the
+// same files under shaders/.
 
-import { pack, plan } from "./fused.js";
+import { pack, padded, plan } from "./fused.js";
 import { FileError } from "./weights.js";
 
 const SHADERS = new URL("../shaders/", import.meta.url);
@@ -16,7 +16,9 @@ export async function openGpu() {
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) return null;
   const { maxComputeWorkgroupStorageSize, maxStorageBufferBindingSize } = adapter.limits;
-  const device = await adapter.requestDevice({ requiredLimits: { maxComputeWorkgroupStorageSize, maxStorageBufferBindingSize } });
+  const device = await adapter.requestDevice({
+    requiredLimits: { maxComputeWorkgroupStorageSize, maxStorageBufferBindingSize },
+  });
   const { vendor, architecture, description } = adapter.info;
   const name = description || [vendor, architecture].filter(Boolean).join(" ") || "unnamed adapter";
   // Eight invocations fill a CPU's vector unit.
@@ -24,58 +26,103 @@ export async function openGpu() {
   return { device, width: software ? 8 : 64, name };
 }
 
+const u32 = (value) => `u32 = ${value >>> 0}u`;
+const f32 = (value) => `f32 = ${Math.fround(value)}f`;
+const count = (shape) => shape.reduce((product, side) => product * side, 1);
+
 /** The kernel's text for a plan: constants, what they stand for, and the calls of the pieces. */
 export async function source(planned, width) {
-  const [kernel, weights, ...parts] = await Promise.all(["fused_score", ...["weights_single", ...PARTS].map((name) => `common/${name}`)].map(fetchText));
+  const names = ["fused_score", ...["weights_single", ...PARTS].map((name) => `common/${name}`)];
+  const [kernel, weights, ...parts] = await Promise.all(names.map(fetchText));
   const text = new Map(PARTS.map((name, index) => [name, parts[index]]));
-  const ends = planned.layers.map((layers) => layers.at(-1).to.start);
-  const u32 = (value) => `u32 = ${value >>> 0}u`;
-  const f32 = (value) => `f32 = ${Math.fround(value)}f`;
-  const declared = (prefix, constants) => Object.entries(constants).map(([name, value]) => `const ${prefix}${name}: ${value};`);
-  const prelude = declared("", {
-    WIDTH: u32(width), MEMORY: u32(planned.memory), IMAGE: u32(planned.image.reduce((a, b) => a * b)), LATENTS: u32(planned.latents),
-    SMALLEST: f32(SMALLEST), LATENT1: u32(ends[0]), LATENT2: u32(ends[2]),
+  const [prelude, instances, calls] = [[], [], []];
+  const declare = (prefix, constants) => {
+    prelude.push(...Object.entries(constants).map(([name, value]) => `const ${prefix}${name}: ${value};`));
+  };
+  declare("", {
+    WIDTH: u32(width),
+    MEMORY: u32(planned.memory),
+    IMAGE: u32(count(planned.image)),
+    LATENTS: u32(planned.latents),
+    SMALLEST: f32(SMALLEST),
+    LATENT1: u32(planned.layers[0].at(-1).to.start),
+    LATENT2: u32(planned.layers[2].at(-1).to.start),
   });
-  const instances = [], calls = [];
   let number = 0;
-  const add = (constants, names, call) => {
-    prelude.push(...declared(`P${number}_`, constants));
-    for (const name of names) instances.push(text.get(name).replaceAll("P_", `P${number}_`).replaceAll("NUMBER", number));
-    calls.push(`    ${call.replace("NUMBER", number)};`);
+  const add = (names, constants, call) => {
+    declare(`P${number}_`, constants);
+    const instance = (name) => text.get(name).replaceAll("P_", `P${number}_`).replaceAll("NUMBER", number);
+    instances.push(...names.map(instance));
+    calls.push(call.replace("NUMBER", number));
     number += 1;
   };
   planned.layers.forEach((layers, network) => {
     calls.push(`fn network${network}(image: u32, lane: u32) {`);
-    for (const { layer, pieces, from, to, bias } of layers) {
-      const { input: [inputs, height, width], output: [outputs, outHeight, outWidth], norm, activation } = layer;
-      const normed = norm !== undefined;
-      const activated = ([kind, slope]) => ({ ACTIVATION: u32(kind), NEGATIVE_SLOPE: f32(slope) });
-      for (const piece of pieces) {
-        const dense = piece.grid[0] * piece.grid[1] === 1;
-        add({
-          FROM: u32(from.kind), READ: u32(from.start), CI: u32(inputs), IH: u32(height), IW: u32(width),
-          KH: u32(piece.window[0]), KW: u32(piece.window[1]), STRIDE: u32(piece.stride),
-          // May be negative: it wraps round, as does the difference that it is taken from.
-          PY: u32(piece.padding[0]), PX: u32(piece.padding[1]),
-          GH: u32(piece.grid[0]), GW: u32(piece.grid[1]),
-          WEIGHTS: u32(piece.weights / 4), QUADS: u32(Math.ceil(piece.columns / 4)), COLUMNS: u32(piece.columns),
-          TO: u32(to.kind), WRITE: u32(to.start), CO: u32(outputs), OH: u32(outHeight), OW: u32(outWidth),
-          SPREAD: u32(piece.spread), STEP: u32(piece.step), OY: u32(piece.offset[0]), OX: u32(piece.offset[1]),
-          BIAS: u32(bias), NORMED: `bool = ${normed}`, ...activated(normed ? [0, 0] : activation),
-        }, ["fused_place", "fused_activation", dense ? "fused_dense" : "fused_convolution"], "pieceNUMBER(image, lane)");
+    for (const layer of layers) {
+      for (const piece of layer.pieces) {
+        const kernel = count(piece.grid) === 1 ? "fused_dense" : "fused_convolution";
+        const call = "    pieceNUMBER(image, lane);";
+        add(["fused_place", "fused_activation", kernel], pieceConstants(layer, piece), call);
       }
       calls.push("    workgroupBarrier();");
-      if (normed) {
-        add({
-          AT: u32(to.start), C: u32(outputs), PIXELS: u32(outHeight * outWidth),
-          SCALE: u32(bias), SHIFT: u32(bias + 4 * Math.ceil(outputs / 4)), EPSILON: f32(norm), ...activated(activation),
-        }, ["fused_activation", "fused_norm"], "normNUMBER(lane)");
-        calls.push("    workgroupBarrier();");
-      }
+      if (layer.layer.norm === undefined) continue;
+      add(["fused_activation", "fused_norm"], normConstants(layer), "    normNUMBER(lane);");
+      calls.push("    workgroupBarrier();");
     }
     calls.push("}");
   });
   return [...prelude, weights, kernel, ...instances, ...calls].join("\n");
+}
+
+function pieceConstants({ layer, from, to, bias }, piece) {
+  const normed = layer.norm !== undefined;
+  return {
+    FROM: u32(from.kind),
+    READ: u32(from.start),
+    CI: u32(layer.input[0]),
+    IH: u32(layer.input[1]),
+    IW: u32(layer.input[2]),
+    KH: u32(piece.window[0]),
+    KW: u32(piece.window[1]),
+    STRIDE: u32(piece.stride),
+    // May be negative: it wraps round, as does the difference that it is taken from.
+    PY: u32(piece.padding[0]),
+    PX: u32(piece.padding[1]),
+    GH: u32(piece.grid[0]),
+    GW: u32(piece.grid[1]),
+    WEIGHTS: u32(piece.weights / 4),
+    QUADS: u32(Math.ceil(piece.columns / 4)),
+    COLUMNS: u32(piece.columns),
+    TO: u32(to.kind),
+    WRITE: u32(to.start),
+    CO: u32(layer.output[0]),
+    OH: u32(layer.output[1]),
+    OW: u32(layer.output[2]),
+    SPREAD: u32(piece.spread),
+    STEP: u32(piece.step),
+    OY: u32(piece.offset[0]),
+    OX: u32(piece.offset[1]),
+    BIAS: u32(bias),
+    NORMED: `bool = ${normed}`,
+    ...activationConstants(normed ? [0, 0] : layer.activation),
+  };
+}
+
+function normConstants({ layer, to, bias }) {
+  const [channels, height, width] = layer.output;
+  return {
+    AT: u32(to.start),
+    C: u32(channels),
+    PIXELS: u32(height * width),
+    SCALE: u32(bias),
+    SHIFT: u32(bias + padded(channels)),
+    EPSILON: f32(layer.norm),
+    ...activationConstants(layer.activation),
+  };
+}
+
+function activationConstants([kind, slope]) {
+  return { ACTIVATION: u32(kind), NEGATIVE_SLOPE: f32(slope) };
 }
 
 /** A model on a device, ready to score. */
@@ -97,7 +144,7 @@ export class Scorer {
   }
 
   constructor(device, planned, weights, pipeline) {
-    const image = planned.image.reduce((a, b) => a * b);
+    const image = count(planned.image);
     const buffer = (numbers, usage) => device.createBuffer({ size: 4 * numbers, usage });
     const { STORAGE, COPY_DST, COPY_SRC, MAP_READ } = GPUBufferUsage;
     this.images = buffer(BATCH * image, STORAGE | COPY_DST);
@@ -118,7 +165,8 @@ export class Scorer {
    * images to scores. One call at a time.
    */
   async score(images) {
-    const scores = [], reconstructions = [];
+    const scores = [],
+      reconstructions = [];
     const started = performance.now();
     for (let first = 0; first < images.length; first += BATCH) {
       const batch = images.slice(first, first + BATCH);
@@ -136,20 +184,24 @@ export class Scorer {
       const numbers = new Float32Array(this.staging.getMappedRange().slice(0));
       this.staging.unmap();
       scores.push(...numbers.subarray(0, batch.length));
-      batch.forEach((_, index) => reconstructions.push(numbers.slice(BATCH + index * this.image, BATCH + (index + 1) * this.image)));
+      batch.forEach((_, index) =>
+        reconstructions.push(numbers.slice(BATCH + index * this.image, BATCH + (index + 1) * this.image)),
+      );
     }
     return { scores, reconstructions, milliseconds: performance.now() - started };
   }
 
   /** Gives the buffers back. */
   close() {
-    for (const buffer of [this.images, this.weights, this.scores, this.reconstructions, this.latents, this.staging]) buffer.destroy();
+    for (const buffer of [this.images, this.weights, this.scores, this.reconstructions, this.latents, this.staging])
+      buffer.destroy();
   }
 }
 
 async function fetchText(name) {
   const address = new URL(`${name}.wgsl`, SHADERS);
   const response = await fetch(address);
-  if (!response.ok) throw new Error(`${address}: ${response.status} ${response.statusText}; serve the folder shaders/ beside web/`);
+  if (!response.ok)
+    throw new Error(`${address}: ${response.status} ${response.statusText}; serve the folder shaders/ beside web/`);
   return response.text();
 }

@@ -3,15 +3,19 @@
 import { Calibration } from "./calibration.js";
 import { FileError, isCount, isObject, readWeights } from "./weights.js";
 
-const LEAKY_RELU = 2, RELU = 1, TANH = 3, IDENTITY = 0;
+const LEAKY_RELU = 2,
+  RELU = 1,
+  TANH = 3,
+  IDENTITY = 0;
 const LEAK = 0.2;
-const MOST = 4096, MOST_LAYERS = 16;
+const MOST = 4096,
+  MOST_LAYERS = 16;
 
 /**
- * Reads a model from a `Blob`. `networks` are encoder, decoder and encoder, each a list of layers: `transposed`, `input` and
- * `output` (channels, height, width), `kernel`, `stride`, `padding`, `activation`, and the tensors `weight` and `shift`,
- * for a layer with a norm `scale`, and `fixed` (means and variances) where the norm's statistics are fixed. `norm` is the
- * norm's epsilon where they are each image's own.
+ * Reads a model from a `Blob`. `networks` are encoder, decoder and encoder, each a list of layers: `transposed`, `input`
+ * and `output` (channels, height, width), `kernel`, `stride`, `padding`, `activation`, and the tensors `weight` and
+ * `shift`, for a layer with a norm `scale`, and `fixed` (means and variances) where the norm's statistics are fixed.
+ * `norm` is the norm's epsilon where they are each image's own.
  */
 export async function readModel(name, blob) {
   const weights = await readWeights(name, blob);
@@ -42,12 +46,21 @@ export async function readModel(name, blob) {
       return { ...layer, ...tensors, fixed: { means, variances, epsilon } };
     }),
   );
-  return { name, architecture, preprocessing, normal, networks, calibration: scores ? new Calibration(scores.values) : null };
+  return {
+    name,
+    architecture,
+    preprocessing,
+    normal,
+    networks,
+    calibration: scores ? new Calibration(scores.values) : null,
+  };
 }
 
 /** Trainable numbers of the generator. */
 export function parameters(model) {
-  return model.networks.flat().reduce((sum, { weight, scale, shift }) => sum + weight.length + shift.length + (scale?.length ?? 0), 0);
+  return model.networks
+    .flat()
+    .reduce((sum, { weight, scale, shift }) => sum + weight.length + shift.length + (scale?.length ?? 0), 0);
 }
 
 function described(weights, key) {
@@ -67,20 +80,23 @@ const within = (value) => isCount(value) && value >= 1 && value <= MOST;
 function unsound({ channels, side, latents, encoder, statistics, norm_epsilon: epsilon }) {
   const shown = JSON.stringify({ channels, side, latents, encoder, statistics });
   const problem = `metadata \`architecture\` makes no sense: ${shown.slice(0, 200)}`;
-  if (![channels, side, latents].every(within) || !["running", "per-image"].includes(statistics) || !(epsilon >= 0)) return problem;
+  if (![channels, side, latents].every(within) || !["running", "per-image"].includes(statistics) || !(epsilon >= 0))
+    return problem;
   if (!Array.isArray(encoder) || encoder.length < 1 || encoder.length > MOST_LAYERS) return problem;
   let left = side;
   for (const layer of encoder) {
     if (!Array.isArray(layer) || layer.length !== 4) return problem;
     const [outputs, kernel, stride, padding] = layer;
     const room = left + 2 * padding - kernel;
-    if (![outputs, kernel, stride].every(within) || !isCount(padding) || padding >= kernel || room < 0 || room % stride) return problem;
+    if (![outputs, kernel, stride].every(within) || !isCount(padding) || padding >= kernel || room < 0 || room % stride)
+      return problem;
     left = room / stride + 1;
   }
 }
 
 function mismatched({ channels, side, height, width, fit }, architecture) {
-  const fits = [height, width].every((length) => within(length) && length <= side) && ["crop", "pad", "stretch"].includes(fit);
+  const fits =
+    [height, width].every((length) => within(length) && length <= side) && ["crop", "pad", "stretch"].includes(fit);
   if (!fits || channels !== architecture.channels || side !== architecture.side || ![1, 3].includes(channels)) {
     return "metadata `preprocessing` does not go with the architecture";
   }
@@ -91,11 +107,29 @@ function generator({ channels, side, encoder, latents }) {
   let input = [channels, side, side];
   const shrinking = encoder.map(([outputs, kernel, stride, padding], index) => {
     const left = (input[1] + 2 * padding - kernel) / stride + 1;
-    const layer = { transposed: false, input, output: [outputs, left, left], kernel, stride, padding, normed: index > 0, activation: [LEAKY_RELU, LEAK] };
+    const layer = {
+      transposed: false,
+      input,
+      output: [outputs, left, left],
+      kernel,
+      stride,
+      padding,
+      normed: index > 0,
+      activation: [LEAKY_RELU, LEAK],
+    };
     input = layer.output;
     return layer;
   });
-  shrinking.push({ transposed: false, input, output: [latents, 1, 1], kernel: input[1], stride: 1, padding: 0, normed: false, activation: [IDENTITY, 0] });
+  shrinking.push({
+    transposed: false,
+    input,
+    output: [latents, 1, 1],
+    kernel: input[1],
+    stride: 1,
+    padding: 0,
+    normed: false,
+    activation: [IDENTITY, 0],
+  });
   const growing = shrinking.map((layer, index) => ({
     ...layer,
     transposed: true,
@@ -104,7 +138,11 @@ function generator({ channels, side, encoder, latents }) {
     normed: index > 0,
     activation: [index > 0 ? RELU : TANH, 0],
   }));
-  return [["encoder1", shrinking], ["decoder", growing.reverse()], ["encoder2", shrinking]];
+  return [
+    ["encoder1", shrinking],
+    ["decoder", growing.reverse()],
+    ["encoder2", shrinking],
+  ];
 }
 
 function taker({ name, tensors }) {

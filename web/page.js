@@ -15,7 +15,7 @@ const tableBody = document.querySelector("#table tbody");
 const SHIPPED = "model.safetensors";
 
 let gpu, model, scorer;
-/** What the result shows: `{ seen, score, reconstruction }`; of a drawing also `picture` and `milliseconds`, of a file `name`. */
+/** What the result shows: `{ seen, score, reconstruction }`; for a drawing `picture`, `milliseconds`; for a file `name`. */
 let shown = null;
 /** A row for each picture dropped: `{ file, seen, score, reconstruction, element }`. */
 let rows = [];
@@ -45,11 +45,17 @@ function unsupported(reason) {
 
 async function start() {
   if (!navigator.gpu) {
-    return unsupported(window.isSecureContext ? "It has no interface to the graphics processor." : "It offers WebGPU only to pages that come by https or from this machine.");
+    return unsupported(
+      window.isSecureContext
+        ? "It has no interface to the graphics processor."
+        : "It offers WebGPU only to pages that come by https or from this machine.",
+    );
   }
   gpu = await openGpu();
   if (!gpu) return unsupported("It knows WebGPU, but found no adapter to run it on.");
-  gpu.device.lost.then(({ message }) => unsupported(`The graphics device was lost (${message || "no reason given"}). Load the page again.`));
+  gpu.device.lost.then(({ message }) =>
+    unsupported(`The graphics device was lost (${message || "no reason given"}). Load the page again.`),
+  );
   element("adapter").textContent = `Adapter: ${gpu.name}`;
   element("work").hidden = false;
   addSamples();
@@ -66,13 +72,21 @@ async function use(name, blob) {
   const opened = await Scorer.open(gpu, next);
   scorer?.close();
   [model, scorer] = [next, opened];
-  const { architecture: { channels, side, latents, statistics }, preprocessing: { height, width, fit }, normal, calibration } = model;
-  const trained = normal.dataset === "images" ? "what its training pictures show" : `class ${normal.class} of ${normal.dataset}`;
+  const {
+    architecture: { channels, side, latents, statistics },
+    preprocessing: { height, width, fit },
+    normal,
+    calibration,
+  } = model;
+  const trained =
+    normal.dataset === "images" ? "what its training pictures show" : `class ${normal.class} of ${normal.dataset}`;
   element("model-text").textContent =
     `${name}: normal is ${trained}; ${parameters(model).toLocaleString("en")} parameters; ` +
     `pictures of ${width} x ${height} ${channels === 1 ? "grey" : "coloured"} pixels (others: ${fit}) in ${side} x ${side}; ` +
     `${latents} latents; norms ${statistics}; ` +
-    (calibration ? `calibrated with ${calibration.scores.length} normal pictures.` : "not calibrated, so that scores have no p-value and no verdict.");
+    (calibration
+      ? `calibrated with ${calibration.scores.length} normal pictures.`
+      : "not calibrated, so that scores have no p-value and no verdict.");
   element("centred-label").hidden = normal.dataset !== "mnist" || width !== 28 || height !== 28;
   for (const id of ["seen", "made", "difference"]) Object.assign(element(id), { width, height });
   const again = shown?.picture;
@@ -87,7 +101,11 @@ async function use(name, blob) {
 async function scorePicture(picture, announced) {
   if (!scorer) return;
   const seen = pixels(model.preprocessing, picture);
-  const { scores: [score], reconstructions: [reconstruction], milliseconds } = await scorer.score([networkInput(model.preprocessing, seen)]);
+  const {
+    scores: [score],
+    reconstructions: [reconstruction],
+    milliseconds,
+  } = await scorer.score([networkInput(model.preprocessing, seen)]);
   shown = { picture, seen, score, reconstruction, milliseconds };
   showResult(announced);
 }
@@ -170,13 +188,17 @@ function showResult(announced) {
   const made = networkOutput(model.preprocessing, reconstruction);
   paint(element("seen"), seen);
   paint(element("made"), made);
-  paint(element("difference"), seen.map((value, at) => Math.abs(value - made[at])));
+  paint(
+    element("difference"),
+    seen.map((value, at) => Math.abs(value - made[at])),
+  );
   element("score").replaceChildren(figure(score, score.toFixed(4)));
   element("time").textContent = milliseconds === undefined ? "–" : `${milliseconds.toFixed(1)} ms`;
   showVerdicts();
   if (announced) {
     const pValue = model.calibration ? `, p-value ${model.calibration.pValue(score).toFixed(4)}` : "";
-    element("announcement").textContent = `${name ? `${name}: ` : ""}score ${score.toFixed(4)}${pValue}. ${element("verdict").textContent}`;
+    element("announcement").textContent =
+      `${name ? `${name}: ` : ""}score ${score.toFixed(4)}${pValue}. ${element("verdict").textContent}`;
   }
 }
 
@@ -194,7 +216,8 @@ function showVerdicts() {
       : rate < least
         ? `With ${calibration.scores.length} calibration scores nothing can be called anomalous below ${least.toPrecision(2)}.`
         : `Anomalous is what has a p-value of at most ${rate}: of normal pictures no more than that share is expected there.`;
-  const pValue = (score) => (calibration ? figure(calibration.pValue(score), calibration.pValue(score).toFixed(4)) : "–");
+  const pValue = (score) =>
+    calibration ? figure(calibration.pValue(score), calibration.pValue(score).toFixed(4)) : "–";
   for (const { score, element: line } of rows) {
     const found = verdict(score);
     line.cells[3].replaceChildren(pValue(score));
@@ -208,7 +231,8 @@ function showVerdicts() {
     element("p-value").replaceChildren(pValue(shown.score));
   }
   element("scale").hidden = !calibration || !shown;
-  if (calibration && shown) drawScale(element("scale"), calibration, shown.score, rate >= least && rate < 1 ? rate : null);
+  if (calibration && shown)
+    drawScale(element("scale"), calibration, shown.score, rate >= least && rate < 1 ? rate : null);
 }
 
 /** Paints planes of pixels. */
@@ -216,7 +240,8 @@ function paint(canvas, planes) {
   const area = canvas.width * canvas.height;
   const image = new ImageData(canvas.width, canvas.height);
   for (let at = 0; at < area; at++) {
-    for (let channel = 0; channel < 3; channel++) image.data[4 * at + channel] = planes[(channel * area + at) % planes.length];
+    for (let channel = 0; channel < 3; channel++)
+      image.data[4 * at + channel] = planes[(channel * area + at) % planes.length];
     image.data[4 * at + 3] = 255;
   }
   canvas.getContext("2d").putImageData(image, 0, 0);

@@ -6,7 +6,8 @@ export function pixels(preprocessing, picture) {
   const { rgba } = picture;
   let planes = Array.from({ length: channels }, () => new Uint8Array(picture.width * picture.height));
   for (let at = 0, from = 0; from < rgba.length; at++, from += 4) {
-    if (channels === 1) planes[0][at] = Math.round((2126 * rgba[from] + 7152 * rgba[from + 1] + 722 * rgba[from + 2]) / 10000);
+    if (channels === 1)
+      planes[0][at] = Math.round((2126 * rgba[from] + 7152 * rgba[from + 1] + 722 * rgba[from + 2]) / 10000);
     else for (let channel = 0; channel < channels; channel++) planes[channel][at] = rgba[from + channel];
   }
   if (picture.width !== width || picture.height !== height) {
@@ -27,7 +28,10 @@ export function networkInput({ channels, height, width, side }, pixels) {
 /** The part of a reconstruction that the picture takes up, as pixels. */
 export function networkOutput({ channels, height, width, side }, reconstruction) {
   const pixels = new Uint8ClampedArray(channels * height * width);
-  eachPixel({ channels, height, width, side }, (to, from) => (pixels[to] = Math.round((reconstruction[from] + 1) * 127.5)));
+  eachPixel(
+    { channels, height, width, side },
+    (to, from) => (pixels[to] = Math.round((reconstruction[from] + 1) * 127.5)),
+  );
   return pixels;
 }
 
@@ -82,7 +86,7 @@ function sum(values, weights, first, step) {
   return Math.floor(sum);
 }
 
-/** For each of `count` pixels the weights of those it covers: a triangle as wide as two of its own, or of theirs if wider. */
+/** For each of `count` pixels the weights of those it covers: a triangle, two of its own pixels wide, or two of theirs. */
 function taps(length, [start, end], count) {
   const scale = (end - start) / count;
   const radius = Math.max(scale, 1);
@@ -90,7 +94,9 @@ function taps(length, [start, end], count) {
     const centre = start + (index + 0.5) * scale;
     const first = Math.max(Math.floor(centre - radius), 0);
     const last = Math.min(Math.ceil(centre + radius), length);
-    const weights = Array.from({ length: last - first }, (_, tap) => Math.max(1 - Math.abs(first + tap + 0.5 - centre) / radius, 0));
+    const weights = Array.from({ length: last - first }, (_, tap) =>
+      Math.max(1 - Math.abs(first + tap + 0.5 - centre) / radius, 0),
+    );
     const sum = weights.reduce((a, b) => a + b);
     return { first, weights: weights.map((weight) => weight / sum) };
   });

@@ -1,6 +1,9 @@
 // Where a score lies among those of normal pictures.
 
-const BINS = 50, WIDTH = 400, HEIGHT = 64, FLOOR = 60;
+const BINS = 50,
+  WIDTH = 400,
+  HEIGHT = 64,
+  FLOOR = 60;
 
 /** Draws the calibration scores as a histogram, the score as a line, and the threshold of a false-alarm rate, if any. */
 export function drawScale(figure, { scores }, score, rate) {
@@ -9,7 +12,10 @@ export function drawScale(figure, { scores }, score, rate) {
   const bins = new Array(BINS).fill(0);
   for (const value of scores) bins[Math.min(Math.floor((value / most) * BINS), BINS - 1)] += 1;
   const highest = Math.max(...bins);
-  const bars = bins.map((count, bin) => `M${(bin * WIDTH) / BINS} ${FLOOR}v${((-count / highest) * (FLOOR - 4)).toFixed(2)}h${WIDTH / BINS - 1}V${FLOOR}z`);
+  const bars = bins.map(
+    (count, bin) =>
+      `M${(bin * WIDTH) / BINS} ${FLOOR}v${((-count / highest) * (FLOOR - 4)).toFixed(2)}h${WIDTH / BINS - 1}V${FLOOR}z`,
+  );
   // The p-value is at most the rate above this calibration score.
   const place = rate === null ? -1 : scores.length - Math.floor(rate * (scores.length + 1) + 1e-9);
   const lines = [

@@ -8,7 +8,11 @@ export class FileError extends Error {
 }
 
 const MAX_FILE = 1 << 28;
-const WIDEN = { F32: [4, (bytes) => new Float32Array(bytes)], F16: [2, (bytes) => widen(bytes, half)], BF16: [2, (bytes) => widen(bytes, brain)] };
+const WIDEN = {
+  F32: [4, (bytes) => new Float32Array(bytes)],
+  F16: [2, (bytes) => widen(bytes, half)],
+  BF16: [2, (bytes) => widen(bytes, brain)],
+};
 
 /**
  * Tensors (`{ shape, values }`) and metadata by name, from a `Blob`. The header is checked against the size of the file
@@ -33,7 +37,9 @@ export async function readWeights(name, blob) {
   const entries = new Map(Object.entries(header));
   const metadata = new Map(Object.entries(entries.get("__metadata__") ?? {}));
   entries.delete("__metadata__");
-  const places = [...entries].map(([tensor, entry]) => place(tensor, entry, damaged)).sort((a, b) => a.from - b.from || a.to - b.to);
+  const places = [...entries]
+    .map(([tensor, entry]) => place(tensor, entry, damaged))
+    .sort((a, b) => a.from - b.from || a.to - b.to);
   const end = places.reduce((end, { tensor, from, to }) => {
     if (from !== end) throw damaged(`tensor \`${tensor}\` starts at byte ${from} of the data, not ${end}`);
     return to;
@@ -42,7 +48,8 @@ export async function readWeights(name, blob) {
 
   const tensors = new Map();
   for (const { tensor, shape, dtype, from, to } of places) {
-    if (!Object.hasOwn(WIDEN, dtype)) throw new FileError(name, `tensor \`${tensor}\` holds ${dtype}; convert it to F32`);
+    if (!Object.hasOwn(WIDEN, dtype))
+      throw new FileError(name, `tensor \`${tensor}\` holds ${dtype}; convert it to F32`);
     tensors.set(tensor, { shape, values: WIDEN[dtype][1](bytes.slice(start + from, start + to)) });
   }
   return { name, tensors, metadata };

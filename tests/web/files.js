@@ -25,9 +25,16 @@ export function png(width, height, channels, pixels) {
   header.writeUInt32BE(height, 4);
   header.set([8, { 1: 0, 3: 2, 4: 6 }[channels]], 8);
   const row = width * channels;
-  const rows = Array.from({ length: height }, (_, y) => Buffer.concat([Buffer.alloc(1), pixels.subarray(y * row, (y + 1) * row)]));
+  const rows = Array.from({ length: height }, (_, y) =>
+    Buffer.concat([Buffer.alloc(1), pixels.subarray(y * row, (y + 1) * row)]),
+  );
   const magic = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
-  return Buffer.concat([magic, chunk("IHDR", header), chunk("IDAT", deflateSync(Buffer.concat(rows))), chunk("IEND", Buffer.alloc(0))]);
+  return Buffer.concat([
+    magic,
+    chunk("IHDR", header),
+    chunk("IDAT", deflateSync(Buffer.concat(rows))),
+    chunk("IEND", Buffer.alloc(0)),
+  ]);
 }
 
 /** CRC-32, as PNG wants it. */
@@ -46,8 +53,13 @@ export async function serveFolder(folder) {
   const server = createServer((request, response) => {
     const path = join(folder, request.url.endsWith("/") ? `${request.url}index.html` : request.url);
     if (!existsSync(path)) return response.writeHead(404).end();
-    response.writeHead(200, { "content-type": types[extname(path)] ?? "application/octet-stream" }).end(readFileSync(path));
+    response
+      .writeHead(200, { "content-type": types[extname(path)] ?? "application/octet-stream" })
+      .end(readFileSync(path));
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return { url: `http://127.0.0.1:${server.address().port}`, close: () => new Promise((resolve) => server.close(resolve)) };
+  return {
+    url: `http://127.0.0.1:${server.address().port}`,
+    close: () => new Promise((resolve) => server.close(resolve)),
+  };
 }

@@ -1,5 +1,5 @@
-// The page in Debian's Chromium, by its own WebGPU on SwiftShader: what a person does, and what `pkdgan score` says of the
-// same pictures. PKDGAN names the binary, SCREENSHOTS a folder for pictures of the page.
+// The page in Debian's Chromium, by its own WebGPU on SwiftShader: what a person does, and what `pkdgan score` says of
+// the same pictures. PKDGAN names the binary, SCREENSHOTS a folder for pictures of the page.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
@@ -18,8 +18,14 @@ const SCREENSHOTS = process.env.SCREENSHOTS;
 const CHROMIUM = {
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   args: [
-    "--no-sandbox", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan",
+    "--no-sandbox",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-unsafe-webgpu",
+    "--use-webgpu-adapter=swiftshader",
+    "--enable-features=Vulkan",
   ],
 };
 const MODEL = join(ROOT, "web/model.safetensors");
@@ -30,7 +36,9 @@ let server, address, browser, folder;
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), "pkdgan-web-"));
   server = spawn(PKDGAN, ["serve-web", "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
-  const failed = new Promise((_, reject) => server.once("error", reject).once("exit", (code) => reject(new Error(`serve-web ended with ${code}`))));
+  const failed = new Promise((_, reject) =>
+    server.once("error", reject).once("exit", (code) => reject(new Error(`serve-web ended with ${code}`))),
+  );
   const line = new Promise((resolve) => server.stdout.once("data", (data) => resolve(String(data).trim())));
   address = await Promise.race([line, failed]);
   failed.catch(() => {});
@@ -43,7 +51,7 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** A page that is ready, in a browser window of its own. Nothing may be asked of another host, and nothing may go wrong. */
+/** A page that is ready, in a window of its own. Nothing may be asked of another host, and nothing may go wrong. */
 async function opened({ url = address, options = {}, ready = true, prepare = async () => {} } = {}) {
   const context = await browser.newContext({ viewport: { width: 1200, height: 900 }, ...options });
   const page = await context.newPage();
@@ -56,7 +64,11 @@ async function opened({ url = address, options = {}, ready = true, prepare = asy
   if (ready) await page.getByText("normal is class").waitFor({ timeout: 120_000 });
   const close = async () => {
     const origin = new URL(url).origin;
-    assert.deepEqual(asked.filter((asked) => !asked.startsWith(origin) && !asked.startsWith("data:")), [], "requests elsewhere");
+    assert.deepEqual(
+      asked.filter((asked) => !asked.startsWith(origin) && !asked.startsWith("data:")),
+      [],
+      "requests elsewhere",
+    );
     assert.deepEqual(faults, []);
     await context.close();
   };
@@ -73,7 +85,11 @@ async function screenshot(page, name) {
 async function result(page, announced) {
   await page.locator("#announcement").filter({ hasText: announced }).waitFor({ state: "attached", timeout: 60_000 });
   const number = (selector) => page.locator(`${selector} data`).getAttribute("value").then(Number);
-  return { score: await number("#score"), pValue: await number("#p-value"), verdict: await page.locator("#verdict").getAttribute("data-verdict") };
+  return {
+    score: await number("#score"),
+    pValue: await number("#p-value"),
+    verdict: await page.locator("#verdict").getAttribute("data-verdict"),
+  };
 }
 
 /** Does something, and waits for another announcement. */
@@ -86,34 +102,45 @@ async function changed(page, action) {
 /** What the command line says of pictures. */
 function score(paths, model = MODEL) {
   const output = execFileSync(PKDGAN, ["score", model, ...paths, "--format", "jsonl", "--quiet"], { encoding: "utf8" });
-  return output.trim().split("\n").map((line) => JSON.parse(line));
+  return output
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
 }
 
 function close(found, wanted, name) {
-  assert.ok(Math.abs(found - wanted) <= 1e-3 * Math.abs(wanted), `${name}: ${found} in the browser, ${wanted} on the command line`);
+  assert.ok(
+    Math.abs(found - wanted) <= 1e-3 * Math.abs(wanted),
+    `${name}: ${found} in the browser, ${wanted} on the command line`,
+  );
 }
 
 async function rows(page, count) {
   await page.locator("#progress").filter({ hasText: "ms a picture" }).waitFor({ timeout: 120_000 });
-  const found = await page.locator("#table tbody tr").evaluateAll((lines) =>
-    lines.map(({ cells }) => ({
-      name: cells[1].textContent,
-      score: Number(cells[2].querySelector("data").value),
-      pValue: Number(cells[3].querySelector("data").value),
-      verdict: cells[4].textContent,
-    })),
-  );
+  const found = await page
+    .locator("#table tbody tr")
+    .evaluateAll((lines) =>
+      lines.map(({ cells }) => ({
+        name: cells[1].textContent,
+        score: Number(cells[2].querySelector("data").value),
+        pValue: Number(cells[3].querySelector("data").value),
+        verdict: cells[4].textContent,
+      })),
+    );
   assert.equal(found.length, count);
   return found;
 }
 
 /** Drops files on the page, as a person drags them there. */
 async function drop(page, files) {
-  const transfer = await page.evaluateHandle((files) => {
-    const transfer = new DataTransfer();
-    for (const { name, bytes } of files) transfer.items.add(new File([Uint8Array.from(bytes)], name));
-    return transfer;
-  }, files.map(({ name, bytes }) => ({ name, bytes: [...bytes] })));
+  const transfer = await page.evaluateHandle(
+    (files) => {
+      const transfer = new DataTransfer();
+      for (const { name, bytes } of files) transfer.items.add(new File([Uint8Array.from(bytes)], name));
+      return transfer;
+    },
+    files.map(({ name, bytes }) => ({ name, bytes: [...bytes] })),
+  );
   await page.dispatchEvent("main", "drop", { dataTransfer: transfer });
 }
 
@@ -139,12 +166,18 @@ test("a hundred test images score as on the command line, with the same verdicts
 
   await page.getByRole("button", { name: "Score" }).click();
   const sorted = (await rows(page, IMAGES)).map(({ score }) => score);
-  assert.deepEqual(sorted, [...sorted].sort((a, b) => b - a));
+  assert.deepEqual(
+    sorted,
+    [...sorted].sort((a, b) => b - a),
+  );
   await page.getByRole("button", { name: "007.png" }).click();
   assert.equal((await result(page, "007.png")).score, found[7].score);
   await page.getByLabel("False-alarm rate").fill("0.3");
   const stricter = await rows(page, IMAGES);
-  assert.ok(stricter.filter(({ verdict }) => verdict === "anomalous").length > found.filter(({ verdict }) => verdict === "anomalous").length);
+  assert.ok(
+    stricter.filter(({ verdict }) => verdict === "anomalous").length >
+      found.filter(({ verdict }) => verdict === "anomalous").length,
+  );
   await page.getByLabel("False-alarm rate").fill("0.0001");
   await page.getByText("nothing can be called anomalous below").waitFor();
   await page.getByLabel("False-alarm rate").fill("0.01");
@@ -153,8 +186,15 @@ test("a hundred test images score as on the command line, with the same verdicts
 });
 
 test("pictures of other shapes, in colour, with transparency", async () => {
-  const pattern = (width, height, channels) => Uint8Array.from({ length: width * height * channels }, (_, at) => (at * 7919 + (at >> 5) * 31) & 255);
-  const shapes = [["grey.png", 28, 28, 1], ["colour.png", 28, 28, 3], ["clear.png", 28, 28, 4], ["wide.png", 90, 41, 3], ["tall.png", 13, 57, 1]];
+  const pattern = (width, height, channels) =>
+    Uint8Array.from({ length: width * height * channels }, (_, at) => (at * 7919 + (at >> 5) * 31) & 255);
+  const shapes = [
+    ["grey.png", 28, 28, 1],
+    ["colour.png", 28, 28, 3],
+    ["clear.png", 28, 28, 4],
+    ["wide.png", 90, 41, 3],
+    ["tall.png", 13, 57, 1],
+  ];
   const paths = shapes.map(([name, width, height, channels]) => {
     writeFileSync(join(folder, name), png(width, height, channels, pattern(width, height, channels)));
     return join(folder, name);
@@ -164,12 +204,15 @@ test("pictures of other shapes, in colour, with transparency", async () => {
   const [found, wanted] = [await rows(page, paths.length), score(paths)];
   found.forEach((row, index) => close(row.score, wanted[index].score, row.name));
   // The colour of what is transparent counts, as on the command line.
-  const exact = await page.evaluate(async (bytes) => {
-    const { readPicture } = await import("./picture.js");
-    const { openGpu } = await import("./fused_score.js");
-    const { device } = await openGpu();
-    return [...(await readPicture(device, new File([Uint8Array.from(bytes)], "clear.png"))).rgba];
-  }, [...readFileSync(paths[2])]);
+  const exact = await page.evaluate(
+    async (bytes) => {
+      const { readPicture } = await import("./picture.js");
+      const { openGpu } = await import("./fused_score.js");
+      const { device } = await openGpu();
+      return [...(await readPicture(device, new File([Uint8Array.from(bytes)], "clear.png"))).rgba];
+    },
+    [...readFileSync(paths[2])],
+  );
   assert.deepEqual(exact, [...pattern(28, 28, 4)]);
   await end();
 });
@@ -184,25 +227,44 @@ test("a digit drawn with the mouse is scored", async () => {
     for (const point of points.slice(1)) await page.mouse.move(...at(point), { steps: 4 });
     await page.mouse.up();
   };
-  const ring = (x, y, radius) => Array.from({ length: 25 }, (_, step) => {
-    const angle = (step / 24) * 2 * Math.PI;
-    return [x + radius * Math.sin(angle), y - radius * Math.cos(angle)];
-  });
+  const ring = (x, y, radius) =>
+    Array.from({ length: 25 }, (_, step) => {
+      const angle = (step / 24) * 2 * Math.PI;
+      return [x + radius * Math.sin(angle), y - radius * Math.cos(angle)];
+    });
   await drawn(ring(52, 32, 14));
   await drawn(ring(50, 64, 17));
   const eight = await result(page, "score");
   await screenshot(page, "drawn");
   await changed(page, () => page.getByRole("button", { name: "Clear" }).click());
-  await changed(page, () => drawn([[20, 25], [80, 25], [45, 85]]));
+  await changed(page, () =>
+    drawn([
+      [20, 25],
+      [80, 25],
+      [45, 85],
+    ]),
+  );
   const seven = await result(page, "score");
-  assert.deepEqual([eight.verdict, seven.verdict], ["normal", "anomalous"], `an eight scores ${eight.score}, a seven ${seven.score}`);
-  console.log(`drawn: eight ${eight.score.toFixed(4)}, seven ${seven.score.toFixed(4)}; ${await page.textContent("#time")}`);
+  assert.deepEqual(
+    [eight.verdict, seven.verdict],
+    ["normal", "anomalous"],
+    `an eight scores ${eight.score}, a seven ${seven.score}`,
+  );
+  console.log(
+    `drawn: eight ${eight.score.toFixed(4)}, seven ${seven.score.toFixed(4)}; ${await page.textContent("#time")}`,
+  );
   await end();
 });
 
 test("everything works from the keyboard, and is announced", async () => {
   const { page, close: end } = await opened();
-  const focused = () => page.evaluate(() => document.activeElement.id || document.activeElement.getAttribute("aria-label") || document.activeElement.textContent.trim());
+  const focused = () =>
+    page.evaluate(
+      () =>
+        document.activeElement.id ||
+        document.activeElement.getAttribute("aria-label") ||
+        document.activeElement.textContent.trim(),
+    );
   const stops = [];
   for (let stop = 0; stop < 6; stop++) {
     await page.keyboard.press("Tab");
@@ -246,37 +308,48 @@ test("broken and hostile files are named, with their fault", async () => {
     size.writeBigUInt64LE(BigInt(text.length));
     return Buffer.concat([size, text, data]);
   };
-  const tensor = (shape, offsets, dtype = "F32") => file({ t: { dtype, shape, data_offsets: offsets } }, Buffer.alloc(8));
+  const tensor = (shape, offsets, dtype = "F32") =>
+    file({ t: { dtype, shape, data_offsets: offsets } }, Buffer.alloc(8));
   const length = Number(bytes.readBigUInt64LE(0));
   const metadata = JSON.parse(bytes.subarray(8, 8 + length)).__metadata__;
   const architecture = (changes) =>
-    file({ __metadata__: { ...metadata, architecture: JSON.stringify({ ...JSON.parse(metadata.architecture), ...changes }) } });
+    file({
+      __metadata__: { ...metadata, architecture: JSON.stringify({ ...JSON.parse(metadata.architecture), ...changes }) },
+    });
   const cases = {
-    "empty": [Buffer.alloc(0), "too short"],
-    "cut": [bytes.subarray(0, bytes.length - 5), "calls for"],
+    empty: [Buffer.alloc(0), "too short"],
+    cut: [bytes.subarray(0, bytes.length - 5), "calls for"],
     "long-header": [Buffer.concat([Buffer.alloc(8, 255), Buffer.alloc(8)]), "a header of 18446744073709551615 bytes"],
     "no-json": [file("{"), "no JSON"],
-    "deep": [file("[".repeat(200_000)), "no JSON"],
-    "list": [file("[1]"), "no JSON object"],
+    deep: [file("[".repeat(200_000)), "no JSON"],
+    list: [file("[1]"), "no JSON object"],
     "huge-shape": [tensor([4294967296, 4294967296], [0, 8]), "does not fill"],
-    "negative": [tensor([-1], [0, 8]), "not described"],
-    "backwards": [tensor([1], [8, 0]), "not described"],
-    "hole": [tensor([1], [4, 8]), "starts at byte 4"],
-    "integers": [tensor([2], [0, 8], "I32"), "holds I32"],
-    "prototype": [file('{"__proto__": {"dtype": "F32"}, "constructor": 3}'), "not described"],
-    "foreign": [tensor([2], [0, 8]), "no model of pkdgan"],
-    "vast": [architecture({ side: 1e9 }), "makes no sense"],
-    "gap": [architecture({ encoder: [[8, 5, 4, 0]] }), "makes no sense"],
+    negative: [tensor([-1], [0, 8]), "not described"],
+    backwards: [tensor([1], [8, 0]), "not described"],
+    hole: [tensor([1], [4, 8]), "starts at byte 4"],
+    integers: [tensor([2], [0, 8], "I32"), "holds I32"],
+    prototype: [file('{"__proto__": {"dtype": "F32"}, "constructor": 3}'), "not described"],
+    foreign: [tensor([2], [0, 8]), "no model of pkdgan"],
+    vast: [architecture({ side: 1e9 }), "makes no sense"],
+    gap: [architecture({ encoder: [[8, 5, 4, 0]] }), "makes no sense"],
     "no-tensors": [architecture({}), "no tensor `encoder1.conv1.weight`"],
   };
   const { page, close: end } = await opened();
   for (const [name, [content, fault]] of Object.entries(cases)) {
     await drop(page, [{ name: `${name}.safetensors`, bytes: content }]);
-    await page.locator("#problems").filter({ hasText: `${name}.safetensors: ` }).filter({ hasText: fault }).waitFor({ timeout: 10_000 }).catch(async () => {
-      assert.fail(`${name}: not "${fault}", but "${await page.textContent("#problems")}"`);
-    });
+    await page
+      .locator("#problems")
+      .filter({ hasText: `${name}.safetensors: ` })
+      .filter({ hasText: fault })
+      .waitFor({ timeout: 10_000 })
+      .catch(async () => {
+        assert.fail(`${name}: not "${fault}", but "${await page.textContent("#problems")}"`);
+      });
   }
-  await drop(page, [{ name: "broken.png", bytes: readFileSync(join(ROOT, "web/samples/8.png")).subarray(0, 60) }, { name: "8.png", bytes: readFileSync(join(ROOT, "web/samples/8.png")) }]);
+  await drop(page, [
+    { name: "broken.png", bytes: readFileSync(join(ROOT, "web/samples/8.png")).subarray(0, 60) },
+    { name: "8.png", bytes: readFileSync(join(ROOT, "web/samples/8.png")) },
+  ]);
   await page.locator("#problems").filter({ hasText: "broken.png: no picture" }).waitFor();
   assert.equal((await rows(page, 1))[0].name, "8.png");
   await screenshot(page, "broken");
@@ -294,7 +367,9 @@ test("a network that does not fit is refused with its size", async () => {
     widths.slice(1).forEach((width, index) => {
       tensors[`${encoder}.conv${index + 1}.weight`] = [width, widths[index], 4, 4];
       if (index === 0) tensors[`${encoder}.conv1.bias`] = [width];
-      else for (const part of ["weight", "bias", "running_mean", "running_var"]) tensors[`${encoder}.conv${index + 1}.norm.${part}`] = [width];
+      else
+        for (const part of ["weight", "bias", "running_mean", "running_var"])
+          tensors[`${encoder}.conv${index + 1}.norm.${part}`] = [width];
     });
     tensors[`${encoder}.conv4.weight`] = [48, 192, 4, 4];
     tensors[`${encoder}.conv4.bias`] = [48];
@@ -303,13 +378,25 @@ test("a network that does not fit is refused with its size", async () => {
   mirrored.slice(1).forEach((width, index) => {
     tensors[`decoder.deconv${index + 1}.weight`] = [mirrored[index], width, 4, 4];
     if (index === 3) tensors["decoder.deconv4.bias"] = [width];
-    else for (const part of ["weight", "bias", "running_mean", "running_var"]) tensors[`decoder.deconv${index + 1}.norm.${part}`] = [width];
+    else
+      for (const part of ["weight", "bias", "running_mean", "running_var"])
+        tensors[`decoder.deconv${index + 1}.norm.${part}`] = [width];
   });
-  const header = { __metadata__: {
-    architecture: JSON.stringify({ channels: 1, side: 32, encoder: [48, 96, 192].map((width) => [width, 4, 2, 1]), latents: 48, discriminator: [32, 64, 128], norm_epsilon: 1e-5, statistics: "running" }),
-    preprocessing: JSON.stringify({ channels: 1, side: 32, height: 28, width: 28, fit: "pad" }),
-    normal: JSON.stringify({ dataset: "mnist", class: 8 }),
-  } };
+  const header = {
+    __metadata__: {
+      architecture: JSON.stringify({
+        channels: 1,
+        side: 32,
+        encoder: [48, 96, 192].map((width) => [width, 4, 2, 1]),
+        latents: 48,
+        discriminator: [32, 64, 128],
+        norm_epsilon: 1e-5,
+        statistics: "running",
+      }),
+      preprocessing: JSON.stringify({ channels: 1, side: 32, height: 28, width: 28, fit: "pad" }),
+      normal: JSON.stringify({ dataset: "mnist", class: 8 }),
+    },
+  };
   let end_ = 0;
   for (const [name, shape] of Object.entries(tensors)) {
     const from = end_;
@@ -322,7 +409,11 @@ test("a network that does not fit is refused with its size", async () => {
   text.copy(file, 8);
   writeFileSync(join(folder, "teacher.safetensors"), file);
   await page.locator("#model-file").setInputFiles(join(folder, "teacher.safetensors"));
-  await page.locator("#problems").filter({ hasText: "teacher.safetensors: its activations need" }).filter({ hasText: "pkdgan score" }).waitFor();
+  await page
+    .locator("#problems")
+    .filter({ hasText: "teacher.safetensors: its activations need" })
+    .filter({ hasText: "pkdgan score" })
+    .waitFor();
   await page.getByText("model.safetensors: normal is class 8").waitFor();
   await end();
 });
@@ -330,11 +421,17 @@ test("a network that does not fit is refused with its size", async () => {
 test("without WebGPU the page says what to do", async () => {
   for (const [name, script] of [
     ["none", () => Object.defineProperty(Navigator.prototype, "gpu", { value: undefined })],
-    ["no-adapter", () => { GPU.prototype.requestAdapter = async () => null; }],
+    [
+      "no-adapter",
+      () => {
+        GPU.prototype.requestAdapter = async () => null;
+      },
+    ],
   ]) {
     const { page, close: end } = await opened({ ready: false, prepare: (page) => page.addInitScript(script) });
     await page.getByRole("heading", { name: "This browser offers no WebGPU" }).waitFor();
-    for (const remedy of ["chrome://flags", "Firefox", "Safari", "pkdgan score"]) await page.getByText(remedy).first().waitFor();
+    for (const remedy of ["chrome://flags", "Firefox", "Safari", "pkdgan score"])
+      await page.getByText(remedy).first().waitFor();
     assert.equal(await page.locator("#work").isVisible(), false);
     await screenshot(page, `unsupported-${name}`);
     await end();
@@ -342,7 +439,10 @@ test("without WebGPU the page says what to do", async () => {
 });
 
 test("phone and desktop, light and dark: nothing is cut off", async () => {
-  for (const [name, width] of [["phone", 360], ["desktop", 1280]]) {
+  for (const [name, width] of [
+    ["phone", 360],
+    ["desktop", 1280],
+  ]) {
     for (const colorScheme of ["light", "dark"]) {
       const { page, close: end } = await opened({ options: { viewport: { width, height: 800 }, colorScheme } });
       await page.getByLabel(colorScheme === "dark" ? "Digit 8" : "Digit 2").check();
@@ -359,14 +459,19 @@ test("phone and desktop, light and dark: nothing is cut off", async () => {
 function poorContrast() {
   const channels = (colour) => colour.match(/[\d.]+/g).map(Number);
   const luminance = (colour) => {
-    const [red, green, blue] = channels(colour).map((value) => (value / 255 <= 0.04045 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4));
+    const [red, green, blue] = channels(colour).map((value) =>
+      value / 255 <= 0.04045 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4,
+    );
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
   };
   const ground = (element) => {
     const colour = getComputedStyle(element).backgroundColor;
     return element.parentElement && channels(colour)[3] === 0 ? ground(element.parentElement) : colour;
   };
-  const texts = [...document.querySelectorAll("body *")].filter((element) => element.checkVisibility() && [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim()));
+  const texts = [...document.querySelectorAll("body *")].filter(
+    (element) =>
+      element.checkVisibility() && [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim()),
+  );
   return texts.flatMap((element) => {
     const [a, b] = [luminance(getComputedStyle(element).color), luminance(ground(element))];
     const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
