@@ -47,6 +47,61 @@ function checksum(bytes) {
   return ~sum >>> 0;
 }
 
+/**
+ * A model file of a network with made-up weights, as src/model writes them. `encoder` lists channels, kernel, stride and
+ * padding of each layer.
+ */
+export function modelFile({ channels = 1, side = 32, scaled = 28, encoder, latents, statistics }) {
+  let [input, left] = [channels, side];
+  const shrinking = encoder.map(([output, kernel, stride, padding]) => {
+    const layer = { input, output, kernel };
+    [input, left] = [output, (left + 2 * padding - kernel) / stride + 1];
+    return layer;
+  });
+  shrinking.push({ input, output: latents, kernel: left });
+  const tensors = [];
+  const add = (name, weight, outputs, normed) => {
+    tensors.push([`${name}.weight`, weight]);
+    const parts = normed ? ["norm.weight", "norm.bias", "norm.running_mean", "norm.running_var"] : ["bias"];
+    for (const part of parts) tensors.push([`${name}.${part}`, [outputs]]);
+  };
+  for (const network of ["encoder1", "encoder2"]) {
+    shrinking.forEach(({ input, output, kernel }, index) => {
+      const normed = index > 0 && index < encoder.length;
+      add(`${network}.conv${index + 1}`, [output, input, kernel, kernel], output, normed);
+    });
+  }
+  [...shrinking].reverse().forEach(({ input, output, kernel }, index) => {
+    add(`decoder.deconv${index + 1}`, [output, input, kernel, kernel], input, index < encoder.length);
+  });
+
+  let seed = 1;
+  const random = () => (seed = (seed * 48271) % 2147483647) / 2147483647;
+  const value = (name) => (/running_var|norm\.weight/.test(name) ? 0.5 + random() : 0.6 * random() - 0.3);
+  const architecture = { channels, side, encoder, latents, discriminator: [8, 8, 8], norm_epsilon: 1e-5, statistics };
+  const preprocessing = { channels, side, height: scaled, width: scaled, fit: "pad" };
+  const described = { architecture, preprocessing, normal: { dataset: "mnist", class: 8 } };
+  const header = {
+    __metadata__: Object.fromEntries(Object.entries(described).map(([key, value]) => [key, JSON.stringify(value)])),
+  };
+  const numbers = [];
+  for (const [name, shape] of tensors) {
+    const from = 4 * numbers.length;
+    const count = shape.reduce((a, b) => a * b);
+    for (let index = 0; index < count; index++) numbers.push(value(name));
+    header[name] = { dtype: "F32", shape, data_offsets: [from, 4 * numbers.length] };
+  }
+  return safetensors(header, Buffer.from(Float32Array.from(numbers).buffer));
+}
+
+/** A safetensors file of a header, as JSON or text, and data. */
+export function safetensors(header, data = Buffer.alloc(0)) {
+  const text = Buffer.from(typeof header === "string" ? header : JSON.stringify(header));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(text.length));
+  return Buffer.concat([length, text, data]);
+}
+
 /** The plainest static server of a folder, on loopback. */
 export async function serveFolder(folder) {
   const types = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".png": "image/png" };

@@ -10,7 +10,7 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
-import { mnistImages, png, serveFolder } from "./files.js";
+import { mnistImages, modelFile, png, safetensors, serveFolder } from "./files.js";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const PKDGAN = process.env.PKDGAN ?? join(ROOT, "target/release/pkdgan");
@@ -291,44 +291,35 @@ test("a dropped model takes the place of the one before", async () => {
   const length = Number(bytes.readBigUInt64LE(0));
   const header = JSON.parse(bytes.subarray(8, 8 + length));
   header.__metadata__.normal = JSON.stringify({ dataset: "mnist", class: 3 });
-  const changed = Buffer.from(JSON.stringify(header));
-  const size = Buffer.alloc(8);
-  size.writeBigUInt64LE(BigInt(changed.length));
   const { page, close: end } = await opened();
-  await drop(page, [{ name: "other.safetensors", bytes: Buffer.concat([size, changed, bytes.subarray(8 + length)]) }]);
+  await drop(page, [{ name: "other.safetensors", bytes: safetensors(header, bytes.subarray(8 + length)) }]);
   await page.getByText("other.safetensors: normal is class 3 of mnist").waitFor();
   await end();
 });
 
 test("broken and hostile files are named, with their fault", async () => {
   const bytes = readFileSync(MODEL);
-  const file = (header, data = Buffer.alloc(0)) => {
-    const text = Buffer.from(typeof header === "string" ? header : JSON.stringify(header));
-    const size = Buffer.alloc(8);
-    size.writeBigUInt64LE(BigInt(text.length));
-    return Buffer.concat([size, text, data]);
-  };
   const tensor = (shape, offsets, dtype = "F32") =>
-    file({ t: { dtype, shape, data_offsets: offsets } }, Buffer.alloc(8));
+    safetensors({ t: { dtype, shape, data_offsets: offsets } }, Buffer.alloc(8));
   const length = Number(bytes.readBigUInt64LE(0));
   const metadata = JSON.parse(bytes.subarray(8, 8 + length)).__metadata__;
   const architecture = (changes) =>
-    file({
+    safetensors({
       __metadata__: { ...metadata, architecture: JSON.stringify({ ...JSON.parse(metadata.architecture), ...changes }) },
     });
   const cases = {
     empty: [Buffer.alloc(0), "too short"],
     cut: [bytes.subarray(0, bytes.length - 5), "calls for"],
     "long-header": [Buffer.concat([Buffer.alloc(8, 255), Buffer.alloc(8)]), "a header of 18446744073709551615 bytes"],
-    "no-json": [file("{"), "no JSON"],
-    deep: [file("[".repeat(200_000)), "no JSON"],
-    list: [file("[1]"), "no JSON object"],
+    "no-json": [safetensors("{"), "no JSON"],
+    deep: [safetensors("[".repeat(200_000)), "no JSON"],
+    list: [safetensors("[1]"), "no JSON object"],
     "huge-shape": [tensor([4294967296, 4294967296], [0, 8]), "does not fill"],
     negative: [tensor([-1], [0, 8]), "not described"],
     backwards: [tensor([1], [8, 0]), "not described"],
     hole: [tensor([1], [4, 8]), "starts at byte 4"],
     integers: [tensor([2], [0, 8], "I32"), "holds I32"],
-    prototype: [file('{"__proto__": {"dtype": "F32"}, "constructor": 3}'), "not described"],
+    prototype: [safetensors('{"__proto__": {"dtype": "F32"}, "constructor": 3}'), "not described"],
     foreign: [tensor([2], [0, 8]), "no model of pkdgan"],
     vast: [architecture({ side: 1e9 }), "makes no sense"],
     gap: [architecture({ encoder: [[8, 5, 4, 0]] }), "makes no sense"],
@@ -358,62 +349,79 @@ test("broken and hostile files are named, with their fault", async () => {
   await end();
 });
 
-test("a network that does not fit is refused with its size", async () => {
+test("networks of other shapes score as on the command line", async () => {
   const { page, close: end } = await opened();
-  const tensors = {};
-  // As `pkdgan train` builds teachers for 32 x 32 pixels.
-  const widths = [1, 48, 96, 192];
-  for (const encoder of ["encoder1", "encoder2"]) {
-    widths.slice(1).forEach((width, index) => {
-      tensors[`${encoder}.conv${index + 1}.weight`] = [width, widths[index], 4, 4];
-      if (index === 0) tensors[`${encoder}.conv1.bias`] = [width];
-      else
-        for (const part of ["weight", "bias", "running_mean", "running_var"])
-          tensors[`${encoder}.conv${index + 1}.norm.${part}`] = [width];
-    });
-    tensors[`${encoder}.conv4.weight`] = [48, 192, 4, 4];
-    tensors[`${encoder}.conv4.bias`] = [48];
-  }
-  const mirrored = [48, 192, 96, 48, 1];
-  mirrored.slice(1).forEach((width, index) => {
-    tensors[`decoder.deconv${index + 1}.weight`] = [mirrored[index], width, 4, 4];
-    if (index === 3) tensors["decoder.deconv4.bias"] = [width];
-    else
-      for (const part of ["weight", "bias", "running_mean", "running_var"])
-        tensors[`decoder.deconv${index + 1}.norm.${part}`] = [width];
-  });
-  const header = {
-    __metadata__: {
-      architecture: JSON.stringify({
-        channels: 1,
-        side: 32,
-        encoder: [48, 96, 192].map((width) => [width, 4, 2, 1]),
-        latents: 48,
-        discriminator: [32, 64, 128],
-        norm_epsilon: 1e-5,
-        statistics: "running",
-      }),
-      preprocessing: JSON.stringify({ channels: 1, side: 32, height: 28, width: 28, fit: "pad" }),
-      normal: JSON.stringify({ dataset: "mnist", class: 8 }),
+  const image = join(folder, "blocks.png");
+  writeFileSync(
+    image,
+    png(
+      28,
+      28,
+      3,
+      Uint8Array.from({ length: 2352 }, (_, at) => ((at >> 3) * 7919) & 255),
+    ),
+  );
+  // Windows that overlap, that do not, and that skip pixels; norms with fixed statistics and with each image's own.
+  const shapes = {
+    overlapping: {
+      encoder: [
+        [4, 4, 2, 1],
+        [6, 4, 2, 1],
+        [9, 4, 2, 1],
+      ],
+      latents: 10,
+      statistics: "running",
+    },
+    "per-image": {
+      encoder: [
+        [5, 4, 2, 1],
+        [7, 3, 1, 1],
+        [8, 4, 4, 0],
+      ],
+      latents: 12,
+      statistics: "per-image",
+    },
+    coloured: {
+      channels: 3,
+      scaled: 32,
+      encoder: [
+        [6, 6, 2, 2],
+        [7, 2, 2, 0],
+      ],
+      latents: 7,
+      statistics: "per-image",
+    },
+    skipping: {
+      encoder: [
+        [4, 2, 3, 0],
+        [5, 5, 3, 0],
+      ],
+      latents: 5,
+      statistics: "running",
     },
   };
-  let end_ = 0;
-  for (const [name, shape] of Object.entries(tensors)) {
-    const from = end_;
-    end_ += 2 * shape.reduce((a, b) => a * b);
-    header[name] = { dtype: "F16", shape, data_offsets: [from, end_] };
+  for (const [name, shape] of Object.entries(shapes)) {
+    const path = join(folder, `${name}.safetensors`);
+    writeFileSync(path, modelFile(shape));
+    await page.locator("#model-file").setInputFiles(path);
+    await page.getByText(`${name}.safetensors: normal is`).waitFor({ timeout: 60_000 });
+    await page.locator("#picture-files").setInputFiles(image);
+    await page.locator("#announcement").filter({ hasText: "No verdict" }).waitFor({ state: "attached" });
+    const found = await page.locator("#score data").getAttribute("value").then(Number);
+    close(found, score([image], path)[0].score, name);
+    await page.locator("#announcement").evaluate((element) => (element.textContent = ""));
   }
-  const text = Buffer.from(JSON.stringify(header));
-  const file = Buffer.alloc(8 + text.length + end_);
-  file.writeBigUInt64LE(BigInt(text.length));
-  text.copy(file, 8);
-  writeFileSync(join(folder, "teacher.safetensors"), file);
+  await end();
+});
+
+test("a network that does not fit is refused with its size", async () => {
+  const { page, close: end } = await opened();
+  // As `pkdgan train` builds teachers for 32 x 32 pixels.
+  const encoder = [48, 96, 192].map((channels) => [channels, 4, 2, 1]);
+  writeFileSync(join(folder, "teacher.safetensors"), modelFile({ encoder, latents: 48, statistics: "running" }));
   await page.locator("#model-file").setInputFiles(join(folder, "teacher.safetensors"));
-  await page
-    .locator("#problems")
-    .filter({ hasText: "teacher.safetensors: its activations need" })
-    .filter({ hasText: "pkdgan score" })
-    .waitFor();
+  const problem = page.locator("#problems").filter({ hasText: "teacher.safetensors: its activations need" });
+  await problem.filter({ hasText: "pkdgan score" }).waitFor();
   await page.getByText("model.safetensors: normal is class 8").waitFor();
   await end();
 });
