@@ -1,5 +1,5 @@
-// A whole generator planned as one kernel: its layers cut into pieces of one kind, its weights packed for them. The twin
-// of src/engine/fused, whose words these are; what a piece is stands in piece.rs.
+// A whole generator planned as one kernel: its layers cut into pieces of one kind, its weights packed for them. The
+// twin of src/engine/fused, whose words these are; what a piece is stands in piece.rs.
 
 const SUMS = 64;
 

@@ -140,10 +140,10 @@ export class Scorer {
     const code = await source(planned, width);
     const module = device.createShaderModule({ code, label: "fused_score" });
     const pipeline = await device.createComputePipelineAsync({ layout: "auto", compute: { module } });
-    return new Scorer(device, planned, pack(planned), pipeline);
+    return new Scorer(device, planned, pack(planned), pipeline, model.name);
   }
 
-  constructor(device, planned, weights, pipeline) {
+  constructor(device, planned, weights, pipeline, name) {
     const image = count(planned.image);
     const buffer = (numbers, usage) => device.createBuffer({ size: 4 * numbers, usage });
     const { STORAGE, COPY_DST, COPY_SRC, MAP_READ } = GPUBufferUsage;
@@ -157,7 +157,7 @@ export class Scorer {
     const entries = bound.map((buffer, binding) => ({ binding, resource: { buffer } }));
     this.group = device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
     device.queue.writeBuffer(this.weights, 0, weights);
-    Object.assign(this, { device, pipeline, image });
+    Object.assign(this, { device, pipeline, image, name });
   }
 
   /**
@@ -188,7 +188,11 @@ export class Scorer {
         reconstructions.push(numbers.slice(BATCH + index * this.image, BATCH + (index + 1) * this.image)),
       );
     }
-    return { scores, reconstructions, milliseconds: performance.now() - started };
+    const milliseconds = performance.now() - started;
+    if (!scores.every(Number.isFinite)) {
+      throw new FileError(this.name, "its scores are not finite; its training diverged, train again");
+    }
+    return { scores, reconstructions, milliseconds };
   }
 
   /** Gives the buffers back. */

@@ -12,9 +12,9 @@ const MOST = 4096,
   MOST_LAYERS = 16;
 
 /**
- * Reads a model from a `Blob`. `networks` are encoder, decoder and encoder, each a list of layers: `transposed`, `input`
- * and `output` (channels, height, width), `kernel`, `stride`, `padding`, `activation`, and the tensors `weight` and
- * `shift`, for a layer with a norm `scale`, and `fixed` (means and variances) where the norm's statistics are fixed.
+ * Reads a model from a `Blob`. `networks` are encoder, decoder and encoder, each a list of layers: `transposed`,
+ * `input` and `output` (channels, height, width), `kernel`, `stride`, `padding`, `activation`, and the tensors `weight`
+ * and `shift`, for a layer with a norm `scale`, and `fixed` (means and variances) where the norm's statistics are fixed.
  * `norm` is the norm's epsilon where they are each image's own.
  */
 export async function readModel(name, blob) {
@@ -151,6 +151,12 @@ function taker({ name, tensors }) {
     if (!found) throw new FileError(name, `no tensor \`${tensor}\`; use a model that pkdgan trained`);
     if (`${found.shape}` !== `${shape}`) {
       throw new FileError(name, `tensor \`${tensor}\` has shape [${found.shape}] where the network has [${shape}]`);
+    }
+    if (!found.values.every(Number.isFinite)) {
+      throw new FileError(
+        name,
+        `tensor \`${tensor}\` has numbers that are not finite; its training diverged, train again`,
+      );
     }
     return found.values;
   };

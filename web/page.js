@@ -15,7 +15,7 @@ const tableBody = document.querySelector("#table tbody");
 const SHIPPED = "model.safetensors";
 
 let gpu, model, scorer;
-/** What the result shows: `{ seen, score, reconstruction }`; for a drawing `picture`, `milliseconds`; for a file `name`. */
+/** What the result shows: `{ seen, score, reconstruction }`, with the `file`, or the `picture` and `milliseconds`. */
 let shown = null;
 /** A row for each picture dropped: `{ file, seen, score, reconstruction, element }`. */
 let rows = [];
@@ -82,23 +82,21 @@ async function use(name, blob) {
     normal.dataset === "images" ? "what its training pictures show" : `class ${normal.class} of ${normal.dataset}`;
   element("model-text").textContent =
     `${name}: normal is ${trained}; ${parameters(model).toLocaleString("en")} parameters; ` +
-    `pictures of ${width} x ${height} ${channels === 1 ? "grey" : "coloured"} pixels (others: ${fit}) in ${side} x ${side}; ` +
-    `${latents} latents; norms ${statistics}; ` +
+    `pictures of ${width} x ${height} ${channels === 1 ? "grey" : "coloured"} pixels ` +
+    `(others: ${fit}) in ${side} x ${side}; ${latents} latents; norms ${statistics}; ` +
     (calibration
       ? `calibrated with ${calibration.scores.length} normal pictures.`
       : "not calibrated, so that scores have no p-value and no verdict.");
   element("centred-label").hidden = normal.dataset !== "mnist" || width !== 28 || height !== 28;
   for (const id of ["seen", "made", "difference"]) Object.assign(element(id), { width, height });
-  const again = shown?.picture;
-  shown = null;
-  if (again) await scorePicture(again, true);
+  if (shown) await scorePicture(shown.picture ?? (await readPicture(gpu.device, shown.file)), true, shown.file);
   showVerdicts();
   const files = rows.map(({ file }) => file);
   if (files.length) await scoreFiles(files);
 }
 
-/** Scores the picture in the drawing area. */
-async function scorePicture(picture, announced) {
+/** Scores a picture: what is drawn, or that of a file. */
+async function scorePicture(picture, announced, file) {
   if (!scorer) return;
   const seen = pixels(model.preprocessing, picture);
   const {
@@ -106,7 +104,7 @@ async function scorePicture(picture, announced) {
     reconstructions: [reconstruction],
     milliseconds,
   } = await scorer.score([networkInput(model.preprocessing, seen)]);
-  shown = { picture, seen, score, reconstruction, milliseconds };
+  shown = { picture, file, seen, score, reconstruction, milliseconds };
   showResult(announced);
 }
 
@@ -141,8 +139,8 @@ async function scoreFiles(files) {
   showVerdicts();
   const anomalous = rows.filter(({ score }) => verdict(score) === "anomalous").length;
   element("progress").textContent =
-    `Scored ${rows.length} of ${files.length} pictures${failed ? `, ${failed} could not be read` : ""}; ${anomalous} anomalous; ` +
-    `${(milliseconds / Math.max(rows.length, 1)).toFixed(2)} ms a picture.`;
+    `Scored ${rows.length} of ${files.length} pictures${failed ? `, ${failed} could not be read` : ""}; ` +
+    `${anomalous} anomalous; ${(milliseconds / Math.max(rows.length, 1)).toFixed(2)} ms a picture.`;
   if (rows.length === 1) showRow(rows[0]);
 }
 
@@ -165,7 +163,7 @@ function listed(row) {
 }
 
 function showRow({ seen, score, reconstruction, file }) {
-  shown = { seen, score, reconstruction, name: file.name };
+  shown = { file, seen, score, reconstruction };
   showResult(true);
   element("result").scrollIntoView({ block: "nearest" });
 }
@@ -184,7 +182,7 @@ function verdict(score) {
 }
 
 function showResult(announced) {
-  const { seen, score, reconstruction, milliseconds, name } = shown;
+  const { seen, score, reconstruction, milliseconds, file } = shown;
   const made = networkOutput(model.preprocessing, reconstruction);
   paint(element("seen"), seen);
   paint(element("made"), made);
@@ -198,7 +196,7 @@ function showResult(announced) {
   if (announced) {
     const pValue = model.calibration ? `, p-value ${model.calibration.pValue(score).toFixed(4)}` : "";
     element("announcement").textContent =
-      `${name ? `${name}: ` : ""}score ${score.toFixed(4)}${pValue}. ${element("verdict").textContent}`;
+      `${file ? `${file.name}: ` : ""}score ${score.toFixed(4)}${pValue}. ${element("verdict").textContent}`;
   }
 }
 
@@ -214,8 +212,8 @@ function showVerdicts() {
     : !(rate > 0 && rate < 1)
       ? "Choose a rate above 0 and below 1, such as 0.01."
       : rate < least
-        ? `With ${calibration.scores.length} calibration scores nothing can be called anomalous below ${least.toPrecision(2)}.`
-        : `Anomalous is what has a p-value of at most ${rate}: of normal pictures no more than that share is expected there.`;
+        ? `With ${calibration.scores.length} scores nothing can be called anomalous below ${least.toPrecision(2)}.`
+        : `Anomalous is a p-value of at most ${rate}: of normal pictures no more than that share is expected there.`;
   const pValue = (score) =>
     calibration ? figure(calibration.pValue(score), calibration.pValue(score).toFixed(4)) : "–";
   for (const { score, element: line } of rows) {
@@ -249,12 +247,10 @@ function paint(canvas, planes) {
 
 // Drawing: the newest state is scored, however many strokes came while the device was busy.
 let waiting = null;
-const area = drawing(element("drawing"), (finished) => {
-  for (const radio of document.querySelectorAll("#samples :checked")) radio.checked = false;
-  drawn(finished);
-});
+const area = drawing(element("drawing"), drawn);
 
 function drawn(finished) {
+  for (const radio of document.querySelectorAll("#samples :checked")) radio.checked = false;
   const queued = waiting !== null;
   waiting = finished || waiting === true;
   if (queued) return;
@@ -269,7 +265,6 @@ function drawn(finished) {
 
 element("clear").addEventListener("click", () => {
   area.clear();
-  for (const radio of document.querySelectorAll("#samples :checked")) radio.checked = false;
   drawn(true);
 });
 element("centred").addEventListener("change", () => drawn(true));

@@ -86,7 +86,7 @@ function sum(values, weights, first, step) {
   return Math.floor(sum);
 }
 
-/** For each of `count` pixels the weights of those it covers: a triangle, two of its own pixels wide, or two of theirs. */
+/** For each of `count` pixels the weights of those it covers: a triangle over two of its widths, or two of theirs. */
 function taps(length, [start, end], count) {
   const scale = (end - start) / count;
   const radius = Math.max(scale, 1);

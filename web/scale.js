@@ -5,7 +5,7 @@ const BINS = 50,
   HEIGHT = 64,
   FLOOR = 60;
 
-/** Draws the calibration scores as a histogram, the score as a line, and the threshold of a false-alarm rate, if any. */
+/** Draws the calibration scores as a histogram, the score as a line, and the threshold of a false-alarm rate if any. */
 export function drawScale(figure, { scores }, score, rate) {
   const most = Math.max(scores.at(-1), score) * 1.05 || 1;
   const x = (value) => (Math.min(value / most, 1) * WIDTH).toFixed(2);
@@ -34,5 +34,6 @@ export function drawScale(figure, { scores }, score, rate) {
   );
   const below = scores.filter((value) => value < score).length;
   figure.querySelector("figcaption").textContent =
-    `Scores of ${scores.length} normal pictures (bars), this one's (line), the threshold (dashed). ${below} of them score lower.`;
+    `Scores of ${scores.length} normal pictures (bars), this one's (line), the threshold (dashed). ` +
+    `${below} of them score lower.`;
 }

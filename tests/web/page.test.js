@@ -302,7 +302,9 @@ test("broken and hostile files are named, with their fault", async () => {
   const tensor = (shape, offsets, dtype = "F32") =>
     safetensors({ t: { dtype, shape, data_offsets: offsets } }, Buffer.alloc(8));
   const length = Number(bytes.readBigUInt64LE(0));
-  const metadata = JSON.parse(bytes.subarray(8, 8 + length)).__metadata__;
+  const { __metadata__: metadata, ...tensors } = JSON.parse(bytes.subarray(8, 8 + length));
+  const diverged = Buffer.from(bytes);
+  diverged.writeFloatLE(NaN, 8 + length + tensors["encoder1.conv1.bias"].data_offsets[0]);
   const architecture = (changes) =>
     safetensors({
       __metadata__: { ...metadata, architecture: JSON.stringify({ ...JSON.parse(metadata.architecture), ...changes }) },
@@ -323,6 +325,7 @@ test("broken and hostile files are named, with their fault", async () => {
     foreign: [tensor([2], [0, 8]), "no model of pkdgan"],
     vast: [architecture({ side: 1e9 }), "makes no sense"],
     gap: [architecture({ encoder: [[8, 5, 4, 0]] }), "makes no sense"],
+    "not-finite": [diverged, "not finite"],
     "no-tensors": [architecture({}), "no tensor `encoder1.conv1.weight`"],
   };
   const { page, close: end } = await opened();
