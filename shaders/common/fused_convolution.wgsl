@@ -8,7 +8,8 @@ fn pieceNUMBER(image: u32, lane: u32) {
         let at = min(first + lane, GRID - 1u);
         let gy = at / P_GW;
         let gx = at % P_GW;
-        var sums: array<vec4<f32>, P_QUADS>;
+        // Written out: Chrome's compiler zeroes a variable without a value only once, not in each round of a loop.
+        var sums = array<vec4<f32>, P_QUADS>();
         for (var ky = 0u; ky < P_KH; ky++) {
             let iy = gy * P_STRIDE + ky - P_PY;
             for (var kx = 0u; kx < P_KW; kx++) {

@@ -3,7 +3,7 @@
 fn pieceNUMBER(image: u32, lane: u32) {
     for (var first = 0u; first < P_QUADS; first += WIDTH) {
         let quad = min(first + lane, P_QUADS - 1u);
-        var sum: vec4<f32>;
+        var sum = vec4<f32>();
         for (var ky = 0u; ky < P_KH; ky++) {
             let iy = ky - P_PY;
             for (var kx = 0u; kx < P_KW; kx++) {

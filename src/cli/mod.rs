@@ -11,6 +11,7 @@ mod model;
 mod report;
 mod reproduce;
 mod score;
+mod serve_web;
 mod settings;
 mod shell;
 mod table;
@@ -45,6 +46,7 @@ const EXAMPLES: &str = "Examples:
   pkdgan model                                layers, parameters and multiply-accumulates
   pkdgan data fetch fashion-mnist             download another data set
   pkdgan bench                                how fast teacher and student score here
+  pkdgan serve-web                            draw a digit and see it scored in a browser
   pkdgan devices                              the GPUs that can be used
 
 Exit code: 0 done, 1 failed or stopped early, 2 wrong usage, 3 anomalies found where `score` is asked to fail on them.";
@@ -67,6 +69,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Print the networks: layers, parameters, multiply-accumulates
     Model(model::Arguments),
+    /// Serve a page that scores pictures in a browser, on this machine only
+    ServeWeb(serve_web::Arguments),
     /// List, find, check and fetch data sets
     Data(data::Arguments),
     /// List the adapters that can compute
@@ -97,6 +101,7 @@ pub fn main() -> ExitCode {
         Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),
+        Command::ServeWeb(arguments) => serve_web::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Completions(arguments) => shell::completions(&arguments, Cli::command()),
