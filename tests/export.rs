@@ -25,7 +25,7 @@ use tempfile::TempDir;
 /// A model of random numbers; pictures are `height` x `width`.
 fn model(channels: usize, encoder: &[[usize; 4]], statistics: Statistics, [height, width]: [usize; 2]) -> ModelFile {
     let encoder = encoder.iter().copied().map(Shrink::from).collect();
-    let architecture = Architecture { channels, side: 16, encoder, latents: 7, discriminator: [2, 3, 4] };
+    let architecture = Architecture { channels, side: 16, encoder, latents: 7, discriminator: vec![2, 3, 4] };
     architecture.check().unwrap();
     let mut variables = Variables::new();
     let gan = EdeGan::register(&mut variables, "model", &architecture, 1e-3);
