@@ -39,10 +39,7 @@ pub(super) fn curves(judged: &[(&str, &Judged)]) -> Result<Vec<Figure>, ReportEr
     precision_recall.guide("chance", vec![(0.0, chance), (1.0, chance)]);
     Ok(vec![
         roc.figure("false alarms: share of normal images flagged", "detected: share of anomalous ones")?,
-        precision_recall.figure(
-            "recall: share of anomalous images flagged",
-            "precision: share of true alarms",
-        )?,
+        precision_recall.figure("recall: share of anomalous images flagged", "precision: share of true alarms")?,
     ])
 }
 
