@@ -206,7 +206,8 @@ fn a_run_ends_with_a_page_that_has_every_part() {
     assert_eq!(page.all(".grid img").len(), (3 + 6) * 5);
     // The grid's scores are those of the run.
     let student = page.texts(".grid tbody tr td:last-child");
-    assert_eq!(student[8], shown(TEST - 1), "{student:?}");
+    let highest = scores.iter().rev().find(|score| score.label != 8).unwrap().score;
+    assert!((student[8].parse::<f32>().unwrap() - highest).abs() < 2e-3, "{highest}: {student:?}");
 
     assert_eq!(page.texts("#networks summary"), ["Layers of the teacher", "Layers of the student"]);
     let settings = page.texts("#settings tbody th");

@@ -40,7 +40,7 @@ impl Axis {
     pub fn share(values: impl Iterator<Item = f64>) -> Self {
         let (low, _) = ends(values).unwrap_or((0.0, 1.0));
         let step = round_step((1.0 - low) / 6.0, 0.005);
-        // Steps that divide 1, so that it has a tick; a hair more, for values that a rounding put below theirs.
+        // Round steps up to a half divide 1, so that it has a tick; a hair more, for values a rounding below theirs.
         Self::steps((low / step + 1e-9).floor().max(0.0), (1.0 / step).round(), step)
     }
 
