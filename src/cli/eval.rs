@@ -4,9 +4,10 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::Args;
 use pkdgan::config::Config;
-use pkdgan::run::{RunFile, RunFolder, write_picture_scores, write_scores};
+use pkdgan::metrics::BestF1;
+use pkdgan::run::{RunFile, RunFolder, ThresholdReport, write_picture_scores, write_scores};
 use pkdgan::train::{Evaluation, Model, TrainError};
-use serde_json::json;
+use serde::Serialize;
 
 use super::console::Console;
 use super::device::Device;
@@ -37,6 +38,20 @@ pub struct Arguments {
     /// Print the figures as JSON on stdout
     #[arg(long)]
     json: bool,
+}
+
+/// What `--json` prints: figures by the names that they have in a report.
+#[derive(Serialize)]
+struct Figures<'a> {
+    auroc: Option<f64>,
+    average_precision: Option<f64>,
+    reconstruction_auroc_l1: Option<f64>,
+    reconstruction_auroc_l2: Option<f64>,
+    reconstruction_l1_normal: f64,
+    blank_l1_normal: f64,
+    threshold: Option<ThresholdReport>,
+    best_f1: Option<BestF1>,
+    adapter: &'a str,
 }
 
 /// Scores the test set with a trained model; the run folder stays as it is.
@@ -73,18 +88,18 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     }
     if arguments.json {
-        let figures = json!({
-            "auroc": evaluation.auroc,
-            "average_precision": evaluation.average_precision,
-            "reconstruction_auroc_l1": evaluation.reconstruction_auroc_l1,
-            "reconstruction_auroc_l2": evaluation.reconstruction_auroc_l2,
-            "reconstruction_l1_normal": evaluation.reconstruction_l1_normal,
-            "blank_l1_normal": evaluation.blank_l1_normal,
-            "threshold": threshold,
-            "best_f1": evaluation.best_f1,
-            "adapter": adapter.name,
-        });
-        println!("{figures:#}");
+        let figures = Figures {
+            auroc: evaluation.auroc,
+            average_precision: evaluation.average_precision,
+            reconstruction_auroc_l1: evaluation.reconstruction_auroc_l1,
+            reconstruction_auroc_l2: evaluation.reconstruction_auroc_l2,
+            reconstruction_l1_normal: evaluation.reconstruction_l1_normal,
+            blank_l1_normal: evaluation.blank_l1_normal,
+            threshold,
+            best_f1: evaluation.best_f1,
+            adapter: &adapter.name,
+        };
+        println!("{}", serde_json::to_string_pretty(&figures)?);
     } else {
         println!(
             "{}: AUROC {}, average precision {}\nreconstruction error of normal images {:.4} (a blank image: {:.4})\n{}",
