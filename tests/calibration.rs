@@ -104,7 +104,7 @@ impl Watch for Silent {
 }
 
 fn open() -> Result<Box<dyn Executor>, EngineError> {
-    Ok(Box::new(Gpu::open(&GpuOptions { adapter: common::adapter(), convolution: None })?))
+    Ok(Box::new(Gpu::open(&GpuOptions { adapter: common::adapter(), ..GpuOptions::default() })?))
 }
 
 /// A student of MNIST's digit 8 that was trained by itself on a few images, for long.

@@ -15,7 +15,7 @@ use pkdgan::weights::Weights;
 
 #[test]
 fn the_check_sees_every_infinite_number_and_nan_wherever_it_is() {
-    let gpu = Gpu::open(&GpuOptions { adapter: adapter(), convolution: Some(VARIANTS[1]) });
+    let gpu = Gpu::open(&GpuOptions { adapter: adapter(), convolution: Some(VARIANTS[1]), ..GpuOptions::default() });
     let gpu = gpu.unwrap_or_else(|error| panic!("{error}"));
     // Lengths below, at and past what one round of all workgroups covers.
     let lens = [1, 64, 67, 5_000, 300_001];
@@ -83,7 +83,7 @@ fn diverges(sandbox: &Sandbox, run: &str, every: &str, change: impl Fn(&mut Conf
     let data = Data::load(&config).unwrap();
     let folder = pipeline::begin(&config, &sandbox.path(run), false, None, None).unwrap();
     let open = || -> Result<Box<dyn Executor>, EngineError> {
-        Ok(Box::new(Gpu::open(&GpuOptions { adapter: adapter(), convolution: None })?))
+        Ok(Box::new(Gpu::open(&GpuOptions { adapter: adapter(), ..GpuOptions::default() })?))
     };
     let trained = pipeline::train(&config, &folder, &data, &open, every.parse().unwrap(), &mut Silent);
     let error = trained.unwrap_err();

@@ -12,7 +12,8 @@ use naga::{Module, ShaderStage};
 use pkdgan::config::{Recipe, Statistics, Structure};
 use pkdgan::data::Dataset;
 use pkdgan::engine::{
-    ConvVariant, FusedLayer, FusedNetworks, Graph, KernelText, Measure, Precision, Program, Variables, Window,
+    Activation, ConvVariant, FusedLayer, FusedNetworks, Graph, KernelText, Measure, Precision, Program, Variables,
+    Window,
 };
 use pkdgan::model::{EdeGan, Layer, LayerKind, NormMode};
 use pkdgan::train::{Networks, Stage, TrainingStep};
@@ -107,7 +108,13 @@ fn others() -> Program {
     let twice = graph.batch_concat(y, target).unwrap();
     let difference = graph.sub(y, target).unwrap();
     let [sum, difference] = [twice, difference].map(|x| graph.sum(x).unwrap());
-    let loss = losses.into_iter().chain([difference]).fold(sum, |sum, loss| graph.add(sum, loss).unwrap());
+    // Activations and factors that no convolution before them takes in, and a gradient that is no constant.
+    let half = graph.scale(x, 0.5).unwrap();
+    let bent = graph.activation(half, Activation::Tanh).unwrap();
+    let bent = graph.mean(bent).unwrap();
+    let bent = graph.activation(bent, Activation::Sigmoid).unwrap();
+    losses.extend([difference, bent]);
+    let loss = losses.into_iter().fold(sum, |sum, loss| graph.add(sum, loss).unwrap());
     for (name, gradient) in ["dx", "dw", "db"].into_iter().zip(graph.gradients(loss, &[x, w, b]).unwrap()) {
         graph.output(name, gradient);
     }

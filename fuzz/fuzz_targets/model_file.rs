@@ -31,7 +31,8 @@ fuzz_target!(|bytes: &[u8]| {
     let macs = model.architecture.generator_macs();
     let mut executor = Cpu::new();
     let statistics = model.statistics;
-    let pixels = vec![0.0; if macs > MOST_MACS { 0 } else { model.architecture.channels * model.architecture.side.pow(2) }];
+    let pixels =
+        vec![0.0; if macs > MOST_MACS { 0 } else { model.architecture.channels * model.architecture.side.pow(2) }];
     let Ok(placed) = Model::place(model, &mut executor) else { return };
     if macs <= MOST_MACS {
         let scorer = Scorer::new(&mut executor, &placed.variables, &placed.gan, statistics, 1);
