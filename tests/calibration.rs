@@ -11,7 +11,7 @@ use pkdgan::engine::{EngineError, Executor, Gpu, GpuOptions};
 use pkdgan::model::ModelFile;
 use pkdgan::pipeline::{self, Data, Progress, Watch};
 use pkdgan::run::RunFile;
-use pkdgan::train::{Evaluation, Losses, Model, SCORED_AT_ONCE, Scorer, Stage};
+use pkdgan::train::{CheckpointEvery, Evaluation, Event, Model, SCORED_AT_ONCE, Scorer, Stage};
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -96,7 +96,7 @@ struct Silent;
 impl Watch for Silent {
     fn begin(&mut self, _: Stage, _: usize, _: usize) {}
 
-    fn step(&mut self, _: Stage, _: usize, _: &Losses) -> bool {
+    fn trained(&mut self, _: Stage, _: Event) -> bool {
         false
     }
 
@@ -118,7 +118,7 @@ fn student() -> (TempDir, Config, Data) {
     data.split.train.truncate(100);
     let folder = TempDir::new().unwrap();
     let run = pipeline::begin(&config, folder.path(), false, None, None).unwrap();
-    let progress = pipeline::train(&config, &run, &data, &open, None, &mut Silent).unwrap();
+    let progress = pipeline::train(&config, &run, &data, &open, CheckpointEvery::default(), None, &mut Silent).unwrap();
     assert_eq!(progress, Progress::Trained);
     (folder, config, data)
 }

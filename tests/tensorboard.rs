@@ -95,7 +95,7 @@ fn records_are_framed_and_checked() {
     let read = read(events.path());
     assert_eq!(read.len(), 4);
     assert_eq!(read[0].file_version.as_deref(), Some("brain.Event:2"));
-    assert_eq!((read[1].step, read[1].session_log), (1, Some(SessionLog { status: 1 })));
+    assert_eq!((read[1].step, read[1].session_log.clone()), (1, Some(SessionLog { status: 1 })));
     let value = |tag: &str, simple_value| Value { tag: tag.into(), simple_value };
     assert_eq!(read[2].step, 50);
     assert_eq!(read[2].summary.as_ref().unwrap().value, [value("loss/a", 0.5), value("loss/b", 0.0)]);
