@@ -51,7 +51,7 @@ fn model(architecture: Architecture, statistics: Statistics, seed: u64) -> Model
 
 fn architecture(channels: usize, side: usize, encoder: &[[usize; 4]], latents: usize) -> Architecture {
     let encoder = encoder.iter().copied().map(Shrink::from).collect();
-    Architecture { channels, side, encoder, latents, discriminator: [1; 3] }
+    Architecture { channels, side, encoder, latents, discriminator: vec![1; 3] }
 }
 
 fn pixels(images: usize, file: &ModelFile) -> Vec<f32> {
