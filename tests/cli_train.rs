@@ -9,8 +9,15 @@ use pkdgan::metrics::auroc;
 use pkdgan::run::read_scores;
 use pkdgan::weights::Weights;
 
-const FILES: [&str; 6] =
-    ["checkpoint.safetensors", "config.toml", "metrics.jsonl", "model.safetensors", "report.json", "scores.csv"];
+const FILES: [&str; 7] = [
+    "checkpoint.previous.safetensors",
+    "checkpoint.safetensors",
+    "config.toml",
+    "metrics.jsonl",
+    "model.safetensors",
+    "report.json",
+    "scores.csv",
+];
 
 #[test]
 fn a_run_leaves_every_file_and_agrees_with_itself() {

@@ -12,9 +12,11 @@ use proptest::prelude::*;
 use serde::Serialize;
 use tempfile::TempDir;
 
+/// The files in a folder but for the lock.
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.retain(|name| name != ".lock");
     names.sort();
     names
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use pkdgan::weights::{Weights, WeightsError};
 use proptest::prelude::*;
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 /// A folder for one file.
@@ -62,14 +63,20 @@ fn the_bytes_are_the_same_every_time_and_as_the_format_says() {
     weights.insert("b", &[2], vec![1.0, -2.0]);
     weights.insert("a", &[1, 1], vec![0.5]);
     weights.metadata.insert("k".into(), "v".into());
-    let mut header = String::from(concat!(
-        r#"{"__metadata__":{"k":"v"},"a":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]},"#,
-        r#""b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#
-    ));
+    let header = |checksum: &str| {
+        let tensors = concat!(
+            r#""a":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]},"#,
+            r#""b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}"#
+        );
+        format!(r#"{{"__metadata__":{{"k":"v"{checksum}}},{tensors}}}"#)
+    };
+    let data: Vec<u8> = [0.5_f32, 1.0, -2.0].iter().flat_map(|value| value.to_le_bytes()).collect();
+    let sum = Sha256::digest([header("").as_bytes(), &data].concat());
+    let sum: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut header = header(&format!(r#","sha256":"{sum}""#));
     while !header.len().is_multiple_of(8) {
         header.push(' ');
     }
-    let data: Vec<u8> = [0.5_f32, 1.0, -2.0].iter().flat_map(|value| value.to_le_bytes()).collect();
     assert_eq!(bytes_of(&weights), file(&header, &data));
     assert_eq!(bytes_of(&small()), bytes_of(&small()));
 }

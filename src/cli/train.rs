@@ -6,6 +6,7 @@ use clap::Args;
 use pkdgan::config::{Config, Goal, steps_for_epochs};
 use pkdgan::pipeline::{self, Data, Progress};
 use pkdgan::run::{RunFile, RunFolder};
+use pkdgan::train::CheckpointEvery;
 
 use super::console::{Console, Watcher, stop_on_interrupt};
 use super::device::Device;
@@ -46,6 +47,10 @@ pub struct Arguments {
     /// Start the first stage from the weights in this file instead of random ones
     #[arg(long, value_name = "FILE.safetensors", help_heading = "Run")]
     init: Option<PathBuf>,
+    /// Write a checkpoint after so much time (30s, 5m, 2h), every so many steps of a stage (500), or both (5m,500); it
+    /// does not change the result, and may be another one with --resume [default: 60s]
+    #[arg(long, value_name = "TIME|STEPS", help_heading = "Run")]
+    checkpoint_every: Option<CheckpointEvery>,
     /// Print results only
     #[arg(long, short, help_heading = "Output")]
     quiet: bool,
@@ -66,7 +71,8 @@ const EXAMPLES: &str = "Examples:
 
 A run folder holds config.toml (every setting), metrics.jsonl (losses), model.safetensors (the result:
 the student, or the teacher with --stage teacher), the other networks, report.json (figures),
-scores.csv (score of every test image) and checkpoint.safetensors.";
+scores.csv (score of every test image), checkpoint.safetensors and the one before it,
+checkpoint.previous.safetensors.";
 
 /// Trains, scores, writes the run folder.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -74,7 +80,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let console = Console::new(arguments.quiet);
     let (mut config, resumed) = match &arguments.resume {
         Some(path) => {
-            let folder = RunFolder::open(path, &[RunFile::Config])?;
+            let folder = RunFolder::resume(path)?;
             (Config::read(&folder.file(RunFile::Config))?, Some(folder))
         }
         None => (arguments.resolve()?, None),
@@ -108,7 +114,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
     let open = || arguments.device.executor();
     let mut watcher = Watcher::new(&console, stop_on_interrupt()?);
-    let progress = pipeline::train(&config, &folder, &data, &open, arguments.init.as_deref(), &mut watcher)?;
+    let every = arguments.checkpoint_every.unwrap_or_default();
+    let progress = pipeline::train(&config, &folder, &data, &open, every, &mut watcher)?;
     if let Progress::Stopped(stage, step, steps) = progress {
         watcher.finish();
         eprintln!(

@@ -26,4 +26,5 @@ pub use one_class::{OneClass, order};
 pub use picture::{MAX_SIDE, PictureError, PictureProblem, read_picture};
 pub use preprocessing::{Fit, Preprocessing, UnknownFit};
 pub use search::{DATA_VARIABLE, cache_folder, data_folders};
+pub(crate) use verify::hex;
 pub use verify::{Verified, verify};

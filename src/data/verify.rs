@@ -83,6 +83,6 @@ fn check_labels(path: &Path, start: u64, bytes: &[u8]) -> Result<(), DataError> 
 }
 
 /// Bytes in hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

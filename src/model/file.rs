@@ -158,12 +158,13 @@ pub fn named(gan: &EdeGan, variables: &Variables) -> Vec<Named> {
 /// The content of each variable that a file has tensors for. A file may lack running averages, and the discriminator.
 ///
 /// # Errors
-/// Tensors that are missing, of another shape, or none of the networks'.
+/// Tensors that are missing, of another shape, or none of the networks', and numbers that are not finite.
 pub fn arrange(
     mut weights: Weights,
     variables: &Variables,
     gan: &EdeGan,
 ) -> Result<Vec<(VarId, Vec<f32>)>, WeightsError> {
+    weights.expect_finite()?;
     weights.tensors.remove(CALIBRATION);
     let has = |weights: &Weights, part: &str| weights.tensors.keys().any(|name| name.contains(part));
     let (averages, discriminator) = (has(&weights, ".running_"), has(&weights, "discriminator."));

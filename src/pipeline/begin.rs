@@ -2,16 +2,19 @@ use std::path::Path;
 
 use super::Plan;
 use crate::config::{Config, Goal};
+use crate::engine::Variables;
+use crate::model::Architecture;
 use crate::run::{MetricsLog, RunError, RunFile, RunFolder, write_whole};
-use crate::train::{Stage, TrainError, check_weights};
+use crate::train::{Networks, Stage, TrainError, TrainingStep, check_weights};
+use crate::weights::WeightsError;
 
-/// Makes the folder of a run, with its configuration, an empty log and the teacher that was given: a run folder, or a
-/// model file. `init` are the weights that the first stage's network will be set to. What is in the folder is dealt
-/// with as by [`RunFolder::create`].
+/// Makes the folder of a run, with an empty log, the teacher that was given, a run folder or a model file, the weights
+/// `init` that the first stage's network will be set to, and, last, its configuration: with it, all is there that the
+/// run goes on from. What is in the folder is dealt with as by [`RunFolder::create`].
 ///
 /// # Errors
-/// Weights that cannot be read or are of other networks, a configuration that TOML cannot hold, and a folder that cannot
-/// be made; all of them leave no file behind.
+/// Networks that cannot be trained, weights that cannot be read or are of other networks, a configuration that TOML
+/// cannot hold, and a folder that cannot be made; all of them leave no file behind.
 pub fn begin(
     config: &Config,
     path: &Path,
@@ -19,26 +22,45 @@ pub fn begin(
     teacher: Option<&Path>,
     init: Option<&Path>,
 ) -> Result<RunFolder, TrainError> {
-    let teacher = teacher.map(|path| read_teacher(path, config)).transpose()?;
-    if let Some(path) = init {
-        let student = config.run.stage == Goal::Student || teacher.is_some();
-        check_weights(path, &if student { config.student() } else { config.teacher() })?;
+    for stage in Plan::new(config).stages {
+        check_stage(config, stage)?;
     }
+    let teacher = teacher.map(|path| read_teacher(path, config)).transpose()?;
+    let student = config.run.stage == Goal::Student || teacher.is_some();
+    let learner = if student { config.student() } else { config.teacher() };
+    let init = init.map(|path| read_checked(path, &learner)).transpose()?;
     let toml = config.to_toml()?;
     let folder = RunFolder::create(path, force)?;
     let write = |file: RunFile, bytes: &[u8]| write_whole(&folder.file(file), |out| out.write_all(bytes));
     if let Some(bytes) = teacher {
         write(Plan::new(config).file(Stage::Teacher), &bytes).map_err(RunError::from)?;
     }
-    write(RunFile::Config, toml.as_bytes()).map_err(RunError::from)?;
+    if let Some(bytes) = init {
+        write(RunFile::Initial, &bytes).map_err(RunError::from)?;
+    }
     MetricsLog::create(&folder.file(RunFile::Metrics))?;
+    write(RunFile::Config, toml.as_bytes()).map_err(RunError::from)?;
     Ok(folder)
+}
+
+/// Traces the training step of a stage, to refuse networks that cannot be trained before hours of stages before it.
+fn check_stage(config: &Config, stage: Stage) -> Result<(), TrainError> {
+    let mut variables = Variables::new();
+    let networks = Networks::register(config, stage, &mut variables);
+    let shape = [config.preprocessing().channels, config.data.side, config.data.side];
+    TrainingStep::build(config, stage, &networks, &mut variables, 1, shape)?;
+    Ok(())
 }
 
 /// The bytes of a teacher's model file, or of the one in a run folder.
 fn read_teacher(path: &Path, config: &Config) -> Result<Vec<u8>, TrainError> {
     let in_folder = [RunFile::Teacher, RunFile::Model].map(|file| path.join(file.name()));
     let file = if path.is_dir() { in_folder.iter().find(|file| file.exists()).unwrap_or(&in_folder[1]) } else { path };
-    check_weights(file, &config.teacher())?;
-    std::fs::read(file).map_err(|source| TrainError::Teacher { path: file.to_owned(), source })
+    read_checked(file, &config.teacher())
+}
+
+/// The bytes of a file with weights for an architecture.
+fn read_checked(path: &Path, architecture: &Architecture) -> Result<Vec<u8>, TrainError> {
+    check_weights(path, architecture)?;
+    std::fs::read(path).map_err(|source| WeightsError::Read { path: path.to_owned(), source }.into())
 }

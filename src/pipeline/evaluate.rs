@@ -1,5 +1,5 @@
 use super::{Data, Open, Plan, Watch};
-use crate::config::{Config, Structure};
+use crate::config::Config;
 use crate::run::{MetricsLog, NetworkReport, RunFile, RunFolder, Score};
 use crate::train::{Evaluation, Model, Stage, TrainError, scoring_latency};
 
@@ -72,16 +72,10 @@ fn candidates(config: &Config, plan: &Plan, folder: &RunFolder) -> Vec<Candidate
         candidates.push(Candidate { name: "teacher", file: plan.teacher(), stage: Stage::Teacher });
     }
     for &stage in plan.stages.iter().filter(|&&stage| stage != Stage::Teacher || plan.result == stage) {
-        if stage.structure(config).is_some_and(Structure::trains_teacher) {
+        if plan.joint(stage, config) == Some(RunFile::TeacherJoint) {
             candidates.push(Candidate { name: "teacher-joint", file: RunFile::TeacherJoint, stage });
         }
         candidates.push(Candidate { name: plan.network(stage), file: plan.file(stage), stage });
-    }
-    // Where both steps train the teacher, the file has it as the second left it.
-    let joint = candidates.iter().filter(|candidate| candidate.file == RunFile::TeacherJoint).count();
-    if joint > 1 {
-        let first = candidates.iter().position(|candidate| candidate.file == RunFile::TeacherJoint);
-        candidates.remove(first.unwrap_or_default());
     }
     candidates
 }

@@ -1,4 +1,4 @@
-use crate::config::{Config, Goal};
+use crate::config::{Config, Goal, Structure};
 use crate::run::RunFile;
 use crate::train::Stage;
 
@@ -34,6 +34,19 @@ impl Plan {
             Stage::Alone => RunFile::StudentAlone,
             Stage::Step1 | Stage::Step2 => RunFile::StudentStep1,
         }
+    }
+
+    /// Where a stage leaves the teacher that it trains beside the student, if it does. No stage writes over what another
+    /// one left, which it may have to start from once more.
+    pub fn joint(&self, stage: Stage, config: &Config) -> Option<RunFile> {
+        let trains = |stage: Stage| stage.structure(config).is_some_and(Structure::trains_teacher);
+        let again = stage == Stage::Step1 && self.stages.contains(&Stage::Step2) && trains(Stage::Step2);
+        trains(stage).then_some(if again { RunFile::TeacherStep1 } else { RunFile::TeacherJoint })
+    }
+
+    /// All files that a stage leaves, in the order they are written. It is done once all are there.
+    pub fn files(&self, stage: Stage, config: &Config) -> impl Iterator<Item = RunFile> + use<> {
+        self.joint(stage, config).into_iter().chain([self.file(stage)])
     }
 
     /// Where the teacher is that the student learns from.

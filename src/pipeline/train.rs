@@ -1,11 +1,12 @@
 use std::path::Path;
 
 use super::{Data, Open, Plan, Watch};
-use crate::config::{Config, Structure};
+use crate::config::Config;
 use crate::engine::Executor;
 use crate::model::EdeGan;
 use crate::run::{RunFile, RunFolder};
-use crate::train::{Outcome, Stage, TrainError, Trainer, checkpoint_stage, load_weights, take_model};
+use crate::train::{Checkpoint, CheckpointEvery, Outcome, Stage, TrainError, Trainer, load_weights, take_model};
+use crate::weights::Weights;
 
 /// How far a run's training got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,8 +17,8 @@ pub enum Progress {
     Stopped(Stage, usize, usize),
 }
 
-/// Trains the stages that the folder does not have the networks of yet, from its checkpoint where that is of the
-/// stage at hand. `init` replaces the random weights of the first stage's network.
+/// Trains the stages that the folder does not have the networks of yet, from its last checkpoint where that is of the
+/// stage at hand. The first starts from the folder's initial weights where it has any.
 ///
 /// # Errors
 /// What goes wrong in a stage; networks of earlier ones and the last checkpoint stay.
@@ -26,36 +27,52 @@ pub fn train(
     folder: &RunFolder,
     data: &Data,
     open: &Open,
-    init: Option<&Path>,
+    every: CheckpointEvery,
     watch: &mut dyn Watch,
 ) -> Result<Progress, TrainError> {
     let plan = Plan::new(config);
-    let checkpoint = folder.file(RunFile::Checkpoint);
-    let under_way = if checkpoint.exists() { Some(checkpoint_stage(&checkpoint)?) } else { None };
     for (place, &stage) in plan.stages.iter().enumerate() {
-        if folder.file(plan.file(stage)).exists() {
+        if is_done(config, &plan, stage, folder)? {
             continue;
         }
         let mut opened = open()?;
         let executor = opened.as_mut();
         let mut trainer = Trainer::new(config, stage, executor, &data.train.images, &data.split.train)?;
-        if under_way == Some(stage) {
-            trainer.resume(executor, &checkpoint)?;
-        } else {
-            start(config, &plan, stage, folder, executor, &trainer, init.filter(|_| place == 0))?;
+        match Checkpoint::latest(folder)? {
+            Some(checkpoint) if checkpoint.stage == stage => trainer.resume(executor, checkpoint)?,
+            _ => {
+                let init = Some(folder.file(RunFile::Initial)).filter(|init| place == 0 && init.exists());
+                start(config, &plan, stage, folder, executor, &trainer, init.as_deref())?;
+            }
         }
         trainer.ask_teacher(executor, &data.train.images, &data.split.train, |done, images| {
             watch.scored("with the frozen teacher", done, images);
         })?;
         let steps = trainer.budget().steps;
         watch.begin(stage, trainer.steps_done(), steps);
-        let outcome = trainer.train(executor, folder, |done, losses| watch.step(stage, done, losses))?;
+        let outcome = trainer.train(executor, folder, every, |done, losses| watch.step(stage, done, losses))?;
         if let Outcome::Stopped(step) = outcome {
             return Ok(Progress::Stopped(stage, step, steps));
         }
         save(config, &plan, stage, folder, executor, &trainer)?;
     }
     Ok(Progress::Trained)
+}
+
+/// Whether a stage has left all its files, whole.
+fn is_done(config: &Config, plan: &Plan, stage: Stage, folder: &RunFolder) -> Result<bool, TrainError> {
+    let files: Vec<_> = plan.files(stage, config).map(|file| folder.file(file)).collect();
+    if !files.iter().all(|file| file.exists()) {
+        return Ok(false);
+    }
+    for file in files {
+        Weights::read(&file).and_then(|weights| weights.expect_finite()).map_err(|source| TrainError::Finished {
+            stage,
+            folder: folder.path().to_owned(),
+            source,
+        })?;
+    }
+    Ok(true)
 }
 
 /// Sets the networks of a stage to what earlier ones left.
@@ -74,9 +91,9 @@ fn start(
     };
     let networks = &trainer.networks;
     let second = stage == Stage::Step2 && plan.stages.contains(&Stage::Step1);
-    let joint = Stage::Step1.structure(config).is_some_and(Structure::trains_teacher);
     if stage != Stage::Teacher {
-        let file = if second && joint { RunFile::TeacherJoint } else { plan.teacher() };
+        let joint = plan.joint(Stage::Step1, config).filter(|_| second);
+        let file = joint.unwrap_or(plan.teacher());
         load(&networks.teacher, &folder.file(file))?;
     }
     if second {
@@ -106,9 +123,8 @@ fn save(
     match (&trainer.networks.teacher, &trainer.networks.student) {
         (Some(teacher), None) => save(teacher, statistics, plan.file(stage))?,
         (teacher, Some(student)) => {
-            let trained = stage.structure(config).is_some_and(Structure::trains_teacher);
-            if let Some(teacher) = teacher.as_ref().filter(|_| trained) {
-                save(teacher, statistics, RunFile::TeacherJoint)?;
+            if let (Some(teacher), Some(file)) = (teacher, plan.joint(stage, config)) {
+                save(teacher, statistics, file)?;
             }
             save(student, config.student.statistics, plan.file(stage))?;
         }

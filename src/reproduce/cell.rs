@@ -8,7 +8,7 @@ use crate::config::{Config, ConfigError, Goal};
 use crate::engine::AdapterSummary;
 use crate::pipeline::{self, Data, Open, Plan, Progress, Watch};
 use crate::run::{Report, RunFile, RunFolder};
-use crate::train::{Role, TrainError};
+use crate::train::{CheckpointEvery, Role, TrainError};
 
 /// Multiply-accumulates that a step costs beside those of its images, roughly.
 const STEP_COST: f64 = 1e7;
@@ -123,13 +123,14 @@ impl Cell {
         let (config, open) = (&self.config, device.open);
         let data = Data::load(config)?;
         let folder = if state == State::New {
-            // What is there without a configuration is what a begin that was cut short left.
+            // Without force: another process may have begun it in the meantime.
             let teacher = self.teacher.as_ref().map(|folder| folder.join(RunFile::Model.name()));
-            pipeline::begin(config, &self.folder, true, teacher.as_deref(), None)?
+            pipeline::begin(config, &self.folder, false, teacher.as_deref(), None)?
         } else {
-            RunFolder::open(&self.folder, &[RunFile::Config])?
+            RunFolder::resume(&self.folder)?
         };
-        if let Progress::Stopped(..) = pipeline::train(config, &folder, &data, open, None, watch)? {
+        if let Progress::Stopped(..) = pipeline::train(config, &folder, &data, open, CheckpointEvery::default(), watch)?
+        {
             return Ok(None);
         }
         // Another cell reports the teacher; what it became beside the student is nobody's result.

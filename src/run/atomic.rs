@@ -1,6 +1,6 @@
 //! Files written whole: a reader finds the old contents or the new, never a part.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -28,10 +28,28 @@ pub struct WriteError {
 /// # Errors
 /// Any failure of `fill` or of the file system.
 pub fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), WriteError> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    replace(path, None, fill)
+}
+
+/// As [`write_whole`], but the file that was there stays as `before`, in the same folder. A process that ends between
+/// the two renames leaves `before` only.
+///
+/// # Errors
+/// As those of [`write_whole`].
+pub fn write_whole_keeping(
+    path: &Path,
+    before: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), WriteError> {
+    replace(path, Some(before), fill)
+}
+
+fn replace(
+    path: &Path,
+    before: Option<&Path>,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), WriteError> {
+    let folder = folder_of(path);
     let write = || {
         let partial = partial_file(folder)?;
         let mut out = BufWriter::new(partial.as_file());
@@ -39,14 +57,56 @@ pub fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<
         out.flush()?;
         drop(out);
         partial.as_file().sync_all()?;
+        if let Some(before) = before {
+            rename_if_there(path, before)?;
+        }
         partial.persist(path)?;
         sync_folder(folder)
     };
     write().map_err(|source| WriteError { path: path.to_owned(), source })
 }
 
+/// Gives the file `from` the place `to` in the same folder, whatever is there.
+///
+/// # Errors
+/// Any failure of the file system.
+pub fn rename_whole(from: &Path, to: &Path) -> Result<(), WriteError> {
+    let rename = fs::rename(from, to).and_then(|()| sync_folder(folder_of(to)));
+    rename.map_err(|source| WriteError { path: to.to_owned(), source })
+}
+
+/// Makes a folder and those above it, so that they last.
+pub(super) fn make_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = folder_of(path);
+    make_folder(above)?;
+    match fs::create_dir(path) {
+        // Another process was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        made => made?,
+    }
+    sync_folder(above)
+}
+
+fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        renamed => renamed,
+    }
+}
+
+/// The folder that a file or folder lies in.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
 /// A new temporary file in `folder`, readable by whom the umask allows, removed when dropped.
-pub(super) fn partial_file(folder: &Path) -> io::Result<NamedTempFile> {
+fn partial_file(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = Builder::new();
     builder.prefix(PARTIAL);
     #[cfg(unix)]

@@ -12,8 +12,19 @@ use super::WriteError;
 #[non_exhaustive]
 pub enum RunError {
     /// The folder for a new run has something in it.
-    #[error("{}: the folder is not empty; choose another, or overwrite the run in it with --force", .0.display())]
+    #[error("{}: the folder is not empty; choose another, empty it, or overwrite the run in it with --force", .0.display())]
     NotEmpty(PathBuf),
+    /// Another process writes to the folder.
+    #[error(
+        "{}: {} is at work on this run; wait for it or stop it, or choose another folder",
+        path.display(), process.map_or("another process".into(), |id| format!("process {id}"))
+    )]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+        /// The process, where it can be told.
+        process: Option<u32>,
+    },
     /// What should be a folder is a file.
     #[error("{}: this is a file, not a folder; choose another name", .0.display())]
     NotAFolder(PathBuf),

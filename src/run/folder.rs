@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::RunError;
-use super::atomic::{PARTIAL, partial_file};
+use super::atomic::{PARTIAL, make_folder};
+use super::lock::{LOCK, Lock};
 
 /// A file that a run writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,11 +15,15 @@ pub enum RunFile {
     Config,
     /// One line of losses per step logged.
     Metrics,
+    /// The weights that the first stage started from, where they were given.
+    Initial,
     /// The run's result: the trained networks.
     Model,
     /// The teacher that the student learnt from.
     Teacher,
-    /// The teacher after it was trained beside the student.
+    /// The teacher after the first step of distillation, where both steps train it.
+    TeacherStep1,
+    /// The teacher after it was trained beside the student, as the last step left it.
     TeacherJoint,
     /// The student trained by itself, for comparison.
     StudentAlone,
@@ -26,29 +31,38 @@ pub enum RunFile {
     StudentStep1,
     /// Everything needed to resume training.
     Checkpoint,
+    /// The checkpoint before it.
+    CheckpointBefore,
     /// The figures of the run.
     Report,
     /// The score of every test image.
     Scores,
 }
 
-/// The folder of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What the beginning of a run writes before its configuration.
+const BEFORE_CONFIG: [RunFile; 3] = [RunFile::Teacher, RunFile::Initial, RunFile::Metrics];
+
+/// The folder of a run. One that was made or resumed is this process's until it is dropped.
+#[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    _lock: Option<Lock>,
 }
 
 impl RunFile {
     /// Every file that a run writes.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Config,
         Self::Metrics,
+        Self::Initial,
         Self::Model,
         Self::Teacher,
+        Self::TeacherStep1,
         Self::TeacherJoint,
         Self::StudentAlone,
         Self::StudentStep1,
         Self::Checkpoint,
+        Self::CheckpointBefore,
         Self::Report,
         Self::Scores,
     ];
@@ -58,12 +72,15 @@ impl RunFile {
         match self {
             Self::Config => "config.toml",
             Self::Metrics => "metrics.jsonl",
+            Self::Initial => "init.safetensors",
             Self::Model => "model.safetensors",
             Self::Teacher => "teacher.safetensors",
+            Self::TeacherStep1 => "teacher-step1.safetensors",
             Self::TeacherJoint => "teacher-joint.safetensors",
             Self::StudentAlone => "student-alone.safetensors",
             Self::StudentStep1 => "student-step1.safetensors",
             Self::Checkpoint => "checkpoint.safetensors",
+            Self::CheckpointBefore => "checkpoint.previous.safetensors",
             Self::Report => "report.json",
             Self::Scores => "scores.csv",
         }
@@ -71,33 +88,50 @@ impl RunFile {
 }
 
 impl RunFolder {
-    /// Makes the folder of a new run, with those above it. A folder that is there must be empty, unless `force` is
-    /// given: then the files of a former run in it are removed, and no others.
+    /// Makes the folder of a new run, with those above it, and takes it. A folder that is there must be empty, or hold no
+    /// more than what a beginning that was cut short leaves, unless `force` is given. Then the files of a former run in
+    /// it are removed, and no others.
     ///
     /// # Errors
-    /// A folder that is not empty, is a file, or cannot be made or written to.
+    /// A folder that is not empty, is a file, is another process's, or cannot be made or written to.
     pub fn create(path: &Path, force: bool) -> Result<Self, RunError> {
         if path.exists() && !path.is_dir() {
             return Err(RunError::NotAFolder(path.to_owned()));
         }
-        let failed = |source| RunError::Folder { path: path.to_owned(), source };
-        fs::create_dir_all(path).map_err(failed)?;
-        let present: Vec<_> = fs::read_dir(path).and_then(Iterator::collect).map_err(failed)?;
-        if !present.is_empty() && !force {
-            return Err(RunError::NotEmpty(path.to_owned()));
+        make_folder(path).map_err(|source| RunError::Folder { path: path.to_owned(), source })?;
+        // A folder that is no run's gets no lock; one that is may be in use, which is then what there is to say.
+        let ours = path.join(LOCK).exists();
+        if !force && !ours {
+            refuse_occupied(path, ours)?;
         }
-        partial_file(path).and_then(tempfile::NamedTempFile::close).map_err(failed)?;
-        for entry in present {
-            let name = entry.file_name();
-            let known = RunFile::ALL.iter().any(|file| name == file.name());
-            if known || name.to_string_lossy().starts_with(PARTIAL) {
-                remove(&entry.path())?;
+        let lock = Lock::take(path)?;
+        if !force {
+            refuse_occupied(path, ours)?;
+        }
+        for (name, file) in list(path)? {
+            if is_partial(&name) || RunFile::ALL.iter().any(|known| name == known.name()) {
+                remove(&file)?;
             }
         }
-        Ok(Self { path: path.to_owned() })
+        Ok(Self { path: path.to_owned(), _lock: Some(lock) })
     }
 
-    /// Opens the folder of a former run, which must have the files `needed`.
+    /// Takes the folder of a former run, to go on with it. What a process that was killed was writing is removed.
+    ///
+    /// # Errors
+    /// A folder that does not exist, lacks its configuration, is another process's, or cannot be written to.
+    pub fn resume(path: &Path) -> Result<Self, RunError> {
+        let folder = Self::open(path, &[RunFile::Config])?;
+        let lock = Lock::take(path)?;
+        for (name, file) in list(path)? {
+            if is_partial(&name) {
+                remove(&file)?;
+            }
+        }
+        Ok(Self { _lock: Some(lock), ..folder })
+    }
+
+    /// Opens the folder of a former run to read in it. It must have the files `needed`.
     ///
     /// # Errors
     /// A folder that does not exist, or lacks files, all of which are named.
@@ -110,7 +144,7 @@ impl RunFolder {
         }
         let missing: Vec<_> = needed.iter().map(|file| file.name()).filter(|name| !path.join(name).is_file()).collect();
         if missing.is_empty() {
-            Ok(Self { path: path.to_owned() })
+            Ok(Self { path: path.to_owned(), _lock: None })
         } else {
             Err(RunError::Incomplete { path: path.to_owned(), missing })
         }
@@ -125,6 +159,27 @@ impl RunFolder {
     pub fn file(&self, file: RunFile) -> PathBuf {
         self.path.join(file.name())
     }
+}
+
+/// Refuses a folder that is not empty; in one that was a run's before, as its lock says, what the beginning of a run
+/// leaves is nothing.
+fn refuse_occupied(path: &Path, ours: bool) -> Result<(), RunError> {
+    let passing = |name: &str| {
+        name == LOCK || (ours && (is_partial(name) || BEFORE_CONFIG.iter().any(|file| name == file.name())))
+    };
+    let empty = list(path)?.iter().all(|(name, _)| passing(name));
+    if empty { Ok(()) } else { Err(RunError::NotEmpty(path.to_owned())) }
+}
+
+/// What is in a folder, by name.
+fn list(path: &Path) -> Result<Vec<(String, PathBuf)>, RunError> {
+    let named = |entry: fs::DirEntry| (entry.file_name().to_string_lossy().into_owned(), entry.path());
+    let listed = fs::read_dir(path).and_then(|entries| entries.map(|entry| entry.map(named)).collect());
+    listed.map_err(|source| RunError::Folder { path: path.to_owned(), source })
+}
+
+fn is_partial(name: &str) -> bool {
+    name.starts_with(PARTIAL)
 }
 
 fn remove(path: &Path) -> Result<(), RunError> {

@@ -78,6 +78,14 @@ impl MetricsLog {
         written.map_err(|source| WriteError { path: self.path.clone(), source }.into())
     }
 
+    /// Waits until all lines are on the disk.
+    ///
+    /// # Errors
+    /// A failure of the disk.
+    pub fn sync(&self) -> Result<(), RunError> {
+        self.file.sync_data().map_err(|source| WriteError { path: self.path.clone(), source }.into())
+    }
+
     /// Seconds that a stage was trained for, by its last line in the log at `path`; `None` without such a line.
     pub fn seconds(path: &Path, stage: &str) -> Option<f64> {
         let text = fs::read_to_string(path).ok()?;

@@ -3,11 +3,12 @@
 mod atomic;
 mod error;
 mod folder;
+mod lock;
 mod metrics_log;
 mod report;
 mod scores;
 
-pub use atomic::{WriteError, write_whole};
+pub use atomic::{WriteError, rename_whole, write_whole, write_whole_keeping};
 pub use error::RunError;
 pub use folder::{RunFile, RunFolder};
 pub use metrics_log::MetricsLog;

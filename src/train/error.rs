@@ -1,6 +1,6 @@
-use std::io;
 use std::path::PathBuf;
 
+use super::stage::Stage;
 use crate::config::ConfigError;
 use crate::data::DataError;
 use crate::engine::EngineError;
@@ -15,7 +15,7 @@ pub enum TrainError {
     /// A loss or a weight left the numbers.
     #[error(
         "{what} became {value} at step {step}; the last good state is in {checkpoint}\n  \
-         try a lower learning rate: `--lr {suggestion}`"
+         try a lower learning rate: `{suggestion}`"
     )]
     NotFinite {
         /// The loss, or the tensor.
@@ -26,20 +26,25 @@ pub enum TrainError {
         step: usize,
         /// The checkpoint before it.
         checkpoint: PathBuf,
-        /// Half the learning rate.
-        suggestion: f64,
+        /// The argument that halves the learning rate.
+        suggestion: String,
+    },
+    /// What a finished stage left is damaged.
+    #[error(
+        "{source}\n  it is what stage {stage} left: remove it, and `pkdgan train --resume {}` trains that stage again",
+        folder.display()
+    )]
+    Finished {
+        /// The stage.
+        stage: Stage,
+        /// The run folder.
+        folder: PathBuf,
+        /// What is wrong with which file.
+        source: WeightsError,
     },
     /// The settings cannot be trained.
     #[error("{0}")]
     Settings(String),
-    /// The teacher to start from cannot be read.
-    #[error("{}: no teacher can be read there: {source}; name a run or a model", path.display())]
-    Teacher {
-        /// The model file.
-        path: PathBuf,
-        /// The failure itself.
-        source: io::Error,
-    },
     /// The configuration cannot be kept.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -51,6 +51,11 @@ impl History {
         self.parts.iter().map(|(variable, _)| *variable)
     }
 
+    /// What the losses of a step are called.
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        self.parts.iter().flat_map(|(_, names)| names.iter().copied()).collect()
+    }
+
     /// What to read back.
     pub(super) fn readbacks(&self) -> Vec<Readback<'static>> {
         self.variables().map(Readback::Variable).collect()

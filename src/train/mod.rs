@@ -2,9 +2,11 @@
 
 mod answers;
 mod checkpoint;
+mod checkpoint_every;
 mod distillation;
 mod error;
 mod evaluation;
+mod finite;
 mod gan;
 mod latency;
 mod losses;
@@ -16,7 +18,8 @@ mod step;
 mod trainer;
 
 pub use answers::Answers;
-pub use checkpoint::checkpoint_stage;
+pub use checkpoint::Checkpoint;
+pub use checkpoint_every::{CheckpointEvery, NotAnInterval};
 pub use error::TrainError;
 pub use evaluation::Evaluation;
 pub use latency::scoring_latency;

@@ -1,11 +1,13 @@
 use std::collections::VecDeque;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use tracing::warn;
 
-use super::checkpoint::{self, Checkpoint};
+use super::checkpoint::Checkpoint;
+use super::checkpoint_every::CheckpointEvery;
 use super::error::TrainError;
+use super::finite::{FiniteCheck, raised};
 use super::losses::{HISTORY, Losses};
 use super::networks::Networks;
 use super::stage::Stage;
@@ -21,8 +23,6 @@ const LOG_EVERY: usize = 50;
 const SUBMISSION: Duration = Duration::from_millis(300);
 /// Submissions on their way at once.
 const IN_FLIGHT: usize = 2;
-/// Time between checkpoints.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 /// Largest step that the device's clock, an `f32`, counts exactly.
 const MOST_STEPS: usize = 1 << 24;
 
@@ -36,8 +36,13 @@ pub struct Trainer {
     stage: Stage,
     step: TrainingStep,
     program: ProgramId,
+    check: FiniteCheck,
     done: usize,
     seconds_before: f64,
+    /// Losses of the steps since the last line of the log.
+    unlogged: Vec<Losses>,
+    /// Whether the checkpoint in the folder is the state after `done` steps.
+    saved: bool,
 }
 
 /// How a call of [`Trainer::train`] ended.
@@ -79,6 +84,7 @@ impl Trainer {
         let networks = Networks::register(config, stage, &mut variables);
         let shape = [images.channels(), side, side];
         let step = TrainingStep::build(config, stage, &networks, &mut variables, indices.len(), shape)?;
+        let check = FiniteCheck::load(executor, &mut variables, &state(&step, &networks))?;
         let program = executor.load(Program::compile(&step.graph, &variables)?)?;
         // A frozen teacher's discriminator is in no program, but weight files have it.
         executor.allocate(&variables)?;
@@ -89,15 +95,35 @@ impl Trainer {
         for (table, settings) in &step.tables {
             executor.write(*table, &settings.table())?;
         }
-        Ok(Self { networks, variables, config: config.clone(), stage, step, program, done: 0, seconds_before: 0.0 })
+        Ok(Self {
+            networks,
+            variables,
+            config: config.clone(),
+            stage,
+            step,
+            program,
+            check,
+            done: 0,
+            seconds_before: 0.0,
+            unlogged: Vec::new(),
+            saved: false,
+        })
     }
 
-    /// Goes on from a checkpoint of this stage.
-    pub fn resume(&mut self, executor: &mut dyn Executor, path: &Path) -> Result<(), TrainError> {
-        self.seconds_before = checkpoint::restore(path, executor, &self.variables, &self.state())?;
-        let clock = executor.read(&[Readback::Variable(self.step.clock)])?.wait_one()?;
-        self.done = clock.first().map_or(0, |&step| step as usize).min(self.budget().steps);
+    /// Goes on from the last checkpoint of the folder, which is of this stage.
+    pub fn resume(&mut self, executor: &mut dyn Executor, mut checkpoint: Checkpoint) -> Result<(), TrainError> {
+        self.seconds_before = checkpoint.seconds_trained;
+        self.unlogged = checkpoint.take_losses(&self.step.history.names())?;
+        self.done = self.restore(executor, checkpoint)?;
+        self.saved = true;
         Ok(())
+    }
+
+    /// Puts a state back on the executor; returns how many steps it is after.
+    fn restore(&self, executor: &mut dyn Executor, checkpoint: Checkpoint) -> Result<usize, TrainError> {
+        checkpoint.restore(executor, &self.variables, &self.state())?;
+        let clock = executor.read(&[Readback::Variable(self.step.clock)])?.wait_one()?;
+        Ok(clock.first().map_or(0, |&step| step as usize).min(self.budget().steps))
     }
 
     /// Asks a frozen teacher about the training images, once its weights are set, where the step wants its answers;
@@ -128,46 +154,52 @@ impl Trainer {
     /// Trains to the last step, or until `watch` returns true: it hears, some times a second, how
     /// many steps are done and the losses of the latest.
     ///
-    /// The device is kept two submissions ahead; losses come back with each. A checkpoint is written
-    /// at the start, every minute, and at the end.
+    /// The device is kept two submissions ahead; losses come back with each, and with them whether all
+    /// that training changes is still finite. How many steps make a submission goes by the clock, and has
+    /// no influence on results. A checkpoint is written at the start, at the end, and as `every` says.
     ///
     /// # Errors
-    /// [`TrainError::NotFinite`] names step and loss; the last checkpoint is from before that step.
+    /// [`TrainError::NotFinite`] names step and tensor or loss; the last checkpoint is from before that step.
     pub fn train(
         &mut self,
         executor: &mut dyn Executor,
         folder: &RunFolder,
+        every: CheckpointEvery,
         mut watch: impl FnMut(usize, &Losses) -> bool,
     ) -> Result<Outcome, TrainError> {
         let steps = self.budget().steps;
         let mut log = MetricsLog::resume(&folder.file(RunFile::Metrics), self.stage.name(), self.done as u64)?;
-        let started = Instant::now();
-        let seconds = |before: f64| before + started.elapsed().as_secs_f64();
-        self.write_checkpoint(executor, folder, self.seconds_before)?;
-        let mut saved = Instant::now();
+        let (started, before) = (Instant::now(), self.seconds_before);
+        let seconds = || before + started.elapsed().as_secs_f64();
+        if !self.saved {
+            self.save(executor, folder, &log, seconds())?;
+        }
+        let mut last_saved = Instant::now();
         let mut submitted = self.done;
         let mut size = 1;
         let mut waiting: VecDeque<(usize, Pending)> = VecDeque::new();
-        let mut unlogged: Vec<Losses> = Vec::new();
         let mut stop = false;
         let mut last = Instant::now();
         loop {
-            let due = saved.elapsed() > CHECKPOINT_EVERY;
-            while submitted < steps && waiting.len() < IN_FLIGHT && !stop && !due {
-                let chunk = size.min(steps - submitted);
+            // No submission reaches past a step that is to be saved.
+            let reach = if self.saved { self.done } else { self.done.saturating_sub(1) };
+            let limit = every.next_step(reach).map_or(steps, |step| step.min(steps));
+            let due = stop || (every.is_due(last_saved.elapsed()) && !self.saved);
+            while submitted < limit && waiting.len() < IN_FLIGHT && !due {
+                let chunk = size.min(limit - submitted);
                 executor.run(self.program, chunk)?;
+                self.check.run(executor)?;
                 submitted += chunk;
-                waiting.push_back((chunk, executor.read(&self.step.history.readbacks())?));
+                waiting.push_back((chunk, executor.read(&self.readbacks())?));
             }
             let Some((chunk, pending)) = waiting.pop_front() else {
                 // Nothing is under way: finished, stopped, or time to save.
-                let finished = self.done == steps;
-                if stop || due || finished {
-                    self.write_checkpoint(executor, folder, seconds(self.seconds_before))?;
-                    saved = Instant::now();
+                if !self.saved {
+                    self.save(executor, folder, &log, seconds())?;
                 }
-                if finished {
-                    return Ok(Outcome::Finished(seconds(self.seconds_before)));
+                last_saved = Instant::now();
+                if self.done == steps {
+                    return Ok(Outcome::Finished(seconds()));
                 }
                 if stop {
                     return Ok(Outcome::Stopped(self.done));
@@ -175,18 +207,19 @@ impl Trainer {
                 continue;
             };
             let history = pending.wait()?;
+            if let Some(problem) = self.look(&history, self.done, chunk) {
+                return Err(self.diagnose(executor, folder, (self.done, chunk), problem));
+            }
             for step in self.done..self.done + chunk {
-                let losses = self.step.history.losses(&history, step);
-                self.check(&losses, step, folder)?;
-                unlogged.push(losses);
+                self.unlogged.push(self.step.history.losses(&history, step));
                 if (step + 1) % LOG_EVERY == 0 || step + 1 == steps {
-                    let losses = Losses::mean(&unlogged);
-                    let seconds = seconds(self.seconds_before);
-                    log.append(&Line { stage: self.stage, step: step + 1, losses, seconds })?;
-                    unlogged.clear();
+                    let losses = Losses::mean(&self.unlogged);
+                    log.append(&Line { stage: self.stage, step: step + 1, losses, seconds: seconds() })?;
+                    self.unlogged.clear();
                 }
             }
             self.done += chunk;
+            self.saved = false;
             let latest = self.step.history.losses(&history, self.done - 1);
             stop = stop || watch(self.done, &latest);
 
@@ -198,43 +231,124 @@ impl Trainer {
         }
     }
 
-    /// Refuses losses that are not finite.
-    fn check(&self, losses: &Losses, step: usize, folder: &RunFolder) -> Result<(), TrainError> {
-        match losses.0.iter().find(|(_, value)| !value.is_finite()) {
-            None => Ok(()),
-            Some(&(loss, value)) => {
-                Err(self.not_finite(format!("{} loss `{loss}`", self.stage), value, step + 1, folder))
+    /// Losses of the latest steps, and whether all is finite.
+    fn readbacks(&self) -> Vec<Readback<'static>> {
+        self.step.history.readbacks().into_iter().chain([self.check.readback()]).collect()
+    }
+
+    /// What is not finite in the `chunk` steps after `done`, by what was read back.
+    fn look(&self, read: &[Vec<f32>], done: usize, chunk: usize) -> Option<Problem> {
+        for step in done..done + chunk {
+            let Losses(losses) = self.step.history.losses(read, step);
+            if let Some((loss, value)) = losses.into_iter().find(|(_, value)| !value.is_finite()) {
+                let network =
+                    if self.stage == Stage::Teacher || loss.starts_with("teacher_") { "teacher" } else { "student" };
+                return Some(Problem { what: format!("loss `{loss}` of the {network}"), value, step: step + 1 });
             }
         }
+        let flags = read.last().is_some_and(|flags| raised(flags));
+        flags.then(|| Problem { what: "a tensor of the networks".into(), value: f32::NAN, step: done + chunk })
     }
 
-    fn not_finite(&self, what: String, value: f32, step: usize, folder: &RunFolder) -> TrainError {
-        let suggestion = self.budget().learning_rate / 2.0;
-        TrainError::NotFinite { what, value, step, checkpoint: folder.file(RunFile::Checkpoint), suggestion }
-    }
-
-    /// Writes the state after `self.done` steps, if it is one to go on from.
-    fn write_checkpoint(
+    /// Finds out which loss or tensor left the numbers first, somewhere in the `chunk` steps after `good`.
+    ///
+    /// By now what went wrong has spread through the networks. So the steps since the last checkpoint are taken once
+    /// more, from `good` on one by one: the same steps give the same numbers.
+    fn diagnose(
         &self,
         executor: &mut dyn Executor,
         folder: &RunFolder,
-        seconds: f64,
-    ) -> Result<(), TrainError> {
-        let saved = Checkpoint { stage: self.stage, seconds_trained: seconds };
-        let weights = checkpoint::take(executor, &self.variables, &self.state(), saved)?;
-        for (name, tensor) in &weights.tensors {
-            if let Some(&value) = tensor.values.iter().find(|value| !value.is_finite()) {
-                return Err(self.not_finite(name.clone(), value, self.done, folder));
-            }
+        (good, chunk): (usize, usize),
+        seen: Problem,
+    ) -> TrainError {
+        match self.first_not_finite(executor, folder, good, chunk) {
+            Ok(found) => self.not_finite(found.unwrap_or(seen), folder),
+            Err(error) => error,
         }
-        Ok(weights.write(&folder.file(RunFile::Checkpoint))?)
     }
 
-    /// The groups that change from step to step, and those of a frozen teacher.
-    fn state(&self) -> Vec<GroupId> {
-        let moments = self.step.optimizers.iter().flat_map(|groups| [groups.first, groups.second]);
-        let networks =
-            self.networks.each().flat_map(|gan| [gan.generator_parameters, gan.discriminator_parameters, gan.averages]);
-        moments.chain(networks).chain([self.step.clock.group()]).collect()
+    fn first_not_finite(
+        &self,
+        executor: &mut dyn Executor,
+        folder: &RunFolder,
+        good: usize,
+        chunk: usize,
+    ) -> Result<Option<Problem>, TrainError> {
+        let mut step = self.restore(executor, Checkpoint::read(&folder.file(RunFile::Checkpoint))?)?;
+        self.check.reset(executor, &self.variables)?;
+        warn!(
+            "numbers are no longer finite; taking the steps from {} to {} again to see where that began",
+            step + 1,
+            good + chunk
+        );
+        while step < good + chunk {
+            let many = if step < good { (good - step).min(HISTORY / (2 * IN_FLIGHT)) } else { 1 };
+            executor.run(self.program, many)?;
+            self.check.run(executor)?;
+            let read = executor.read(&self.readbacks())?.wait()?;
+            if let Some(problem) = self.look(&read, step, many) {
+                let state = Checkpoint::take(executor, &self.variables, &self.state(), self.stage, 0.0)?;
+                let tensor = state.not_finite(&self.variables, &self.state());
+                let loss =
+                    self.step.history.losses(&read, problem.step - 1).0.iter().any(|(_, value)| !value.is_finite());
+                return Ok(Some(match tensor {
+                    Some((name, _)) if loss => {
+                        Problem { what: format!("{} (and then tensor `{name}`)", problem.what), ..problem }
+                    }
+                    Some((name, value)) => Problem { what: format!("tensor `{name}`"), value, ..problem },
+                    None => problem,
+                }));
+            }
+            step += many;
+        }
+        Ok(None)
     }
+
+    fn not_finite(&self, Problem { what, value, step }: Problem, folder: &RunFolder) -> TrainError {
+        let half = self.budget().learning_rate / 2.0;
+        let suggestion = match self.stage {
+            Stage::Teacher => format!("--lr {half}"),
+            Stage::Alone => format!("--set student.alone.learning_rate={half}"),
+            stage => format!("--set distillation.{stage}.learning_rate={half}"),
+        };
+        TrainError::NotFinite { what, value, step, checkpoint: folder.file(RunFile::Checkpoint), suggestion }
+    }
+
+    /// Writes the state after `self.done` steps, if it is one to go on from, once the log is on the disk up to there.
+    fn save(
+        &mut self,
+        executor: &mut dyn Executor,
+        folder: &RunFolder,
+        log: &MetricsLog,
+        seconds: f64,
+    ) -> Result<(), TrainError> {
+        let state = Checkpoint::take(executor, &self.variables, &self.state(), self.stage, seconds)?;
+        if let Some((name, value)) = state.not_finite(&self.variables, &self.state()) {
+            let problem = Problem { what: format!("tensor `{name}`"), value, step: self.done };
+            return Err(self.not_finite(problem, folder));
+        }
+        log.sync()?;
+        state.with_losses(&self.unlogged).write(folder)?;
+        self.saved = true;
+        Ok(())
+    }
+
+    fn state(&self) -> Vec<GroupId> {
+        state(&self.step, &self.networks)
+    }
+}
+
+/// What left the numbers, and after how many steps.
+struct Problem {
+    what: String,
+    value: f32,
+    step: usize,
+}
+
+/// The groups that change from step to step, and those of a frozen teacher.
+fn state(step: &TrainingStep, networks: &Networks) -> Vec<GroupId> {
+    let moments = step.optimizers.iter().flat_map(|groups| [groups.first, groups.second]);
+    let networks =
+        networks.each().flat_map(|gan| [gan.generator_parameters, gan.discriminator_parameters, gan.averages]);
+    networks.chain(moments).chain([step.clock.group()]).collect()
 }

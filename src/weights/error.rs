@@ -38,6 +38,16 @@ pub enum WeightsError {
         /// Its element type.
         dtype: Dtype,
     },
+    /// A number that is infinite or NaN.
+    #[error("{}: tensor `{name}` has the value {value}; use weights of a network that did not diverge", path.display())]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The number.
+        value: f32,
+    },
     /// A tensor that is needed is not there.
     #[error("{}: no tensor `{name}`; use the weights of this kind of network", path.display())]
     Missing {

@@ -11,8 +11,10 @@ use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
-use crate::run::{WriteError, write_whole};
+use crate::data::hex;
+use crate::run::{WriteError, write_whole, write_whole_keeping};
 
 pub use error::WeightsError;
 
@@ -21,6 +23,8 @@ const MAX_HEADER: u64 = 100_000_000;
 const MAX_FILE: u64 = 1 << 32;
 /// Key of the header that holds text instead of a tensor.
 const METADATA: &str = "__metadata__";
+/// Key of the metadata for the SHA-256, in hexadecimal, of the header without this key and of the tensors' bytes.
+const CHECKSUM: &str = "sha256";
 
 /// A tensor of any rank.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -56,22 +60,26 @@ impl Weights {
         self.tensors.insert(name.into(), Tensor { shape: shape.to_vec(), values });
     }
 
-    /// Writes the file whole. The same tensors and metadata give the same bytes.
+    /// Writes the file whole, with a checksum in its metadata. The same tensors and metadata give the same bytes.
     ///
     /// # Errors
     /// A tensor whose values do not fill its shape, and a file that cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), WeightsError> {
-        let header = self.header(path)?;
-        Ok(write_whole(path, |out| {
-            out.write_all(&(header.len() as u64).to_le_bytes())?;
-            out.write_all(&header)?;
-            let mut values = self.tensors.values().flat_map(|tensor| &tensor.values);
-            values.try_for_each(|value| out.write_all(&value.to_le_bytes()))
-        })?)
+        let [header, data] = self.encode(path)?;
+        Ok(write_whole(path, |out| out.write_all(&header).and_then(|()| out.write_all(&data)))?)
+    }
+
+    /// As [`Weights::write`], but the file that was there stays as `before`, in the same folder.
+    ///
+    /// # Errors
+    /// As those of [`Weights::write`].
+    pub fn write_keeping(&self, path: &Path, before: &Path) -> Result<(), WeightsError> {
+        let [header, data] = self.encode(path)?;
+        Ok(write_whole_keeping(path, before, |out| out.write_all(&header).and_then(|()| out.write_all(&data)))?)
     }
 
     /// Reads a file of F32, F16 or BF16 tensors, the latter two widened to F32. The header is checked against the size
-    /// of the file before any tensor is given memory.
+    /// of the file before any tensor is given memory, and everything against the checksum where there is one.
     ///
     /// # Errors
     /// A file that cannot be read, is cut short, damaged or foreign, or has tensors of another type.
@@ -102,10 +110,19 @@ impl Weights {
 
         let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
         let mut weights = Self { tensors: BTreeMap::new(), metadata, origin: path.to_owned() };
+        let checksum = weights.metadata.remove(CHECKSUM);
+        let mut sum = Sha256::new();
+        if checksum.is_some() {
+            let infos = header.tensors().into_iter().map(|(name, info)| (name, info.clone())).collect();
+            sum.update(header_text(&weights.metadata, infos).map_err(|error| failed(error.into()))?);
+        }
         for name in header.offset_keys() {
             let info = header.info(&name).ok_or_else(|| damaged("header at byte 8: a tensor without a place"))?;
             let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
             input.read_exact(&mut bytes).map_err(failed)?;
+            if checksum.is_some() {
+                sum.update(&bytes);
+            }
             let values = widen(&bytes, info.dtype).ok_or_else(|| WeightsError::ElementType {
                 path: path.to_owned(),
                 name: name.clone(),
@@ -113,7 +130,27 @@ impl Weights {
             })?;
             weights.insert(name, &info.shape, values);
         }
-        Ok(weights)
+        match checksum {
+            Some(checksum) if checksum != hex(&sum.finalize()) => {
+                Err(damaged(&format!("metadata `{CHECKSUM}`: that is not the checksum of what is in the file")))
+            }
+            _ => Ok(weights),
+        }
+    }
+
+    /// Refuses numbers that are infinite or NaN.
+    ///
+    /// # Errors
+    /// [`WeightsError::NotFinite`] names the first tensor with one.
+    pub fn expect_finite(&self) -> Result<(), WeightsError> {
+        let found = self.tensors.iter().find_map(|(name, tensor)| {
+            let value = tensor.values.iter().find(|value| !value.is_finite())?;
+            Some((name.clone(), *value))
+        });
+        match found {
+            Some((name, value)) => Err(WeightsError::NotFinite { path: self.origin.clone(), name, value }),
+            None => Ok(()),
+        }
     }
 
     /// Takes out the values of tensor `name`, which must have the given shape.
@@ -144,29 +181,44 @@ impl Weights {
         Err(WeightsError::Unused { path: self.origin, names: self.tensors.into_keys().collect() })
     }
 
-    /// The header's JSON, keys in order, padded with blanks to a multiple of 8 bytes.
-    fn header(&self, path: &Path) -> Result<Vec<u8>, WeightsError> {
-        let mut entries = BTreeMap::new();
-        if !self.metadata.is_empty() {
-            entries.insert(METADATA, Entry::Metadata(&self.metadata));
-        }
-        let mut start = 0;
+    /// The header, behind its length and padded with blanks to a multiple of 8 bytes, and the tensors' bytes of the file
+    /// that is to be `path`.
+    fn encode(&self, path: &Path) -> Result<[Vec<u8>; 2], WeightsError> {
+        let failed = |error: serde_json::Error| WriteError { path: path.to_owned(), source: error.into() };
+        let mut infos = BTreeMap::new();
+        let mut data = Vec::new();
         for (name, Tensor { shape, values }) in &self.tensors {
             let places = shape.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim));
             if places != Some(values.len()) || name == METADATA {
                 let shape = shape.clone();
                 return Err(WeightsError::Malformed { name: name.clone(), shape, values: values.len() });
             }
-            let end = start + 4 * values.len();
-            let info = TensorInfo { dtype: Dtype::F32, shape: shape.clone(), data_offsets: (start, end) };
-            entries.insert(name, Entry::Tensor(info));
-            start = end;
+            let start = data.len();
+            data.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+            let info = TensorInfo { dtype: Dtype::F32, shape: shape.clone(), data_offsets: (start, data.len()) };
+            infos.insert(name.clone(), info);
         }
-        let mut header =
-            serde_json::to_vec(&entries).map_err(|error| WriteError { path: path.to_owned(), source: error.into() })?;
-        header.resize(header.len().next_multiple_of(8), b' ');
-        Ok(header)
+        let mut metadata = self.metadata.clone();
+        metadata.remove(CHECKSUM);
+        let sum = Sha256::new_with_prefix(header_text(&metadata, infos.clone()).map_err(failed)?).chain_update(&data);
+        metadata.insert(CHECKSUM.into(), hex(&sum.finalize()));
+        let mut text = header_text(&metadata, infos).map_err(failed)?;
+        text.resize(text.len().next_multiple_of(8), b' ');
+        Ok([[&(text.len() as u64).to_le_bytes(), text.as_slice()].concat(), data])
     }
+}
+
+/// The header's JSON, keys in order.
+fn header_text(
+    metadata: &BTreeMap<String, String>,
+    tensors: BTreeMap<String, TensorInfo>,
+) -> serde_json::Result<Vec<u8>> {
+    let mut entries: BTreeMap<String, Entry> =
+        tensors.into_iter().map(|(name, info)| (name, Entry::Tensor(info))).collect();
+    if !metadata.is_empty() {
+        entries.insert(METADATA.into(), Entry::Metadata(metadata));
+    }
+    serde_json::to_vec(&entries)
 }
 
 /// Little-endian numbers of type `dtype` as F32; `None` for types other than F32, F16 and BF16.

@@ -81,10 +81,11 @@ impl Sandbox {
         command
     }
 
-    /// The names of the files in a folder, which need not be there.
+    /// The names of the files in a folder, which need not be there, but for a run's lock.
     pub fn list(&self, name: &str) -> Vec<String> {
         let entries = fs::read_dir(self.path(name)).into_iter().flatten();
         let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| name != ".lock");
         names.sort();
         names
     }

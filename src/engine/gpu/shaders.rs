@@ -14,7 +14,7 @@ const KERNELS: &[(&str, &str)] = texts!["":
     "conv2d_naive", "conv2d_register", "conv2d_tiled",
     "conv2d_weight_grad_naive", "conv2d_weight_grad_register", "conv2d_weight_grad_tiled",
     "conv_transpose2d_naive", "conv_transpose2d_register", "conv_transpose2d_tiled",
-    "distance", "distance_grad", "gather", "record", "reduce", "scale", "sum_parts", "tick",
+    "distance", "distance_grad", "gather", "not_finite", "record", "reduce", "scale", "sum_parts", "tick",
     "unit_rms", "unit_rms_grad",
 ];
 

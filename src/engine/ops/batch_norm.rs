@@ -76,7 +76,12 @@ impl Rule for BatchNorm {
         } else if self.sets == 0 || n % self.sets != 0 {
             return Err(format!("a batch of {n} cannot be cut into {} sets", self.sets));
         } else if n / self.sets * h * w < 2 {
-            return Err("one value per channel has no variance; leave the norm out or use a larger batch".into());
+            let images = n / self.sets;
+            return Err(format!(
+                "{images} image of {h} x {w} has one value per channel, whose variance is always 0; take the \
+                 statistics of more images at once (a larger batch, not each image by itself), or give the layer \
+                 larger maps"
+            ));
         }
         Ok(vec![inputs[0], [self.sets, 2, channels, 1]])
     }

@@ -18,6 +18,7 @@ pub mod conv_transpose2d;
 pub mod distance;
 pub mod gather;
 pub mod kernel;
+pub mod not_finite;
 pub mod record;
 pub mod reduce;
 pub mod rule;
@@ -79,6 +80,7 @@ ops! {
     Distance = distance::Distance,
     DistanceGrad = distance::DistanceGrad,
     Gather = gather::Gather,
+    NotFinite = not_finite::NotFinite,
     Record = record::Record,
     Reduce = reduce::Reduce,
     Scale = scale::Scale,

@@ -1,0 +1,64 @@
+use super::kernel::{Dispatch, Slot};
+use super::{CpuCall, GpuCall, Real, Rule};
+use crate::engine::error::EngineError;
+use crate::engine::graph::{Graph, Target};
+use crate::engine::shape::{Shape, count};
+use crate::engine::variables::{GroupId, VarId, Variables};
+
+/// `flags[slot] = 1` where a number of a group is infinite or NaN; else nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NotFinite {
+    /// Only read, but a whole group is no tensor.
+    pub group: GroupId,
+    pub flags: VarId,
+    pub slot: usize,
+    pub len: usize,
+}
+
+impl Rule for NotFinite {
+    fn name(&self) -> &'static str {
+        "not_finite"
+    }
+
+    fn infer(&self, _inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        if self.group == self.flags.group() {
+            return Err("the flags lie in the group that is looked through; give them one of their own".into());
+        }
+        Ok(Vec::new())
+    }
+
+    fn mutates(&self) -> Vec<Target> {
+        vec![Target::Group(self.group), Target::Variable(self.flags)]
+    }
+
+    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+        if call.mutated[0].iter().any(|number| !number.is_finite()) {
+            call.mutated[1][self.slot] = T::one();
+        }
+    }
+
+    fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
+        // Groups are padded to whole `vec4`s, with zeros.
+        let dispatch = Dispatch::new("not_finite", &[Slot::Mutated(0), Slot::Mutated(1)]).with("FLAG", self.slot);
+        vec![dispatch.over(self.len.div_ceil(4), call.tuning)]
+    }
+}
+
+impl Graph {
+    /// Sets place `slot` of the variable `flags` to 1 if any number in `group` is infinite or NaN, and leaves it as it
+    /// is if none is. The flags lie in another group.
+    pub fn flag_not_finite(
+        &mut self,
+        variables: &Variables,
+        group: GroupId,
+        flags: VarId,
+        slot: usize,
+    ) -> Result<(), EngineError> {
+        if slot >= count(variables.shape(flags)) {
+            let problem = format!("{} flags have no place {slot}", count(variables.shape(flags)));
+            return Err(EngineError::Shape { op: "not_finite".into(), problem });
+        }
+        self.push_many(NotFinite { group, flags, slot, len: variables.group_len(group) }, &[])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,61 @@
+//! The lock of a run folder: one process at a time writes there.
+
+use std::fs::{File, TryLockError};
+use std::io::{ErrorKind, Read, Seek, Write};
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+use tracing::warn;
+
+use super::RunError;
+
+/// The file that is locked. It stays when the lock goes: a process that opened it before it was removed would lock a
+/// file that nobody else sees.
+pub(super) const LOCK: &str = ".lock";
+
+/// A run folder taken by this process. The operating system holds the lock and lets it go with the process, however
+/// that ends, so there is none that a dead process left.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _held: File,
+}
+
+impl Lock {
+    /// Takes a folder.
+    ///
+    /// # Errors
+    /// [`RunError::InUse`] names the process that has taken it; else the folder cannot be written to.
+    pub fn take(folder: &Path) -> Result<Self, RunError> {
+        let failed = |source| RunError::Folder { path: folder.to_owned(), source };
+        let opened = File::options().read(true).write(true).create(true).truncate(false).open(folder.join(LOCK));
+        let mut file = opened.map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(RunError::InUse { path: folder.to_owned(), process: holder(&mut file) });
+            }
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
+                warn!("{}: its file system has no locks; let no other process work on this run", folder.display());
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        // Only for the message to others: a disk without room for it is no reason to stop.
+        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        Ok(Self { _held: file })
+    }
+}
+
+/// The process named in a locked file, where it can be read: it writes its id right after it locks.
+fn holder(file: &mut File) -> Option<u32> {
+    for _ in 0..20 {
+        let mut text = String::new();
+        file.rewind().ok()?;
+        file.read_to_string(&mut text).ok()?;
+        if let Ok(process) = text.trim_end().parse() {
+            return Some(process);
+        }
+        sleep(Duration::from_millis(5));
+    }
+    None
+}

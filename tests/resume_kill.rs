@@ -1,0 +1,220 @@
+//! A run that is killed again and again, at random moments, ends in the same bytes as one that never was.
+
+mod command;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::thread::{scope, sleep};
+use std::time::{Duration, Instant};
+
+use command::Sandbox;
+use pkdgan::weights::Weights;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+
+/// Kills in each phase; of them, how many at any moment since the start of the process, be it before the first step.
+const KILLS: usize = 20;
+const EARLY: usize = 5;
+/// Steps of each phase.
+const STEPS: usize = 400;
+/// Time in which a process comes to its first step, roughly.
+const START: Duration = Duration::from_millis(800);
+/// Longest wait for anything.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A stage, and the file that it leaves.
+const PHASES: [(&str, &str); 3] =
+    [("teacher", "teacher.safetensors"), ("step1", "student-step1.safetensors"), ("step2", "model.safetensors")];
+
+/// Every network that the run leaves, and its scores.
+const BYTES: [&str; 5] = [
+    "teacher.safetensors",
+    "student-step1.safetensors",
+    "teacher-joint.safetensors",
+    "model.safetensors",
+    "scores.csv",
+];
+
+fn settings() -> Vec<String> {
+    vec![
+        "--stage=all".into(),
+        "--seed=6".into(),
+        format!("--steps={STEPS}"),
+        format!("--set=distillation.step1.steps={STEPS}"),
+        format!("--set=distillation.step2.steps={STEPS}"),
+    ]
+}
+
+/// Starts `pkdgan train` on the GPU executor, in the folder `run` where it goes on if it was begun.
+fn spawn(sandbox: &Sandbox, run: &str, every: &str) -> Child {
+    let prepared = if sandbox.path(run).join("config.toml").exists() {
+        sandbox.pkdgan(&["train", "--resume", run])
+    } else {
+        sandbox.train(run, &settings().iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("pkdgan"));
+    // Networks this small are fastest on one thread.
+    command.env("LP_NUM_THREADS", "0").env_remove("RUST_LOG").env_remove("PKDGAN_DATA");
+    let log = fs::File::options().append(true).create(true).open(sandbox.path(&format!("{run}.log"))).unwrap();
+    command.args(prepared.get_args()).args(["--quiet", "--checkpoint-every", every]).current_dir(sandbox.path(""));
+    command.stdout(Stdio::null()).stderr(log).spawn().unwrap()
+}
+
+/// Lets a run go on to its end.
+fn finish(sandbox: &Sandbox, run: &str) {
+    let status = spawn(sandbox, run, "60s").wait().unwrap();
+    assert!(status.success(), "{run}: {}", String::from_utf8_lossy(&sandbox.read(&format!("{run}.log"))));
+}
+
+/// Stage and step of the run's last checkpoint.
+fn checkpoint(folder: &Path) -> Option<(String, usize)> {
+    let weights = Weights::read(&folder.join("checkpoint.safetensors")).ok()?;
+    Some((weights.metadata["stage"].clone(), weights.tensors["clock/clock"].values[0] as usize))
+}
+
+/// Whether the run is in a phase: all networks of earlier ones are there, its own is not.
+fn is_in(folder: &Path, phase: usize) -> bool {
+    PHASES.iter().take(phase).all(|(_, file)| folder.join(file).exists()) && !folder.join(PHASES[phase].1).exists()
+}
+
+/// The lines of the log and the report, without what tells time or memory.
+fn figures(sandbox: &Sandbox, run: &str) -> Vec<Value> {
+    let metrics = String::from_utf8(sandbox.read(&format!("{run}/metrics.jsonl"))).unwrap();
+    let lines = metrics.lines().map(|line| serde_json::from_str(line).unwrap());
+    let mut figures: Vec<Value> = lines.chain([sandbox.json(&format!("{run}/report.json"))]).collect();
+    figures.iter_mut().for_each(strip);
+    figures
+}
+
+fn strip(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            object.retain(|key, _| !key.contains("seconds") && key != "peak_rss_bytes");
+            object.values_mut().for_each(strip);
+        }
+        Value::Array(items) => items.iter_mut().for_each(strip),
+        _ => {}
+    }
+}
+
+fn assert_same(sandbox: &Sandbox, run: &str) {
+    for file in BYTES {
+        let [whole, killed] = ["whole", run].map(|run| sandbox.read(&format!("{run}/{file}")));
+        assert!(whole == killed, "{run}: {file} differs from that of the run that was never killed");
+    }
+    assert_eq!(figures(sandbox, "whole"), figures(sandbox, run), "{run}");
+    let left: Vec<_> = sandbox.list(run).into_iter().filter(|name| name.starts_with('.')).collect();
+    assert!(left.is_empty(), "{run}: {left:?} was left over");
+}
+
+/// Kills a run at random moments of a phase, then lets it end. Returns how many steps were done at each kill.
+fn kill_in(sandbox: &Sandbox, phase: usize, seed: u64, window: Duration) -> Vec<usize> {
+    let (stage, _) = PHASES[phase];
+    let folder = sandbox.path(stage);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed + phase as u64);
+    let mut steps = Vec::new();
+    while steps.len() < KILLS {
+        let every = rng.random_range(1..6).to_string();
+        let delay = |rng: &mut ChaCha8Rng, longest: Duration| longest.mul_f64(rng.random_range(0.0..1.0));
+        let before = checkpoint(&folder).filter(|(reached, _)| reached == stage);
+        let started = Instant::now();
+        let mut child = spawn(sandbox, stage, &every);
+        if before.is_some() && steps.len() < EARLY {
+            sleep(delay(&mut rng, START));
+        } else {
+            // A new checkpoint of the phase says that this process takes its steps.
+            while checkpoint(&folder).is_none_or(|reached| reached.0 != stage || Some(&reached) == before.as_ref()) {
+                assert!(started.elapsed() < PATIENCE, "{stage}: no checkpoint");
+                assert!(child.try_wait().unwrap().is_none(), "{stage}: ended before its phase");
+                sleep(Duration::from_millis(1));
+            }
+            sleep(delay(&mut rng, window));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(is_in(&folder, phase), "{stage}: the kill after {} came too late", steps.len());
+        // Where the kill fell between the two renames, the step is that of the checkpoint before.
+        let step = checkpoint(&folder).filter(|(reached, _)| reached == stage).map(|(_, step)| step);
+        steps.push(step.or(steps.last().copied()).unwrap_or(0));
+    }
+    finish(sandbox, stage);
+    steps
+}
+
+#[test]
+fn a_run_killed_at_random_moments_of_each_phase_ends_in_the_same_bytes() {
+    let seed = std::env::var("PKDGAN_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(6);
+    println!("PKDGAN_TEST_SEED={seed}");
+    let sandbox = &Sandbox::new();
+    let started = Instant::now();
+    finish(sandbox, "whole");
+    println!("never killed: {:.1?}", started.elapsed());
+    let log = figures_of_time(sandbox);
+    scope(|scope| {
+        let threads = PHASES.iter().zip(log).enumerate().map(|(phase, ((stage, _), duration))| {
+            // In all, the kills' processes take a third of the phase's steps.
+            let window = duration.mul_f64(2.0 / 3.0 / KILLS as f64);
+            (stage, scope.spawn(move || kill_in(sandbox, phase, seed, window)))
+        });
+        for (stage, thread) in threads.collect::<Vec<_>>() {
+            let steps = thread.join().unwrap();
+            println!("{stage}: steps in the checkpoint at each kill: {steps:?}");
+            assert!(steps.is_sorted(), "{stage}: steps were lost");
+            // The run is where it is by what many processes did, not one.
+            let distinct: BTreeSet<_> = steps.iter().collect();
+            assert!(distinct.len() > KILLS - EARLY - 3, "{stage}: {steps:?}");
+            assert_same(sandbox, stage);
+        }
+    });
+    println!("{:.1?} in all", started.elapsed());
+}
+
+/// How long each phase of the whole run took.
+fn figures_of_time(sandbox: &Sandbox) -> Vec<Duration> {
+    let metrics = String::from_utf8(sandbox.read("whole/metrics.jsonl")).unwrap();
+    let lines: Vec<Value> = metrics.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let last = |stage: &str| lines.iter().rfind(|line| line["stage"] == stage).unwrap()["seconds"].as_f64().unwrap();
+    PHASES.iter().map(|(stage, _)| Duration::from_secs_f64(last(stage))).collect()
+}
+
+#[test]
+fn a_run_killed_as_each_file_appears_ends_in_the_same_bytes() {
+    const RUN: &str = "killed";
+    let sandbox = &Sandbox::new();
+    finish(sandbox, "whole");
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    // Before the first checkpoint; between a network's file and the next stage's first checkpoint; between the two files
+    // of a stage that trains both networks; in the evaluation; between scores and report.
+    let files = [
+        "metrics.jsonl",
+        "config.toml",
+        "checkpoint.safetensors",
+        "teacher.safetensors",
+        "student-step1.safetensors",
+        "teacher-joint.safetensors",
+        "model.safetensors",
+        "scores.csv",
+    ];
+    for file in files {
+        let path = sandbox.path(&format!("{RUN}/{file}"));
+        for kill in 0..2 {
+            let before = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
+            let mut child = spawn(sandbox, RUN, "60s");
+            let started = Instant::now();
+            // The second time the file is there, and the process is killed somewhere in its start.
+            while kill == 0 && fs::metadata(&path).and_then(|metadata| metadata.modified()).ok() == before {
+                assert!(started.elapsed() < PATIENCE && child.try_wait().unwrap().is_none(), "{file} did not appear");
+                sleep(Duration::from_micros(200));
+            }
+            let longest = if kill == 0 { Duration::from_millis(20) } else { START / 2 };
+            sleep(longest.mul_f64(rng.random_range(0.0..1.0)));
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+    finish(sandbox, RUN);
+    assert_same(sandbox, RUN);
+}

@@ -1,0 +1,100 @@
+//! One process at a time works on a run.
+
+mod command;
+
+use std::fs;
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use command::{Sandbox, TINY, stderr};
+use pkdgan::run::{RunError, RunFile, RunFolder};
+
+#[test]
+fn a_second_process_is_refused_with_the_first_ones_id_until_that_is_dead() {
+    let sandbox = Sandbox::new();
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("pkdgan"));
+    let prepared = sandbox.train("run", &["--steps=100000", "--checkpoint-every=5"]);
+    command.args(prepared.get_args()).current_dir(sandbox.path(""));
+    let mut first = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let started = Instant::now();
+    while !sandbox.path("run/checkpoint.previous.safetensors").exists() {
+        assert!(started.elapsed() < Duration::from_secs(120) && first.try_wait().unwrap().is_none());
+        sleep(Duration::from_millis(5));
+    }
+    let other = sandbox.train("run", &[]).args(["--force"]).get_args().map(|a| a.to_owned()).collect::<Vec<_>>();
+    let again = sandbox.train("run", &[]).get_args().map(|a| a.to_owned()).collect::<Vec<_>>();
+    for arguments in [vec!["train".into(), "--resume".into(), "run".into()], other, again] {
+        let output = sandbox.pkdgan(&[]).args(&arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        let expected = format!("run: process {} is at work on this run", first.id());
+        assert!(stderr(&output).contains(&expected), "{arguments:?}: {}", stderr(&output));
+    }
+    assert!(first.try_wait().unwrap().is_none(), "the first process was disturbed");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    // Its lock file is still there, with its id.
+    let left = fs::read_to_string(sandbox.path("run/.lock")).unwrap();
+    assert_eq!(left.trim(), first.id().to_string());
+    RunFolder::resume(&sandbox.path("run")).unwrap();
+}
+
+#[test]
+fn who_only_reads_is_not_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.train("run", &[]).assert().success();
+    let held = RunFolder::resume(&sandbox.path("run")).unwrap();
+    sandbox.pkdgan(&["eval", "run"]).assert().success();
+    let me = std::process::id();
+    assert!(matches!(RunFolder::resume(held.path()), Err(RunError::InUse { process: Some(id), .. }) if id == me));
+    drop(held);
+    // The id of a living process that has no lock is nothing: 1 is always there.
+    fs::write(sandbox.path("run/.lock"), "1\n").unwrap();
+    sandbox.pkdgan(&["train", "--resume", "run"]).assert().success();
+}
+
+#[test]
+fn a_cell_that_another_process_works_on_is_refused() {
+    let sandbox = Sandbox::new();
+    let cell = "runs/reproduce/mnist-2-seed3/teacher";
+    let held = RunFolder::create(&sandbox.path(cell), false).unwrap();
+    let reproduce = || {
+        let mut command = sandbox.pkdgan(&["reproduce", "--classes=2", "--seeds=3", "--networks=teacher"]);
+        command.args(&TINY[..10]).args(["--set=training.steps=5", "--set=training.batch_size=2", "--quiet"]);
+        command
+    };
+    let output = reproduce().output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let expected = format!("process {} is at work on this run", std::process::id());
+    assert!(stderr(&output).contains(&expected) && stderr(&output).contains(cell), "{}", stderr(&output));
+    drop(held);
+    reproduce().assert().success();
+}
+
+#[test]
+fn what_a_killed_process_left_goes() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.path("run");
+    drop(RunFolder::create(&path, false).unwrap());
+    // A beginning that was cut short, before there was a configuration: the same command begins again.
+    for file in [RunFile::Teacher, RunFile::Metrics] {
+        fs::write(path.join(file.name()), "cut short").unwrap();
+    }
+    fs::write(path.join(".partial-abc"), "cut short").unwrap();
+    assert!(matches!(RunFolder::resume(&path), Err(RunError::Incomplete { .. })));
+    drop(RunFolder::create(&path, false).unwrap());
+    assert!(sandbox.list("run").is_empty());
+    // But not what is somebody's own.
+    fs::write(path.join("teacher.txt"), "mine").unwrap();
+    assert!(matches!(RunFolder::create(&path, false), Err(RunError::NotEmpty(_))));
+    fs::remove_file(path.join("teacher.txt")).unwrap();
+    fs::remove_file(path.join(".lock")).unwrap();
+    fs::write(path.join("teacher.safetensors"), "mine, never a run's").unwrap();
+    assert!(matches!(RunFolder::create(&path, false), Err(RunError::NotEmpty(_))));
+    assert_eq!(sandbox.read("run/teacher.safetensors"), b"mine, never a run's");
+
+    sandbox.train("whole", &[]).assert().success();
+    fs::write(sandbox.path("whole/.partial-abc"), "cut short").unwrap();
+    drop(RunFolder::resume(&sandbox.path("whole")).unwrap());
+    assert!(!sandbox.list("whole").contains(&".partial-abc".to_owned()));
+}
