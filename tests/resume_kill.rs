@@ -15,13 +15,11 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
-/// Kills in each phase; of them, how many at any moment since the start of the process, be it before the first step.
+/// Kills in each phase; of them, how many before the process's first step or near it.
 const KILLS: usize = 20;
 const EARLY: usize = 5;
 /// Steps of each phase.
 const STEPS: usize = 400;
-/// Time in which a process comes to its first step, roughly.
-const START: Duration = Duration::from_millis(800);
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -116,14 +114,16 @@ fn kill_in(sandbox: &Sandbox, phase: usize, seed: u64, window: Duration) -> Vec<
     let folder = sandbox.path(stage);
     let mut rng = ChaCha8Rng::seed_from_u64(seed + phase as u64);
     let mut steps = Vec::new();
+    // Time from the start of a process that goes on to its first checkpoint.
+    let mut start = None;
     while steps.len() < KILLS {
         let every = rng.random_range(1..6).to_string();
         let delay = |rng: &mut ChaCha8Rng, longest: Duration| longest.mul_f64(rng.random_range(0.0..1.0));
         let before = checkpoint(&folder).filter(|(reached, _)| reached == stage);
         let started = Instant::now();
         let mut child = spawn(sandbox, stage, &every);
-        if before.is_some() && steps.len() < EARLY {
-            sleep(delay(&mut rng, START));
+        if let Some(start) = start.filter(|_| steps.len() < EARLY + 2) {
+            sleep(delay(&mut rng, start));
         } else {
             // A new checkpoint of the phase says that this process takes its steps.
             while checkpoint(&folder).is_none_or(|reached| reached.0 != stage || Some(&reached) == before.as_ref()) {
@@ -131,6 +131,7 @@ fn kill_in(sandbox: &Sandbox, phase: usize, seed: u64, window: Duration) -> Vec<
                 assert!(child.try_wait().unwrap().is_none(), "{stage}: ended before its phase");
                 sleep(Duration::from_millis(1));
             }
+            start = before.is_some().then(|| started.elapsed());
             sleep(delay(&mut rng, window));
         }
         child.kill().unwrap();
@@ -209,7 +210,7 @@ fn a_run_killed_as_each_file_appears_ends_in_the_same_bytes() {
                 assert!(started.elapsed() < PATIENCE && child.try_wait().unwrap().is_none(), "{file} did not appear");
                 sleep(Duration::from_micros(200));
             }
-            let longest = if kill == 0 { Duration::from_millis(20) } else { START / 2 };
+            let longest = Duration::from_millis(if kill == 0 { 20 } else { 400 });
             sleep(longest.mul_f64(rng.random_range(0.0..1.0)));
             child.kill().unwrap();
             child.wait().unwrap();

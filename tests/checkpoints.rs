@@ -1,11 +1,13 @@
-//! Checkpoints that are torn or have flipped bits: each is found out, and the one before it takes its place.
+//! Checkpoints: when they are written; and those that are torn or have flipped bits, each of which is found out, so that
+//! the one before it takes its place.
 
 mod command;
 
 use std::fs;
+use std::time::Duration;
 
 use command::{Sandbox, stderr};
-use pkdgan::train::Checkpoint;
+use pkdgan::train::{Checkpoint, CheckpointEvery};
 use pkdgan::weights::Weights;
 
 /// Networks of one channel, so that the file is small.
@@ -127,7 +129,8 @@ fn a_damaged_network_of_a_finished_stage_is_named_with_the_remedy() {
     let joint = ["--stage=all", "--set=distillation.step1.structure=4", "--set=distillation.step2.structure=4"];
     sandbox.train("whole", &joint).assert().success();
     sandbox.train("run", &joint).assert().success();
-    let files = ["teacher", "teacher-step1", "student-step1", "teacher-joint", "model"].map(|name| format!("{name}.safetensors"));
+    let files = ["teacher", "teacher-step1", "student-step1", "teacher-joint", "model"]
+        .map(|name| format!("{name}.safetensors"));
     let same = |when: &str| {
         for file in files.iter().map(String::as_str).chain(["scores.csv"]) {
             let [whole, run] = ["whole", "run"].map(|run| sandbox.read(&format!("{run}/{file}")));
@@ -141,7 +144,10 @@ fn a_damaged_network_of_a_finished_stage_is_named_with_the_remedy() {
         let output = sandbox.pkdgan(&["train", "--resume", "run"]).output().unwrap();
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.contains(&format!("run/{file}: byte")) && said.contains(&format!("stage {stage} left: remove it")), "{said}");
+        assert!(
+            said.contains(&format!("run/{file}: byte")) && said.contains(&format!("stage {stage} left: remove it")),
+            "{said}"
+        );
         // The remedy.
         fs::remove_file(sandbox.path(&format!("run/{file}"))).unwrap();
         sandbox.pkdgan(&["train", "--resume", "run"]).assert().success();
@@ -153,4 +159,38 @@ fn a_damaged_network_of_a_finished_stage_is_named_with_the_remedy() {
     }
     sandbox.pkdgan(&["train", "--resume", "run"]).assert().success();
     same("without checkpoints");
+}
+
+#[test]
+fn intervals_are_times_steps_or_both() {
+    let of = |text: &str| text.parse::<CheckpointEvery>();
+    let time = |seconds: f64| Some(Duration::from_secs_f64(seconds));
+    for (text, expected, steps) in [
+        ("30s", time(30.0), None),
+        ("0.5 s", time(0.5), None),
+        ("5m", time(300.0), None),
+        ("2min", time(120.0), None),
+        ("1h", time(3600.0), None),
+        ("500", None, Some(500)),
+        ("1 step", None, Some(1)),
+        ("500 steps", None, Some(500)),
+        ("5m,500", time(300.0), Some(500)),
+        ("500, 5m", time(300.0), Some(500)),
+    ] {
+        let every = of(text).unwrap();
+        assert_eq!((every.time, every.steps.map(|steps| steps.get())), (expected, steps), "{text}");
+    }
+    for text in ["", "0", "0s", "-5s", "1.5", "5d", "s", "nan s", "inf h", "5m,6m", "5,6", "5m,", "1e3", "500 stops"] {
+        let said = of(text).unwrap_err().to_string();
+        assert!(said.contains(&format!("`{text}`")) && said.contains("30s"), "{said}");
+    }
+    let sandbox = Sandbox::new();
+    let output = sandbox.train("run", &["--checkpoint-every=soon"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("--checkpoint-every") && stderr(&output).contains("`soon`"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(!sandbox.path("run").exists());
 }

@@ -1,0 +1,145 @@
+//! A disk that is full: a clear error, nothing lost, and the run goes on once there is room.
+#![cfg(target_os = "linux")]
+
+mod command;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use command::{Sandbox, stderr};
+
+/// The files that a failure must leave as they are.
+const KEPT: [&str; 5] =
+    ["checkpoint.safetensors", "checkpoint.previous.safetensors", "config.toml", "model.safetensors", "scores.csv"];
+
+/// What keeps the process from writing.
+enum Limit {
+    /// No file may be longer than so many blocks of 512 bytes.
+    Blocks(usize),
+    /// The folder is a file system of its own, with so many pages of 4 KiB left.
+    Pages(u64),
+}
+
+/// A small file system in memory, gone when dropped.
+struct Small(PathBuf);
+
+impl Small {
+    /// `None` where this process may not mount one.
+    fn mount(path: PathBuf) -> Option<Self> {
+        fs::create_dir_all(&path).unwrap();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(&path).output();
+        mounted.is_ok_and(|output| output.status.success()).then_some(Self(path))
+    }
+}
+
+/// Leaves so many pages of the file system in a folder.
+fn fill(folder: &Path, pages: u64) {
+    let mut filler = fs::File::create(folder.join("filler")).unwrap();
+    let mut len = 0;
+    while filler.write_all(&[0; 4096]).is_ok() {
+        len += 4096;
+    }
+    filler.set_len(len.checked_sub(4096 * pages).expect("a file system with that many pages")).unwrap();
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        // Lazily: a failed test may have left a process in it.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Goes on with the run in `folder` under a limit.
+fn resume(sandbox: &Sandbox, folder: &str, limit: &Limit) -> Output {
+    let binary = assert_cmd::cargo::cargo_bin("pkdgan");
+    let mut command = match limit {
+        // The signal that a write beyond the limit sends is ignored, so that the write fails.
+        Limit::Blocks(blocks) => {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"")]).arg(binary);
+            shell
+        }
+        Limit::Pages(pages) => {
+            fill(&sandbox.path("small"), *pages);
+            Command::new(binary)
+        }
+    };
+    command.args(["train", "--checkpoint-every=10", "--resume", folder]).current_dir(sandbox.path(""));
+    command.env_remove("PKDGAN_DATA").env_remove("RUST_LOG").output().unwrap()
+}
+
+/// Checks that going on fails at `file` and changes nothing, and that it works once there is room.
+fn check(sandbox: &Sandbox, folder: &str, file: &str, limit: &Limit) {
+    let kept = || KEPT.map(|file| fs::read(sandbox.path(folder).join(file)).ok());
+    let before = kept();
+    let output = resume(sandbox, folder, limit);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{file}: {said}");
+    let reason = if matches!(limit, Limit::Blocks(_)) { "File too large" } else { "No space left on device" };
+    for part in [&format!("{file}: cannot be written: {reason}"), "has room"] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+    let after = kept();
+    for ((name, before), after) in KEPT.iter().zip(before).zip(after) {
+        // Scores that were written before the report failed are whole.
+        assert!(before == after || (*name == "scores.csv" && before.is_none()), "{file}: {name} changed");
+    }
+    let partial = sandbox.list(folder).into_iter().find(|name| name.starts_with(".partial"));
+    assert_eq!(partial, None, "{file}: left over");
+    assert!(!sandbox.path(folder).join("report.json").exists());
+
+    let _ = fs::remove_file(sandbox.path("small/filler"));
+    let output = sandbox.pkdgan(&["train", "--resume", folder]).output().unwrap();
+    assert!(output.status.success(), "{file}: {}", stderr(&output));
+    for file in ["model.safetensors", "scores.csv"] {
+        let [whole, run] = ["whole", folder].map(|run| sandbox.read(&format!("{run}/{file}")));
+        assert!(whole == run, "{file} differs");
+    }
+}
+
+/// Trains until there are two checkpoints, and kills the process.
+fn interrupted(sandbox: &Sandbox, folder: &str) {
+    let prepared = sandbox.train(folder, &["--steps=300", "--checkpoint-every=10"]);
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin("pkdgan"));
+    command.args(prepared.get_args()).current_dir(sandbox.path("")).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let started = Instant::now();
+    while !sandbox.path(folder).join("checkpoint.previous.safetensors").exists() {
+        assert!(started.elapsed() < Duration::from_secs(120) && child.try_wait().unwrap().is_none());
+        sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!sandbox.path(folder).join("model.safetensors").exists(), "the kill came too late");
+}
+
+/// All failures in a folder, by limits for the checkpoint, the scores and the report.
+fn check_all(sandbox: &Sandbox, folder: &str, [checkpoint, scores, report]: [Limit; 3]) {
+    interrupted(sandbox, folder);
+    check(sandbox, folder, "checkpoint.safetensors", &checkpoint);
+    for (file, limit) in [("scores.csv", scores), ("report.json", report)] {
+        for file in ["scores.csv", "report.json"] {
+            fs::remove_file(sandbox.path(folder).join(file)).unwrap();
+        }
+        check(sandbox, folder, file, &limit);
+    }
+}
+
+#[test]
+fn a_full_disk_loses_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.train("whole", &["--steps=300"]).assert().success();
+    // The scores of 30 images fit a block of 512 bytes, the report does not.
+    assert!(sandbox.read("whole/scores.csv").len() <= 512 && sandbox.read("whole/report.json").len() > 512);
+    check_all(&sandbox, "limited", [Limit::Blocks(40), Limit::Blocks(0), Limit::Blocks(1)]);
+
+    // A real full disk, where one can be had; the limit above fails the same calls anywhere.
+    match Small::mount(sandbox.path("small")) {
+        Some(_small) => check_all(&sandbox, "small/run", [Limit::Pages(8), Limit::Pages(0), Limit::Pages(1)]),
+        None => println!("no file system can be mounted here: checked with a limit on the length of files only"),
+    }
+}
