@@ -78,6 +78,11 @@ impl Calibration {
         self.rate(1 + self.at_least(score))
     }
 
+    /// The smallest false-alarm rate that so many scores can promise: 1 / (n + 1).
+    pub fn least_alpha(&self) -> f64 {
+        self.rate(1)
+    }
+
     /// The score above which p-values are at most `alpha`: of normal images no more than that share is expected there.
     ///
     /// # Errors

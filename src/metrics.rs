@@ -1,5 +1,6 @@
 //! How well scores part normal images from anomalous ones. A higher score means more anomalous.
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Why scores could not be judged.
@@ -48,6 +49,40 @@ pub fn average_precision(normal: &[f32], anomalous: &[f32]) -> Result<Option<f64
         sum += ties_anomalous as f64 * (found as f64 / flagged as f64);
     }
     Ok(Some(sum / anomalous.len() as f64))
+}
+
+/// The best F1 that any threshold reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BestF1 {
+    /// Harmonic mean of precision and recall, anomalous images as positives, in (0, 1].
+    pub f1: f64,
+    /// Images that score above it are taken for anomalous.
+    pub threshold: f32,
+}
+
+/// The best F1 over all thresholds, with the highest threshold that reaches it. Compared in integers; O(n log n). The
+/// threshold is chosen by the labels, so the figure is a bound on what can be had without them, not a forecast. `None`
+/// when either class is empty.
+///
+/// # Errors
+/// A NaN score; infinities are ranked like any number.
+pub fn best_f1(normal: &[f32], anomalous: &[f32]) -> Result<Option<BestF1>, MetricError> {
+    let ranked = rank(normal, anomalous)?;
+    if normal.is_empty() || anomalous.is_empty() {
+        return Ok(None);
+    }
+    // F1 is 2 found / (flagged + all anomalous).
+    let (mut found, mut flagged) = (0_u128, 0_u128);
+    let (mut best, mut lowest) = ((0_u128, 1_u128), f32::INFINITY);
+    for ties in ranked.chunk_by(|a, b| a.0 == b.0).rev() {
+        found += ties.iter().filter(|(_, anomalous)| *anomalous).count() as u128;
+        flagged += ties.len() as u128;
+        let candidate = (found, flagged + anomalous.len() as u128);
+        if candidate.0 * best.1 > best.0 * candidate.1 {
+            (best, lowest) = (candidate, ties[0].0);
+        }
+    }
+    Ok(Some(BestF1 { f1: 2.0 * best.0 as f64 / best.1 as f64, threshold: lowest.next_down() }))
 }
 
 /// All scores in ascending order, each with whether it is an anomalous image's.

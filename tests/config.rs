@@ -45,6 +45,7 @@ folder = ""
 normal = 8
 side = 32
 judge = "test"
+calibration = 0.1
 
 [network]
 generator = [48, 96, 192]

@@ -1,7 +1,7 @@
 //! AUROC and average precision against scikit-learn and against their definitions.
 
 use approx::assert_abs_diff_eq;
-use pkdgan::metrics::{MetricError, auroc, average_precision};
+use pkdgan::metrics::{BestF1, MetricError, auroc, average_precision, best_f1};
 use proptest::prelude::*;
 
 #[test]
@@ -67,6 +67,31 @@ fn brute_precision(normal: &[f32], anomalous: &[f32]) -> f64 {
     anomalous.iter().map(|&score| at(score)).sum::<f64>() / anomalous.len() as f64
 }
 
+/// The best F1 over every score as the lowest that is flagged, as a fraction.
+fn brute_f1(normal: &[f32], anomalous: &[f32]) -> (usize, usize) {
+    let at = |threshold: f32| {
+        let reached = |scores: &[f32]| scores.iter().filter(|&&score| score >= threshold).count();
+        (2 * reached(anomalous), reached(anomalous) + reached(normal) + anomalous.len())
+    };
+    let all = normal.iter().chain(anomalous).map(|&score| at(score));
+    all.max_by(|a, b| (a.0 * b.1).cmp(&(b.0 * a.1))).unwrap()
+}
+
+#[test]
+fn best_f1_of_small_cases() {
+    // By hand: above 0.4, 2 of 3 anomalies and no other, 4/5; above 0.29, all 3 and 2 others, 6/8.
+    let best = best_f1(&[0.1, 0.2, 0.35, 0.4], &[0.3, 0.5, 0.9]).unwrap().unwrap();
+    assert_eq!(best, BestF1 { f1: 0.8, threshold: 0.5_f32.next_down() });
+    // All alike: everything is flagged or nothing.
+    let best = best_f1(&[1.0, 1.0, 1.0], &[1.0, 1.0]).unwrap().unwrap();
+    assert_eq!(best.f1, 4.0 / 7.0);
+    assert!(1.0 > best.threshold);
+    assert_eq!(best_f1(&[-0.0], &[0.0]).unwrap().unwrap().f1, 2.0 / 3.0);
+    assert_eq!(best_f1(&[], &[1.0]), Ok(None));
+    assert_eq!(best_f1(&[1.0], &[]), Ok(None));
+    assert_eq!(best_f1(&[0.0, f32::NAN], &[1.0]), Err(MetricError::NormalNan(1)));
+}
+
 fn scores() -> impl Strategy<Value = Vec<f32>> {
     prop::collection::vec(prop_oneof![(-4_i8..4).prop_map(f32::from), -1e3_f32..1e3], 1..40)
 }
@@ -77,6 +102,16 @@ proptest! {
         prop_assert_eq!(auroc(&normal, &anomalous).unwrap().unwrap(), brute_auroc(&normal, &anomalous));
         let precision = average_precision(&normal, &anomalous).unwrap().unwrap();
         prop_assert!((precision - brute_precision(&normal, &anomalous)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn best_f1_equals_the_best_of_all_thresholds(normal in scores(), anomalous in scores()) {
+        let best = best_f1(&normal, &anomalous).unwrap().unwrap();
+        let (over, under) = brute_f1(&normal, &anomalous);
+        prop_assert_eq!(best.f1, over as f64 / under as f64);
+        let above = |scores: &[f32]| scores.iter().filter(|&&score| score > best.threshold).count();
+        let (found, flagged) = (above(&anomalous), above(&anomalous) + above(&normal));
+        prop_assert_eq!(2.0 * found as f64 / (flagged + anomalous.len()) as f64, best.f1);
     }
 
     #[test]

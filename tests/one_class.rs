@@ -6,7 +6,7 @@ use proptest::prelude::*;
 #[test]
 fn the_normal_class_trains_and_all_images_test() {
     let run = OneClass::new(8, &[8, 1, 8, 3, 8], &[0, 8, 9]).unwrap();
-    assert_eq!(run, OneClass { normal: 8, train: vec![0, 2, 4], test: vec![0, 1, 2] });
+    assert_eq!(run, OneClass { normal: 8, train: vec![0, 2, 4], calibration: vec![], test: vec![0, 1, 2] });
     assert_eq!(run.part_scores(&[0, 8, 9], &[0.5, 0.25, 0.75]), (vec![0.25], vec![0.5, 0.75]));
 }
 
@@ -17,6 +17,26 @@ fn validation_holds_out_every_sixth_image_of_each_class() {
     assert_eq!(run.test, [10, 11, 22, 23]);
     assert_eq!(run.train, [1, 3, 5, 7, 9, 13, 15, 17, 19, 21, 25, 27, 29]);
     assert!(matches!(OneClass::validation(3, &labels[..10]), Err(DataError::NoImage { class: 3, .. })));
+}
+
+#[test]
+fn calibration_takes_a_share_spread_over_the_file_order() {
+    let labels: Vec<u8> = (0..40).map(|index| (index % 2) as u8).collect();
+    let run = OneClass::new(1, &labels, &labels).unwrap();
+    assert_eq!(run.clone().calibrated(0.0), run);
+    // Of the 20 images 1, 3, 5, ..., every fourth.
+    let held = run.clone().calibrated(0.25);
+    assert_eq!(held.calibration, [7, 15, 23, 31, 39]);
+    assert_eq!(held.test, run.test);
+    for share in [0.01, 0.05, 0.1, 0.3, 0.33, 0.5, 0.9] {
+        let held = run.clone().calibrated(share);
+        assert_eq!(held.calibration.len(), (20.0 * share + 1e-6) as usize, "{share}");
+        let gaps: Vec<_> = held.calibration.windows(2).map(|pair| (pair[1] - pair[0]) / 2).collect();
+        assert!(gaps.iter().max().unwrap_or(&0) - gaps.iter().min().unwrap_or(&0) <= 1, "{share}: {gaps:?}");
+        let mut all = [held.train, held.calibration].concat();
+        all.sort_unstable();
+        assert_eq!(all, run.train, "{share}: every image is in one of the two");
+    }
 }
 
 #[test]

@@ -33,6 +33,10 @@ pub struct Settings {
     /// The normal class, 0 to 9
     #[arg(long, value_name = "CLASS", help_heading = "Settings")]
     normal: Option<u8>,
+    /// Share of the normal training images that is held out of training, to set a threshold by; 0 for none [default:
+    /// 0.1]
+    #[arg(long, value_name = "SHARE", help_heading = "Settings")]
+    calibration: Option<f64>,
     /// Images per step of the teacher's training
     #[arg(long, value_name = "N", help_heading = "Settings")]
     batch_size: Option<usize>,
@@ -73,6 +77,7 @@ impl Settings {
         let flags = [
             ("data.dataset", self.dataset.map(|dataset| quoted(&dataset))),
             ("data.normal", self.normal.map(|normal| normal.to_string())),
+            ("data.calibration", self.calibration.map(|share| format!("{share:?}"))),
             ("training.batch_size", self.batch_size.map(|n| n.to_string())),
             ("training.steps", self.steps.map(|n| n.to_string())),
             ("training.seed", self.seed.map(|n| n.to_string())),

@@ -41,7 +41,7 @@ pub struct Arguments {
     /// Go on with the run in this folder from its last checkpoint, with its own settings
     #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with_all = [
         "stage", "teacher", "with_baseline", "out", "force", "init", "recipe", "config", "set", "dataset", "data_dir",
-        "normal", "batch_size", "steps", "epochs", "seed", "lr", "no_shuffle",
+        "normal", "calibration", "batch_size", "steps", "epochs", "seed", "lr", "no_shuffle",
     ])]
     resume: Option<PathBuf>,
     /// Start the first stage from the weights in this file instead of random ones
@@ -104,10 +104,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     console.say(tables(&config).trim_end());
     console.say(format!(
-        "data: {}, {} training images of class {}, {} to judge by; run folder {}",
+        "data: {}, {} training images of class {} and {} more held out to set the threshold by, {} to judge by; run \
+         folder {}",
         config.data.dataset,
         data.split.train.len(),
         config.data.normal,
+        data.split.calibration.len(),
         data.split.test.len(),
         folder.path().display()
     ));

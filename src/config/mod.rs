@@ -75,6 +75,9 @@ pub struct DataConfig {
     pub side: usize,
     /// What the networks are judged by.
     pub judge: Judge,
+    /// Share of the normal training images that is held out of training, to calibrate scores with; 0 for none.
+    #[serde(default)]
+    pub calibration: f64,
 }
 
 /// `[network]`, the teacher: channels after each of the three stride-2 layers, from the image inwards.

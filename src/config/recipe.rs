@@ -49,7 +49,14 @@ impl Recipe {
         };
         Config {
             run: RunConfig { stage: Goal::All, with_baseline: false },
-            data: DataConfig { dataset, folder: PathBuf::new(), normal: 8, side: 32, judge: Judge::Test },
+            data: DataConfig {
+                dataset,
+                folder: PathBuf::new(),
+                normal: 8,
+                side: 32,
+                judge: Judge::Test,
+                calibration: CALIBRATION,
+            },
             network: NetworkConfig { generator, latents, discriminator: [32, 64, 128] },
             training: TrainingConfig {
                 batch_size,
@@ -70,6 +77,9 @@ impl Recipe {
         }
     }
 }
+
+/// Share of a data set's normal images that calibrates: enough to promise a false-alarm rate of 0.01 on each.
+const CALIBRATION: f64 = 0.1;
 
 /// The student of a data set: layers that reach the papers' compression ratios.
 fn student(dataset: Dataset) -> StudentConfig {

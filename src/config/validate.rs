@@ -16,6 +16,7 @@ impl Config {
 
         require("data.normal", data.normal, data.normal < CLASSES, "a class, 0 to 9")?;
         require("data.side", data.side, data.side == 32, "32, which the layers of the networks are made for")?;
+        real("data.calibration", data.calibration, 0.0, 0.9, "a share of the images, 0 to 0.9")?;
         for width in network.generator {
             require("network.generator", width, (1..=4096).contains(&width), "three widths, each 1 to 4096")?;
         }

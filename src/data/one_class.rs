@@ -12,8 +12,16 @@ pub struct OneClass {
     pub normal: u8,
     /// Training images of the normal class, in file order.
     pub train: Vec<usize>,
+    /// Images of the normal class that are held out of training to calibrate with, as indices into the training set.
+    pub calibration: Vec<usize>,
     /// Images that judge the run, in file order: all of the test set, or those held out of the training set.
     pub test: Vec<usize>,
+}
+
+/// How many of `images` images a share of them is, rounded down.
+pub fn held_out(images: usize, share: f64) -> usize {
+    // A product such as 100 x 0.29 lies just below the integer meant.
+    (images as f64 * share + 1e-6) as usize
 }
 
 /// Every so many training images of a class, one is held out for validation.
@@ -26,7 +34,8 @@ impl OneClass {
     /// A class out of range, or one without an image in the training or the test set.
     pub fn new(normal: u8, train_labels: &[u8], test_labels: &[u8]) -> Result<Self, DataError> {
         let train = (0..train_labels.len()).filter(|&index| train_labels[index] == normal).collect();
-        Self { normal, train, test: (0..test_labels.len()).collect() }.checked(test_labels)
+        let test = (0..test_labels.len()).collect();
+        Self { normal, train, calibration: Vec::new(), test }.checked(test_labels)
     }
 
     /// Holds every sixth training image of each class out, to judge by instead of the test set, and picks the others of
@@ -46,7 +55,24 @@ impl OneClass {
                 train.push(index);
             }
         }
-        Self { normal, train, test }.checked(train_labels)
+        Self { normal, train, calibration: Vec::new(), test }.checked(train_labels)
+    }
+
+    /// Holds a share of the training images, rounded down, out to calibrate with; none where the share is 0, which must
+    /// be below 1.
+    ///
+    /// They are spread evenly over the file order, for neighbours in it are often alike: photos taken one after the
+    /// other, say. No seed plays a part, so that networks of different seeds, and a student and the teacher that it is
+    /// given, are calibrated on images that neither was trained on.
+    pub fn calibrated(mut self, share: f64) -> Self {
+        let images = std::mem::take(&mut self.train);
+        let wanted = held_out(images.len(), share);
+        for (place, &image) in images.iter().enumerate() {
+            let before = |place: usize| place * wanted / images.len();
+            let held_out = before(place + 1) > before(place);
+            if held_out { &mut self.calibration } else { &mut self.train }.push(image);
+        }
+        self
     }
 
     /// Refuses a split that cannot be trained or judged; `labels` are those that `test` points into.

@@ -28,6 +28,6 @@ impl Data {
             }
             Judge::Validation => (train.clone(), OneClass::validation(data.normal, &train.labels)?),
         };
-        Ok(Self { train, judge, split })
+        Ok(Self { train, judge, split: split.calibrated(data.calibration) })
     }
 }

@@ -43,6 +43,7 @@ pub fn evaluate(
         let report = |done: usize| watch.scored(name, done, images);
         let evaluation = Evaluation::run(executor, &model, &data.judge, &data.split, report)?;
         let budget = stage.budget(config);
+        let threshold = |calibration| evaluation.threshold(calibration, None, data.split.normal);
         networks.push(NetworkReport {
             network: name.into(),
             structure: structure(config, &plan, stage),
@@ -58,6 +59,8 @@ pub fn evaluate(
             reconstruction_auroc_l2: evaluation.reconstruction_auroc_l2,
             reconstruction_l1_normal: evaluation.reconstruction_l1_normal,
             blank_l1_normal: evaluation.blank_l1_normal,
+            threshold: model.calibration.as_ref().map(threshold).transpose()?,
+            best_f1: Some(evaluation.best_f1),
             latency_seconds: scoring_latency(executor, &model)?,
         });
         scores = evaluation.scores;

@@ -1,11 +1,14 @@
 use std::path::Path;
 
 use super::{Data, Open, Plan, Watch};
+use crate::calibration::Calibration;
 use crate::config::Config;
 use crate::engine::Executor;
 use crate::model::EdeGan;
 use crate::run::{RunFile, RunFolder};
-use crate::train::{Checkpoint, CheckpointEvery, Outcome, Stage, TrainError, Trainer, load_weights, take_model};
+use crate::train::{
+    Checkpoint, CheckpointEvery, Outcome, SCORED_AT_ONCE, Scorer, Stage, TrainError, Trainer, load_weights, take_model,
+};
 use crate::weights::Weights;
 
 /// How far a run's training got.
@@ -54,7 +57,7 @@ pub fn train(
         if let Outcome::Stopped(step) = outcome {
             return Ok(Progress::Stopped(stage, step, steps));
         }
-        save(config, &plan, stage, folder, executor, &trainer)?;
+        save(config, stage, folder, executor, &trainer, data, watch)?;
     }
     Ok(Progress::Trained)
 }
@@ -106,27 +109,37 @@ fn start(
     }
 }
 
-/// Saves what a stage trained; last the network that says that the stage is done.
+/// Saves what a stage trained, calibrated on the held-out images; last the network that says that the stage is done.
 fn save(
     config: &Config,
-    plan: &Plan,
     stage: Stage,
     folder: &RunFolder,
     executor: &mut dyn Executor,
     trainer: &Trainer,
+    data: &Data,
+    watch: &mut dyn Watch,
 ) -> Result<(), TrainError> {
+    let plan = Plan::new(config);
+    let file = plan.file(stage);
+    let held_out = &data.split.calibration;
     let mut save = |gan: &EdeGan, statistics, file| -> Result<(), TrainError> {
-        let model = take_model(executor, &trainer.variables, gan, statistics, config)?;
+        let mut model = take_model(executor, &trainer.variables, gan, statistics, config)?;
+        if !held_out.is_empty() {
+            let report = |done| watch.scored("held-out images", done, held_out.len());
+            let scorer = Scorer::new(executor, &trainer.variables, gan, statistics, SCORED_AT_ONCE)?;
+            let scored = scorer.score(executor, &data.train.images, held_out, report)?;
+            model.calibration = Some(Calibration::new(scored.iter().map(|scored| scored.score).collect())?);
+        }
         Ok(model.write(&folder.file(file))?)
     };
     let statistics = config.scoring.statistics;
     match (&trainer.networks.teacher, &trainer.networks.student) {
-        (Some(teacher), None) => save(teacher, statistics, plan.file(stage))?,
+        (Some(teacher), None) => save(teacher, statistics, file)?,
         (teacher, Some(student)) => {
             if let (Some(teacher), Some(file)) = (teacher, plan.joint(stage, config)) {
                 save(teacher, statistics, file)?;
             }
-            save(student, config.student.statistics, plan.file(stage))?;
+            save(student, config.student.statistics, file)?;
         }
         (None, None) => {}
     }

@@ -30,6 +30,8 @@ impl Scope {
             config.data.normal = normal;
             config.training.seed = seed;
             config.run.with_baseline = false;
+            // As in the published figures: every official training image trains.
+            config.data.calibration = 0.0;
             let folder = self.runs.join(format!("{}-{normal}-seed{seed}", config.data.dataset));
             Spot { config, folder }
         };

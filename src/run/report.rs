@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{RunError, write_whole};
 use crate::data::Dataset;
+use crate::metrics::BestF1;
 
 /// The figures of a run; those of a network are those of its result, the last of `networks`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,8 +83,29 @@ pub struct NetworkReport {
     pub reconstruction_l1_normal: f64,
     /// The same error of an image that is all background.
     pub blank_l1_normal: f64,
+    /// The threshold that held-out normal images set; absent where none were held out.
+    #[serde(default)]
+    pub threshold: Option<ThresholdReport>,
+    /// The best F1 of any threshold, which is chosen by the test labels; absent in reports of earlier versions.
+    #[serde(default)]
+    pub best_f1: Option<BestF1>,
     /// Median time of scoring a single image, read-back included, in seconds.
     pub latency_seconds: f64,
+}
+
+/// A threshold set by normal images that were held out of training.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ThresholdReport {
+    /// How many images were held out.
+    pub images: u64,
+    /// Of new normal images, no more than this share is expected above the threshold.
+    pub alpha: f64,
+    /// Images that score above it are taken for anomalous.
+    pub threshold: f32,
+    /// Share of the normal test images above it.
+    pub false_alarm_rate: f64,
+    /// Share of the anomalous test images above it.
+    pub detection_rate: f64,
 }
 
 impl Report {

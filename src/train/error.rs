@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use super::stage::Stage;
+use crate::calibration::CalibrationError;
 use crate::config::ConfigError;
 use crate::data::DataError;
 use crate::engine::EngineError;
@@ -60,6 +61,9 @@ pub enum TrainError {
     /// A weight file failed.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// The scores of held-out images cannot calibrate.
+    #[error(transparent)]
+    Calibration(#[from] CalibrationError),
     /// The scores cannot be judged.
     #[error(transparent)]
     Metric(#[from] MetricError),

@@ -1,10 +1,11 @@
 use super::error::TrainError;
 use super::model_file::Model;
 use super::score::{Scored, Scorer};
+use crate::calibration::{Calibration, CalibrationError};
 use crate::data::{LabelledImages, OneClass};
 use crate::engine::Executor;
-use crate::metrics::{auroc, average_precision};
-use crate::run::Score;
+use crate::metrics::{BestF1, auroc, average_precision, best_f1};
+use crate::run::{Score, ThresholdReport};
 
 /// How well a generator tells the test set's normal images from the others.
 #[derive(Clone, Debug)]
@@ -21,12 +22,17 @@ pub struct Evaluation {
     pub reconstruction_l1_normal: f64,
     /// The same of a blank image in their place: what a dead decoder would reach.
     pub blank_l1_normal: f64,
+    /// The best F1 of any threshold, chosen by the test labels.
+    pub best_f1: BestF1,
     /// Score of every test image.
     pub scores: Vec<Score>,
 }
 
-/// Images scored at a time: enough to keep every core and most GPUs busy.
-const BATCH: usize = 100;
+/// Images to score at a time where there are many: enough to keep every core and most GPUs busy.
+pub const SCORED_AT_ONCE: usize = 100;
+
+/// The false-alarm rate that is promised unless another is asked for.
+const ALPHA: f64 = 0.01;
 
 impl Evaluation {
     /// Scores the whole test set with a model whose weights are on the executor; `progress` hears how many images are
@@ -38,7 +44,7 @@ impl Evaluation {
         split: &OneClass,
         progress: impl FnMut(usize),
     ) -> Result<Self, TrainError> {
-        let scorer = Scorer::new(executor, &model.variables, &model.gan, model.statistics, BATCH)?;
+        let scorer = Scorer::new(executor, &model.variables, &model.gan, model.statistics, SCORED_AT_ONCE)?;
         let scored = scorer.score(executor, &test.images, &split.test, progress)?;
         let alone = || TrainError::Settings("the test set has no anomalous image to tell from the normal ones".into());
         let labels: Vec<u8> = split.test.iter().map(|&index| test.labels[index]).collect();
@@ -54,6 +60,7 @@ impl Evaluation {
         Ok(Self {
             auroc: area(|scored| scored.score)?,
             average_precision: average_precision(&normal, &anomalous)?.ok_or_else(alone)?,
+            best_f1: best_f1(&normal, &anomalous)?.ok_or_else(alone)?,
             reconstruction_auroc_l1: area(|scored| scored.reconstruction_l1)?,
             reconstruction_auroc_l2: area(|scored| scored.reconstruction_l2)?,
             reconstruction_l1_normal: mean(errors.iter().map(|&error| error.into())),
@@ -66,6 +73,32 @@ impl Evaluation {
                 .zip(&scored)
                 .map(|((&index, label), scored)| Score { index: index as u32, label, score: scored.score })
                 .collect(),
+        })
+    }
+
+    /// What a calibration promises at a false-alarm rate of `alpha` (none for 0.01, or the smallest that it can promise
+    /// where that is larger), and what comes of it on the test set, whose class `normal` is normal.
+    ///
+    /// # Errors
+    /// A rate that makes no sense, or takes more images than there are.
+    pub fn threshold(
+        &self,
+        calibration: &Calibration,
+        alpha: Option<f64>,
+        normal: u8,
+    ) -> Result<ThresholdReport, CalibrationError> {
+        let alpha = alpha.unwrap_or_else(|| ALPHA.max(calibration.least_alpha()));
+        let threshold = calibration.threshold(alpha)?;
+        let flagged = |wanted: bool| {
+            let of_kind = self.scores.iter().filter(|score| (score.label == normal) == wanted);
+            mean(of_kind.map(|score| f64::from(u8::from(score.score > threshold))).collect::<Vec<_>>().into_iter())
+        };
+        Ok(ThresholdReport {
+            images: calibration.scores().len() as u64,
+            alpha,
+            threshold,
+            false_alarm_rate: flagged(true),
+            detection_rate: flagged(false),
         })
     }
 }

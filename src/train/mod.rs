@@ -21,7 +21,7 @@ pub use answers::Answers;
 pub use checkpoint::Checkpoint;
 pub use checkpoint_every::{CheckpointEvery, NotAnInterval};
 pub use error::TrainError;
-pub use evaluation::Evaluation;
+pub use evaluation::{Evaluation, SCORED_AT_ONCE};
 pub use latency::scoring_latency;
 pub use losses::{History, Losses};
 pub use model_file::{Model, check_weights, load_weights, take_model};

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::error::TrainError;
+use crate::calibration::Calibration;
 use crate::config::{Config, Statistics};
 use crate::engine::{Executor, Readback, Variables};
 use crate::model::{Architecture, EdeGan, ModelFile, Normal, arrange, named};
@@ -16,6 +17,8 @@ pub struct Model {
     pub variables: Variables,
     /// How its norms work when it scores.
     pub statistics: Statistics,
+    /// Scores of normal images that it was not trained on, where there are any.
+    pub calibration: Option<Calibration>,
 }
 
 impl Model {
@@ -35,7 +38,7 @@ impl Model {
         let mut variables = Variables::new();
         let gan = EdeGan::register(&mut variables, "model", &file.architecture, file.norm_epsilon);
         put(file.weights, executor, &variables, &gan)?;
-        Ok(Self { gan, variables, statistics: file.statistics })
+        Ok(Self { gan, variables, statistics: file.statistics, calibration: file.calibration })
     }
 }
 
