@@ -131,7 +131,7 @@ fn norms_of_a_single_value_are_refused_where_the_graph_is_built() {
         assert_eq!(normed.is_ok(), sound);
         let Err(error) = normed else { continue };
         let said = error.to_string();
-        for part in ["net.conv2/batch_norm: ", "1 image of 1 x 1", "a larger batch", "larger maps"] {
+        for part in ["net.conv2/batch_norm: ", "one image of 1 x 1", "a larger batch", "larger maps"] {
             assert!(said.contains(part), "no {part:?} in {said}");
         }
     }

@@ -44,6 +44,11 @@ pub(crate) struct BatchNorm {
     pub activation: Activation,
 }
 
+/// Why statistics of a single value are refused.
+const DEGENERATE: &str = "one image of 1 x 1 has one value per channel, whose variance is always 0; take the statistics \
+                          of more images at once (a larger batch, not each image by itself), or give the layer larger \
+                          maps";
+
 impl BatchNorm {
     /// Mean and inverse standard deviation of a set of elements; brings the running averages up to date.
     fn statistics<T: Real>(&self, values: &[T], running: Option<(&mut T, &mut T)>) -> (T, T) {
@@ -76,12 +81,7 @@ impl Rule for BatchNorm {
         } else if self.sets == 0 || n % self.sets != 0 {
             return Err(format!("a batch of {n} cannot be cut into {} sets", self.sets));
         } else if n / self.sets * h * w < 2 {
-            let images = n / self.sets;
-            return Err(format!(
-                "{images} image of {h} x {w} has one value per channel, whose variance is always 0; take the \
-                 statistics of more images at once (a larger batch, not each image by itself), or give the layer \
-                 larger maps"
-            ));
+            return Err(DEGENERATE.into());
         }
         Ok(vec![inputs[0], [self.sets, 2, channels, 1]])
     }
