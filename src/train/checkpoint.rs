@@ -15,7 +15,7 @@ use super::error::TrainError;
 use super::losses::Losses;
 use super::stage::Stage;
 use crate::engine::{Executor, GroupId, Readback, VarId, Variables};
-use crate::run::{RunFile, RunFolder, rename_whole};
+use crate::run::{RunError, RunFile, RunFolder, rename_whole};
 use crate::weights::{Tensor, Weights, WeightsError};
 
 /// Metadata keys: the stage, and the seconds trained in it so far.
@@ -54,7 +54,7 @@ impl Checkpoint {
                     let stage = checkpoint.stage;
                     warn!("{problem}\n  going on from the checkpoint before it, {} of stage {stage}", before.display());
                 }
-                rename_whole(&before, &last).map_err(crate::run::RunError::from)?;
+                rename_whole(&before, &last).map_err(RunError::from)?;
                 Ok(Some(checkpoint))
             }
             (Err(other), true) if is_absent(&other) => Ok(None),
@@ -134,13 +134,14 @@ impl Checkpoint {
         }
     }
 
-    /// Puts the state back on the executor.
+    /// Puts the state back on the executor, without the losses.
     pub(super) fn restore(
         mut self,
         executor: &mut dyn Executor,
         variables: &Variables,
         groups: &[GroupId],
     ) -> Result<(), TrainError> {
+        self.weights.tensors.remove(UNLOGGED);
         let mut values = Vec::new();
         for (name, variable) in named(variables, groups) {
             values.push((variable, self.weights.take(&name, &variables.shape(variable))?));

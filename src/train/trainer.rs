@@ -307,9 +307,9 @@ impl Trainer {
     fn not_finite(&self, Problem { what, value, step }: Problem, folder: &RunFolder) -> TrainError {
         let half = self.budget().learning_rate / 2.0;
         let suggestion = match self.stage {
-            Stage::Teacher => format!("--lr {half}"),
-            Stage::Alone => format!("--set student.alone.learning_rate={half}"),
-            stage => format!("--set distillation.{stage}.learning_rate={half}"),
+            Stage::Teacher => format!("--lr {half:?}"),
+            Stage::Alone => format!("--set student.alone.learning_rate={half:?}"),
+            stage => format!("--set distillation.{stage}.learning_rate={half:?}"),
         };
         TrainError::NotFinite { what, value, step, checkpoint: folder.file(RunFile::Checkpoint), suggestion }
     }
