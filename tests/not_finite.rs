@@ -5,8 +5,12 @@ mod common;
 
 use command::{Sandbox, stderr};
 use common::{VARIANTS, adapter};
+use pkdgan::config::{Config, Goal};
 use pkdgan::engine::{Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, Program, Readback, Statistics, Variables};
 use pkdgan::model::{Architecture, EdeGan, NormMode, Shrink};
+use pkdgan::pipeline::{self, Data, Watch};
+use pkdgan::run::RunFile;
+use pkdgan::train::{Checkpoint, Losses, Stage, TrainError};
 use pkdgan::weights::Weights;
 
 #[test]
@@ -55,39 +59,61 @@ fn the_check_sees_every_infinite_number_and_nan_wherever_it_is() {
     }
 }
 
-/// Trains a run that must fail with numbers that are not finite; gives back what it said.
-fn diverges(sandbox: &Sandbox, run: &str, more: &[&str]) -> String {
-    let output = sandbox.train(run, more).output().unwrap();
-    let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    let checkpoint = Weights::read(&sandbox.path(&format!("{run}/checkpoint.safetensors"))).unwrap();
-    checkpoint.expect_finite().unwrap();
-    let files = sandbox.list(run);
-    assert!(
-        !files.contains(&"report.json".to_owned()) && !files.contains(&"model.safetensors".to_owned()),
-        "{files:?}"
-    );
-    let error = said.lines().skip_while(|line| !line.starts_with("error: ")).collect::<Vec<_>>().join("\n");
-    assert!(error.contains(&format!("{run}/checkpoint.safetensors")) && error.contains("learning rate"), "{said}");
-    error.replace(run, "RUN")
+/// Nobody.
+struct Silent;
+
+impl Watch for Silent {
+    fn begin(&mut self, _stage: Stage, _done: usize, _steps: usize) {}
+    fn step(&mut self, _stage: Stage, _done: usize, _losses: &Losses) -> bool {
+        false
+    }
+    fn scored(&mut self, _network: &str, _done: usize, _images: usize) {}
+}
+
+/// Trains the tiny run `first`, of a teacher, with a change that no configuration file may make, so that numbers stop
+/// being finite; gives back the error, with RUN for the folder.
+fn diverges(sandbox: &Sandbox, run: &str, every: &str, change: impl Fn(&mut Config)) -> String {
+    if !sandbox.path("first").exists() {
+        sandbox.train("first", &["--steps=1"]).assert().success();
+    }
+    let mut config = Config::read(&sandbox.path("first/config.toml")).unwrap();
+    config.data.folder = sandbox.path("data");
+    config.training.steps = 300;
+    change(&mut config);
+    let data = Data::load(&config).unwrap();
+    let folder = pipeline::begin(&config, &sandbox.path(run), false, None, None).unwrap();
+    let open = || Ok(Box::new(Gpu::open(&GpuOptions { adapter: adapter(), convolution: None })?) as Box<dyn Executor>);
+    let trained = pipeline::train(&config, &folder, &data, &open, every.parse().unwrap(), &mut Silent);
+    let error = trained.unwrap_err();
+    assert!(matches!(error, TrainError::NotFinite { .. }), "{error}");
+    Checkpoint::read(&folder.file(RunFile::Checkpoint)).unwrap();
+    assert!(!folder.file(RunFile::Model).exists());
+    let said = error.to_string();
+    assert!(said.contains(&format!("{run}/checkpoint.safetensors")) && said.contains("learning rate"), "{said}");
+    said.replace(&*folder.path().to_string_lossy(), "RUN")
 }
 
 #[test]
 fn a_huge_learning_rate_is_told_by_network_tensor_and_step() {
     let sandbox = Sandbox::new();
-    let said = diverges(&sandbox, "first", &["--lr=1e36", "--steps=300"]);
+    let huge = |config: &mut Config| config.training.learning_rate = 1e36;
+    let said = diverges(&sandbox, "run", "60s", huge);
+    println!("{said}");
     for part in [" of the teacher", "tensor `teacher.", "at step ", "--lr 5e35"] {
         assert!(said.contains(part), "no {part:?} in {said}");
     }
-    // However the steps were cut into submissions and checkpoints.
-    for (run, every) in [("second", "1"), ("third", "7")] {
-        let again = diverges(&sandbox, run, &["--lr=1e36", "--steps=300", "--checkpoint-every", every]);
-        assert_eq!(again, said);
+    // However the steps are cut into submissions and checkpoints.
+    for (run, every) in [("again", "1"), ("once-more", "7")] {
+        assert_eq!(diverges(&sandbox, run, every, huge), said);
     }
-    // One of two networks.
-    let joint = ["--stage=all", "--set=distillation.step2.learning_rate=1e36"];
-    let said = stderr(&sandbox.train("joint", &joint).output().unwrap());
-    for part in [" of the student", "tensor `student.", "--set distillation.step2.learning_rate=5"] {
+    // The smaller of two networks that are trained.
+    let said = diverges(&sandbox, "joint", "60s", |config| {
+        config.run.stage = Goal::All;
+        config.training.steps = 20;
+        config.distillation.step2.learning_rate = 1e36;
+    });
+    println!("{said}");
+    for part in [" of the student", "tensor `student.", "--set distillation.step2.learning_rate=5e35"] {
         assert!(said.contains(part), "no {part:?} in {said}");
     }
     assert!(sandbox.list("joint").contains(&"student-step1.safetensors".to_owned()));
@@ -97,7 +123,8 @@ fn a_huge_learning_rate_is_told_by_network_tensor_and_step() {
 fn moments_that_overflow_while_losses_are_finite_are_found() {
     let sandbox = Sandbox::new();
     // Gradients of some 1e25 have squares beyond all numbers: Adam divides by infinity, and nothing is learnt any more.
-    let said = diverges(&sandbox, "run", &["--set=training.weights.reconstruction=1e25", "--steps=300"]);
+    let said = diverges(&sandbox, "run", "60s", |config| config.training.weights.reconstruction = 1e25);
+    println!("{said}");
     for part in ["tensor `teacher.generator.adam_v/", "became inf at step 1;"] {
         assert!(said.contains(part), "no {part:?} in {said}");
     }
