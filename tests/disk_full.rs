@@ -39,7 +39,7 @@ impl Small {
 /// Leaves so many pages of the file system in a folder.
 fn fill(folder: &Path, pages: u64) {
     let mut filler = fs::File::create(folder.join("filler")).unwrap();
-    let mut len = 0;
+    let mut len: u64 = 0;
     while filler.write_all(&[0; 4096]).is_ok() {
         len += 4096;
     }
@@ -80,7 +80,7 @@ fn check(sandbox: &Sandbox, folder: &str, file: &str, limit: &Limit) {
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{file}: {said}");
     let reason = if matches!(limit, Limit::Blocks(_)) { "File too large" } else { "No space left on device" };
-    for part in [&format!("{file}: cannot be written: {reason}"), "has room"] {
+    for part in [format!("{file}: cannot be written: {reason}").as_str(), "has room"] {
         assert!(said.contains(part), "no {part:?} in {said}");
     }
     let after = kept();

@@ -82,7 +82,9 @@ fn diverges(sandbox: &Sandbox, run: &str, every: &str, change: impl Fn(&mut Conf
     change(&mut config);
     let data = Data::load(&config).unwrap();
     let folder = pipeline::begin(&config, &sandbox.path(run), false, None, None).unwrap();
-    let open = || Ok(Box::new(Gpu::open(&GpuOptions { adapter: adapter(), convolution: None })?) as Box<dyn Executor>);
+    let open = || -> Result<Box<dyn Executor>, EngineError> {
+        Ok(Box::new(Gpu::open(&GpuOptions { adapter: adapter(), convolution: None })?))
+    };
     let trained = pipeline::train(&config, &folder, &data, &open, every.parse().unwrap(), &mut Silent);
     let error = trained.unwrap_err();
     assert!(matches!(error, TrainError::NotFinite { .. }), "{error}");
