@@ -238,7 +238,7 @@ fn main() -> Result<(), EngineError> {
     let effort =
         if options.quick { Effort { repeats: 5, seconds: 0.03 } } else { Effort { repeats: 15, seconds: 0.1 } };
     let adapter = std::env::var("PKDGAN_BENCH_ADAPTER").ok();
-    let gpu = Gpu::open(&GpuOptions { adapter, convolution: None })?;
+    let gpu = Gpu::open(&GpuOptions { adapter, ..GpuOptions::default() })?;
     let adapter = gpu.summary().to_string();
     let mut variables = Variables::new();
     let group = variables.group("mark");

@@ -15,7 +15,7 @@ fn main() {
     let has = |flag: &str| std::env::args().any(|argument| argument == flag);
     let repeats = if has("--quick") { 5 } else { 30 };
     let adapter = std::env::var("PKDGAN_BENCH_ADAPTER").ok();
-    let options = GpuOptions { adapter, convolution: None };
+    let options = GpuOptions { adapter, ..GpuOptions::default() };
     println!("adapter: {}", Gpu::open(&options).expect("an adapter").summary());
     println!("\ntraining step of the default teacher");
     for batch in [1, 8, 64] {

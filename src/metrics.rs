@@ -51,6 +51,34 @@ pub fn average_precision(normal: &[f32], anomalous: &[f32]) -> Result<Option<f64
     Ok(Some(sum / anomalous.len() as f64))
 }
 
+/// What is called anomalous from some score up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OperatingPoint {
+    /// That score.
+    pub score: f32,
+    /// Normal images with it or a higher one: false alarms.
+    pub false_alarms: usize,
+    /// Anomalous images with it or a higher one.
+    pub detected: usize,
+}
+
+/// An operating point for each score that there is, from the highest down: the points of the ROC and the
+/// precision-recall curve.
+///
+/// # Errors
+/// A NaN score; infinities are ranked like any number.
+pub fn operating_points(normal: &[f32], anomalous: &[f32]) -> Result<Vec<OperatingPoint>, MetricError> {
+    let ranked = rank(normal, anomalous)?;
+    let (mut false_alarms, mut detected) = (0, 0);
+    let points = ranked.chunk_by(|a, b| a.0 == b.0).rev().map(|ties| {
+        let anomalous = ties.iter().filter(|(_, anomalous)| *anomalous).count();
+        detected += anomalous;
+        false_alarms += ties.len() - anomalous;
+        OperatingPoint { score: ties[0].0, false_alarms, detected }
+    });
+    Ok(points.collect())
+}
+
 /// The best F1 that any threshold reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BestF1 {

@@ -9,12 +9,13 @@ use pkdgan::config::{Config, Goal, Structure};
 use pkdgan::run::read_scores;
 use pkdgan::weights::Weights;
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "checkpoint.previous.safetensors",
     "checkpoint.safetensors",
     "config.toml",
     "metrics.jsonl",
     "model.safetensors",
+    "report.html",
     "report.json",
     "scores.csv",
     "student-alone.safetensors",

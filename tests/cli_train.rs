@@ -6,15 +6,17 @@ use std::time::{Duration, Instant};
 
 use command::{Sandbox, TEST, stderr};
 use pkdgan::metrics::auroc;
+use pkdgan::model::ModelFile;
 use pkdgan::run::read_scores;
 use pkdgan::weights::Weights;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "checkpoint.previous.safetensors",
     "checkpoint.safetensors",
     "config.toml",
     "metrics.jsonl",
     "model.safetensors",
+    "report.html",
     "report.json",
     "scores.csv",
 ];
@@ -105,6 +107,45 @@ fn eval_gives_the_reports_figures_and_changes_nothing() {
     assert_eq!(sandbox.read("again.csv"), sandbox.read("run/scores.csv"));
     let after: Vec<Vec<u8>> = FILES.iter().map(|file| sandbox.read(&format!("run/{file}"))).collect();
     assert!(before == after, "eval changed the run");
+}
+
+#[test]
+fn every_network_is_calibrated_on_images_held_out_of_training() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.train("run", &["--stage=all", "--calibration=0.5"]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains("2 training images, 2 more held out") && said.contains("33.3 %"), "{said}");
+    let networks = sandbox.json("run/report.json")["networks"].as_array().unwrap().clone();
+    let names: Vec<_> = networks.iter().map(|network| network["network"].as_str().unwrap()).collect();
+    assert_eq!(names, ["teacher", "student-step1", "teacher-joint", "student"]);
+    let files = ["teacher", "student-step1", "teacher-joint", "model"];
+    let mut held = Vec::new();
+    for (network, file) in networks.iter().zip(files) {
+        let model = ModelFile::read(&sandbox.path(&format!("run/{file}.safetensors"))).unwrap();
+        let calibration = model.calibration.unwrap();
+        let threshold = &network["threshold"];
+        assert_eq!(calibration.scores().len(), 2);
+        assert_eq!((&threshold["images"], &threshold["alpha"]), (&2.into(), &(1.0 / 3.0).into()), "{file}");
+        assert_eq!(threshold["threshold"].as_f64().unwrap() as f32, calibration.scores()[1]);
+        assert!(threshold["false_alarm_rate"].is_f64() && network["best_f1"]["f1"].is_f64());
+        held.push(calibration);
+    }
+    assert!(held.iter().enumerate().all(|(place, one)| held[..place].iter().all(|other| other != one)));
+
+    let eval = |more: &[&str]| sandbox.pkdgan(&["eval", "run", "--json"]).args(more).output().unwrap();
+    let figures: serde_json::Value = serde_json::from_slice(&eval(&[]).stdout).unwrap();
+    for key in ["threshold", "best_f1"] {
+        assert_eq!(figures[key], networks[3][key], "{key}");
+    }
+    let figures: serde_json::Value = serde_json::from_slice(&eval(&["--alpha=0.7"]).stdout).unwrap();
+    assert_eq!(figures["threshold"]["threshold"].as_f64().unwrap() as f32, held[3].scores()[0]);
+    let refused = eval(&["--alpha=0.01"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("at least 99 calibration images"), "{}", stderr(&refused));
+
+    sandbox.train("without", &["--calibration=0"]).assert().success();
+    assert!(sandbox.json("without/report.json")["networks"][0]["threshold"].is_null());
 }
 
 #[test]

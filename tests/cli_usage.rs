@@ -165,3 +165,34 @@ fn help_teaches_by_example() {
     }
     assert_eq!(sandbox.pkdgan(&[]).output().unwrap().status.code(), Some(2));
 }
+
+#[test]
+fn shells_complete_every_command() {
+    let sandbox = Sandbox::new();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let output = sandbox.pkdgan(&["completions", shell]).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        let script = String::from_utf8(output.stdout).unwrap();
+        for word in ["train", "reproduce", "report", "evaluate-every", "plain"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    assert_eq!(sandbox.pkdgan(&["completions", "ksh"]).output().unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let sandbox = Sandbox::new();
+    sandbox.pkdgan(&["man", "share/man1"]).assert().success();
+    let pages = sandbox.list("share/man1");
+    for page in ["pkdgan.1", "pkdgan-train.1", "pkdgan-report.1", "pkdgan-data-fetch.1"] {
+        assert!(pages.contains(&page.to_owned()), "{page} is not in {pages:?}");
+    }
+    let page = String::from_utf8(sandbox.read("share/man1/pkdgan-train.1")).unwrap();
+    assert!(page.starts_with(".ie") && page.contains(".TH pkdgan-train 1"), "{page}");
+    assert!(page.contains("batch\\-size") && page.contains("Examples:"), "{page}");
+    sandbox.write("file", b"");
+    let output = sandbox.pkdgan(&["man", "file"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("file: manual pages cannot be written there"), "{}", stderr(&output));
+}

@@ -113,6 +113,52 @@ teacher_learning_rate = 0.0001
 }
 
 #[test]
+fn own_images_have_a_layer_more_for_each_doubling() {
+    for (side, layers) in [(32, 3), (64, 4), (128, 5)] {
+        let config = set(&["data.dataset=images", "data.images.folder=/photos", &format!("data.side={side}")]).unwrap();
+        assert_eq!((config.data.normal, config.data.side, config.data.calibration), (0, side, 0.2));
+        let widths = [&config.network.generator, &config.network.discriminator, &config.student.discriminator];
+        assert_eq!(widths.map(Vec::len), [layers; 3]);
+        assert_eq!(config.student.encoder.len(), layers - 1);
+        for architecture in [config.teacher(), config.student()] {
+            architecture.check().unwrap();
+            let layers = architecture.encoder("encoder").layers;
+            assert_eq!(layers.last().map(|dense| dense.kernel), Some(4), "{side}");
+        }
+        let [teacher, student] = [config.teacher(), config.student()].map(|network| network.generator_macs());
+        assert!((200..700).contains(&(teacher / student)), "{side}: {teacher} to {student}");
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, config.to_toml().unwrap()).unwrap();
+        assert_eq!(Config::read(&path).unwrap(), config);
+    }
+    let own = ["data.dataset=images", "data.images.folder=/photos"];
+    for (more, key) in [
+        ("data.side=48", "data.side"),
+        ("data.normal=3", "data.normal"),
+        ("data.calibration=0", "data.calibration"),
+        ("data.calibration=0.5", "data.calibration"),
+        ("data.judge=validation", "data.judge"),
+        ("network.generator=[4,6,8,8]", "network.generator"),
+        ("data.images.folder=''", "data.images.folder"),
+    ] {
+        refused(&[own[0], own[1], more], &[key]);
+    }
+    refused(&["data.dataset=images"], &["--images DIR"]);
+    refused(&["data.side=64"], &["data.side", "64"]);
+    refused(&["data.images.folder=/photos"], &["data.images"]);
+}
+
+#[test]
+fn a_configuration_from_before_calibration_holds_nothing_out() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("config.toml");
+    let text = set(&[]).unwrap().to_toml().unwrap().replace("calibration = 0.1\n", "");
+    std::fs::write(&path, text).unwrap();
+    assert_eq!(Config::read(&path).unwrap().data.calibration, 0.0);
+}
+
+#[test]
 fn the_paper_recipe_differs_where_it_should() {
     let mut expected = Recipe::Default.config(Dataset::Mnist);
     expected.training.batch_size = 1;
@@ -133,7 +179,7 @@ fn single_settings_go_over_the_file_and_the_file_over_the_recipe() {
     let config = config.unwrap();
     assert_eq!((config.training.steps, config.training.learning_rate), (30, 1.0));
     assert_eq!((config.training.weights.latent, config.training.weights.reconstruction), (7.0, 50.0));
-    assert_eq!((config.data.dataset, config.training.schedule), (Dataset::FashionMnist, Schedule::Constant));
+    assert_eq!((config.data.dataset, config.training.schedule), (Dataset::FashionMnist.into(), Schedule::Constant));
     assert_eq!(config.training.batch_size, 8);
 }
 
@@ -153,7 +199,7 @@ fn settings_take_any_toml_value_and_bare_words() {
     assert_eq!(config.scoring.statistics, Statistics::PerImage);
     assert_eq!(config.training.learning_rate, 1e-3);
     let config = set(&["data.folder=", "data.dataset=cifar-10"]).unwrap();
-    assert_eq!((config.data.folder, config.data.dataset), (PathBuf::new(), Dataset::Cifar10));
+    assert_eq!((config.data.folder, config.data.dataset), (PathBuf::new(), Dataset::Cifar10.into()));
 }
 
 #[test]
@@ -175,7 +221,7 @@ fn values_of_the_wrong_kind_say_where() {
     refused(&["training.steps=many"], &["--set training.steps=many", "steps", "many"]);
     refused(&["training.steps=-1"], &["--set training.steps=-1", "-1"]);
     refused(&["training.steps=1.5"], &["--set training.steps=1.5", "1.5"]);
-    refused(&["network.generator=[1, 2]"], &["generator", "3"]);
+    refused(&["network.generator=[1, 2]"], &["generator", "three"]);
     refused(&["network.generator=[1, 2"], &["generator"]);
     refused(&["training.schedule=linear"], &["linear", "cosine"]);
     refused(&["training=3"], &["`training` is a section", "training."]);

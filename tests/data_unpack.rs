@@ -191,8 +191,15 @@ fn damaged_archives_are_refused() {
     let whole = pack(&good());
     let mut flipped = good();
     flipped[1][3] ^= 1;
-    for archive in [b"no gzip at all".to_vec(), whole[..whole.len() / 2].to_vec(), pack(&flipped)] {
+    // A length that is no number, but would clear a terminal where a message quotes it.
+    let mut hostile = Header::new_gnu();
+    hostile.as_old_mut().name[..5].copy_from_slice(b"top/a");
+    hostile.as_old_mut().size = *b"7\n\x1b[2J\x1b[31m0";
+    hostile.set_cksum();
+    let hostile = pack(&[hostile.as_bytes().to_vec()]);
+    for archive in [b"no gzip at all".to_vec(), whole[..whole.len() / 2].to_vec(), pack(&flipped), hostile] {
         let error = refused(archive);
+        assert!(!error.to_string().contains(char::is_control), "{error:?}");
         assert!(matches!(error, FetchError::Archive { .. }), "{error}");
     }
 }

@@ -30,7 +30,7 @@ fn on_every_executor(test: impl Fn(&str, &mut dyn Executor, f64)) {
     test("cpu in double precision", &mut Cpu::exact(), 2e-7);
     test("cpu", &mut Cpu::new(), SINGLE);
     for variant in VARIANTS {
-        let options = GpuOptions { adapter: adapter(), convolution: Some(variant) };
+        let options = GpuOptions { adapter: adapter(), convolution: Some(variant), ..GpuOptions::default() };
         let mut gpu = Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"));
         test(&format!("gpu, {variant:?}"), &mut gpu, SINGLE);
     }

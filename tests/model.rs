@@ -44,8 +44,13 @@ fn a_decoder_gives_images_of_the_encoders_side() {
 
 #[test]
 fn layers_that_do_not_fit_are_refused() {
-    let sound =
-        Architecture { channels: 1, side: 32, encoder: vec![Shrink::half(4)], latents: 8, discriminator: [2, 3, 4] };
+    let sound = Architecture {
+        channels: 1,
+        side: 32,
+        encoder: vec![Shrink::half(4)],
+        latents: 8,
+        discriminator: vec![2, 3, 4],
+    };
     sound.check().unwrap();
     let with = |encoder: Vec<Shrink>| Architecture { encoder, ..sound.clone() };
     for (broken, part) in [
@@ -55,6 +60,10 @@ fn layers_that_do_not_fit_are_refused() {
         (with(vec![Shrink { kernel: 40, ..Shrink::half(4) }]), "on 32 x 32"),
         (with(vec![Shrink { stride: 0, ..Shrink::half(4) }]), "on 32 x 32"),
         (with(vec![Shrink::half(1 << 40)]), "on 32 x 32"),
+        (
+            Architecture { side: 4096, ..with(vec![Shrink { channels: 4096, kernel: 1, stride: 1, padding: 0 }]) },
+            "makes 68719476736 numbers",
+        ),
         (Architecture { latents: 0, ..sound.clone() }, "1 to 4096"),
         (Architecture { side: 30, ..sound.clone() }, "30 pixels"),
         (Architecture { side: usize::MAX, ..sound.clone() }, "1 to 4096"),

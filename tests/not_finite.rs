@@ -10,12 +10,12 @@ use pkdgan::engine::{Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, Program
 use pkdgan::model::{Architecture, EdeGan, NormMode, Shrink};
 use pkdgan::pipeline::{self, Data, Watch};
 use pkdgan::run::RunFile;
-use pkdgan::train::{Checkpoint, Losses, Stage, TrainError};
+use pkdgan::train::{Checkpoint, Event, Stage, TrainError};
 use pkdgan::weights::Weights;
 
 #[test]
 fn the_check_sees_every_infinite_number_and_nan_wherever_it_is() {
-    let gpu = Gpu::open(&GpuOptions { adapter: adapter(), convolution: Some(VARIANTS[1]) });
+    let gpu = Gpu::open(&GpuOptions { adapter: adapter(), convolution: Some(VARIANTS[1]), ..GpuOptions::default() });
     let gpu = gpu.unwrap_or_else(|error| panic!("{error}"));
     // Lengths below, at and past what one round of all workgroups covers.
     let lens = [1, 64, 67, 5_000, 300_001];
@@ -64,7 +64,7 @@ struct Silent;
 
 impl Watch for Silent {
     fn begin(&mut self, _stage: Stage, _done: usize, _steps: usize) {}
-    fn step(&mut self, _stage: Stage, _done: usize, _losses: &Losses) -> bool {
+    fn trained(&mut self, _stage: Stage, _event: Event) -> bool {
         false
     }
     fn scored(&mut self, _network: &str, _done: usize, _images: usize) {}
@@ -80,12 +80,12 @@ fn diverges(sandbox: &Sandbox, run: &str, every: &str, change: impl Fn(&mut Conf
     config.data.folder = sandbox.path("data");
     config.training.steps = 300;
     change(&mut config);
-    let data = Data::load(&config).unwrap();
+    let data = Data::load(&config, &mut |_, _| {}).unwrap();
     let folder = pipeline::begin(&config, &sandbox.path(run), false, None, None).unwrap();
     let open = || -> Result<Box<dyn Executor>, EngineError> {
-        Ok(Box::new(Gpu::open(&GpuOptions { adapter: adapter(), convolution: None })?))
+        Ok(Box::new(Gpu::open(&GpuOptions { adapter: adapter(), ..GpuOptions::default() })?))
     };
-    let trained = pipeline::train(&config, &folder, &data, &open, every.parse().unwrap(), &mut Silent);
+    let trained = pipeline::train(&config, &folder, &data, &open, every.parse().unwrap(), None, &mut Silent);
     let error = trained.unwrap_err();
     assert!(matches!(error, TrainError::NotFinite { .. }), "{error}");
     Checkpoint::read(&folder.file(RunFile::Checkpoint)).unwrap();
@@ -167,7 +167,7 @@ fn norms_of_a_single_value_are_refused_where_the_graph_is_built() {
 
     // Side 8 halves to a single pixel in the discriminator's third layer, and in an encoder of three.
     let architecture =
-        Architecture { channels: 1, side: 8, encoder: vec![Shrink::half(2); 3], latents: 2, discriminator: [2, 3, 4] };
+        Architecture { channels: 1, side: 8, encoder: vec![Shrink::half(2); 3], latents: 2, discriminator: vec![2, 3, 4] };
     let mut variables = Variables::new();
     let gan = EdeGan::register(&mut variables, "student", &architecture, 1e-5);
     for (batch, mode, sound) in [

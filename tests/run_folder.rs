@@ -194,8 +194,8 @@ proptest! {
 
 fn report() -> Report {
     Report {
-        auroc: 0.9658,
-        average_precision: 0.994,
+        auroc: Some(0.9658),
+        average_precision: Some(0.994),
         reconstruction_l1_normal: 0.08,
         blank_l1_normal: 0.29,
         seconds_total: 12.5,
@@ -210,7 +210,7 @@ fn report() -> Report {
         macs: 29_300_000,
         params: 1_500_000,
         peak_rss_bytes: None,
-        dataset: Dataset::FashionMnist,
+        dataset: Dataset::FashionMnist.into(),
         normal: 8,
         networks: Vec::new(),
     }
@@ -227,7 +227,7 @@ fn a_report_reads_back() {
     assert!(text.contains("\"auroc\": 0.9658,") && text.contains("\"dataset\": \"fashion-mnist\","), "{text}");
     assert!(text.contains("\"peak_rss_bytes\": null,") && text.ends_with("}\n"), "{text}");
 
-    report.auroc = f64::NAN;
+    report.auroc = Some(f64::NAN);
     assert!(matches!(report.write(&path), Err(RunError::NotFinite { key: "auroc", .. })));
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
 

@@ -14,15 +14,15 @@ const IMAGES: usize = 7;
 /// Widths past and below the tiles of the kernels.
 fn config(batch_size: usize, structure: Structure) -> Config {
     let mut config = Recipe::Default.config(Dataset::Mnist);
-    config.network.generator = [9, 17, 20];
-    config.network.discriminator = [5, 8, 12];
+    config.network.generator = vec![9, 17, 20];
+    config.network.discriminator = vec![5, 8, 12];
     config.network.latents = 12;
     config.training.batch_size = batch_size;
     config.training.steps = STEPS;
     // Larger than the recipe's, so that the first gradients are well above rounding.
     config.training.init_std = 0.1;
     config.student.encoder = vec![[5, 4, 4, 0], [9, 2, 2, 0]];
-    config.student.discriminator = [3, 5, 9];
+    config.student.discriminator = vec![3, 5, 9];
     config.student.alone.batch_size = batch_size;
     config.student.alone.steps = STEPS;
     config.distillation.ask_once = false;
@@ -190,7 +190,8 @@ fn a_frozen_teacher_is_frozen_and_a_joint_one_learns() {
 
 /// The very same device would keep variables of another test's registry, so each run opens its own.
 fn fresh(variant: pkdgan::engine::ConvVariant) -> Box<dyn Executor> {
-    let options = pkdgan::engine::GpuOptions { adapter: common::adapter(), convolution: Some(variant) };
+    let options =
+        pkdgan::engine::GpuOptions { adapter: common::adapter(), convolution: Some(variant), ..Default::default() };
     Box::new(pkdgan::engine::Gpu::open(&options).unwrap())
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use pkdgan::weights::{Weights, WeightsError};
+use pkdgan::weights::{Element, Weights, WeightsError};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -103,6 +103,27 @@ fn half_precision_is_widened() {
     assert_eq!(weights.metadata, BTreeMap::from([("k".into(), "v".into())]));
     let header = r#"{"a":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}"#;
     assert_eq!(read(&file(header, &[0x80, 0x3f, 0x20, 0xc0])).unwrap().take("a", &[2]).unwrap(), [1.0, -2.5]);
+}
+
+#[test]
+fn half_precision_is_written_as_it_was_read() {
+    let mut weights = small();
+    weights.insert("half", &[3], vec![1.0, 0.1, 65_504.0]);
+    weights.tensors.get_mut("half").unwrap().element = Element::F16;
+    let bytes = bytes_of(&weights);
+    let official = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(official.tensor("half").unwrap().dtype(), safetensors::Dtype::F16);
+    assert_eq!(official.tensor("half").unwrap().data(), [0, 0x3c, 0x66, 0x2e, 0xff, 0x7b]);
+    let read = read(&bytes).unwrap();
+    assert_eq!(read.tensors["half"].values, [1.0, 0.099_975_586, 65_504.0]);
+    assert_eq!(read.tensors["e1.conv0.weight"], weights.tensors["e1.conv0.weight"]);
+    assert_eq!(bytes_of(&read), bytes);
+
+    weights.tensors.get_mut("half").unwrap().values[1] = 65_520.0;
+    let (_folder, path) = place();
+    let error = weights.write(&path).unwrap_err();
+    assert!(matches!(&error, WeightsError::Overflow { name, .. } if name == "half"), "{error}");
+    assert!(!path.exists());
 }
 
 #[test]

@@ -4,22 +4,49 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
-use pkdgan::pipeline::Watch;
-use pkdgan::train::{Losses, Stage};
+use pkdgan::config::Config;
+use pkdgan::data::DataError;
+use pkdgan::pipeline::Data;
+use serde_json::{Value, json};
 
-/// What a person sees: on stderr, so that stdout is left to results.
-pub struct Console {
-    quiet: bool,
+/// How the course of long work is shown, on stderr.
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Show {
+    /// A bar on a terminal, nothing elsewhere
+    #[default]
+    Auto,
+    /// A line every ten seconds
+    Plain,
+    /// A JSON object a line, at most one a second of each event, and no other lines but errors and warnings
+    Json,
+    /// Nothing
+    None,
 }
 
-/// Time between lines where there is no terminal to draw a bar on.
+/// What a person sees, or a machine that asked for it: on stderr, so that stdout is left to results.
+pub struct Console {
+    quiet: bool,
+    show: Show,
+}
+
+/// Time between lines for people.
 const LINE_EVERY: Duration = Duration::from_secs(10);
+/// Time between lines for machines.
+const JSON_EVERY: Duration = Duration::from_secs(1);
 
 impl Console {
     /// One that says nothing, or all.
     pub fn new(quiet: bool) -> Self {
-        Self { quiet }
+        Self::showing(quiet, Show::Auto)
+    }
+
+    /// The same, with the course of long work shown in this way.
+    pub fn showing(quiet: bool, show: Show) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let drawn = show == Show::Json || !quiet && (show != Show::Auto || terminal);
+        Self { quiet: quiet || show == Show::Json, show: if drawn { show } else { Show::None } }
     }
 
     /// Prints a line.
@@ -29,21 +56,56 @@ impl Console {
         }
     }
 
-    /// Begins a stretch of `len` units of work, of which `done` are done.
+    /// Prints an event, where a machine asked for them: an object with `event`, its name, and more.
+    pub fn event(&self, name: &str, mut more: Value) {
+        if self.show == Show::Json {
+            more["event"] = name.into();
+            eprintln!("{more}");
+        }
+    }
+
+    /// Begins a stretch of `len` units of work, of which `done` are done. `name` is for people.
     pub fn progress(&self, name: impl Into<String>, unit: &'static str, done: usize, len: usize) -> Progress {
-        let drawn = !self.quiet && std::io::stderr().is_terminal();
-        let bar = if drawn { ProgressBar::new(len as u64) } else { ProgressBar::hidden() };
+        let bar = if self.show == Show::Auto { ProgressBar::new(len as u64) } else { ProgressBar::hidden() };
         let name = name.into();
         let template = format!("{name:<17}[{{bar:30}}] {{pos}}/{{len}} {unit} {{msg}}");
         if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style.progress_chars("=> "));
         }
         let now = Instant::now();
-        Progress { bar, name, unit, len, first: done, started: now, printed: now, lines: !self.quiet && !drawn }
+        Progress { bar, name, unit, len, first: done, started: now, printed: None, show: self.show }
+    }
+
+    /// Reads the data of a run, and names the files that are skipped.
+    pub fn load(&self, config: &Config) -> Result<Data, DataError> {
+        let mut shown: Option<Progress> = None;
+        let mut last = 0;
+        let data = Data::load(config, &mut |done, pictures| {
+            // A second folder begins anew.
+            if done < last {
+                shown.take().into_iter().for_each(Progress::finish);
+            }
+            last = done;
+            shown.get_or_insert_with(|| self.progress("reading", "pictures", 0, pictures)).update(done, "");
+        });
+        shown.into_iter().for_each(Progress::finish);
+        let data = data?;
+        for error in data.own.iter().flat_map(|own| &own.skipped) {
+            self.say(format!("skipped: {error}"));
+        }
+        Ok(data)
+    }
+
+    /// Begins work without a known end.
+    pub fn counter(&self, name: &'static str, unit: &'static str) -> Counter {
+        let drawn = !self.quiet && std::io::stderr().is_terminal();
+        let bar = if drawn { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        let now = Instant::now();
+        Counter { bar, name, unit, started: now, printed: now, lines: !self.quiet && !drawn }
     }
 }
 
-/// A stretch of work under way: a bar on a terminal, else a line now and then.
+/// A stretch of work under way: a bar, or a line now and then.
 pub struct Progress {
     bar: ProgressBar,
     name: String,
@@ -51,25 +113,83 @@ pub struct Progress {
     len: usize,
     first: usize,
     started: Instant,
-    printed: Instant,
-    lines: bool,
+    printed: Option<Instant>,
+    show: Show,
 }
 
 impl Progress {
-    /// So much is done; `detail` says more.
+    /// So much is done; `detail` says more to people.
     pub fn update(&mut self, done: usize, detail: &str) {
-        let rate = done.saturating_sub(self.first) as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
-        let left = Duration::from_secs_f64((self.len.saturating_sub(done) as f64 / rate.max(1e-9)).min(1e9));
-        let message = format!("{rate:.1}/s, {} left{detail}", indicatif::HumanDuration(left));
+        let left = Duration::from_secs_f64(self.seconds_left(done));
+        let message = format!("{:.1}/s, {} left{detail}", self.rate(done), indicatif::HumanDuration(left));
         self.bar.set_position(done as u64);
         self.bar.set_message(message.clone());
-        if self.lines && self.printed.elapsed() >= LINE_EVERY {
-            self.printed = Instant::now();
+        let since = self.printed.unwrap_or(self.started).elapsed();
+        if self.show == Show::Plain && since >= LINE_EVERY {
+            self.printed = Some(Instant::now());
             eprintln!("{} {done}/{} {}, {message}", self.name, self.len, self.unit);
         }
     }
 
+    /// Says the same to machines, if it is time to: `more` with how much is done, how fast, and how long is left.
+    pub fn event(&mut self, name: &str, done: usize, mut more: Value) {
+        let due = self.printed.is_none_or(|printed| printed.elapsed() >= JSON_EVERY) || done == self.len;
+        if self.show != Show::Json || !due {
+            return;
+        }
+        self.printed = Some(Instant::now());
+        more["event"] = name.into();
+        // `steps` is how many there are in all, `step` how many are done.
+        more[self.unit] = self.len.into();
+        more[self.unit.trim_end_matches('s')] = done.into();
+        more[format!("{}_per_second", self.unit)] = json!(self.rate(done));
+        more["seconds_left"] = json!(self.seconds_left(done));
+        eprintln!("{more}");
+    }
+
     /// Clears the bar.
+    pub fn finish(self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// Units a second since it began.
+    pub fn rate(&self, done: usize) -> f64 {
+        done.saturating_sub(self.first) as f64 / self.started.elapsed().as_secs_f64().max(1e-9)
+    }
+
+    fn seconds_left(&self, done: usize) -> f64 {
+        (self.len.saturating_sub(done) as f64 / self.rate(done).max(1e-9)).min(1e9)
+    }
+}
+
+/// Units of work, of which nobody knows how many there will be: a spinner on a terminal, else a line now and then.
+pub struct Counter {
+    bar: ProgressBar,
+    name: &'static str,
+    unit: &'static str,
+    started: Instant,
+    printed: Instant,
+    lines: bool,
+}
+
+impl Counter {
+    /// So much is done; `detail` says more.
+    pub fn update(&mut self, done: usize, detail: &str) {
+        let rate = done as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+        let message = || format!("{} {done} {}, {rate:.0}/s{detail}", self.name, self.unit);
+        self.bar.set_message(message());
+        if self.lines && self.printed.elapsed() >= LINE_EVERY {
+            self.printed = Instant::now();
+            eprintln!("{}", message());
+        }
+    }
+
+    /// Lets something else be printed.
+    pub fn aside(&self, print: impl FnOnce()) {
+        self.bar.suspend(print);
+    }
+
+    /// Clears the spinner.
     pub fn finish(self) {
         self.bar.finish_and_clear();
     }
@@ -89,60 +209,4 @@ pub fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
     })
     .context("ctrl-C cannot be caught")?;
     Ok(stop)
-}
-
-/// Shows the progress of a run's stages, and passes ctrl-C on.
-pub struct Watcher<'a> {
-    console: &'a Console,
-    stop: Arc<AtomicBool>,
-    shown: Option<(String, Progress)>,
-}
-
-impl<'a> Watcher<'a> {
-    /// One that asks training to stop once `stop` is raised.
-    pub fn new(console: &'a Console, stop: Arc<AtomicBool>) -> Self {
-        Self { console, stop, shown: None }
-    }
-
-    /// From here on the next ctrl-C stops at once.
-    pub fn last_chance(&self) {
-        self.stop.store(true, Ordering::SeqCst);
-    }
-
-    /// Clears the bar.
-    pub fn finish(&mut self) {
-        if let Some((_, progress)) = self.shown.take() {
-            progress.finish();
-        }
-    }
-
-    fn show(&mut self, name: String, unit: &'static str, done: usize, len: usize) {
-        self.finish();
-        let progress = self.console.progress(name.clone(), unit, done, len);
-        self.shown = Some((name, progress));
-    }
-}
-
-impl Watch for Watcher<'_> {
-    fn begin(&mut self, stage: Stage, done: usize, steps: usize) {
-        self.show(format!("training {stage}"), "steps", done, steps);
-    }
-
-    fn step(&mut self, _stage: Stage, done: usize, losses: &Losses) -> bool {
-        let losses: Vec<String> = losses.0.iter().map(|(name, value)| format!(", {name} {value:.3}")).collect();
-        if let Some((_, progress)) = &mut self.shown {
-            progress.update(done, &losses.concat());
-        }
-        self.stop.load(Ordering::SeqCst)
-    }
-
-    fn scored(&mut self, network: &str, done: usize, images: usize) {
-        let name = format!("scoring {network}");
-        if self.shown.as_ref().is_none_or(|(shown, _)| *shown != name) {
-            self.show(name, "images", 0, images);
-        }
-        if let Some((_, progress)) = &mut self.shown {
-            progress.update(done, "");
-        }
-    }
 }

@@ -1,5 +1,16 @@
+use std::cell::Cell;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::anyhow;
 use clap::{Args, ValueEnum};
-use pkdgan::engine::{AdapterSummary, Cpu, EngineError, Executor, Gpu, GpuOptions};
+use pkdgan::engine::{AdapterSummary, Cpu, EngineError, Executor, Fault, Gpu, GpuOptions, PATIENCE};
+use pkdgan::scoring::{ScoringPath, Wish};
+use pkdgan::train::TrainError;
+
+/// The variable that names trouble to be had, for tests; see `docs/reliability.md`.
+const FAULT_VARIABLE: &str = "PKDGAN_FAULT";
 
 /// What to compute on.
 #[derive(Args)]
@@ -11,12 +22,34 @@ pub struct Device {
     /// Adapter by number or part of its name, as `pkdgan devices` lists them [default: the best one]
     #[arg(long, value_name = "NAME|INDEX", help_heading = "Device")]
     adapter: Option<String>,
+    /// Where the adapter cannot be opened, or fails, go on with the CPU executor: from the last checkpoint, or from the
+    /// start of the scoring
+    #[arg(long, help_heading = "Device")]
+    allow_cpu_fallback: bool,
+    /// How long the adapter may take for what is waited for before it is given up
+    #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE.as_secs_f64(), value_parser = seconds, help_heading = "Device")]
+    device_timeout: f64,
+    /// Whether the adapter failed and the CPU executor took its place.
+    #[arg(skip)]
+    fallen_back: Cell<bool>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
     Gpu,
     Cpu,
+}
+
+/// A path of scoring; none for the fastest.
+#[derive(Clone, Copy)]
+pub struct PathWish(pub Option<ScoringPath>);
+
+impl FromStr for PathWish {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        if name == "auto" { Ok(Self(None)) } else { Ok(Self(Some(name.parse()?))) }
+    }
 }
 
 /// An executor, and what to call it.
@@ -26,30 +59,83 @@ pub struct Opened {
 }
 
 impl Device {
-    /// Opens what was asked for.
+    /// Opens what was asked for; the CPU executor where that is allowed and there is no adapter.
     pub fn open(&self) -> Result<Opened, EngineError> {
         if self.device == Kind::Cpu {
-            if self.adapter.is_some() {
-                let message = "--adapter chooses among GPUs; leave it out with --device cpu";
-                clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message).exit();
-            }
-            let summary = AdapterSummary {
-                name: "plain CPU executor".into(),
-                backend: "cpu".into(),
-                driver: "none".into(),
-                kind: "cpu".into(),
-            };
-            return Ok(Opened { executor: Box::new(Cpu::new()), summary });
+            self.refuse_adapter();
         }
-        let gpu = Gpu::open(&GpuOptions { adapter: self.adapter.clone(), convolution: None })?;
-        Ok(Opened { summary: gpu.summary().clone(), executor: Box::new(gpu) })
+        if self.device == Kind::Cpu || self.fallen_back.get() {
+            return Ok(cpu());
+        }
+        match Gpu::open(&self.options()) {
+            Ok(gpu) => Ok(Opened { summary: gpu.summary().clone(), executor: Box::new(gpu) }),
+            Err(error) if self.falls_back(&error) => Ok(cpu()),
+            Err(error) => Err(error),
+        }
     }
-}
 
-impl Device {
+    /// What a detector may use.
+    pub fn wish(&self, path: Option<ScoringPath>) -> Wish {
+        let without_device = self.device == Kind::Cpu;
+        if without_device {
+            self.refuse_adapter();
+            if let Some(path) = path.filter(|&path| path != ScoringPath::Cpu) {
+                refuse(&format!("--path {path} runs on a GPU; leave it out with --device cpu\n"));
+            }
+        }
+        Wish { path, without_device, device: self.options(), ..Wish::default() }
+    }
+
+    fn refuse_adapter(&self) {
+        if self.adapter.is_some() {
+            refuse("--adapter chooses among GPUs; leave it out with --device cpu\n");
+        }
+    }
+
     /// Opens it once more, for a stage of its own.
     pub fn executor(&self) -> Result<Box<dyn Executor>, EngineError> {
         Ok(self.open()?.executor)
+    }
+
+    /// Does `work`, which opens devices; once more with the CPU executor, where that is allowed and a device fails.
+    pub fn work<T, E>(&self, mut work: impl FnMut() -> Result<T, E>) -> anyhow::Result<T>
+    where
+        anyhow::Error: From<E>,
+    {
+        match work().map_err(anyhow::Error::from) {
+            Err(error) if of_engine(&error).is_some_and(|error| self.falls_back(error)) => Ok(work()?),
+            outcome => outcome,
+        }
+    }
+
+    /// What the work was done on that began on `first`.
+    pub fn used(&self, first: &AdapterSummary) -> AdapterSummary {
+        if self.fallen_back.get() { cpu().summary } else { first.clone() }
+    }
+
+    /// Whether the CPU executor takes the place of the adapter that failed so, which is then said.
+    fn falls_back(&self, error: &EngineError) -> bool {
+        let falls = self.allow_cpu_fallback && self.device == Kind::Gpu && error.is_of_device();
+        if falls && !self.fallen_back.replace(true) {
+            eprintln!("warning: {error}\nwarning: going on with the plain CPU executor, one core, many times slower");
+            return true;
+        }
+        false
+    }
+
+    fn options(&self) -> GpuOptions {
+        let fault = std::env::var(FAULT_VARIABLE).ok().map(|text| {
+            text.parse::<Fault>().unwrap_or_else(|error| {
+                let message = format!("{FAULT_VARIABLE}: {error}\n");
+                clap::Error::raw(clap::error::ErrorKind::InvalidValue, message).exit()
+            })
+        });
+        GpuOptions {
+            adapter: self.adapter.clone(),
+            patience: Some(Duration::from_secs_f64(self.device_timeout)),
+            fault,
+            ..GpuOptions::default()
+        }
     }
 }
 
@@ -63,5 +149,46 @@ impl Opened {
         let note =
             if self.summary.is_software() { "\n        this adapter is the CPU: a GPU would be faster" } else { "" };
         format!("device: {}{note}", self.summary)
+    }
+}
+
+/// Adds to a failure of the device that the run in `folder` can be gone on with.
+pub fn resumable(error: anyhow::Error, folder: &Path) -> anyhow::Error {
+    match of_engine(&error) {
+        Some(of_device) if of_device.is_of_device() => anyhow!(
+            "{error}\n  nothing saved is lost; go on from the last checkpoint with: pkdgan train --resume {}",
+            folder.display()
+        ),
+        _ => error,
+    }
+}
+
+/// The engine's failure behind an error, if it is one.
+fn of_engine(error: &anyhow::Error) -> Option<&EngineError> {
+    error.chain().find_map(|error| match error.downcast_ref() {
+        Some(TrainError::Engine(error)) => Some(error),
+        _ => error.downcast_ref(),
+    })
+}
+
+fn cpu() -> Opened {
+    let summary = AdapterSummary {
+        name: "plain CPU executor".into(),
+        backend: "cpu".into(),
+        driver: "none".into(),
+        kind: "cpu".into(),
+    };
+    Opened { executor: Box::new(Cpu::new()), summary }
+}
+
+fn refuse(message: &str) -> ! {
+    clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message).exit()
+}
+
+/// A time in seconds, some years at most.
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 && seconds <= 1e8 => Ok(seconds),
+        _ => Err("a number of seconds above 0 is wanted".into()),
     }
 }

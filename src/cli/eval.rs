@@ -4,10 +4,10 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::Args;
 use pkdgan::config::Config;
-use pkdgan::pipeline::Data;
-use pkdgan::run::{RunFile, RunFolder, write_scores};
-use pkdgan::train::{Evaluation, Model};
-use serde_json::json;
+use pkdgan::metrics::BestF1;
+use pkdgan::run::{RunFile, RunFolder, ThresholdReport, write_picture_scores, write_scores};
+use pkdgan::train::{Evaluation, Model, TrainError};
+use serde::Serialize;
 
 use super::console::Console;
 use super::device::Device;
@@ -40,6 +40,20 @@ pub struct Arguments {
     json: bool,
 }
 
+/// What `--json` prints: figures by the names that they have in a report.
+#[derive(Serialize)]
+struct Figures<'a> {
+    auroc: Option<f64>,
+    average_precision: Option<f64>,
+    reconstruction_auroc_l1: Option<f64>,
+    reconstruction_auroc_l2: Option<f64>,
+    reconstruction_l1_normal: f64,
+    blank_l1_normal: f64,
+    threshold: Option<ThresholdReport>,
+    best_f1: Option<BestF1>,
+    adapter: &'a str,
+}
+
 /// Scores the test set with a trained model; the run folder stays as it is.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let console = Console::new(arguments.quiet);
@@ -48,16 +62,19 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(folder) = &arguments.data_dir {
         config.data.folder = folder.clone();
     }
-    let data = Data::load(&config)?;
-    let mut opened = arguments.device.open()?;
-    console.say(opened.describe());
-    let executor = opened.executor.as_mut();
-    let model = Model::load(&folder.path().join(&arguments.model), executor)?;
-    let mut progress = console.progress("scoring", "images", 0, data.split.test.len());
-    let evaluation = Evaluation::run(executor, &model, &data.judge, &data.split, |done| progress.update(done, ""))?;
-    progress.finish();
+    let data = console.load(&config)?;
+    let (evaluation, calibration, adapter) = arguments.device.work(|| {
+        let mut opened = arguments.device.open()?;
+        console.say(opened.describe());
+        let executor = opened.executor.as_mut();
+        let model = Model::load(&folder.path().join(&arguments.model), executor)?;
+        let mut progress = console.progress("scoring", "images", 0, data.split.test.len());
+        let evaluation = Evaluation::run(executor, &model, &data.judge, &data.split, |done| progress.update(done, ""))?;
+        progress.finish();
+        Ok::<_, TrainError>((evaluation, model.calibration, opened.summary))
+    })?;
     let threshold = |calibration| evaluation.threshold(calibration, arguments.alpha, data.split.normal);
-    let threshold = match (&model.calibration, arguments.alpha) {
+    let threshold = match (&calibration, arguments.alpha) {
         (Some(calibration), _) => Some(threshold(calibration)?),
         (None, Some(_)) => {
             bail!("{}: --alpha wants a calibrated model; train it with `--calibration 0.1`", arguments.model.display())
@@ -65,31 +82,33 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         (None, None) => None,
     };
     if let Some(path) = &arguments.scores {
-        write_scores(path, &evaluation.scores)?;
+        match &data.own {
+            Some(own) => write_picture_scores(path, &evaluation.scores, &own.judge_paths)?,
+            None => write_scores(path, &evaluation.scores)?,
+        }
     }
     if arguments.json {
-        let figures = json!({
-            "auroc": evaluation.auroc,
-            "average_precision": evaluation.average_precision,
-            "reconstruction_auroc_l1": evaluation.reconstruction_auroc_l1,
-            "reconstruction_auroc_l2": evaluation.reconstruction_auroc_l2,
-            "reconstruction_l1_normal": evaluation.reconstruction_l1_normal,
-            "blank_l1_normal": evaluation.blank_l1_normal,
-            "threshold": threshold,
-            "best_f1": evaluation.best_f1,
-            "adapter": opened.summary.name,
-        });
-        println!("{figures:#}");
+        let figures = Figures {
+            auroc: evaluation.auroc,
+            average_precision: evaluation.average_precision,
+            reconstruction_auroc_l1: evaluation.reconstruction_auroc_l1,
+            reconstruction_auroc_l2: evaluation.reconstruction_auroc_l2,
+            reconstruction_l1_normal: evaluation.reconstruction_l1_normal,
+            blank_l1_normal: evaluation.blank_l1_normal,
+            threshold,
+            best_f1: evaluation.best_f1,
+            adapter: &adapter.name,
+        };
+        println!("{}", serde_json::to_string_pretty(&figures)?);
     } else {
         println!(
-            "{} class {}: AUROC {:.4}, average precision {:.4}\nreconstruction error of normal images {:.4} (a blank image: {:.4})\n{}",
-            config.data.dataset,
-            config.data.normal,
-            evaluation.auroc,
-            evaluation.average_precision,
+            "{}: AUROC {}, average precision {}\nreconstruction error of normal images {:.4} (a blank image: {:.4})\n{}",
+            table::subject(config.data.dataset, config.data.normal),
+            table::figure(evaluation.auroc),
+            table::figure(evaluation.average_precision),
             evaluation.reconstruction_l1_normal,
             evaluation.blank_l1_normal,
-            table::thresholds(threshold.as_ref(), Some(&evaluation.best_f1)).trim_end()
+            table::thresholds(threshold.as_ref(), evaluation.best_f1.as_ref()).trim_end()
         );
     }
     Ok(ExitCode::SUCCESS)

@@ -1,19 +1,27 @@
 //! Commands, one file each, over what they share.
 
+mod bench;
 mod console;
 mod data;
 mod device;
 mod devices;
 mod eval;
+mod export;
 mod model;
+mod report;
 mod reproduce;
+mod score;
+mod serve_web;
 mod settings;
+mod shell;
 mod table;
 mod train;
+mod watcher;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use pkdgan::calibration::CalibrationError;
 use pkdgan::config::ConfigError;
 use pkdgan::reproduce::ReproduceError;
 use pkdgan::train::TrainError;
@@ -31,12 +39,17 @@ const EXAMPLES: &str = "Examples:
   pkdgan train --normal 3 --stage teacher     another digit, the teacher only
   pkdgan train --recipe paper                 batch size 1, as the authors of P-KDGAN found best
   pkdgan eval runs/mnist-8-default-seed0      score the test set again with a trained model
+  pkdgan score runs/mnist-8-default-seed0 photos/   score pictures of your own
+  pkdgan export runs/a --format onnx          a trained model for onnxruntime and others
+  pkdgan report runs/a runs/b                 compare two runs in one page
   pkdgan reproduce --classes 2,5              both networks for two digits and two seeds, and a table of them
   pkdgan model                                layers, parameters and multiply-accumulates
   pkdgan data fetch fashion-mnist             download another data set
+  pkdgan bench                                how fast teacher and student score here
+  pkdgan serve-web                            draw a digit and see it scored in a browser
   pkdgan devices                              the GPUs that can be used
 
-Exit code: 0 done, 1 failed or stopped early, 2 wrong usage.";
+Exit code: 0 done, 1 failed or stopped early, 2 wrong usage, 3 anomalies found where `score` is asked to fail on them.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -44,19 +57,32 @@ enum Command {
     Train(train::Arguments),
     /// Score the test set with the model of a run folder
     Eval(eval::Arguments),
+    /// Score pictures with a trained model: files, folders, lists, IDX files
+    Score(score::Arguments),
+    /// Make the page that shows a run, report.html, anew; compare several runs in one page
+    Report(report::Arguments),
     /// Train a grid of networks over classes and seeds, write tables and studies of them
     Reproduce(reproduce::Arguments),
+    /// Write a trained model for other programs: ONNX, or safetensors in half precision
+    Export(export::Arguments),
+    /// Measure how fast networks score, on every path
+    Bench(bench::Arguments),
     /// Print the networks: layers, parameters, multiply-accumulates
     Model(model::Arguments),
+    /// Serve a page that scores pictures in a browser, on this machine only
+    ServeWeb(serve_web::Arguments),
     /// List, find, check and fetch data sets
     Data(data::Arguments),
     /// List the adapters that can compute
     Devices(devices::Arguments),
+    /// Print what a shell completes arguments by
+    Completions(shell::Completions),
+    /// Write manual pages for the program and each of its commands
+    Man(shell::Man),
 }
 
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
-    quieten_driver();
     let cli = Cli::parse();
     tracing_subscriber::fmt()
         .with_env_filter(
@@ -69,28 +95,31 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
+        Command::Score(arguments) => score::run(&arguments),
         Command::Reproduce(arguments) => reproduce::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),
+        Command::ServeWeb(arguments) => serve_web::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
+        Command::Completions(arguments) => shell::completions(&arguments, Cli::command()),
+        Command::Man(arguments) => shell::man(&arguments, Cli::command()),
     };
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // What a hostile file made it quote is nothing to send to a terminal.
+            let control = |c: char| c.is_control() && c != '\n';
+            eprintln!("error: {}", format!("{error:#}").replace(control, "\u{fffd}"));
             // Settings that cannot be are wrong usage, whether they came by flag or by file.
             let usage = error.is::<ConfigError>()
+                || error.is::<CalibrationError>()
+                || error.is::<score::Uncalibrated>()
                 || matches!(error.downcast_ref(), Some(TrainError::Config(_)))
                 || matches!(error.downcast_ref(), Some(ReproduceError::Config(_) | ReproduceError::Budgets));
             ExitCode::from(if usage { 2 } else { 1 })
         }
-    }
-}
-
-/// Mesa's layer that reorders devices complains on machines without a desktop; we choose for ourselves.
-fn quieten_driver() {
-    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
-        // SAFETY: no other thread runs yet.
-        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
 }

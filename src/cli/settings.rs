@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use pkdgan::config::{Config, ConfigError, Recipe, resolve};
-use pkdgan::data::Dataset;
+use pkdgan::data::{Colour, Dataset, Fit, Source};
 
 /// Where a configuration comes from: a recipe, over it a file, over that single settings.
 #[derive(Args)]
@@ -33,8 +33,26 @@ pub struct Settings {
     /// The normal class, 0 to 9
     #[arg(long, value_name = "CLASS", help_heading = "Settings")]
     normal: Option<u8>,
+    /// Folder of normal pictures of your own (PNG, JPEG, BMP), instead of a data set
+    #[arg(long, value_name = "DIR", help_heading = "Own images", conflicts_with_all = ["dataset", "normal"])]
+    images: Option<PathBuf>,
+    /// Folder of anomalous pictures to test with; a further share of the normal ones, as large as that of
+    /// --calibration, is then held out of training for the test
+    #[arg(long, value_name = "DIR", help_heading = "Own images", requires = "images")]
+    anomalies: Option<PathBuf>,
+    /// Side that pictures are scaled to, in pixels: 32, 64 or 128; networks have a layer more for each doubling
+    /// [default: 32]
+    #[arg(long, value_name = "PIXELS", help_heading = "Own images", requires = "images")]
+    size: Option<usize>,
+    /// How pictures that are not square are made so: `crop` (cut the longer sides), `pad` (with black) or `stretch`
+    /// [default: pad]
+    #[arg(long, value_name = "FIT", help_heading = "Own images", requires = "images")]
+    fit: Option<Fit>,
+    /// `grey`, `rgb`, or `auto`: grey where no picture has a colour (`pkdgan model` takes it for rgb) [default: auto]
+    #[arg(long, value_name = "COLOUR", help_heading = "Own images", requires = "images")]
+    colour: Option<Colour>,
     /// Share of the normal training images that is held out of training, to set a threshold by; 0 for none [default:
-    /// 0.1]
+    /// 0.1, of own images 0.2]
     #[arg(long, value_name = "SHARE", help_heading = "Settings")]
     calibration: Option<f64>,
     /// Images per step of the teacher's training
@@ -74,9 +92,17 @@ impl Settings {
 
     /// The configuration they make, with `more` settings of the form `section.key=value` over them.
     pub fn resolve(&self, more: &[String]) -> Result<Config, ConfigError> {
+        let folder = |path: &PathBuf| quoted(&std::path::absolute(path).unwrap_or_else(|_| path.clone()).display());
+        let source = self.images.as_ref().map(|_| Source::Images).or(self.dataset.map(Source::Published));
+        let normal = self.normal.or(self.images.as_ref().map(|_| 0));
         let flags = [
-            ("data.dataset", self.dataset.map(|dataset| quoted(&dataset))),
-            ("data.normal", self.normal.map(|normal| normal.to_string())),
+            ("data.dataset", source.map(|source| quoted(&source))),
+            ("data.normal", normal.map(|normal| normal.to_string())),
+            ("data.images.folder", self.images.as_ref().map(folder)),
+            ("data.images.anomalies", self.anomalies.as_ref().map(folder)),
+            ("data.side", self.size.map(|side| side.to_string())),
+            ("data.images.fit", self.fit.map(|fit| quoted(&fit))),
+            ("data.images.colour", self.colour.map(|colour| quoted(&colour))),
             ("data.calibration", self.calibration.map(|share| format!("{share:?}"))),
             ("training.batch_size", self.batch_size.map(|n| n.to_string())),
             ("training.steps", self.steps.map(|n| n.to_string())),

@@ -1,18 +1,22 @@
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Args;
-use pkdgan::config::{Config, Goal, steps_for_epochs};
+use pkdgan::config::{Config, DataConfig, Goal, steps_for_epochs};
+use pkdgan::data::Source;
 use pkdgan::pipeline::{self, Data, Progress};
-use pkdgan::run::{RunFile, RunFolder};
-use pkdgan::train::CheckpointEvery;
+use pkdgan::run::{NetworkReport, RunFile, RunFolder};
+use pkdgan::train::{CheckpointEvery, Glance};
+use serde_json::json;
 
-use super::console::{Console, Watcher, stop_on_interrupt};
-use super::device::Device;
+use super::console::{Console, Show, stop_on_interrupt};
+use super::device::{Device, resumable};
 use super::model::tables;
 use super::settings::Settings;
 use super::table;
+use super::watcher::Watcher;
 
 /// Arguments of `pkdgan train`.
 #[derive(Args)]
@@ -32,7 +36,8 @@ pub struct Arguments {
     settings: Settings,
     #[command(flatten)]
     device: Device,
-    /// Run folder to write [default: runs/DATASET-CLASS-RECIPE-seedN]
+    /// Run folder to write [default: runs/DATASET-CLASS-RECIPE-seedN, or runs/FOLDER-RECIPE-seedN for
+    /// --images]
     #[arg(long, value_name = "DIR", help_heading = "Run")]
     out: Option<PathBuf>,
     /// Overwrite the run in the folder
@@ -41,7 +46,8 @@ pub struct Arguments {
     /// Go on with the run in this folder from its last checkpoint, with its own settings
     #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with_all = [
         "stage", "teacher", "with_baseline", "out", "force", "init", "recipe", "config", "set", "dataset", "data_dir",
-        "normal", "calibration", "batch_size", "steps", "epochs", "seed", "lr", "no_shuffle",
+        "images", "anomalies", "size", "fit", "colour", "normal", "calibration", "batch_size", "steps", "epochs", "seed",
+        "lr", "no_shuffle",
     ])]
     resume: Option<PathBuf>,
     /// Start the first stage from the weights in this file instead of random ones
@@ -51,6 +57,17 @@ pub struct Arguments {
     /// does not change the result, and may be another one with --resume [default: 60s]
     #[arg(long, value_name = "TIME|STEPS", help_heading = "Run")]
     checkpoint_every: Option<CheckpointEvery>,
+    /// Every so many steps of a stage, show and log the AUROC on up to 1,000 of the images that judge the run; nothing is
+    /// chosen by it, and the result is the same with and without it
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    evaluate_every: Option<NonZeroUsize>,
+    /// Write event files for TensorBoard, one a stage: to `tensorboard` in the run folder, or to a folder of the run's
+    /// name in DIR. Look at them with `tensorboard --logdir DIR`
+    #[arg(long, value_name = "DIR", num_args = 0..=1, help_heading = "Output")]
+    tensorboard: Option<Option<PathBuf>>,
+    /// How progress is shown, on stderr
+    #[arg(long, value_name = "HOW", default_value = "auto", help_heading = "Output")]
+    progress: Show,
     /// Print results only
     #[arg(long, short, help_heading = "Output")]
     quiet: bool,
@@ -66,18 +83,31 @@ const EXAMPLES: &str = "Examples:
   pkdgan train --teacher runs/a --set distillation.step1.structure=2
                                                         another way to distil a trained teacher
   pkdgan train --dataset fashion-mnist --normal 5       sandals; see `pkdgan data`
+  pkdgan train --images photos/good --size 64           your own pictures, all of them normal
+  pkdgan train --images photos/good --anomalies photos/bad
+                                                        and a test on anomalous ones
   pkdgan train --config runs/a/config.toml --seed 1     the same with another seed
   pkdgan train --resume runs/mnist-8-default-seed0      after ctrl-C, or a power cut
+  pkdgan train --evaluate-every 500 --tensorboard       watch it go: tensorboard --logdir runs
+  pkdgan train --progress json 2>events.jsonl           for machines; the last event is `done`
 
 A run folder holds config.toml (every setting), metrics.jsonl (losses), model.safetensors (the result:
 the student, or the teacher with --stage teacher), the other networks, report.json (figures),
-scores.csv (score of every test image), checkpoint.safetensors and the one before it,
-checkpoint.previous.safetensors.";
+scores.csv (score of every test image), report.html (a page to look at), checkpoint.safetensors and
+the one before it, checkpoint.previous.safetensors.
+
+A share of the normal images (--calibration) is held out of training to set a threshold by: the
+network's file holds their scores, so that a false-alarm rate can be promised without anomalies.
+
+Own images (--images) are PNG, JPEG or BMP files, in folders as deep as you like. Some hundreds
+are good, 20 the least. With --anomalies as many of them as calibrate are held out once more, for
+the test beside the anomalous ones. Files that cannot be read are named and skipped; more than
+5 % of them stop the run.";
 
 /// Trains, scores, writes the run folder.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
-    let console = Console::new(arguments.quiet);
+    let console = Console::showing(arguments.quiet, arguments.progress);
     let (mut config, resumed) = match &arguments.resume {
         Some(path) => {
             let folder = RunFolder::resume(path)?;
@@ -85,7 +115,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         None => (arguments.resolve()?, None),
     };
-    let data = Data::load(&config)?;
+    let data = console.load(&config)?;
+    data.settle(&mut config);
     if let Some(epochs) = arguments.settings.epochs {
         config.training.steps = steps_for_epochs(epochs, data.split.train.len(), config.training.batch_size);
         config.validate()?;
@@ -103,23 +134,27 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     };
     console.say(tables(&config).trim_end());
-    console.say(format!(
-        "data: {}, {} training images of class {} and {} more held out to set the threshold by, {} to judge by; run \
-         folder {}",
-        config.data.dataset,
-        data.split.train.len(),
-        config.data.normal,
-        data.split.calibration.len(),
-        data.split.test.len(),
-        folder.path().display()
-    ));
+    console.say(describe(&config, &data));
+    console.say(format!("run folder {}", folder.path().display()));
 
     let open = || arguments.device.executor();
     let mut watcher = Watcher::new(&console, stop_on_interrupt()?);
+    if let Some(parent) = &arguments.tensorboard {
+        let events = match parent {
+            Some(parent) => parent.join(folder.path().file_name().unwrap_or_default()),
+            None => folder.path().join("tensorboard"),
+        };
+        watcher = watcher.with_tensorboard(events);
+    }
+    let glance = arguments.evaluate_every.map(|every| Glance::new(every, &data.judge, &data.split)).transpose()?;
+    let device = &arguments.device;
     let every = arguments.checkpoint_every.unwrap_or_default();
-    let progress = pipeline::train(&config, &folder, &data, &open, every, &mut watcher)?;
+    let progress = device
+        .work(|| pipeline::train(&config, &folder, &data, &open, every, glance.as_ref(), &mut watcher))
+        .map_err(|error| resumable(error, folder.path()))?;
     if let Progress::Stopped(stage, step, steps) = progress {
         watcher.finish();
+        console.event("stopped", json!({ "stage": stage, "step": step, "steps": steps, "folder": folder.path() }));
         eprintln!(
             "stopped in stage {stage} after step {step} of {steps}; the state is saved. Go on with: pkdgan train --resume {}",
             folder.path().display()
@@ -127,17 +162,54 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     watcher.last_chance();
-    let evaluated = pipeline::evaluate(&config, &folder, &data, &open, &[], &mut watcher)?;
+    let evaluated = device
+        .work(|| pipeline::evaluate(&config, &folder, &data, &open, &[], &mut watcher))
+        .map_err(|error| resumable(error, folder.path()))?;
     watcher.finish();
-    let report = pipeline::finish(&config, &folder, &summary, evaluated, started.elapsed().as_secs_f64())?;
+    let seconds = started.elapsed().as_secs_f64();
+    let report = pipeline::finish(&config, &folder, &data, &open, &device.used(&summary), evaluated, seconds)?;
+    console.event("done", json!({ "folder": folder.path(), "auroc": report.auroc, "seconds": seconds }));
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         println!("{}", table::of(&report));
+        if report.networks.last().is_some_and(NetworkReport::is_blank) {
+            eprintln!(
+                "warning: reconstructions are hardly better than an image of one colour, so that scores may not mean \
+                 much; train for longer (--epochs, --steps), or choose another --size"
+            );
+        }
         console.say(format!("written: {}", folder.path().display()));
     }
     Ok(ExitCode::SUCCESS)
 }
+
+/// Which images do what, with a warning where those that calibrate are few.
+fn describe(config: &Config, data: &Data) -> String {
+    let DataConfig { dataset, normal, calibration: share, .. } = config.data;
+    let [train, calibration, test] =
+        [&data.split.train, &data.split.calibration, &data.split.test].map(|images| images.len());
+    let mut text = format!(
+        "data: {}, {train} training images, {calibration} more held out of training to set the threshold by, {}",
+        table::subject(dataset, normal),
+        match (dataset, data.judge.labels.contains(&1)) {
+            (Source::Images, false) => "none to judge by (--anomalies)".into(),
+            _ => format!("{test} to judge by"),
+        }
+    );
+    if share > 0.0 && calibration < FOR_ONE_PERCENT {
+        let needed = (FOR_ONE_PERCENT as f64 / share).ceil();
+        text += &format!(
+            "\nwarning: {calibration} held-out images cannot promise fewer than {:.1} % false alarms; 1 % takes \
+             {FOR_ONE_PERCENT}, which are held out of {needed} normal images",
+            100.0 / (calibration as f64 + 1.0)
+        );
+    }
+    text
+}
+
+/// Calibration images that a false-alarm rate of 1 % takes.
+const FOR_ONE_PERCENT: usize = 99;
 
 impl Arguments {
     /// The configuration that the settings and the stage make.
@@ -147,7 +219,11 @@ impl Arguments {
         if self.with_baseline {
             more.push("run.with_baseline=true".into());
         }
-        let config = self.settings.resolve(&more)?;
+        let mut config = self.settings.resolve(&more)?;
+        if let Some(images) = &mut config.data.images {
+            // A new run may begin with other pictures than the one whose settings it takes.
+            images.digest.clear();
+        }
         let usage = |message: &str| clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message).exit();
         match (config.run.stage, &self.teacher) {
             (Goal::Distill, None) => usage("--stage distill wants a trained teacher: --teacher RUN\n"),
@@ -160,7 +236,13 @@ impl Arguments {
 
     /// Where the run goes unless another folder is named.
     fn folder(&self, config: &Config) -> PathBuf {
-        let (dataset, normal, seed) = (config.data.dataset, config.data.normal, config.training.seed);
-        PathBuf::from("runs").join(format!("{dataset}-{normal}-{}-seed{seed}", self.settings.recipe()))
+        let (data, seed) = (&config.data, config.training.seed);
+        let subject = match &data.images {
+            Some(images) => {
+                images.folder.file_name().map_or_else(|| "images".into(), |name| name.to_string_lossy().into_owned())
+            }
+            None => format!("{}-{}", data.dataset, data.normal),
+        };
+        PathBuf::from("runs").join(format!("{subject}-{}-seed{seed}", self.settings.recipe()))
     }
 }

@@ -1,16 +1,16 @@
 use super::Config;
-use crate::data::{Fit, Preprocessing};
+use crate::data::{Fit, Preprocessing, Source};
 use crate::model::{Architecture, Shrink};
 
 impl Config {
     /// What the teacher is made from.
     pub fn teacher(&self) -> Architecture {
         Architecture {
-            channels: self.data.dataset.channels(),
+            channels: self.preprocessing().channels,
             side: self.data.side,
-            encoder: self.network.generator.map(Shrink::half).into(),
+            encoder: self.network.generator.iter().copied().map(Shrink::half).collect(),
             latents: self.network.latents,
-            discriminator: self.network.discriminator,
+            discriminator: self.network.discriminator.clone(),
         }
     }
 
@@ -18,15 +18,21 @@ impl Config {
     pub fn student(&self) -> Architecture {
         Architecture {
             encoder: self.student.encoder.iter().copied().map(Shrink::from).collect(),
-            discriminator: self.student.discriminator,
+            discriminator: self.student.discriminator.clone(),
             ..self.teacher()
         }
     }
 
     /// What is done to a picture before the networks: what makes it like the images of the data set.
     pub fn preprocessing(&self) -> Preprocessing {
-        let side = self.data.dataset.side();
-        let (channels, fit) = (self.data.dataset.channels(), Fit::Pad);
-        Preprocessing { channels, height: side, width: side, side: self.data.side, fit }
+        let side = self.data.side;
+        let (channels, scaled, fit) = match self.data.dataset {
+            Source::Published(dataset) => (dataset.channels(), dataset.side(), Fit::Pad),
+            Source::Images => {
+                let (colour, fit) = self.data.images.as_ref().map(|own| (own.colour, own.fit)).unwrap_or_default();
+                (colour.channels(), side, fit)
+            }
+        };
+        Preprocessing { channels, height: scaled, width: scaled, side, fit }
     }
 }

@@ -8,7 +8,7 @@ use strsim::jaro_winkler;
 use toml::{Table, Value};
 
 use super::{Config, ConfigError, Recipe};
-use crate::data::Dataset;
+use crate::data::{Dataset, Source};
 
 /// Least similarity (Jaro-Winkler) at which a key is suggested in place of an unknown one.
 const SIMILAR: f64 = 0.8;
@@ -28,9 +28,7 @@ pub fn resolve(recipe: Recipe, file: Option<&Path>, sets: &[String]) -> Result<C
         layers.push((assignment(set)?, format!("--set {set}")));
     }
     // A recipe depends on the data set, which a later layer may name.
-    let named = |(layer, _): &(Table, String)| layer.get("data")?.get("dataset")?.as_str()?.parse().ok();
-    let dataset = layers.iter().rev().find_map(named).unwrap_or(Dataset::Mnist);
-    let mut table = complete(recipe, dataset)?;
+    let mut table = complete(recipe, layers.iter().rev().map(|(layer, _)| layer))?;
     for (layer, origin) in layers {
         lay(&mut table, layer, &origin)?;
     }
@@ -43,15 +41,23 @@ pub fn resolve(recipe: Recipe, file: Option<&Path>, sets: &[String]) -> Result<C
 pub(super) fn read_complete(path: &Path) -> Result<Config, ConfigError> {
     let origin = path.display().to_string();
     let table = read_table(path)?;
-    let mut known = complete(Recipe::default(), Dataset::Mnist)?;
+    let mut known = complete(Recipe::default(), [&table])?;
     lay(&mut known, table.clone(), &origin)?;
     let config = typed(table, &origin)?;
     config.validate()?;
     Ok(config)
 }
 
-fn complete(recipe: Recipe, dataset: Dataset) -> Result<Table, ConfigError> {
-    Table::try_from(recipe.config(dataset)).map_err(ConfigError::Write)
+/// The recipe for the data that the first of the layers name which do.
+fn complete<'a>(recipe: Recipe, layers: impl IntoIterator<Item = &'a Table> + Clone) -> Result<Table, ConfigError> {
+    let first = |key: &str| layers.clone().into_iter().find_map(|layer| layer.get("data")?.get(key));
+    let named = first("dataset").and_then(|name| name.as_str()?.parse().ok());
+    let side = first("side").and_then(|side| usize::try_from(side.as_integer()?).ok());
+    let config = match named.unwrap_or(Source::Published(Dataset::Mnist)) {
+        Source::Published(dataset) => recipe.config(dataset),
+        Source::Images => recipe.images(side.unwrap_or(32)),
+    };
+    Table::try_from(config).map_err(ConfigError::Write)
 }
 
 fn read_table(path: &Path) -> Result<Table, ConfigError> {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Dataset;
+use crate::data::{Colour, Fit, Source};
 
 pub use error::ConfigError;
 pub use layers::resolve;
@@ -64,32 +64,53 @@ pub enum Goal {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// The data set.
-    pub dataset: Dataset,
+    /// The name of a published data set, or `images` for pictures of one's own.
+    pub dataset: Source,
     /// Folder that holds one folder per data set; empty to search the usual places.
     #[serde(default)]
     pub folder: PathBuf,
-    /// The normal class, 0..=9.
+    /// The normal class, 0..=9; 0 for own pictures.
     pub normal: u8,
-    /// Side of the square that images are padded to, in pixels.
+    /// Side of the networks' square images, in pixels: 32, or 64 or 128 for own pictures. Those of published data sets
+    /// are padded to it.
     pub side: usize,
     /// What the networks are judged by.
     pub judge: Judge,
     /// Share of the normal training images that is held out of training, to calibrate scores with; 0 for none.
     #[serde(default)]
     pub calibration: f64,
+    /// The pictures, where they are one's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<ImagesConfig>,
 }
 
-/// `[network]`, the teacher: channels after each of the three stride-2 layers, from the image inwards.
+/// `[data.images]`: pictures of one's own.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImagesConfig {
+    /// Folder of normal pictures; those in its folders count too.
+    pub folder: PathBuf,
+    /// Folder of anomalous pictures, to test with; empty for none.
+    pub anomalies: PathBuf,
+    /// How pictures of another shape are made to fit.
+    pub fit: Fit,
+    /// Values per pixel; decided once a run has begun.
+    pub colour: Colour,
+    /// Stands for the names of the pictures, so that a run goes on with the same ones; empty before it has begun.
+    pub digest: String,
+}
+
+/// `[network]`, the teacher: channels after each stride-2 layer, from the image inwards; three for a side of 32, one more
+/// for each doubling.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkConfig {
     /// Channels of the generator's encoders; the decoder mirrors them.
-    pub generator: [usize; 3],
+    pub generator: Vec<usize>,
     /// Length of a latent vector.
     pub latents: usize,
     /// Channels of the discriminator.
-    pub discriminator: [usize; 3],
+    pub discriminator: Vec<usize>,
 }
 
 /// `[training]`: how to train.
@@ -148,7 +169,7 @@ pub struct StudentConfig {
     /// latents as the teacher has follows. The decoder mirrors them.
     pub encoder: Vec<[usize; 4]>,
     /// Channels of the student's own discriminator.
-    pub discriminator: [usize; 3],
+    pub discriminator: Vec<usize>,
     /// Where batch norm takes its statistics from when scoring.
     pub statistics: Statistics,
     /// Weights of the student's own losses, alone and in structures 2 and 4.

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::{
-    Budget, Config, ConfigError, DataConfig, DistillationConfig, DistillationStep, DistillationWeights, Goal, Judge,
-    LossWeights, NetworkConfig, RunConfig, Schedule, ScoringConfig, Statistics, Structure, StudentConfig,
-    TrainingConfig,
+    Budget, Config, ConfigError, DataConfig, DistillationConfig, DistillationStep, DistillationWeights, Goal,
+    ImagesConfig, Judge, LossWeights, NetworkConfig, RunConfig, Schedule, ScoringConfig, Statistics, Structure,
+    StudentConfig, TrainingConfig,
 };
-use crate::data::Dataset;
+use crate::data::{Dataset, Source};
 
 /// Settings that work together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,20 +44,21 @@ impl Recipe {
             (_, Self::Paper) => (1, 12_000, 2e-4, 3.0, Statistics::PerImage),
         };
         let (generator, latents) = match dataset {
-            Dataset::Cifar10 => ([64, 128, 256], 256),
-            Dataset::Mnist | Dataset::FashionMnist => ([48, 96, 192], 48),
+            Dataset::Cifar10 => (vec![64, 128, 256], 256),
+            Dataset::Mnist | Dataset::FashionMnist => (vec![48, 96, 192], 48),
         };
         Config {
             run: RunConfig { stage: Goal::All, with_baseline: false },
             data: DataConfig {
-                dataset,
+                dataset: dataset.into(),
                 folder: PathBuf::new(),
                 normal: 8,
                 side: 32,
                 judge: Judge::Test,
                 calibration: CALIBRATION,
+                images: None,
             },
-            network: NetworkConfig { generator, latents, discriminator: [32, 64, 128] },
+            network: NetworkConfig { generator, latents, discriminator: vec![32, 64, 128] },
             training: TrainingConfig {
                 batch_size,
                 steps,
@@ -76,10 +77,41 @@ impl Recipe {
             distillation: distillation(dataset),
         }
     }
+
+    /// The configuration that the recipe stands for on own pictures of a side of 32, 64 or 128 pixels: that of MNIST, and
+    /// one layer more for each doubling.
+    pub fn images(self, side: usize) -> Config {
+        let mut config = self.config(Dataset::Mnist);
+        config.data.dataset = Source::Images;
+        config.data.images = Some(ImagesConfig::default());
+        config.data.normal = 0;
+        config.data.side = side;
+        config.data.calibration = CALIBRATION_OF_OWN;
+        for _ in 0..doublings(side) {
+            for widths in
+                [&mut config.network.generator, &mut config.network.discriminator, &mut config.student.discriminator]
+            {
+                widths.extend(widths.last().copied());
+            }
+            config.student.encoder.push([32, 2, 2, 0]);
+        }
+        config
+    }
 }
 
 /// Share of a data set's normal images that calibrates: enough to promise a false-alarm rate of 0.01 on each.
 const CALIBRATION: f64 = 0.1;
+/// The same for own pictures, of which there are fewer.
+const CALIBRATION_OF_OWN: f64 = 0.2;
+
+/// How often 32 is doubled on the way to a side.
+pub(super) fn doublings(side: usize) -> usize {
+    match side {
+        64 => 1,
+        128 => 2,
+        _ => 0,
+    }
+}
 
 /// The student of a data set: layers that reach the papers' compression ratios.
 fn student(dataset: Dataset) -> StudentConfig {
@@ -92,7 +124,7 @@ fn student(dataset: Dataset) -> StudentConfig {
         if dataset == Dataset::Cifar10 { (50.0, 2_000, 2e-3) } else { (5.0, 8_000, 4e-3) };
     StudentConfig {
         encoder,
-        discriminator: [8, 16, 32],
+        discriminator: vec![8, 16, 32],
         statistics,
         weights: LossWeights { reconstruction: 50.0, latent, adversarial: 0.1 },
         alone: Budget { batch_size: 16, steps, learning_rate },

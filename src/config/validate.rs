@@ -1,7 +1,8 @@
 //! The range of every setting.
 
-use super::{Config, ConfigError, LossWeights};
-use crate::data::CLASSES;
+use super::recipe::doublings;
+use super::{Config, ConfigError, Judge, LossWeights};
+use crate::data::{CLASSES, Source};
 
 /// Most samples of one run: their order is kept in memory.
 const MAX_SAMPLES: usize = 1 << 31;
@@ -15,15 +16,14 @@ impl Config {
         let Self { data, network, training, .. } = self;
 
         require("data.normal", data.normal, data.normal < CLASSES, "a class, 0 to 9")?;
-        require("data.side", data.side, data.side == 32, "32, which the layers of the networks are made for")?;
+        let sides: &[usize] = if data.dataset == Source::Images { &[32, 64, 128] } else { &[32] };
+        let allowed = "32, or 64 or 128 for own images: the layers of the networks are made for that";
+        require("data.side", data.side, sides.contains(&data.side), allowed)?;
+        self.validate_images()?;
         real("data.calibration", data.calibration, 0.0, 0.9, "a share of the images, 0 to 0.9")?;
-        for width in network.generator {
-            require("network.generator", width, (1..=4096).contains(&width), "three widths, each 1 to 4096")?;
-        }
+        self.widths("network.generator", &network.generator)?;
         require("network.latents", network.latents, (1..=4096).contains(&network.latents), "1 to 4096")?;
-        for width in network.discriminator {
-            require("network.discriminator", width, (1..=4096).contains(&width), "three widths, each 1 to 4096")?;
-        }
+        self.widths("network.discriminator", &network.discriminator)?;
         batch("training.batch_size", training.batch_size)?;
         require("training.steps", training.steps, training.steps >= 1, "1 or more")?;
         samples("training.steps", training.batch_size, training.steps)?;
@@ -45,11 +45,44 @@ impl Config {
         self.validate_distillation()
     }
 
+    /// What goes for own pictures only.
+    fn validate_images(&self) -> Result<(), ConfigError> {
+        let data = &self.data;
+        let own = data.dataset == Source::Images;
+        let folder = data.images.as_ref().map(|images| images.folder.as_path());
+        let named = folder.is_some_and(|folder| !folder.as_os_str().is_empty());
+        let shown = folder.map_or_else(String::new, |folder| folder.display().to_string());
+        require("data.images.folder", shown, named == own, "named (--images DIR) for own images, and for them only")?;
+        if own {
+            require("data.normal", data.normal, data.normal == 0, "0 for own images, which are all normal")?;
+            let share = data.calibration > 0.0 && data.calibration <= 0.4;
+            require("data.calibration", data.calibration, share, "above 0 and at most 0.4 for own images")?;
+            let test = data.judge == Judge::Test;
+            require(
+                "data.judge",
+                "validation",
+                test,
+                "test for own images; hold anomalous ones by with --anomalies DIR",
+            )?;
+        }
+        Ok(())
+    }
+
+    /// One width for each halving down to 4 pixels.
+    fn widths(&self, key: &'static str, widths: &[usize]) -> Result<(), ConfigError> {
+        let (count, allowed) = match doublings(self.data.side) {
+            0 => (3, "three widths, each 1 to 4096"),
+            1 => (4, "four widths at a side of 64, each 1 to 4096"),
+            _ => (5, "five widths at a side of 128, each 1 to 4096"),
+        };
+        let wrong = widths.iter().find(|width| !(1..=4096).contains(*width));
+        require(key, wrong.copied().unwrap_or_default(), wrong.is_none(), allowed)?;
+        require(key, format!("{widths:?}"), widths.len() == count, allowed)
+    }
+
     fn validate_student(&self) -> Result<(), ConfigError> {
         let student = &self.student;
-        for width in student.discriminator {
-            require("student.discriminator", width, (1..=4096).contains(&width), "three widths, each 1 to 4096")?;
-        }
+        self.widths("student.discriminator", &student.discriminator)?;
         let problem = self.student().check().err().unwrap_or_default();
         require(
             "student.encoder",

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::{CLASSES, Dataset, MAX_VALUES, Part};
+use super::{CLASSES, Dataset, Part, PictureError};
 
 /// Why a data set could not be used. Byte offsets count the unpacked contents of a `.gz` file.
 #[derive(Debug, Error)]
@@ -104,9 +104,9 @@ pub enum DataError {
         /// Which dimension, from 0.
         axis: usize,
     },
-    /// The declared dimensions multiply to more than [`MAX_VALUES`].
+    /// The declared dimensions multiply to more than is read.
     #[error(
-        "{}: byte 4: dimensions {dims:?} exceed {MAX_VALUES} values; the header is damaged, fetch the file \
+        "{}: byte 4: dimensions {dims:?} exceed {most} values; the header is damaged, fetch the file \
          again",
         path.display()
     )]
@@ -115,6 +115,8 @@ pub enum DataError {
         path: PathBuf,
         /// The dimensions declared.
         dims: Vec<u32>,
+        /// Most values that are read.
+        most: u64,
     },
     /// The file ends before the values that its header declares, or within a record.
     #[error("{}: ends at byte {offset} of {expected}; it is cut short, fetch it again", path.display())]
@@ -190,6 +192,61 @@ pub enum DataError {
         /// Side of the square asked for, in pixels.
         side: usize,
     },
+    /// What should be a folder of pictures is none.
+    #[error("{}: no such folder; name one that holds pictures", path.display())]
+    NoFolder {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// Too many of a folder's files are no pictures that can be used.
+    #[error(
+        "{}: {} of {all} files are no pictures that can be used, and at most 5 % are skipped; mend them, take them \
+         away, or name another folder\n{}",
+        folder.display(), skipped.len(), first_of(skipped)
+    )]
+    Unusable {
+        /// The folder.
+        folder: PathBuf,
+        /// Files in it.
+        all: usize,
+        /// Those that cannot be used.
+        skipped: Vec<PictureError>,
+    },
+    /// A folder holds too few pictures.
+    #[error(
+        "{}: {usable} pictures that can be used, and at least {least} are needed; some hundreds are better",
+        folder.display()
+    )]
+    TooFewPictures {
+        /// The folder.
+        folder: PathBuf,
+        /// Usable pictures in it.
+        usable: usize,
+        /// Those needed.
+        least: usize,
+    },
+    /// The folder of anomalous pictures is that of the normal ones, or one is within the other.
+    #[error(
+        "{} and {}: one holds the other, so that anomalous pictures would count as normal; keep them apart",
+        normal.display(), anomalies.display()
+    )]
+    Nested {
+        /// The folder of normal pictures.
+        normal: PathBuf,
+        /// The folder of anomalous ones.
+        anomalies: PathBuf,
+    },
+    /// The pictures are not those that a run began with.
+    #[error(
+        "{}: the pictures are not those that the run began with ({count} can be used now); put them back, or train anew",
+        folder.display()
+    )]
+    Changed {
+        /// The folder of normal pictures.
+        folder: PathBuf,
+        /// Normal pictures there now.
+        count: usize,
+    },
     /// The normal class is not one of the data set's.
     #[error("normal class {class} is out of range; choose one of 0..={}", CLASSES - 1)]
     NormalClass {
@@ -204,4 +261,16 @@ pub enum DataError {
         /// Where it was looked for.
         part: Part,
     },
+}
+
+/// Unusable pictures that are named.
+const NAMED: usize = 10;
+
+/// The first unusable pictures, a line each.
+fn first_of(skipped: &[PictureError]) -> String {
+    let mut lines: Vec<String> = skipped.iter().take(NAMED).map(|error| format!("  {error}")).collect();
+    if skipped.len() > NAMED {
+        lines.push(format!("  and {} more", skipped.len() - NAMED));
+    }
+    lines.join("\n")
 }

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use byteorder::{BigEndian, ReadBytesExt};
 use flate2::bufread::MultiGzDecoder;
@@ -13,6 +13,8 @@ use super::DataError;
 
 /// Most values that one file may hold (2 GiB of bytes).
 pub const MAX_VALUES: u64 = 1 << 31;
+/// Most values of one image, where images are read one by one.
+const MAX_IMAGE: u64 = 1 << 26;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const UNSIGNED_BYTE: u8 = 0x08;
@@ -37,8 +39,11 @@ pub fn read_idx<const RANK: usize>(path: &Path) -> Result<Idx<RANK>, DataError> 
 }
 
 /// The contents of a file, plain or gzip-packed.
-pub(super) fn unpacked(path: &Path) -> io::Result<Box<dyn Read>> {
-    let mut file = BufReader::new(File::open(path)?);
+pub(super) fn unpacked(path: &Path) -> io::Result<Box<dyn Read + Send>> {
+    unpack(BufReader::new(File::open(path)?))
+}
+
+fn unpack(mut file: BufReader<File>) -> io::Result<Box<dyn Read + Send>> {
     if file.fill_buf()?.starts_with(&GZIP_MAGIC) {
         Ok(Box::new(BufReader::new(MultiGzDecoder::new(file))))
     } else {
@@ -46,8 +51,14 @@ pub(super) fn unpacked(path: &Path) -> io::Result<Box<dyn Read>> {
     }
 }
 
-fn parse<const RANK: usize>(path: &Path, mut input: impl Read) -> Result<Idx<RANK>, DataError> {
-    let header = 4 + 4 * RANK as u64;
+/// Bytes of the header of a file with so many dimensions.
+const fn header_len(rank: usize) -> u64 {
+    4 + 4 * rank as u64
+}
+
+/// Reads magic number and dimensions.
+fn dimensions<const RANK: usize>(path: &Path, input: &mut impl Read) -> Result<[u32; RANK], DataError> {
+    let header = header_len(RANK);
     let at = |offset| {
         move |source: io::Error| match source.kind() {
             io::ErrorKind::UnexpectedEof => DataError::Truncated { path: path.to_owned(), offset, expected: header },
@@ -76,13 +87,21 @@ fn parse<const RANK: usize>(path: &Path, mut input: impl Read) -> Result<Idx<RAN
             return Err(DataError::EmptyDimension { path: path.to_owned(), offset, axis });
         }
     }
-    let count = declared
-        .iter()
-        .try_fold(1_u64, |product, &dim| product.checked_mul(dim.into()))
-        .filter(|&count| count <= MAX_VALUES)
-        .ok_or_else(|| DataError::TooLarge { path: path.to_owned(), dims: declared.to_vec() })?;
+    Ok(declared)
+}
 
-    let values = read_values(path, &mut input, header, count)?;
+/// The product of dimensions, where it is at most `most`.
+fn count_of(path: &Path, dims: &[u32], most: u64) -> Result<u64, DataError> {
+    dims.iter()
+        .try_fold(1_u64, |product, &dim| product.checked_mul(dim.into()))
+        .filter(|&count| count <= most)
+        .ok_or_else(|| DataError::TooLarge { path: path.to_owned(), dims: dims.to_vec(), most })
+}
+
+fn parse<const RANK: usize>(path: &Path, mut input: impl Read) -> Result<Idx<RANK>, DataError> {
+    let declared = dimensions::<RANK>(path, &mut input)?;
+    let count = count_of(path, &declared, MAX_VALUES)?;
+    let values = read_values(path, &mut input, header_len(RANK), count)?;
     Ok(Idx { dims: declared.map(|dim| dim as usize), values })
 }
 
@@ -102,5 +121,86 @@ fn read_values(path: &Path, input: &mut impl Read, header: u64, count: u64) -> R
         Err(_) => Err(DataError::Truncated { path: path.to_owned(), offset: header + read, expected }),
         Ok(_) if read < count => Err(DataError::Truncated { path: path.to_owned(), offset: header + read, expected }),
         Ok(_) => Ok(values),
+    }
+}
+
+/// The images of an IDX file one after the other, in memory that does not grow with their number.
+///
+/// An error, and there may be one behind the last image too, ends them.
+pub struct IdxImages {
+    path: PathBuf,
+    input: Box<dyn Read + Send>,
+    dims: [u32; 3],
+    /// Values of an image.
+    len: u64,
+    /// Images read.
+    read: u64,
+    ended: bool,
+}
+
+impl IdxImages {
+    /// Opens an IDX file of unsigned bytes with three dimensions, plain or gzip-packed. `None` where the first bytes are
+    /// neither those of an IDX file nor of a packed one.
+    ///
+    /// # Errors
+    /// As of [`read_idx`], but the values of one image are those counted, at most 64 Mi.
+    pub fn open(path: &Path) -> Result<Option<Self>, DataError> {
+        let failed = |source| DataError::Read { path: path.to_owned(), offset: 0, source };
+        let mut file = BufReader::new(File::open(path).map_err(failed)?);
+        let begins = file.fill_buf().map_err(failed)?;
+        if !begins.starts_with(&GZIP_MAGIC) && !begins.starts_with(&[0, 0]) {
+            return Ok(None);
+        }
+        let mut input = unpack(file).map_err(failed)?;
+        let dims = dimensions::<3>(path, &mut input)?;
+        let len = count_of(path, &dims[1..], MAX_IMAGE)?;
+        Ok(Some(Self { path: path.to_owned(), input, dims, len, read: 0, ended: false }))
+    }
+
+    /// Height of each image, in pixels.
+    pub fn height(&self) -> u32 {
+        self.dims[1]
+    }
+
+    /// Width of each image, in pixels.
+    pub fn width(&self) -> u32 {
+        self.dims[2]
+    }
+
+    fn read(&mut self) -> Result<Option<Vec<u8>>, DataError> {
+        let offset = header_len(3) + self.read * self.len;
+        let expected = header_len(3) + u64::from(self.dims[0]) * self.len;
+        let failed = |offset, source: io::Error| match source.kind() {
+            io::ErrorKind::UnexpectedEof => DataError::Truncated { path: self.path.clone(), offset, expected },
+            _ => DataError::Read { path: self.path.clone(), offset, source },
+        };
+        let mut values = Vec::new();
+        if self.read == u64::from(self.dims[0]) {
+            self.input.by_ref().take(1).read_to_end(&mut values).map_err(|source| failed(offset, source))?;
+            let longer = DataError::Trailing { path: self.path.clone(), offset };
+            return if values.is_empty() { Ok(None) } else { Err(longer) };
+        }
+        let outcome = self.input.by_ref().take(self.len).read_to_end(&mut values);
+        let end = offset + values.len() as u64;
+        outcome.map_err(|source| failed(end, source))?;
+        if values.len() as u64 != self.len {
+            return Err(failed(end, io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.read += 1;
+        Ok(Some(values))
+    }
+}
+
+impl Iterator for IdxImages {
+    /// The values of an image, row by row.
+    type Item = Result<Vec<u8>, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let next = self.read().transpose();
+        self.ended = !matches!(next, Some(Ok(_)));
+        next
     }
 }

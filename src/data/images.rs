@@ -60,6 +60,11 @@ impl Images {
         &self.pixels
     }
 
+    /// All values, in the same order.
+    pub fn into_pixels(self) -> Vec<u8> {
+        self.pixels
+    }
+
     /// The values of image `index`, `channels * height * width` of them.
     ///
     /// # Errors
@@ -70,6 +75,20 @@ impl Images {
         start
             .and_then(|start| self.pixels.get(start..start + size))
             .ok_or(DataError::Index { index, count: self.count })
+    }
+
+    /// The same images with one value a pixel, where all values of every pixel are equal.
+    pub fn grey(&self) -> Option<Self> {
+        let plane = self.height * self.width;
+        let mut pixels = Vec::with_capacity(self.count * plane);
+        for image in self.pixels.chunks_exact((self.channels * plane).max(1)) {
+            let (first, rest) = image.split_at(plane);
+            if rest.chunks_exact(plane).any(|other| other != first) {
+                return None;
+            }
+            pixels.extend_from_slice(first);
+        }
+        Self::new(self.count, 1, self.height, self.width, pixels).ok()
     }
 
     /// Network input of the images at `indices`: values in [-1, 1] (0 becomes -1, 255 becomes 1), each image centred in

@@ -18,12 +18,6 @@ pub struct OneClass {
     pub test: Vec<usize>,
 }
 
-/// How many of `images` images a share of them is, rounded down.
-pub fn held_out(images: usize, share: f64) -> usize {
-    // A product such as 100 x 0.29 lies just below the integer meant.
-    (images as f64 * share + 1e-6) as usize
-}
-
 /// Every so many training images of a class, one is held out for validation.
 const HELD_OUT: usize = 6;
 
@@ -63,15 +57,10 @@ impl OneClass {
     ///
     /// They are spread evenly over the file order, for neighbours in it are often alike: photos taken one after the
     /// other, say. No seed plays a part, so that networks of different seeds, and a student and the teacher that it is
-    /// given, are calibrated on images that neither was trained on.
+    /// given, are calibrated on the same images, which none of them was trained on.
     pub fn calibrated(mut self, share: f64) -> Self {
-        let images = std::mem::take(&mut self.train);
-        let wanted = held_out(images.len(), share);
-        for (place, &image) in images.iter().enumerate() {
-            let before = |place: usize| place * wanted / images.len();
-            let held_out = before(place + 1) > before(place);
-            if held_out { &mut self.calibration } else { &mut self.train }.push(image);
-        }
+        let wanted = held_out(self.train.len(), share);
+        (self.train, self.calibration) = spread(self.train, wanted);
         self
     }
 
@@ -98,6 +87,22 @@ impl OneClass {
         }
         parts
     }
+}
+
+/// How many of `images` images a share of them is, rounded down.
+pub(super) fn held_out(images: usize, share: f64) -> usize {
+    // A product such as 100 x 0.29 lies just below the integer meant.
+    (images as f64 * share + 1e-6) as usize
+}
+
+/// Takes `wanted` of the images out, spread evenly over their order; the rest comes first.
+pub(super) fn spread(images: Vec<usize>, wanted: usize) -> (Vec<usize>, Vec<usize>) {
+    let (mut rest, mut taken) = (Vec::new(), Vec::new());
+    for (place, &image) in images.iter().enumerate() {
+        let before = |place: usize| place * wanted / images.len();
+        if before(place + 1) > before(place) { &mut taken } else { &mut rest }.push(image);
+    }
+    (rest, taken)
 }
 
 /// The order in which training takes `samples` samples from `images` images: one permutation of `0..images` after the

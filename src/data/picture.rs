@@ -12,6 +12,11 @@ use thiserror::Error;
 pub const MAX_SIDE: u32 = 20_000;
 /// Most memory that the decoding of one picture may take, in bytes: 100 megapixels in colour, and some.
 const MAX_MEMORY: u64 = 512 << 20;
+/// Most values that a byte of a file stands for: deflate packs 1032 bytes into one, of 8 pixels each in black and white,
+/// which become three values each where they have a palette.
+const MOST_PER_BYTE: u64 = 1 << 15;
+/// Values that even the shortest file may stand for.
+const FREE: u64 = 1 << 20;
 
 /// A picture file that cannot be used.
 #[derive(Debug, Error)]
@@ -66,6 +71,7 @@ fn decode(mut file: BufReader<File>) -> Result<DynamicImage, PictureProblem> {
     if file.fill_buf().map_err(PictureProblem::Read)?.is_empty() {
         return Err(PictureProblem::Empty);
     }
+    let length = file.get_ref().metadata().map_err(PictureProblem::Read)?.len();
     let mut reader = ImageReader::new(file).with_guessed_format().map_err(PictureProblem::Read)?;
     if reader.format().is_none() {
         return Err(PictureProblem::Format);
@@ -81,6 +87,9 @@ fn decode(mut file: BufReader<File>) -> Result<DynamicImage, PictureProblem> {
     }
     if width == 0 || height == 0 {
         return Err(PictureProblem::Damaged(format!("{width} x {height} pixels")));
+    }
+    if decoder.total_bytes() > length.saturating_mul(MOST_PER_BYTE).saturating_add(FREE) {
+        return Err(PictureProblem::Damaged(format!("{width} x {height} pixels in {length} bytes")));
     }
     // A picture whose metadata are odd is still a picture.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);

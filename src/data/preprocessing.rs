@@ -29,6 +29,24 @@ pub enum Fit {
 #[error("unknown fit `{0}`; choose crop, pad or stretch")]
 pub struct UnknownFit(pub String);
 
+/// How many values each pixel of own pictures has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Colour {
+    /// One where no picture has a colour, else three; decided when a run begins.
+    #[default]
+    Auto,
+    /// One: brightness.
+    Grey,
+    /// Three.
+    Rgb,
+}
+
+/// A name that is no way to take colours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown colour `{0}`; choose auto, grey or rgb")]
+pub struct UnknownColour(pub String);
+
 /// What is done to a picture before a network sees it. Pixels then become `value / 127.5 - 1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preprocessing {
@@ -96,6 +114,39 @@ impl Preprocessing {
             padded[start..start + row].copy_from_slice(values);
         }
         Ok(padded)
+    }
+}
+
+impl Colour {
+    /// Every way.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Grey, Self::Rgb];
+
+    /// The name on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Grey => "grey",
+            Self::Rgb => "rgb",
+        }
+    }
+
+    /// Values per pixel; three as long as it is not decided.
+    pub fn channels(self) -> usize {
+        if self == Self::Grey { 1 } else { 3 }
+    }
+}
+
+impl fmt::Display for Colour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Colour {
+    type Err = UnknownColour;
+
+    fn from_str(name: &str) -> Result<Self, UnknownColour> {
+        Self::ALL.into_iter().find(|colour| colour.name() == name).ok_or_else(|| UnknownColour(name.to_owned()))
     }
 }
 

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use super::error::EngineError;
 use super::executor::{Executor, Pending, ProgramId, Programs, Readback, State};
 use super::ops::{CpuCall, Real, Rule};
-use super::place::{Buffer, Place};
+use super::place::{Buffer, Local, Place};
 use super::program::{Operand, Program, Step, expect_len};
 use super::shape::count;
 use super::variables::{GroupId, VarId, Variables};
@@ -63,6 +63,22 @@ impl<T: Real> Cpu<T> {
     }
 }
 
+/// Most numbers in one buffer: 2 GiB of `f32`, as much as most GPUs allow.
+const MOST: usize = 1 << 29;
+
+/// A buffer of `len` numbers for `what`.
+fn filled<T: Real>(what: &str, len: usize, value: T) -> Result<Vec<T>, EngineError> {
+    if len > MOST {
+        let mib = |len: usize| format!("{} MiB", (len as u64 * size_of::<T>() as u64) >> 20);
+        return Err(EngineError::Limit { what: what.into(), needed: mib(len), limit: mib(MOST) });
+    }
+    let mut numbers = Vec::new();
+    let refused = |error| EngineError::OutOfMemory { what: what.into(), problem: format!("{error}") };
+    numbers.try_reserve_exact(len).map_err(refused)?;
+    numbers.resize(len, value);
+    Ok(numbers)
+}
+
 /// The numbers at a place.
 fn slice<'a, T>(groups: &'a mut HashMap<GroupId, Vec<T>>, locals: &'a mut [Vec<T>], place: Place) -> &'a mut [T] {
     let buffer = match place.buffer {
@@ -76,18 +92,21 @@ impl<T: Real> Executor for Cpu<T> {
     fn allocate(&mut self, variables: &Variables) -> Result<(), EngineError> {
         self.variables = self.variables.latest(variables)?.clone();
         for group in variables.groups() {
-            self.groups.entry(group).or_insert_with(|| vec![T::zero(); variables.group_len(group)]);
+            if !self.groups.contains_key(&group) {
+                let what = format!("the variables `{}`", variables.group_name(group));
+                self.groups.insert(group, filled(&what, variables.group_len(group), T::zero())?);
+            }
         }
         Ok(())
     }
 
     fn load(&mut self, program: Program) -> Result<ProgramId, EngineError> {
         self.allocate(&program.variables)?;
-        let fill = |local: &super::place::Local| match &local.content {
-            Some(content) => content.iter().map(|&v| T::of(v.into())).collect(),
-            None => vec![T::nan(); local.len],
+        let fill = |(local, user): (&Local, &str)| match &local.content {
+            Some(content) => Ok(content.iter().map(|&v| T::of(v.into())).collect()),
+            None => filled(&format!("a tensor of {user}"), local.len, T::nan()),
         };
-        let locals = program.locals.iter().map(fill).collect();
+        let locals = program.locals.iter().zip(program.users()).map(fill).collect::<Result<_, EngineError>>()?;
         Ok(self.programs.add(Loaded { program, locals }))
     }
 

@@ -58,12 +58,73 @@ pub enum EngineError {
         /// The adapter's limit, with unit.
         limit: String,
     },
-    /// The driver reported an error or lost the device.
-    #[error("the device failed in {during}: {problem}")]
+    /// The device has no memory left.
+    #[error(
+        "no memory for {what}: {problem}\n  use a smaller network or batch, close what else uses the device, or choose another (`pkdgan devices`)"
+    )]
+    OutOfMemory {
+        /// What the memory was for: a buffer with the op that it is for, or what was run.
+        what: String,
+        /// The driver's words.
+        problem: String,
+    },
+    /// The driver refuses a kernel.
+    #[error(
+        "{op}: the driver refuses the kernel {shader}: {problem}\n  update the driver, or choose another adapter (`pkdgan devices`)"
+    )]
+    Kernel {
+        /// The op with its scope.
+        op: String,
+        /// File under `shaders/`.
+        shader: &'static str,
+        /// The driver's words.
+        problem: String,
+    },
+    /// The device is gone: unplugged, reset, or given up by its driver. What was on it is lost.
+    #[error(
+        "the device was lost in {during}: {problem}\n  run it again; if it is lost again, choose another adapter (`pkdgan devices`)"
+    )]
+    Lost {
+        /// What was being done.
+        during: String,
+        /// The driver's words.
+        problem: String,
+    },
+    /// The device did not answer in time.
+    #[error(
+        "the device did not finish {during} within {seconds} s: it hangs, or is very slow\n  give it longer with --device-timeout SECONDS, or choose another adapter (`pkdgan devices`)"
+    )]
+    TimedOut {
+        /// What was waited for.
+        during: String,
+        /// How long it was waited for.
+        seconds: f64,
+    },
+    /// The driver reported another error.
+    #[error(
+        "the device failed in {during}: {problem}\n  run it again; if it fails again, update the driver or choose another adapter (`pkdgan devices`)"
+    )]
     Device {
         /// What was being done.
         during: String,
         /// The driver's words.
         problem: String,
     },
+}
+
+impl EngineError {
+    /// Whether it is the device's failure, so that the same work may succeed on another: the CPU executor, for one.
+    pub fn is_of_device(&self) -> bool {
+        use EngineError::{Device, Kernel, Limit, Lost, NoAdapter, OutOfMemory, TimedOut};
+        matches!(
+            self,
+            NoAdapter { .. }
+                | Limit { .. }
+                | OutOfMemory { .. }
+                | Kernel { .. }
+                | Lost { .. }
+                | TimedOut { .. }
+                | Device { .. }
+        )
+    }
 }

@@ -46,7 +46,7 @@ impl Pending {
 }
 
 /// Runs programs and holds the variables that they share.
-pub trait Executor {
+pub trait Executor: Send {
     /// Makes room for the groups of `variables` that have none yet, filled with zeros.
     fn allocate(&mut self, variables: &Variables) -> Result<(), EngineError>;
 
@@ -67,6 +67,12 @@ pub trait Executor {
 
     /// Begins to read back what was there after everything run so far.
     fn read(&mut self, what: &[Readback]) -> Result<Pending, EngineError>;
+
+    /// Runs a program once and begins to read its outputs back, in one submission where there are such.
+    fn run_and_read(&mut self, program: ProgramId, what: &[Readback]) -> Result<Pending, EngineError> {
+        self.run(program, 1)?;
+        self.read(what)
+    }
 
     /// Runs a graph without variables once, from host slices: outputs by name.
     fn evaluate(&mut self, graph: &Graph, inputs: &[(&str, &[f32])]) -> Result<HashMap<String, Vec<f32>>, EngineError> {

@@ -31,6 +31,7 @@ mod cpu;
 mod error;
 mod executor;
 mod fuse;
+mod fused;
 pub mod gpu;
 mod graph;
 mod lower;
@@ -43,8 +44,10 @@ mod variables;
 pub use cpu::Cpu;
 pub use error::EngineError;
 pub use executor::{Executor, Pending, ProgramId, Readback};
-pub use gpu::{AdapterSummary, Gpu, GpuOptions, Timed, adapters};
+pub use fused::{FusedLayer, FusedNetworks, PackedWeights, Piece, PlannedLayer, Precision, RawLayer, Source};
+pub use gpu::{AdapterSummary, Fault, Gpu, GpuOptions, KernelText, PATIENCE, Timed, UnknownFault, adapters};
 pub use graph::{Graph, Tensor};
+pub(crate) use ops::unit_rms::SMALLEST as SMALLEST_NORM;
 pub use ops::{
     activation::Activation,
     adam::{AdamGroups, AdamSettings, Schedule},

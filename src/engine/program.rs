@@ -1,8 +1,9 @@
 use super::error::EngineError;
 use super::graph::Graph;
 use super::lower::lower;
-use super::ops::{Op, Rule};
-use super::place::{Local, Place, place};
+use super::ops::kernel::{Dispatch, Tuning};
+use super::ops::{GpuCall, Op, Rule};
+use super::place::{Buffer, Local, Place, place};
 use super::shape::{Shape, count};
 use super::variables::Variables;
 
@@ -69,6 +70,38 @@ impl Program {
     /// The ops in the order they run, by scope and name.
     pub fn labels(&self) -> impl Iterator<Item = &str> {
         self.steps.iter().map(|step| step.label.as_str())
+    }
+
+    /// The kernels of one run, each with the index of its step.
+    pub(crate) fn dispatches(&self, tuning: &Tuning) -> Vec<(usize, Dispatch)> {
+        let of = |(index, step): (usize, &Step)| {
+            let call = GpuCall { inputs: &step.input_shapes(), outputs: &step.output_shapes(), tuning };
+            step.op.gpu(&call).into_iter().map(move |dispatch| (index, dispatch))
+        };
+        self.steps.iter().enumerate().flat_map(of).collect()
+    }
+
+    /// What its runs are called in errors.
+    pub(crate) fn name(&self) -> String {
+        match &self.steps[..] {
+            [] => "a program without ops".into(),
+            [only] => format!("the kernels of {}", only.label),
+            [first, .., last] => format!("the kernels from {} to {}", first.label, last.label),
+        }
+    }
+
+    /// For each of its own buffers the op that uses it first.
+    pub(crate) fn users(&self) -> Vec<&str> {
+        let mut users = vec!["the program's inputs and outputs"; self.locals.len()];
+        for step in self.steps.iter().rev() {
+            let operands = step.inputs.iter().chain(&step.outputs);
+            for place in operands.map(|operand| operand.place).chain(step.mutated.iter().copied()) {
+                if let Buffer::Local(local) = place.buffer {
+                    users[local] = &step.label;
+                }
+            }
+        }
+        users
     }
 
     /// Place of a named input that takes so many values.

@@ -83,12 +83,14 @@ pub struct Architecture {
     pub encoder: Vec<Shrink>,
     /// Length of a latent vector.
     pub latents: usize,
-    /// Channels of the discriminator's three halving layers.
-    pub discriminator: [usize; 3],
+    /// Channels of the discriminator's halving layers.
+    pub discriminator: Vec<usize>,
 }
 
 /// Most channels, latents and pixels a side of a network.
 const MOST: usize = 4096;
+/// Most numbers that a layer makes of one image.
+const MOST_NUMBERS: usize = 1 << 26;
 /// Most layers of an encoder beside the last.
 const MOST_LAYERS: usize = 16;
 
@@ -103,8 +105,12 @@ impl Architecture {
         if ![self.channels, self.side, self.latents].iter().chain(&self.discriminator).all(within) {
             return Err(format!("not within 1 to {MOST} everywhere: {self:?}"));
         }
-        if !self.side.is_multiple_of(8) {
-            return Err(format!("a side of {} pixels, which three halvings do not divide", self.side));
+        let halvings = self.discriminator.len();
+        if !(1..=MOST_LAYERS).contains(&halvings) {
+            return Err(format!("a discriminator of {halvings} halving layers, not 1 to {MOST_LAYERS}"));
+        }
+        if !self.side.is_multiple_of(1 << halvings) {
+            return Err(format!("a side of {} pixels, which {halvings} halvings do not divide", self.side));
         }
         if !(1..=MOST_LAYERS).contains(&self.encoder.len()) {
             return Err(format!("an encoder of {} layers, not 1 to {MOST_LAYERS}", self.encoder.len()));
@@ -117,6 +123,12 @@ impl Architecture {
                 return Err(format!("[{channels}, {kernel}, {stride}, {padding}] on {side} x {side} pixels"));
             };
             side = room / stride + 1;
+            let numbers = channels * side * side;
+            if numbers > MOST_NUMBERS {
+                return Err(format!(
+                    "[{channels}, {kernel}, {stride}, {padding}] makes {numbers} numbers of one image"
+                ));
+            }
         }
         Ok(())
     }
@@ -170,9 +182,9 @@ impl Architecture {
         self.generator().iter().map(NetworkSpec::params).sum()
     }
 
-    /// The discriminator's layers: three that halve the side, then one logit.
+    /// The discriminator's layers: some that halve the side, then one logit.
     pub fn discriminator(&self) -> NetworkSpec {
-        self.shrinking("discriminator", &self.discriminator.map(Shrink::half), 1)
+        self.shrinking("discriminator", &self.discriminator.iter().copied().map(Shrink::half).collect::<Vec<_>>(), 1)
     }
 }
 
@@ -240,10 +252,22 @@ impl EdeGan {
         images: Tensor,
         mode: NormMode,
     ) -> Result<[Tensor; 3], EngineError> {
-        let made = self.generate(graph, variables, images, mode)?;
-        let score = graph.distance(made.latent, made.latent_again, Measure::L2)?;
+        let (score, made) = self.score_with(graph, variables, images, mode)?;
         let absolute = graph.distance(images, made.reconstruction, Measure::L1)?;
         let euclidean = graph.distance(images, made.reconstruction, Measure::L2)?;
         Ok([score, absolute, euclidean])
+    }
+
+    /// The anomaly score `[N, 1, 1, 1]` alone, and what it was taken from.
+    pub fn score_with(
+        &self,
+        graph: &mut Graph,
+        variables: &Variables,
+        images: Tensor,
+        mode: NormMode,
+    ) -> Result<(Tensor, Generated), EngineError> {
+        let made = self.generate(graph, variables, images, mode)?;
+        let score = graph.distance(made.latent, made.latent_again, Measure::L2)?;
+        Ok((score, made))
     }
 }

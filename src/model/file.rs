@@ -1,5 +1,6 @@
 //! Model files: the networks' tensors, with what is needed to use them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -57,7 +58,7 @@ struct Described {
     /// Channels, kernel, stride and padding.
     encoder: Vec<[usize; 4]>,
     latents: usize,
-    discriminator: [usize; 3],
+    discriminator: Vec<usize>,
     norm_epsilon: f32,
     statistics: Statistics,
 }
@@ -107,6 +108,17 @@ impl ModelFile {
     /// # Errors
     /// A file that cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), WeightsError> {
+        let mut weights = self.weights.clone();
+        weights.metadata = self.metadata();
+        if let Some(calibration) = &self.calibration {
+            let scores = calibration.scores();
+            weights.insert(CALIBRATION, &[scores.len()], scores.to_vec());
+        }
+        weights.write(path)
+    }
+
+    /// What a file says of the model beside its tensors: text by key, most of it JSON.
+    pub fn metadata(&self) -> BTreeMap<String, String> {
         let Architecture { channels, side, encoder, latents, discriminator } = self.architecture.clone();
         let described = Described {
             channels,
@@ -124,13 +136,7 @@ impl ModelFile {
             (PREPROCESSING, preprocessing(&self.preprocessing).to_string()),
             (NORMAL, json!(self.normal).to_string()),
         ];
-        let mut weights = self.weights.clone();
-        weights.metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
-        if let Some(calibration) = &self.calibration {
-            let scores = calibration.scores();
-            weights.insert(CALIBRATION, &[scores.len()], scores.to_vec());
-        }
-        weights.write(path)
+        metadata.map(|(key, value)| (key.to_owned(), value)).into()
     }
 }
 

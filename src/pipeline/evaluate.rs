@@ -9,7 +9,12 @@ pub struct Evaluated {
     pub networks: Vec<NetworkReport>,
     /// The result's score of every image that judges the run.
     pub scores: Vec<Score>,
+    /// The teacher's, where it is not the result itself.
+    pub teacher: Option<Vec<Score>>,
 }
+
+/// What the teacher is called that a student learns from.
+pub(super) const TEACHER: &str = "teacher";
 
 /// A network to evaluate: its name, its file, and the stage it comes from.
 struct Candidate {
@@ -32,7 +37,7 @@ pub fn evaluate(
 ) -> Result<Evaluated, TrainError> {
     let plan = Plan::new(config);
     let mut networks = Vec::new();
-    let mut scores = Vec::new();
+    let (mut scores, mut teacher) = (Vec::new(), None);
     let mut candidates = candidates(config, &plan, folder);
     candidates.retain(|candidate| !leave_out.contains(&candidate.name));
     for Candidate { name, file, stage } in candidates {
@@ -60,19 +65,22 @@ pub fn evaluate(
             reconstruction_l1_normal: evaluation.reconstruction_l1_normal,
             blank_l1_normal: evaluation.blank_l1_normal,
             threshold: model.calibration.as_ref().map(threshold).transpose()?,
-            best_f1: Some(evaluation.best_f1),
+            best_f1: evaluation.best_f1,
             latency_seconds: scoring_latency(executor, &model)?,
         });
-        scores = evaluation.scores;
+        let former = std::mem::replace(&mut scores, evaluation.scores);
+        if networks.len() == 2 && networks[0].network == TEACHER {
+            teacher = Some(former);
+        }
     }
-    Ok(Evaluated { networks, scores })
+    Ok(Evaluated { networks, scores, teacher })
 }
 
 /// What there is to evaluate, the run's result last.
 fn candidates(config: &Config, plan: &Plan, folder: &RunFolder) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     if plan.result != Stage::Teacher && folder.file(plan.teacher()).exists() {
-        candidates.push(Candidate { name: "teacher", file: plan.teacher(), stage: Stage::Teacher });
+        candidates.push(Candidate { name: TEACHER, file: plan.teacher(), stage: Stage::Teacher });
     }
     for &stage in plan.stages.iter().filter(|&&stage| stage != Stage::Teacher || plan.result == stage) {
         if plan.joint(stage, config) == Some(RunFile::TeacherJoint) {

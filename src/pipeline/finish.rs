@@ -1,21 +1,24 @@
-use super::Evaluated;
+use super::{Data, Evaluated, Open, page};
 use crate::config::Config;
 use crate::engine::AdapterSummary;
-use crate::run::{Report, RunFile, RunFolder, peak_rss_bytes, write_scores};
+use crate::report::ReportError;
+use crate::run::{Report, RunFile, RunFolder, peak_rss_bytes, write_picture_scores, write_scores, write_whole};
 use crate::train::TrainError;
 
-/// Writes the scores and, last, the report of a run that took `seconds` on `adapter`.
+/// Writes the scores, the page and, last, the report of a run that took `seconds` on `adapter`.
 ///
 /// # Errors
-/// A run without networks, figures that are not finite, and files that cannot be written.
+/// A run without networks, figures that are not finite, failures of the device, and files that cannot be written.
 pub fn finish(
     config: &Config,
     folder: &RunFolder,
+    data: &Data,
+    open: &Open,
     adapter: &AdapterSummary,
     evaluated: Evaluated,
     seconds: f64,
-) -> Result<Report, TrainError> {
-    let Evaluated { networks, scores } = evaluated;
+) -> Result<Report, ReportError> {
+    let Evaluated { networks, scores, teacher } = evaluated;
     let none = || TrainError::Settings(format!("{}: the run has no network to report", folder.path().display()));
     let result = networks.last().ok_or_else(none)?;
     let report = Report {
@@ -39,7 +42,13 @@ pub fn finish(
         normal: config.data.normal,
         networks,
     };
-    write_scores(&folder.file(RunFile::Scores), &scores)?;
+    let file = folder.file(RunFile::Scores);
+    match &data.own {
+        Some(own) => write_picture_scores(&file, &scores, &own.judge_paths)?,
+        None => write_scores(&file, &scores)?,
+    }
+    let page = page(folder, &report, &scores, teacher.as_deref(), data, open)?;
+    write_whole(&folder.file(RunFile::Page), |out| out.write_all(page.as_bytes()))?;
     report.write(&folder.file(RunFile::Report))?;
     Ok(report)
 }

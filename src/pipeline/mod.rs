@@ -4,18 +4,20 @@ mod begin;
 mod data;
 mod evaluate;
 mod finish;
+mod page;
 mod plan;
 mod train;
 
 pub use begin::begin;
-pub use data::Data;
+pub use data::{Data, Own};
 pub use evaluate::{Evaluated, evaluate};
 pub use finish::finish;
+pub use page::{page, score_teacher};
 pub use plan::Plan;
 pub use train::{Progress, train};
 
 use crate::engine::{EngineError, Executor};
-use crate::train::{Losses, Stage};
+use crate::train::{Event, Stage};
 
 /// Opens a device anew: each stage has one of its own.
 pub type Open<'a> = dyn Fn() -> Result<Box<dyn Executor>, EngineError> + 'a;
@@ -25,8 +27,8 @@ pub trait Watch {
     /// A stage begins, at a step, of so many.
     fn begin(&mut self, stage: Stage, done: usize, steps: usize);
 
-    /// So many steps are done, the latest with these losses. True asks to stop.
-    fn step(&mut self, stage: Stage, done: usize, losses: &Losses) -> bool;
+    /// What is heard of the stage. True asks to stop.
+    fn trained(&mut self, stage: Stage, event: Event) -> bool;
 
     /// So many images of all have been scored with a network.
     fn scored(&mut self, network: &str, done: usize, images: usize);

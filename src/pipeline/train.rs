@@ -7,7 +7,8 @@ use crate::engine::Executor;
 use crate::model::EdeGan;
 use crate::run::{RunFile, RunFolder};
 use crate::train::{
-    Checkpoint, CheckpointEvery, Outcome, SCORED_AT_ONCE, Scorer, Stage, TrainError, Trainer, load_weights, take_model,
+    Checkpoint, CheckpointEvery, Glance, Outcome, SCORED_AT_ONCE, Scorer, Stage, TrainError, Trainer, load_weights,
+    take_model,
 };
 use crate::weights::Weights;
 
@@ -21,7 +22,8 @@ pub enum Progress {
 }
 
 /// Trains the stages that the folder does not have the networks of yet, from its last checkpoint where that is of the
-/// stage at hand. The first starts from the folder's initial weights where it has any.
+/// stage at hand. The first starts from the folder's initial weights where it has any. `glance` is for people to see how it
+/// goes, and changes nothing.
 ///
 /// # Errors
 /// What goes wrong in a stage; networks of earlier ones and the last checkpoint stay.
@@ -31,6 +33,7 @@ pub fn train(
     data: &Data,
     open: &Open,
     every: CheckpointEvery,
+    glance: Option<&Glance>,
     watch: &mut dyn Watch,
 ) -> Result<Progress, TrainError> {
     let plan = Plan::new(config);
@@ -53,7 +56,7 @@ pub fn train(
         })?;
         let steps = trainer.budget().steps;
         watch.begin(stage, trainer.steps_done(), steps);
-        let outcome = trainer.train(executor, folder, every, |done, losses| watch.step(stage, done, losses))?;
+        let outcome = trainer.train(executor, folder, every, glance, |event| watch.trained(stage, event))?;
         if let Outcome::Stopped(step) = outcome {
             return Ok(Progress::Stopped(stage, step, steps));
         }

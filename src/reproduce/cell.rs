@@ -7,6 +7,7 @@ use super::ReproduceError;
 use crate::config::{Config, ConfigError, Goal};
 use crate::engine::AdapterSummary;
 use crate::pipeline::{self, Data, Open, Plan, Progress, Watch};
+use crate::report::ReportError;
 use crate::run::{Report, RunFile, RunFolder};
 use crate::train::{CheckpointEvery, Role, TrainError};
 
@@ -92,7 +93,7 @@ impl Cell {
     pub fn run(&self, device: &Device, watch: &mut dyn Watch) -> Result<Option<Report>, ReproduceError> {
         let state = self.state()?;
         self.train(state, device, watch).map_err(|error| match error {
-            TrainError::NotFinite { what, value, step, .. } => {
+            ReportError::Train(TrainError::NotFinite { what, value, step, .. }) => {
                 ReproduceError::Diverged { cell: self.title(), what, value, step, folder: self.folder.clone() }
             }
             source => ReproduceError::Cell { cell: self.title(), source },
@@ -118,10 +119,10 @@ impl Cell {
         stages.sum()
     }
 
-    fn train(&self, state: State, device: &Device, watch: &mut dyn Watch) -> Result<Option<Report>, TrainError> {
+    fn train(&self, state: State, device: &Device, watch: &mut dyn Watch) -> Result<Option<Report>, ReportError> {
         let started = Instant::now();
         let (config, open) = (&self.config, device.open);
-        let data = Data::load(config)?;
+        let data = Data::load(config, &mut |_, _| {})?;
         let folder = if state == State::New {
             // Without force: another process may have begun it in the meantime.
             let teacher = self.teacher.as_ref().map(|folder| folder.join(RunFile::Model.name()));
@@ -129,15 +130,15 @@ impl Cell {
         } else {
             RunFolder::resume(&self.folder)?
         };
-        if let Progress::Stopped(..) = pipeline::train(config, &folder, &data, open, CheckpointEvery::default(), watch)?
-        {
+        let every = CheckpointEvery::default();
+        if let Progress::Stopped(..) = pipeline::train(config, &folder, &data, open, every, None, watch)? {
             return Ok(None);
         }
         // Another cell reports the teacher; what it became beside the student is nobody's result.
         let leave_out: &[&str] = if self.teacher.is_some() { &["teacher", "teacher-joint"] } else { &[] };
         let evaluated = pipeline::evaluate(config, &folder, &data, open, leave_out, watch)?;
         let seconds = started.elapsed().as_secs_f64();
-        pipeline::finish(config, &folder, &device.adapter, evaluated, seconds).map(Some)
+        pipeline::finish(config, &folder, &data, open, &device.adapter, evaluated, seconds).map(Some)
     }
 
     /// The first setting that differs in a configuration and has a part in this cell. Where the data lie has none, nor

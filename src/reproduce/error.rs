@@ -4,9 +4,9 @@ use thiserror::Error;
 
 use crate::config::ConfigError;
 use crate::engine::EngineError;
+use crate::report::ReportError;
 use crate::results::ResultsError;
 use crate::run::RunError;
-use crate::train::TrainError;
 
 /// Why a grid could not be run.
 #[derive(Debug, Error)]
@@ -45,7 +45,7 @@ pub enum ReproduceError {
         /// What it is called.
         cell: String,
         /// The failure itself.
-        source: TrainError,
+        source: ReportError,
     },
     /// Data sets whose recipes have budgets of their own in a study that holds one budget equal.
     #[error("the data sets have different budgets; name one for all with --images-seen N and --equal-steps N")]

@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::Cell;
+use crate::data::Source;
 use crate::pipeline::Plan;
 use crate::results::Row;
 use crate::run::{MetricsLog, NetworkReport, Report, RunFile};
@@ -8,28 +9,30 @@ use crate::train::Stage;
 
 /// The rows of a cell that is done. Steps and seconds are those of every stage that trained a network.
 pub fn rows(cell: &Cell, report: &Report) -> Vec<Row> {
+    // Grids are of published data sets, where no figure is absent.
     let row = |network: &NetworkReport| {
+        let Source::Published(dataset) = report.dataset else { return None };
         let stages = trained_in(cell, &network.network);
-        Row {
-            dataset: report.dataset,
+        Some(Row {
+            dataset,
             normal: report.normal,
             network: network.network.clone(),
             structure: network.structure.clone(),
             seed: report.seed,
             steps: stages.iter().map(|stage| stage.budget(&cell.config).steps as u64).sum(),
             batch_size: network.batch_size,
-            auroc: network.auroc,
-            average_precision: network.average_precision,
-            reconstruction_auroc_l1: network.reconstruction_auroc_l1,
-            reconstruction_auroc_l2: network.reconstruction_auroc_l2,
+            auroc: network.auroc?,
+            average_precision: network.average_precision?,
+            reconstruction_auroc_l1: network.reconstruction_auroc_l1?,
+            reconstruction_auroc_l2: network.reconstruction_auroc_l2?,
             macs: network.macs,
             params: network.params,
             seconds: stages.iter().map(|&stage| seconds(cell, stage)).sum(),
             adapter: report.adapter.clone(),
             version: report.version.clone(),
-        }
+        })
     };
-    report.networks.iter().map(row).collect()
+    report.networks.iter().filter_map(row).collect()
 }
 
 /// The stages that trained a network of a cell, the teacher's own among them where it was trained beside the student.

@@ -20,3 +20,4 @@ pub use rows::{Key, NETWORKS, Row, Rows};
 pub use stats::{Gain, Summary};
 pub use study::{BatchSizeStudy, Budget, ScoreStudy};
 pub use table::Table;
+pub(crate) use text::grouped;

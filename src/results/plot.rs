@@ -1,23 +1,19 @@
 //! Plots of series with error bars, as SVG. Text stays text, so no font is needed to draw it.
 
 use std::io;
-use std::ops::Range;
 
 use plotters::coord::Shift;
-use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use plotters::prelude::*;
 
 use super::ResultsError;
+use crate::plot::{Axis, COLOURS, FONT, GREY};
 
 /// Width and height of a panel, in pixels.
 const SIZE: (u32, u32) = (880, 420);
 /// Height that title and legend take of it.
 const HEAD: u32 = 72;
-/// Colours that stay apart for the colour-blind (Okabe and Ito, 2008).
-const COLOURS: [RGBColor; 4] =
-    [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115), RGBColor(204, 121, 167)];
-const GREY: RGBColor = RGBColor(90, 90, 90);
-const FONT: &str = "sans-serif";
+/// Least distance of ticks on the axis upwards, in percent.
+const LEAST: f64 = 0.01;
 
 type DrawError = DrawingAreaErrorKind<io::Error>;
 
@@ -86,7 +82,9 @@ impl Panel {
         self.draw_legend(area)?;
 
         let (gap, x_axis) = self.x_axis();
-        let y_axis = Axis::round(self.series.iter().flat_map(|series| &series.points));
+        let bars = self.series.iter().flat_map(|series| &series.points).map(bar);
+        let bars = bars.filter(|(low, high)| low.is_finite() && high.is_finite());
+        let y_axis = Axis::round(bars.flat_map(|(low, high)| [low, high]), LEAST);
         let mut chart = ChartBuilder::on(area)
             .margin_top(HEAD)
             .margin_left(8)
@@ -144,7 +142,7 @@ impl Panel {
         let gap = gaps.reduce(f64::min).unwrap_or(1.0);
         let end = |tick: Option<&(f64, String)>| tick.map_or(0.0, |tick| tick.0);
         let (low, high) = (end(self.ticks.first()) - gap / 2.0, end(self.ticks.last()) + gap / 2.0);
-        (gap, Axis { low, high, ticks: self.ticks.clone() })
+        (gap, Axis::named(low, high, self.ticks.clone()))
     }
 }
 
@@ -152,58 +150,4 @@ impl Panel {
 fn bar(point: &Point) -> (f64, f64) {
     let sd = point.sd.unwrap_or(0.0);
     (point.y - sd, point.y + sd)
-}
-
-/// An axis that names some of its places.
-struct Axis {
-    low: f64,
-    high: f64,
-    ticks: Vec<(f64, String)>,
-}
-
-impl Axis {
-    /// From one round number to another, around the points and their bars.
-    fn round<'a>(points: impl Iterator<Item = &'a Point>) -> Self {
-        let bars: Vec<_> = points.map(bar).filter(|(low, high)| low.is_finite() && high.is_finite()).collect();
-        let low = bars.iter().map(|bar| bar.0).reduce(f64::min).unwrap_or(0.0);
-        let high = bars.iter().map(|bar| bar.1).reduce(f64::max).unwrap_or(100.0);
-        let rough = ((high - low) / 6.0).max(0.01);
-        let magnitude = 10_f64.powf(rough.log10().floor());
-        let step = magnitude * [1.0, 2.0, 5.0].into_iter().find(|factor| factor * magnitude >= rough).unwrap_or(10.0);
-        // Points stay clear of the frame.
-        let (first, last) = ((low / step - 0.05).floor(), (high / step + 0.05).ceil());
-        let decimals = (-step.log10()).ceil().max(0.0) as usize;
-        let tick = |place| {
-            let value = (first + f64::from(place)) * step;
-            (value, format!("{value:.decimals$}"))
-        };
-        Self { low: first * step, high: last * step, ticks: (0..=(last - first) as u32).map(tick).collect() }
-    }
-}
-
-impl Ranged for Axis {
-    type FormatOption = NoDefaultFormatting;
-    type ValueType = f64;
-
-    fn map(&self, value: &f64, (low, high): (i32, i32)) -> i32 {
-        let share = (value - self.low) / (self.high - self.low);
-        low + (share * f64::from(high - low)).round() as i32
-    }
-
-    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
-        let light = hint.weight().allow_light_points();
-        if light { Vec::new() } else { self.ticks.iter().map(|tick| tick.0).collect() }
-    }
-
-    fn range(&self) -> Range<f64> {
-        self.low..self.high
-    }
-}
-
-impl ValueFormatter<f64> for Axis {
-    fn format_ext(&self, value: &f64) -> String {
-        let distance = |tick: &&(f64, String)| (tick.0 - value).abs();
-        let nearest = self.ticks.iter().min_by(|a, b| distance(a).total_cmp(&distance(b)));
-        nearest.map_or_else(String::new, |tick| tick.1.clone())
-    }
 }

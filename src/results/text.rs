@@ -87,7 +87,7 @@ pub(super) fn mean_key(classes: &BTreeSet<u8>) -> String {
 }
 
 /// A count with commas between thousands.
-pub(super) fn grouped(count: u64) -> String {
+pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {

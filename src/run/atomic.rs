@@ -28,7 +28,7 @@ pub struct WriteError {
 /// # Errors
 /// Any failure of `fill` or of the file system.
 pub fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), WriteError> {
-    replace(path, None, fill)
+    replace(path, None, true, fill)
 }
 
 /// As [`write_whole`], but the file that was there stays as `before`, in the same folder. A process that ends between
@@ -41,12 +41,22 @@ pub fn write_whole_keeping(
     before: &Path,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), WriteError> {
-    replace(path, Some(before), fill)
+    replace(path, Some(before), true, fill)
+}
+
+/// [`write_whole`] without waiting for the disk, for the many files that the same command makes again: another program
+/// sees the old contents or the new, but a power cut may leave either, or none.
+///
+/// # Errors
+/// As those of [`write_whole`].
+pub fn replace_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), WriteError> {
+    replace(path, None, false, fill)
 }
 
 fn replace(
     path: &Path,
     before: Option<&Path>,
+    durable: bool,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), WriteError> {
     let folder = folder_of(path);
@@ -56,12 +66,14 @@ fn replace(
         fill(&mut out)?;
         out.flush()?;
         drop(out);
-        partial.as_file().sync_all()?;
+        if durable {
+            partial.as_file().sync_all()?;
+        }
         if let Some(before) = before {
             rename_if_there(path, before)?;
         }
         partial.persist(path)?;
-        sync_folder(folder)
+        if durable { sync_folder(folder) } else { Ok(()) }
     };
     write().map_err(|source| WriteError { path: path.to_owned(), source })
 }

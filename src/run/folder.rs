@@ -37,6 +37,8 @@ pub enum RunFile {
     Report,
     /// The score of every test image.
     Scores,
+    /// The page that shows the run to a person.
+    Page,
 }
 
 /// What the beginning of a run writes before its configuration.
@@ -51,7 +53,7 @@ pub struct RunFolder {
 
 impl RunFile {
     /// Every file that a run writes.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Config,
         Self::Metrics,
         Self::Initial,
@@ -65,6 +67,7 @@ impl RunFile {
         Self::CheckpointBefore,
         Self::Report,
         Self::Scores,
+        Self::Page,
     ];
 
     /// The name of the file in the folder.
@@ -83,6 +86,7 @@ impl RunFile {
             Self::CheckpointBefore => "checkpoint.previous.safetensors",
             Self::Report => "report.json",
             Self::Scores => "scores.csv",
+            Self::Page => "report.html",
         }
     }
 }

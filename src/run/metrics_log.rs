@@ -1,5 +1,6 @@
 //! The course of training: one JSON object a line, each with its `stage` and `step`.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -98,4 +99,31 @@ impl MetricsLog {
         let file = opened.map_err(|source| WriteError { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), file })
     }
+}
+
+/// A line of the log.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Logged {
+    /// The stage's name.
+    pub stage: String,
+    /// Steps of it that were done.
+    pub step: u64,
+    /// Losses and other figures by name; `None` for those that are infinite or NaN.
+    #[serde(flatten)]
+    pub figures: BTreeMap<String, Option<f64>>,
+}
+
+/// Reads the log at `path`, in the order it was written.
+///
+/// # Errors
+/// A file that cannot be read, and a line that is none of a log's; it is named.
+pub fn read_metrics(path: &Path) -> Result<Vec<Logged>, RunError> {
+    let text = fs::read_to_string(path).map_err(|source| RunError::Read { path: path.to_owned(), source })?;
+    let lines = text.lines().enumerate().map(|(number, line)| {
+        serde_json::from_str(line).map_err(|error| {
+            let message = format!("line {}: {error}", number + 1);
+            RunError::Damaged { path: path.to_owned(), message }
+        })
+    });
+    lines.collect()
 }

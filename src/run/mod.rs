@@ -7,10 +7,12 @@ mod lock;
 mod metrics_log;
 mod report;
 mod scores;
+mod tensorboard;
 
-pub use atomic::{WriteError, rename_whole, write_whole, write_whole_keeping};
+pub use atomic::{WriteError, rename_whole, replace_whole, write_whole, write_whole_keeping};
 pub use error::RunError;
 pub use folder::{RunFile, RunFolder};
-pub use metrics_log::MetricsLog;
+pub use metrics_log::{Logged, MetricsLog, read_metrics};
 pub use report::{NetworkReport, Report, ThresholdReport, peak_rss_bytes};
-pub use scores::{Score, read_scores, write_scores};
+pub use scores::{Score, read_scores, write_picture_scores, write_scores};
+pub use tensorboard::EventFile;

@@ -6,19 +6,19 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{RunError, write_whole};
-use crate::data::Dataset;
+use crate::data::Source;
 use crate::metrics::BestF1;
 
 /// The figures of a run; those of a network are those of its result, the last of `networks`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// Area under the ROC curve on the test set after the last step, in [0, 1].
-    pub auroc: f64,
-    /// Average precision on the test set, anomalous images as positives, in [0, 1].
-    pub average_precision: f64,
+    /// Area under the ROC curve on the test set after the last step, in [0, 1]; absent without anomalous images.
+    pub auroc: Option<f64>,
+    /// Average precision on the test set, anomalous images as positives, in [0, 1]; absent without any.
+    pub average_precision: Option<f64>,
     /// Mean absolute error of the reconstruction of normal test images, on pixels in [-1, 1].
     pub reconstruction_l1_normal: f64,
-    /// The same error of an image that is all background; a reconstruction near it is blank.
+    /// The same error of the best image of one colour; a reconstruction near it is blank.
     pub blank_l1_normal: f64,
     /// Duration of training, in seconds.
     pub seconds_total: f64,
@@ -44,8 +44,8 @@ pub struct Report {
     pub params: u64,
     /// Most main memory held at once, in bytes, where the system tells.
     pub peak_rss_bytes: Option<u64>,
-    /// The data set.
-    pub dataset: Dataset,
+    /// The data set, or `images` for own pictures.
+    pub dataset: Source,
     /// The normal class.
     pub normal: u8,
     /// Every network that the run evaluated.
@@ -71,22 +71,22 @@ pub struct NetworkReport {
     pub batch_size: u64,
     /// Duration of that stage, in seconds; absent for a teacher that was given.
     pub seconds: Option<f64>,
-    /// Area under the ROC curve, in [0, 1].
-    pub auroc: f64,
+    /// Area under the ROC curve, in [0, 1]; like the next three, absent without anomalous images.
+    pub auroc: Option<f64>,
     /// Average precision, anomalous images as positives, in [0, 1].
-    pub average_precision: f64,
+    pub average_precision: Option<f64>,
     /// AUROC with the mean absolute error of the reconstruction as score.
-    pub reconstruction_auroc_l1: f64,
+    pub reconstruction_auroc_l1: Option<f64>,
     /// AUROC with the Euclidean error of the reconstruction as score.
-    pub reconstruction_auroc_l2: f64,
+    pub reconstruction_auroc_l2: Option<f64>,
     /// Mean absolute error of the reconstruction of normal test images, on pixels in [-1, 1].
     pub reconstruction_l1_normal: f64,
-    /// The same error of an image that is all background.
+    /// The same error of the best image of one colour.
     pub blank_l1_normal: f64,
     /// The threshold that held-out normal images set; absent where none were held out.
     #[serde(default)]
     pub threshold: Option<ThresholdReport>,
-    /// The best F1 of any threshold, which is chosen by the test labels; absent in reports of earlier versions.
+    /// The best F1 of any threshold, which is chosen by the test labels; absent without anomalous images, and in reports of earlier versions.
     #[serde(default)]
     pub best_f1: Option<BestF1>,
     /// Median time of scoring a single image, read-back included, in seconds.
@@ -98,14 +98,27 @@ pub struct NetworkReport {
 pub struct ThresholdReport {
     /// How many images were held out.
     pub images: u64,
+    /// Of their scores the lowest, the lower quartile, the median, the upper quartile and the highest.
+    pub quartiles: [f32; 5],
     /// Of new normal images, no more than this share is expected above the threshold.
     pub alpha: f64,
     /// Images that score above it are taken for anomalous.
     pub threshold: f32,
-    /// Share of the normal test images above it.
-    pub false_alarm_rate: f64,
-    /// Share of the anomalous test images above it.
-    pub detection_rate: f64,
+    /// Share of the normal test images above it; absent without anomalous images, where no others judge.
+    pub false_alarm_rate: Option<f64>,
+    /// Share of the anomalous test images above it; absent without any.
+    pub detection_rate: Option<f64>,
+}
+
+/// Share of a blank image's error from which on reconstructions are called blank.
+const BLANK: f64 = 0.8;
+
+impl NetworkReport {
+    /// Whether its reconstructions of normal images are hardly better than a blank image: then its scores mean little,
+    /// however well they part the images.
+    pub fn is_blank(&self) -> bool {
+        self.reconstruction_l1_normal > BLANK * self.blank_l1_normal
+    }
 }
 
 impl Report {
@@ -115,8 +128,8 @@ impl Report {
     /// A figure that is not finite, and a file that cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), RunError> {
         let figures = [
-            ("auroc", self.auroc),
-            ("average_precision", self.average_precision),
+            ("auroc", self.auroc.unwrap_or_default()),
+            ("average_precision", self.average_precision.unwrap_or_default()),
             ("reconstruction_l1_normal", self.reconstruction_l1_normal),
             ("blank_l1_normal", self.blank_l1_normal),
             ("seconds_total", self.seconds_total),

@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::{RunError, write_whole};
 
 const HEADER: [&str; 3] = ["index", "label", "score"];
+const PICTURE_HEADER: [&str; 3] = ["path", "label", "score"];
 
 /// The score of one image.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -35,7 +36,25 @@ pub fn write_scores(path: &Path, scores: &[Score]) -> Result<(), RunError> {
     Ok(write_whole(path, fill)?)
 }
 
-/// Reads what [`write_scores`] wrote.
+/// Writes the scores of own pictures whole, one row each below the header `path,label,score`: where the picture lies, 0
+/// for a normal and 1 for an anomalous one, and the score. `paths` go by the index of a score.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn write_picture_scores(path: &Path, scores: &[Score], paths: &[PathBuf]) -> Result<(), RunError> {
+    let fill = |out: &mut dyn io::Write| {
+        let mut rows = csv::WriterBuilder::new().has_headers(false).from_writer(out);
+        rows.write_record(PICTURE_HEADER)?;
+        for score in scores {
+            let picture = paths.get(score.index as usize).map(|path| path.to_string_lossy()).unwrap_or_default();
+            rows.serialize((picture, score.label, score.score))?;
+        }
+        rows.flush()
+    };
+    Ok(write_whole(path, fill)?)
+}
+
+/// Reads what [`write_scores`] or [`write_picture_scores`] wrote; a picture's index is its place in the file.
 ///
 /// # Errors
 /// A file that cannot be read, has another header, or a row that is no score; the line is named.
@@ -50,6 +69,12 @@ pub fn read_scores(path: &Path) -> Result<Vec<Score>, RunError> {
     let file = File::open(path).map_err(|source| RunError::Read { path: path.to_owned(), source })?;
     let mut rows = csv::Reader::from_reader(file);
     let header = rows.headers().map_err(failed)?;
+    if header == PICTURE_HEADER.as_slice() {
+        let rows = rows.deserialize::<(String, u8, f32)>().zip(0..);
+        return rows
+            .map(|(row, index)| row.map(|(_, label, score)| Score { index, label, score }).map_err(failed))
+            .collect();
+    }
     if header != HEADER.as_slice() {
         let message = format!("line 1: the header is not {}", HEADER.join(","));
         return Err(RunError::Damaged { path: path.to_owned(), message });

@@ -121,7 +121,7 @@ impl Checkpoint {
     pub(super) fn take_losses(&mut self, names: &[&'static str]) -> Result<Vec<Losses>, WeightsError> {
         match self.weights.tensors.remove(UNLOGGED) {
             None => Ok(Vec::new()),
-            Some(Tensor { shape, values }) if shape.len() == 2 && shape[1] == names.len() && shape[1] > 0 => {
+            Some(Tensor { shape, values, .. }) if shape.len() == 2 && shape[1] == names.len() && shape[1] > 0 => {
                 let row = |row: &[f32]| Losses(names.iter().copied().zip(row.iter().copied()).collect());
                 Ok(values.chunks_exact(names.len()).map(row).collect())
             }

@@ -5,25 +5,28 @@ use crate::calibration::{Calibration, CalibrationError};
 use crate::data::{LabelledImages, OneClass};
 use crate::engine::Executor;
 use crate::metrics::{BestF1, auroc, average_precision, best_f1};
+use crate::model::Architecture;
 use crate::run::{Score, ThresholdReport};
 
-/// How well a generator tells the test set's normal images from the others.
+/// How well a generator tells the normal images that judge it from the others. What takes anomalous images is absent
+/// where there are none.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
     /// Area under the ROC curve, anomalous images as positives.
-    pub auroc: f64,
+    pub auroc: Option<f64>,
     /// Average precision, anomalous images as positives.
-    pub average_precision: f64,
+    pub average_precision: Option<f64>,
     /// AUROC where the mean absolute error of the reconstruction is the score.
-    pub reconstruction_auroc_l1: f64,
+    pub reconstruction_auroc_l1: Option<f64>,
     /// AUROC where the Euclidean error of the reconstruction is the score.
-    pub reconstruction_auroc_l2: f64,
+    pub reconstruction_auroc_l2: Option<f64>,
     /// Mean absolute error of the reconstructions of normal images, of pixels in -1..1.
     pub reconstruction_l1_normal: f64,
-    /// The same of a blank image in their place: what a dead decoder would reach.
+    /// The same of the best image of one colour in their place, the background of a digit: what a dead decoder would
+    /// reach.
     pub blank_l1_normal: f64,
     /// The best F1 of any threshold, chosen by the test labels.
-    pub best_f1: BestF1,
+    pub best_f1: Option<BestF1>,
     /// Score of every test image.
     pub scores: Vec<Score>,
 }
@@ -46,12 +49,11 @@ impl Evaluation {
     ) -> Result<Self, TrainError> {
         let scorer = Scorer::new(executor, &model.variables, &model.gan, model.statistics, SCORED_AT_ONCE)?;
         let scored = scorer.score(executor, &test.images, &split.test, progress)?;
-        let alone = || TrainError::Settings("the test set has no anomalous image to tell from the normal ones".into());
         let labels: Vec<u8> = split.test.iter().map(|&index| test.labels[index]).collect();
         let parts = |of: fn(&Scored) -> f32| split.part_scores(&labels, &scored.iter().map(of).collect::<Vec<_>>());
         let area = |of: fn(&Scored) -> f32| {
             let (normal, anomalous) = parts(of);
-            auroc(&normal, &anomalous)?.ok_or_else(alone)
+            auroc(&normal, &anomalous)
         };
         let (normal, anomalous) = parts(|scored| scored.score);
         let (errors, _) = parts(|scored| scored.reconstruction_l1);
@@ -59,13 +61,12 @@ impl Evaluation {
         let pixels = test.images.to_signed_padded(&normals.collect::<Vec<_>>(), model.gan.architecture.side)?;
         Ok(Self {
             auroc: area(|scored| scored.score)?,
-            average_precision: average_precision(&normal, &anomalous)?.ok_or_else(alone)?,
-            best_f1: best_f1(&normal, &anomalous)?.ok_or_else(alone)?,
+            average_precision: average_precision(&normal, &anomalous)?,
+            best_f1: best_f1(&normal, &anomalous)?,
             reconstruction_auroc_l1: area(|scored| scored.reconstruction_l1)?,
             reconstruction_auroc_l2: area(|scored| scored.reconstruction_l2)?,
             reconstruction_l1_normal: mean(errors.iter().map(|&error| error.into())),
-            // Background is -1.
-            blank_l1_normal: mean(pixels.iter().map(|&pixel| f64::from(pixel + 1.0).abs())),
+            blank_l1_normal: blank_error(&pixels, &model.gan.architecture),
             scores: split
                 .test
                 .iter()
@@ -89,18 +90,46 @@ impl Evaluation {
     ) -> Result<ThresholdReport, CalibrationError> {
         let alpha = alpha.unwrap_or_else(|| ALPHA.max(calibration.least_alpha()));
         let threshold = calibration.threshold(alpha)?;
+        // Without anomalous images it is the calibration images that judge, of which the share is known beforehand.
+        let judged = self.auroc.is_some();
         let flagged = |wanted: bool| {
             let of_kind = self.scores.iter().filter(|score| (score.label == normal) == wanted);
-            mean(of_kind.map(|score| f64::from(u8::from(score.score > threshold))).collect::<Vec<_>>().into_iter())
+            let flags = of_kind.map(|score| f64::from(u8::from(score.score > threshold)));
+            judged.then(|| mean(flags.collect::<Vec<_>>().into_iter()))
         };
+        let scores = calibration.scores();
         Ok(ThresholdReport {
-            images: calibration.scores().len() as u64,
+            images: scores.len() as u64,
+            quartiles: [0, 1, 2, 3, 4].map(|quarter| scores[quarter * (scores.len() - 1) / 4]),
             alpha,
             threshold,
             false_alarm_rate: flagged(true),
             detection_rate: flagged(false),
         })
     }
+}
+
+/// Mean absolute error that images `[N, C, H, W]` of pixels in -1..1 leave to the best image of one colour: in each
+/// channel the median.
+fn blank_error(pixels: &[f32], architecture: &Architecture) -> f64 {
+    let Architecture { channels, side, .. } = *architecture;
+    let mut counts = vec![[0_u64; 256]; channels];
+    for (place, plane) in pixels.chunks_exact(side * side).enumerate() {
+        for &pixel in plane {
+            counts[place % channels][((pixel + 1.0) * 127.5).round() as u8 as usize] += 1;
+        }
+    }
+    let sum = |counts: &[u64; 256]| {
+        let half = counts.iter().sum::<u64>() / 2;
+        let mut below = 0;
+        let median = counts.iter().position(|count| {
+            below += count;
+            below > half
+        });
+        let median = median.unwrap_or_default();
+        counts.iter().enumerate().map(|(value, &count)| count as f64 * value.abs_diff(median) as f64).sum::<f64>()
+    };
+    counts.iter().map(sum).sum::<f64>() / 127.5 / pixels.len().max(1) as f64
 }
 
 fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {

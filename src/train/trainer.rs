@@ -7,9 +7,12 @@ use tracing::warn;
 use super::checkpoint::Checkpoint;
 use super::checkpoint_every::CheckpointEvery;
 use super::error::TrainError;
+use super::evaluation::SCORED_AT_ONCE;
 use super::finite::{FiniteCheck, raised};
+use super::glance::Glance;
 use super::losses::{HISTORY, Losses};
 use super::networks::Networks;
+use super::score::Scorer;
 use super::stage::Stage;
 use super::step::TrainingStep;
 use crate::config::{Budget, Config};
@@ -52,6 +55,26 @@ pub enum Outcome {
     Finished(f64),
     /// Asked to stop; the checkpoint holds the state after so many steps.
     Stopped(usize),
+}
+
+/// What is heard of a stage in training.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Event<'a> {
+    /// So many steps are done, the latest with these losses; some times a second.
+    Steps(usize, &'a Losses),
+    /// These mean losses went to the log for the steps up to this one.
+    Logged(usize, &'a Losses),
+    /// AUROC after so many steps, where a [`Glance`] was asked for.
+    Glanced(usize, f64),
+}
+
+/// A line of the log for a glance.
+#[derive(Serialize)]
+struct GlanceLine {
+    stage: Stage,
+    step: usize,
+    auroc: f64,
+    seconds: f64,
 }
 
 /// A line of the log.
@@ -151,8 +174,8 @@ impl Trainer {
         self.stage.budget(&self.config)
     }
 
-    /// Trains to the last step, or until `watch` returns true: it hears, some times a second, how
-    /// many steps are done and the losses of the latest.
+    /// Trains to the last step, or until `watch` returns true. What `glance` sees goes to the log and to `watch`, its time
+    /// into the stage's.
     ///
     /// The device is kept two submissions ahead; losses come back with each, and with them whether all
     /// that training changes is still finite. How many steps make a submission goes by the clock, and has
@@ -165,9 +188,11 @@ impl Trainer {
         executor: &mut dyn Executor,
         folder: &RunFolder,
         every: CheckpointEvery,
-        mut watch: impl FnMut(usize, &Losses) -> bool,
+        glance: Option<&Glance>,
+        mut watch: impl FnMut(Event) -> bool,
     ) -> Result<Outcome, TrainError> {
         let steps = self.budget().steps;
+        let scorer = glance.map(|_| self.scorer(executor)).transpose()?;
         let mut log = MetricsLog::resume(&folder.file(RunFile::Metrics), self.stage.name(), self.done as u64)?;
         let (started, before) = (Instant::now(), self.seconds_before);
         let seconds = || before + started.elapsed().as_secs_f64();
@@ -176,14 +201,17 @@ impl Trainer {
         }
         let mut last_saved = Instant::now();
         let mut submitted = self.done;
+        let mut glanced = self.done;
         let mut size = 1;
         let mut waiting: VecDeque<(usize, Pending)> = VecDeque::new();
         let mut stop = false;
         let mut last = Instant::now();
         loop {
-            // No submission reaches past a step that is to be saved.
+            // No submission reaches past a step that is to be saved, or is followed by a glance.
             let reach = if self.saved { self.done } else { self.done.saturating_sub(1) };
-            let limit = every.next_step(reach).map_or(steps, |step| step.min(steps));
+            let save_at = every.next_step(reach).map_or(steps, |step| step.min(steps));
+            let glance_at = glance.map_or(steps, |glance| glance.next(glanced).min(steps));
+            let limit = save_at.min(glance_at);
             let due = stop || (every.is_due(last_saved.elapsed()) && !self.saved);
             while submitted < limit && waiting.len() < IN_FLIGHT && !due {
                 let chunk = size.min(limit - submitted);
@@ -193,7 +221,19 @@ impl Trainer {
                 waiting.push_back((chunk, executor.read(&self.readbacks())?));
             }
             let Some((chunk, pending)) = waiting.pop_front() else {
-                // Nothing is under way: finished, stopped, or time to save.
+                // Nothing is under way: time for a glance, finished, stopped, or time to save.
+                if let (Some(glance), Some(scorer)) = (glance, &scorer)
+                    && self.done == glance.next(glanced)
+                {
+                    glanced = self.done;
+                    let auroc = glance.auroc(executor, scorer)?;
+                    log.append(&GlanceLine { stage: self.stage, step: self.done, auroc, seconds: seconds() })?;
+                    stop |= watch(Event::Glanced(self.done, auroc));
+                    last = Instant::now();
+                }
+                if !(stop || due || self.done == save_at) {
+                    continue;
+                }
                 if !self.saved {
                     self.save(executor, folder, &log, seconds())?;
                 }
@@ -214,6 +254,7 @@ impl Trainer {
                 self.unlogged.push(self.step.history.losses(&history, step));
                 if (step + 1) % LOG_EVERY == 0 || step + 1 == steps {
                     let losses = Losses::mean(&self.unlogged);
+                    stop |= watch(Event::Logged(step + 1, &losses));
                     log.append(&Line { stage: self.stage, step: step + 1, losses, seconds: seconds() })?;
                     self.unlogged.clear();
                 }
@@ -221,7 +262,7 @@ impl Trainer {
             self.done += chunk;
             self.saved = false;
             let latest = self.step.history.losses(&history, self.done - 1);
-            stop = stop || watch(self.done, &latest);
+            stop |= watch(Event::Steps(self.done, &latest));
 
             // Submissions are kept near the time they should take, and well below the history's length.
             let per_step = last.elapsed().as_secs_f64() / chunk as f64;
@@ -229,6 +270,15 @@ impl Trainer {
             let fitting = (SUBMISSION.as_secs_f64() / per_step.max(1e-9)) as usize;
             size = fitting.clamp(1, (2 * size).min(HISTORY / (2 * IN_FLIGHT)));
         }
+    }
+
+    /// What scores with the network that the stage is there for.
+    fn scorer(&self, executor: &mut dyn Executor) -> Result<Scorer, TrainError> {
+        let student = self.networks.student.as_ref().map(|gan| (gan, self.config.student.statistics));
+        let teacher = self.networks.teacher.as_ref().map(|gan| (gan, self.config.scoring.statistics));
+        let none = || TrainError::Settings("there is no network to evaluate".into());
+        let (gan, statistics) = student.or(teacher).ok_or_else(none)?;
+        Scorer::new(executor, &self.variables, gan, statistics, SCORED_AT_ONCE)
     }
 
     /// Losses of the latest steps, and whether all is finite.

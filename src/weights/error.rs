@@ -96,6 +96,14 @@ pub enum WeightsError {
         /// How many values it has.
         values: usize,
     },
+    /// A value that half precision has no room for.
+    #[error("tensor `{name}` holds {value}, and half precision ends at 65504; keep it in F32")]
+    Overflow {
+        /// The tensor.
+        name: String,
+        /// The value.
+        value: f32,
+    },
     /// The file cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),

@@ -1,4 +1,4 @@
-//! Weight files: named tensors of single-precision numbers in the safetensors format.
+//! Weight files: named tensors in the safetensors format, single-precision numbers in memory.
 
 mod error;
 
@@ -33,6 +33,18 @@ pub struct Tensor {
     pub shape: Vec<usize>,
     /// The values, the last dimension running fastest; as many as the product of `shape`.
     pub values: Vec<f32>,
+    /// What a value is in a file.
+    pub element: Element,
+}
+
+/// A type of number that weight files are written with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Element {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Half precision: 11 significant bits, up to 65,504.
+    F16,
 }
 
 /// Named tensors, with text about them.
@@ -55,15 +67,16 @@ enum Entry<'a> {
 }
 
 impl Weights {
-    /// Adds a tensor, in place of one of the same name.
+    /// Adds a tensor of F32, in place of one of the same name.
     pub fn insert(&mut self, name: impl Into<String>, shape: &[usize], values: Vec<f32>) {
-        self.tensors.insert(name.into(), Tensor { shape: shape.to_vec(), values });
+        self.tensors.insert(name.into(), Tensor { shape: shape.to_vec(), values, element: Element::F32 });
     }
 
-    /// Writes the file whole, with a checksum in its metadata. The same tensors and metadata give the same bytes.
+    /// Writes the file whole, with a checksum in its metadata, values of F16 tensors rounded to the nearest. The same
+    /// tensors and metadata give the same bytes.
     ///
     /// # Errors
-    /// A tensor whose values do not fill its shape, and a file that cannot be written.
+    /// A tensor whose values do not fill its shape or are too large for F16, and a file that cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), WeightsError> {
         let [header, data] = self.encode(path)?;
         Ok(write_whole(path, |out| out.write_all(&header).and_then(|()| out.write_all(&data)))?)
@@ -78,8 +91,8 @@ impl Weights {
         Ok(write_whole_keeping(path, before, |out| out.write_all(&header).and_then(|()| out.write_all(&data)))?)
     }
 
-    /// Reads a file of F32, F16 or BF16 tensors, the latter two widened to F32. The header is checked against the size
-    /// of the file before any tensor is given memory, and everything against the checksum where there is one.
+    /// Reads a file of F32, F16 or BF16 tensors. BF16 becomes F32. The header is checked against the size of the file
+    /// before any tensor is given memory, and everything against the checksum where there is one.
     ///
     /// # Errors
     /// A file that cannot be read, is cut short, damaged or foreign, or has tensors of another type.
@@ -128,7 +141,8 @@ impl Weights {
                 name: name.clone(),
                 dtype: info.dtype,
             })?;
-            weights.insert(name, &info.shape, values);
+            let element = if info.dtype == Dtype::F16 { Element::F16 } else { Element::F32 };
+            weights.tensors.insert(name, Tensor { shape: info.shape.clone(), values, element });
         }
         match checksum {
             Some(checksum) if checksum != hex(&sum.finalize()) => {
@@ -187,15 +201,28 @@ impl Weights {
         let failed = |error: serde_json::Error| WriteError { path: path.to_owned(), source: error.into() };
         let mut infos = BTreeMap::new();
         let mut data = Vec::new();
-        for (name, Tensor { shape, values }) in &self.tensors {
+        for (name, Tensor { shape, values, element }) in &self.tensors {
             let places = shape.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim));
             if places != Some(values.len()) || name == METADATA {
                 let shape = shape.clone();
                 return Err(WeightsError::Malformed { name: name.clone(), shape, values: values.len() });
             }
             let start = data.len();
-            data.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-            let info = TensorInfo { dtype: Dtype::F32, shape: shape.clone(), data_offsets: (start, data.len()) };
+            let dtype = match element {
+                Element::F32 => {
+                    data.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+                    Dtype::F32
+                }
+                Element::F16 => {
+                    let overflows = |value: &&f32| value.is_finite() && f16::from_f32(**value).is_infinite();
+                    if let Some(&value) = values.iter().find(overflows) {
+                        return Err(WeightsError::Overflow { name: name.clone(), value });
+                    }
+                    data.extend(values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()));
+                    Dtype::F16
+                }
+            };
+            let info = TensorInfo { dtype, shape: shape.clone(), data_offsets: (start, data.len()) };
             infos.insert(name.clone(), info);
         }
         let mut metadata = self.metadata.clone();

@@ -15,13 +15,19 @@ pub fn gpu(convolution: ConvVariant) -> MutexGuard<'static, Gpu> {
         VARIANTS
             .into_iter()
             .map(|variant| {
-                let options = GpuOptions { adapter: adapter(), convolution: Some(variant) };
+                let options = GpuOptions { adapter: adapter(), convolution: Some(variant), ..GpuOptions::default() };
                 let gpu = Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"));
                 (variant, Mutex::new(gpu))
             })
             .collect()
     });
     devices[&convolution].lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// A device of one's own.
+pub fn open() -> Gpu {
+    let options = GpuOptions { adapter: adapter(), ..Default::default() };
+    Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Every way to compute a convolution.

@@ -13,7 +13,7 @@ use pkdgan::results::{Rows, ScoreStudy, Table};
 
 use self::list::{List, print_cells};
 use self::watch::GridWatcher;
-use super::console::{Console, stop_on_interrupt};
+use super::console::{Console, Show, stop_on_interrupt};
 use super::device::Device;
 use super::settings::{Base, quoted};
 
@@ -75,6 +75,9 @@ pub struct Arguments {
     /// List the cells of the grid, which of them are done, and their settings; train nothing
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
+    /// How progress is shown, on stderr
+    #[arg(long, value_name = "HOW", default_value = "auto", help_heading = "Output")]
+    progress: Show,
     /// Print results only
     #[arg(long, short, help_heading = "Output")]
     quiet: bool,
@@ -128,7 +131,7 @@ enum ScoredBy {
 /// Runs the grid, writes its results.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     arguments.check();
-    let console = Console::new(arguments.quiet);
+    let console = Console::showing(arguments.quiet, arguments.progress);
     let scope = arguments.scope()?;
     let study = (arguments.study == Some(Study::BatchSize)).then(|| arguments.batch_sizes());
     let cells = match &study {
@@ -138,7 +141,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.dry_run {
         return print_cells(&cells, arguments.json);
     }
-    let survey = Survey::new(cells)?;
+    let survey = Survey::new(cells.clone())?;
     let noted = study.map(|study| Ok::<_, grid::ReproduceError>((study.budget(&scope)?, study.note()))).transpose()?;
     let mut output = Output::open(&arguments.results.join(arguments.name()), noted)?;
     let open = || arguments.device.executor();
@@ -148,7 +151,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(grid::Device { open: &open, adapter: opened.summary.clone() })
     };
     let mut watcher = GridWatcher::new(&console, stop_on_interrupt()?, &survey);
-    let outcome = survey.run(&mut output, device, &mut watcher);
+    // Where the device failed on the way, what is done is looked up anew.
+    let outcome = arguments.device.work(|| Survey::new(cells.clone())?.run(&mut output, device, &mut watcher));
     watcher.finish();
     match outcome? {
         Outcome::Finished(rows) => {
@@ -196,6 +200,11 @@ impl Arguments {
         if self.networks != Networks::All && (!self.structures.is_empty() || self.without_baseline) {
             usage("--structures and --without-baseline are for --networks all".into());
         }
+        let sets =
+            |key: &str| self.base.set.iter().any(|set| set.split('=').next().is_some_and(|name| name.trim() == key));
+        if sets("data.calibration") {
+            usage("--set data.calibration: grids train on every image, as published figures do; use train".into());
+        }
         for (key, flag) in [
             ("data.dataset", "--dataset"),
             ("data.normal", "--classes"),
@@ -203,7 +212,7 @@ impl Arguments {
             ("run.stage", "--networks"),
             ("run.with_baseline", "--without-baseline"),
         ] {
-            if self.base.set.iter().any(|set| set.split('=').next().is_some_and(|name| name.trim() == key)) {
+            if sets(key) {
                 usage(format!("--set {key}: the grid sets it; use {flag}"));
             }
         }

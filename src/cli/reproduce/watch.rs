@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 use indicatif::HumanDuration;
 use pkdgan::pipeline::Watch;
 use pkdgan::reproduce::{Cell, Observe, Survey};
-use pkdgan::train::{Losses, Stage};
+use pkdgan::train::{Event, Stage};
+use serde_json::json;
 
-use crate::cli::console::{Console, Watcher};
+use crate::cli::console::Console;
+use crate::cli::watcher::Watcher;
 
 /// Shows the progress of a grid: a line a cell, the stages' bars under it.
 pub struct GridWatcher<'a> {
@@ -42,6 +44,7 @@ impl Observe for GridWatcher<'_> {
         self.watcher.finish();
         self.done += self.current;
         self.current = cells[place].cost();
+        self.console.event("cell", json!({ "cell": place + 1, "cells": cells.len(), "title": cells[place].title() }));
         let mut line = format!("[{}/{}] {}", place + 1, cells.len(), cells[place].title());
         if self.done > 0.0 {
             let seconds = self.started.elapsed().as_secs_f64() * (self.all - self.done) / self.done;
@@ -60,8 +63,8 @@ impl Watch for GridWatcher<'_> {
         self.watcher.begin(stage, done, steps);
     }
 
-    fn step(&mut self, stage: Stage, done: usize, losses: &Losses) -> bool {
-        self.watcher.step(stage, done, losses)
+    fn trained(&mut self, stage: Stage, event: Event) -> bool {
+        self.watcher.trained(stage, event)
     }
 
     fn scored(&mut self, network: &str, done: usize, images: usize) {

@@ -66,7 +66,7 @@ pub enum FetchError {
         expected: String,
     },
     /// The archive cannot be unpacked.
-    #[error("{}: the archive is damaged: {reason}; fetch it again", archive.display())]
+    #[error("{}: the archive is damaged: {}; fetch it again", archive.display(), printable(reason))]
     Archive {
         /// The archive.
         archive: PathBuf,
@@ -105,6 +105,11 @@ pub enum FetchError {
         /// The failure itself.
         reason: io::Error,
     },
+}
+
+/// A message that may quote an archive's bytes, which are nothing to send to a terminal.
+fn printable(reason: &io::Error) -> String {
+    reason.to_string().replace(char::is_control, "\u{fffd}")
 }
 
 /// What is wrong with an entry of an archive.

@@ -14,6 +14,9 @@ use super::verify::{check_file, hex};
 use super::{Check, DataError, Manifest, Packed, Packing};
 
 pub use error::{EntryFault, FetchError};
+/// For the fuzz target, which needs no server so.
+#[cfg(fuzzing)]
+pub use unpack::unpack;
 
 /// How a file came to be in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

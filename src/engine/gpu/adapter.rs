@@ -1,7 +1,9 @@
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
+use super::faults::Fault;
 use crate::engine::error::EngineError;
 use crate::engine::ops::kernel::ConvVariant;
 
@@ -12,7 +14,18 @@ pub struct GpuOptions {
     pub adapter: Option<String>,
     /// How to compute convolutions; what suits the adapter if none.
     pub convolution: Option<ConvVariant>,
+    /// How long the device may take for what is waited for; [`PATIENCE`] if none.
+    pub patience: Option<Duration>,
+    /// Trouble made on purpose, for tests.
+    pub fault: Option<Fault>,
+    /// Does without half-precision arithmetic in kernels, as on adapters that have none; half-precision weights are then
+    /// unpacked.
+    pub without_half: bool,
 }
+
+/// How long a device may take for what is waited for, unless it is told otherwise. What is submitted at once takes
+/// seconds, even where the adapter is a slow CPU.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What an adapter says of itself.
 #[derive(Clone, Debug, Serialize)]

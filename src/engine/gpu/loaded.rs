@@ -1,13 +1,17 @@
-use super::device::{Groups, Shared, storage};
-use super::pipelines::{Pipeline, Pipelines};
+use std::sync::Arc;
+
+use super::device::{Groups, Shared};
+use super::pipelines::{Kernel, Pipeline, Pipelines};
+use super::reports::{heard, named};
 use crate::engine::error::EngineError;
 use crate::engine::ops::kernel::{Dispatch, Slot, Tuning};
-use crate::engine::ops::{GpuCall, Rule};
 use crate::engine::place::{Buffer, Place};
 use crate::engine::program::{Program, Step};
 
 /// A program with its buffers, pipelines and bind groups.
 pub(super) struct Loaded {
+    /// What its runs are called in errors.
+    pub name: Arc<str>,
     pub program: Program,
     locals: Vec<wgpu::Buffer>,
     pub launches: Vec<Launch>,
@@ -52,21 +56,19 @@ impl Loaded {
         let locals: Vec<wgpu::Buffer> = program
             .locals
             .iter()
-            .map(|local| match &local.content {
-                Some(content) => storage(shared, "constant", content),
-                // An element that no kernel writes shows as NaN.
-                None => storage(shared, "tensor", &vec![f32::NAN; local.len]),
+            .zip(program.users())
+            .map(|(local, user)| match &local.content {
+                Some(content) => {
+                    let buffer = shared.storage(&format!("a constant of {user}"), content.len())?;
+                    shared.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(content));
+                    Ok(buffer)
+                }
+                None => shared.poisoned(&format!("a tensor of {user}"), local.len),
             })
-            .collect::<Result<_, _>>()?;
-        let mut dispatches = Vec::new();
-        let mut owners = Vec::new();
-        for (index, step) in program.steps.iter().enumerate() {
-            let call = GpuCall { inputs: &step.input_shapes(), outputs: &step.output_shapes(), tuning };
-            for dispatch in step.op.gpu(&call) {
-                shared.check_workgroups(&step.label, dispatch.workgroups)?;
-                dispatches.push(dispatch);
-                owners.push(index);
-            }
+            .collect::<Result<_, EngineError>>()?;
+        let (owners, dispatches): (Vec<usize>, Vec<Dispatch>) = program.dispatches(tuning).into_iter().unzip();
+        for (dispatch, &owner) in dispatches.iter().zip(&owners) {
+            shared.check_launch(&program.steps[owner].label, dispatch)?;
         }
         let scratch = dispatches.iter().flat_map(|d| &d.bindings).map(|slot| match slot {
             Slot::Scratch(len) => *len,
@@ -75,11 +77,12 @@ impl Loaded {
         let buffers = Buffers {
             groups,
             locals: &locals,
-            scratch: storage(shared, "scratch", &vec![f32::NAN; scratch.max().unwrap_or(0).max(4)])?,
-            unused: [storage(shared, "unused", &[0.0; 4])?, storage(shared, "unused", &[0.0; 4])?],
+            scratch: shared.poisoned("partial sums", scratch.max().unwrap_or(0))?,
+            unused: [shared.storage("nothing", 4)?, shared.storage("nothing", 4)?],
         };
-        let ready = pipelines.of(&shared.device, &dispatches);
-        shared.check("the compilation of the kernels")?;
+        let kernels = dispatches.iter().zip(&owners);
+        let kernels = kernels.map(|(dispatch, &owner)| Kernel { dispatch, op: &program.steps[owner].label });
+        let ready = pipelines.of(shared, &kernels.collect::<Vec<_>>())?;
         let launches = dispatches
             .iter()
             .zip(owners)
@@ -87,9 +90,10 @@ impl Loaded {
             .map(|((dispatch, owner), pipeline)| {
                 launch(shared, &buffers, dispatch, (owner, &program.steps[owner]), pipeline)
             })
-            .collect();
-        shared.check("the binding of buffers to kernels")?;
-        Ok(Self { program, locals, launches })
+            .collect::<Result<_, _>>()?;
+        let name = program.name().into();
+        shared.reports.check(&format!("the loading of {name}"))?;
+        Ok(Self { name, program, locals, launches })
     }
 
     /// The buffer behind a place.
@@ -107,7 +111,7 @@ fn launch(
     dispatch: &Dispatch,
     (index, step): (usize, &Step),
     Pipeline { pipeline, layout }: Pipeline,
-) -> Launch {
+) -> Result<Launch, EngineError> {
     let at = |place: Place| {
         let buffer = match place.buffer {
             Buffer::Group(group) => &buffers.groups[&group],
@@ -134,6 +138,7 @@ fn launch(
         })
         .collect();
     let descriptor = wgpu::BindGroupDescriptor { label: Some(&step.label), layout: &layout, entries: &entries };
-    let bindings = shared.device.create_bind_group(&descriptor);
-    Launch { step: index, shader: dispatch.shader, pipeline, bindings, workgroups: dispatch.workgroups }
+    let bindings = heard(&shared.device, || shared.device.create_bind_group(&descriptor))
+        .map_err(|error| named(&format!("the binding of buffers to {}", step.label), &error))?;
+    Ok(Launch { step: index, shader: dispatch.shader, pipeline, bindings, workgroups: dispatch.workgroups })
 }

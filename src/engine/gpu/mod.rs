@@ -2,13 +2,18 @@
 
 mod adapter;
 mod device;
+mod faults;
 mod loaded;
 mod pipelines;
 mod profile;
 mod readback;
+mod reports;
 mod shaders;
+mod submitter;
 
-pub use adapter::{AdapterSummary, GpuOptions, adapters};
+pub use adapter::{AdapterSummary, GpuOptions, PATIENCE, adapters};
 pub use device::Gpu;
+pub use faults::{Fault, UnknownFault};
 pub use profile::Timed;
 pub(crate) use readback::Mapping;
+pub use shaders::KernelText;

@@ -1,7 +1,10 @@
-use std::collections::HashMap;
-use std::sync::Mutex;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, mpsc};
 
+use super::device::Shared;
+use super::reports::{heard, named, words};
 use super::shaders;
+use crate::engine::error::EngineError;
 use crate::engine::ops::kernel::{Dispatch, Slot};
 
 /// A kernel ready to run.
@@ -11,42 +14,110 @@ pub(super) struct Pipeline {
     pub layout: wgpu::BindGroupLayout,
 }
 
+/// A kernel to be made ready.
+#[derive(Clone, Copy)]
+pub(super) struct Kernel<'a> {
+    pub dispatch: &'a Dispatch,
+    /// The op that it belongs to.
+    pub op: &'a str,
+}
+
 /// Kernels by their text, each compiled once.
 #[derive(Default)]
 pub(super) struct Pipelines {
     compiled: HashMap<String, Pipeline>,
 }
 
+/// A kernel that is not compiled yet.
+struct Job {
+    source: String,
+    dispatch: Dispatch,
+    op: String,
+}
+
 impl Pipelines {
-    /// The pipelines of `dispatches`, in their order. New ones are compiled on all cores.
-    pub fn of(&mut self, device: &wgpu::Device, dispatches: &[Dispatch]) -> Vec<Pipeline> {
-        let sources: Vec<String> = dispatches.iter().map(shaders::source).collect();
-        let mut missing: Vec<(&String, &Dispatch)> =
-            sources.iter().zip(dispatches).filter(|(source, _)| !self.compiled.contains_key(*source)).collect();
-        missing.sort_by_key(|(source, _)| *source);
-        missing.dedup_by_key(|(source, _)| *source);
-        let queue = Mutex::new(missing.into_iter());
-        let made = Mutex::new(Vec::new());
-        let next = || queue.lock().ok().and_then(|mut queue| queue.next());
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| {
-                    while let Some((source, dispatch)) = next() {
-                        let pipeline = compile(device, source, dispatch);
-                        if let Ok(mut made) = made.lock() {
-                            made.push((source.clone(), pipeline));
-                        }
-                    }
-                });
-            }
+    /// The pipelines of `kernels`, in their order. New ones are compiled on all cores.
+    ///
+    /// # Errors
+    /// The first kernel that the driver refuses, and [`EngineError::TimedOut`] for one that it does not finish.
+    pub fn of(&mut self, shared: &Shared, kernels: &[Kernel]) -> Result<Vec<Pipeline>, EngineError> {
+        let sources: Vec<String> = kernels.iter().map(|kernel| source(shared, kernel.dispatch)).collect();
+        let mut wanted: HashSet<&str> = HashSet::new();
+        let missing = sources.iter().zip(kernels).filter(|(source, _)| !self.compiled.contains_key(*source));
+        let missing = missing.filter(|(source, _)| wanted.insert(source));
+        let jobs: Vec<Job> = missing
+            .map(|(source, Kernel { dispatch, op })| Job {
+                source: source.clone(),
+                dispatch: (*dispatch).clone(),
+                op: (*op).to_owned(),
+            })
+            .collect();
+        let made = compile_all(shared, jobs)?;
+        self.compiled.extend(made);
+        let ready = sources.iter().zip(kernels).map(|(source, kernel)| {
+            let missing = || EngineError::Kernel {
+                op: kernel.op.to_owned(),
+                shader: kernel.dispatch.shader,
+                problem: "it was not compiled".into(),
+            };
+            self.compiled.get(source).cloned().ok_or_else(missing)
         });
-        self.compiled.extend(made.into_inner().unwrap_or_default());
-        sources.iter().filter_map(|source| self.compiled.get(source).cloned()).collect()
+        ready.collect()
     }
 }
 
-fn compile(device: &wgpu::Device, source: &str, dispatch: &Dispatch) -> Pipeline {
+/// A kernel's text, with the fault that it is to have.
+fn source(shared: &Shared, dispatch: &Dispatch) -> String {
+    let text = shaders::source(dispatch);
+    match &shared.fault {
+        Some(fault) => fault.text(dispatch.shader, text),
+        None => text,
+    }
+}
+
+/// Compiles on all cores. The threads are not joined: one that hangs in the driver cannot be ended.
+fn compile_all(shared: &Shared, jobs: Vec<Job>) -> Result<Vec<(String, Pipeline)>, EngineError> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len());
+    let mut unfinished: BTreeMap<usize, String> =
+        jobs.iter().enumerate().map(|(number, job)| (number, job.op.clone())).collect();
+    let queue = Arc::new(Mutex::new(jobs.into_iter().enumerate()));
+    let (sender, finished) = mpsc::channel();
+    for _ in 0..threads {
+        let (queue, sender, device) = (queue.clone(), sender.clone(), shared.device.clone());
+        std::thread::spawn(move || {
+            let next = || queue.lock().ok().and_then(|mut queue| queue.next());
+            while let Some((number, job)) = next() {
+                let compiled = compile(&device, &job);
+                // Nobody waits any more after an error.
+                let _ = sender.send((number, compiled.map(|pipeline| (job.source, pipeline))));
+            }
+        });
+    }
+    drop(sender);
+    let mut outcomes = BTreeMap::new();
+    while let Some(op) = unfinished.values().next() {
+        let during = format!("the compilation of the kernels of {op}");
+        let (number, outcome) = finished.recv_timeout(shared.patience).map_err(|error| match error {
+            mpsc::RecvTimeoutError::Timeout => shared.give_up(&during),
+            mpsc::RecvTimeoutError::Disconnected => {
+                EngineError::Device { during: during.clone(), problem: "its driver failed".into() }
+            }
+        })?;
+        unfinished.remove(&number);
+        outcomes.insert(number, outcome);
+    }
+    outcomes.into_values().collect()
+}
+
+fn compile(device: &wgpu::Device, job: &Job) -> Result<Pipeline, EngineError> {
+    heard(device, || pipeline(device, &job.source, &job.dispatch)).map_err(|error| match error {
+        wgpu::Error::OutOfMemory { .. } => named(&format!("the kernel of {}", job.op), &error),
+        _ => EngineError::Kernel { op: job.op.clone(), shader: job.dispatch.shader, problem: words(&error) },
+    })
+}
+
+#[allow(unsafe_code, reason = "wgpu leaves loops unbounded to those who vouch for them")]
+fn pipeline(device: &wgpu::Device, source: &str, dispatch: &Dispatch) -> Pipeline {
     let descriptor =
         wgpu::ShaderModuleDescriptor { label: Some(dispatch.shader), source: wgpu::ShaderSource::Wgsl(source.into()) };
     let checks = wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };

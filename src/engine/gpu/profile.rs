@@ -25,7 +25,7 @@ impl Gpu {
         if !shared.device.features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) {
             return Ok(None);
         }
-        let Loaded { launches, program, .. } = self.programs.get(program)?;
+        let Loaded { name, launches, program, .. } = self.programs.get(program)?;
         let marks = launches.len() as u32 + 1;
         let queries = shared.device.create_query_set(&wgpu::QuerySetDescriptor {
             label: Some("profile"),
@@ -48,8 +48,7 @@ impl Gpu {
             }
         }
         encoder.resolve_query_set(&queries, 0..marks, &resolved, 0);
-        shared.queue.submit([encoder.finish()]);
-        let words = Mapping::begin(shared, &[(&resolved, 0, 2 * marks as usize)]).wait()?;
+        let words = Mapping::begin(shared, encoder, &[(&resolved, 0, 2 * marks as usize)], name.clone())?.wait()?;
         let ticks: Vec<u64> = words[0]
             .chunks_exact(2)
             .map(|pair| u64::from(pair[0].to_bits()) | u64::from(pair[1].to_bits()) << 32)

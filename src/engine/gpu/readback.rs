@@ -1,4 +1,5 @@
-use std::sync::mpsc;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 
 use super::device::Shared;
 use crate::engine::error::EngineError;
@@ -11,50 +12,75 @@ pub(crate) struct Mapping {
     mapped: mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
     /// Number of `f32` of each thing asked for.
     lens: Vec<usize>,
+    /// What was run before, for errors.
+    during: Arc<str>,
 }
 
 impl Mapping {
-    /// Copies ranges of buffers, given in `f32`, after all that was submitted before.
-    pub(super) fn begin(shared: &Shared, sources: &[(&wgpu::Buffer, usize, usize)]) -> Self {
+    /// Submits what was recorded and, after it, the copying of ranges of buffers, given in `f32`; `during` was the last
+    /// that ran.
+    pub(super) fn begin(
+        shared: &Shared,
+        mut encoder: wgpu::CommandEncoder,
+        sources: &[(&wgpu::Buffer, usize, usize)],
+        during: Arc<str>,
+    ) -> Result<Self, EngineError> {
         let lens: Vec<usize> = sources.iter().map(|&(_, _, len)| len).collect();
-        let staging = shared.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("read-back"),
-            size: 4 * lens.iter().sum::<usize>().max(1) as u64,
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        let mut encoder = shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let size = 4 * lens.iter().sum::<usize>().max(1) as u64;
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let staging = match idle(shared, size) {
+            Some(staging) => staging,
+            None => shared.buffer("a read-back", size, usage)?,
+        };
         let mut end = 0;
         for &(buffer, offset, len) in sources {
             encoder.copy_buffer_to_buffer(buffer, 4 * offset as u64, &staging, 4 * end as u64, Some(4 * len as u64));
             end += len;
         }
-        let submission = shared.queue.submit([encoder.finish()]);
+        let submission = shared.submit(encoder.finish(), &during)?;
         let (sender, mapped) = mpsc::channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
             // Nobody waits for a read-back that was dropped.
             let _ = sender.send(result);
         });
-        Self { shared: shared.clone(), staging, submission, mapped, lens }
+        Ok(Self { shared: shared.clone(), staging, submission, mapped, lens, during })
     }
 
     /// Waits for the numbers, one vector for each range.
     pub fn wait(self) -> Result<Vec<Vec<f32>>, EngineError> {
-        let failed = |problem: String| EngineError::Device { during: "a read-back".into(), problem };
-        let wait = wgpu::PollType::Wait { submission_index: Some(self.submission), timeout: None };
-        self.shared.device.poll(wait).map_err(|e| failed(e.to_string()))?;
-        self.shared.check("the kernels before a read-back")?;
-        self.mapped.recv().map_err(|e| failed(e.to_string()))?.map_err(|e| failed(e.to_string()))?;
-        let view = self.staging.get_mapped_range(..).map_err(|e| failed(e.to_string()))?;
+        let Self { shared, staging, submission, mapped, lens, during } = self;
+        let failed = |problem: String| EngineError::Device { during: format!("a read-back after {during}"), problem };
+        shared.wait(submission, &during)?;
+        let mapped = mapped.recv_timeout(shared.patience).map_err(|error| match error {
+            RecvTimeoutError::Timeout => shared.give_up(&during),
+            RecvTimeoutError::Disconnected => failed(error.to_string()),
+        })?;
+        mapped.map_err(|error| failed(error.to_string()))?;
+        let view = staging.get_mapped_range(..).map_err(|error| failed(error.to_string()))?;
         let mut rest: &[f32] = bytemuck::cast_slice(&view);
-        Ok(self
-            .lens
-            .iter()
-            .map(|&len| {
-                let (values, after) = rest.split_at(len);
-                rest = after;
-                values.to_vec()
-            })
-            .collect())
+        let values = lens.iter().map(|&len| {
+            let (values, after) = rest.split_at(len);
+            rest = after;
+            values.to_vec()
+        });
+        let values = values.collect();
+        drop(view);
+        staging.unmap();
+        if let Ok(mut idle) = shared.staging.lock()
+            && idle.len() < IDLE
+        {
+            idle.push(staging);
+        }
+        Ok(values)
     }
+}
+
+/// Staging buffers that are kept for later read-backs.
+const IDLE: usize = 4;
+
+/// An idle staging buffer of exactly this size.
+fn idle(shared: &Shared, size: u64) -> Option<wgpu::Buffer> {
+    let mut idle = shared.staging.lock().ok()?;
+    let index = idle.iter().position(|buffer| buffer.size() == size)?;
+    Some(idle.swap_remove(index))
 }

@@ -1,6 +1,7 @@
 //! The kernels' texts. A line `//#import NAME` stands for `shaders/common/NAME.wgsl`.
 
-use crate::engine::ops::kernel::Dispatch;
+use crate::engine::ops::kernel::{ConvVariant, Dispatch, Tuning};
+use crate::engine::program::Program;
 
 macro_rules! texts {
     ($folder:literal: $($name:literal),* $(,)?) => {
@@ -14,18 +15,62 @@ const KERNELS: &[(&str, &str)] = texts!["":
     "conv2d_naive", "conv2d_register", "conv2d_tiled",
     "conv2d_weight_grad_naive", "conv2d_weight_grad_register", "conv2d_weight_grad_tiled",
     "conv_transpose2d_naive", "conv_transpose2d_register", "conv_transpose2d_tiled",
-    "distance", "distance_grad", "gather", "not_finite", "record", "reduce", "scale", "sum_parts", "tick",
+    "distance", "distance_grad", "fused_score", "gather", "not_finite", "record", "reduce", "scale", "sum_parts", "tick",
     "unit_rms", "unit_rms_grad",
 ];
 
-const COMMON: &[(&str, &str)] = texts!["/common": "activation", "columns", "convolution", "quad", "reduce", "single"];
+const COMMON: &[(&str, &str)] = texts!["/common":
+    "activation", "columns", "convolution", "fused_activation", "fused_convolution", "fused_dense", "fused_norm",
+    "fused_place", "quad", "reduce", "single",
+    "weights_half", "weights_half_packed", "weights_single",
+];
+
+/// A kernel of a program, as a GPU's driver gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelText {
+    /// Scope and op.
+    pub op: String,
+    /// File under `shaders/`, without `.wgsl`.
+    pub shader: &'static str,
+    /// Its full text in WGSL.
+    pub wgsl: String,
+}
+
+impl Program {
+    /// The kernels that one run is made of, in their order, with convolutions computed so; on an adapter that is a CPU
+    /// if `software`, and can compute in half precision if `half_precision`. No device is needed.
+    pub fn kernels(&self, convolution: ConvVariant, software: bool, half_precision: bool) -> Vec<KernelText> {
+        let dispatches = self.dispatches(&Tuning { software, convolution, half_precision });
+        let text = |(step, dispatch): (usize, Dispatch)| KernelText {
+            op: self.steps[step].label.clone(),
+            shader: dispatch.shader,
+            wgsl: source(&dispatch),
+        };
+        dispatches.into_iter().map(text).collect()
+    }
+}
 
 /// The full text of a kernel: constants, imports, then its own.
 pub(super) fn source(dispatch: &Dispatch) -> String {
     let own = text(KERNELS, dispatch.shader);
     let imports = own.lines().filter_map(|line| line.strip_prefix("//#import ")).map(str::trim);
     let imports = dispatch.element.into_iter().chain(imports).map(|name| text(COMMON, name));
-    [dispatch.prelude.as_str()].into_iter().chain(imports).chain([own]).collect::<Vec<_>>().join("\n")
+    let extension = dispatch.extension.map(|name| format!("enable {name};")).unwrap_or_default();
+    let parts: Vec<String> =
+        dispatch.parts.iter().map(|&(name, number)| instance(text(COMMON, name), number)).collect();
+    [extension.as_str(), &dispatch.prelude]
+        .into_iter()
+        .chain(imports)
+        .chain([own])
+        .chain(parts.iter().map(String::as_str))
+        .chain([dispatch.text.as_str()])
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// A piece's text with its constants and functions under a number.
+fn instance(text: &str, number: usize) -> String {
+    text.replace("P_", &format!("P{number}_")).replace("NUMBER", &number.to_string())
 }
 
 fn text(texts: &[(&str, &'static str)], name: &str) -> &'static str {

@@ -55,6 +55,11 @@ impl Activation {
 
     /// Declares what `shaders/common/activation.wgsl` needs.
     pub(crate) fn declare(self, dispatch: Dispatch) -> Dispatch {
+        self.declare_as(dispatch, "")
+    }
+
+    /// The same with names that begin with `prefix`.
+    pub(crate) fn declare_as(self, dispatch: Dispatch, prefix: &str) -> Dispatch {
         let (number, slope) = match self {
             Self::Identity => (0, 0.0),
             Self::Relu => (1, 0.0),
@@ -62,7 +67,7 @@ impl Activation {
             Self::Tanh => (3, 0.0),
             Self::Sigmoid => (4, 0.0),
         };
-        dispatch.with("ACTIVATION", number as u32).with("NEGATIVE_SLOPE", slope)
+        dispatch.with(&format!("{prefix}ACTIVATION"), number as u32).with(&format!("{prefix}NEGATIVE_SLOPE"), slope)
     }
 }
 

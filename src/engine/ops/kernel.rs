@@ -17,6 +17,8 @@ pub(crate) struct Tuning {
     /// Whether the adapter runs kernels on the CPU.
     pub software: bool,
     pub convolution: ConvVariant,
+    /// Whether kernels may hold numbers in half precision.
+    pub half_precision: bool,
 }
 
 impl Tuning {
@@ -92,6 +94,13 @@ pub(crate) struct Dispatch {
     pub prelude: String,
     /// Which of `shaders/common/` stands for tensor elements in the shader, if any.
     pub element: Option<&'static str>,
+    /// Language extension that the shader needs, if any.
+    pub extension: Option<&'static str>,
+    /// Pieces of `shaders/common/` that the shader has several of, each with its number. In their text `P_` stands for the
+    /// number's constants, and `NUMBER` for the number.
+    pub parts: Vec<(&'static str, usize)>,
+    /// Text that goes after the parts.
+    pub text: String,
     pub bindings: Vec<Slot>,
     pub workgroups: [u32; 3],
 }
@@ -99,7 +108,16 @@ pub(crate) struct Dispatch {
 impl Dispatch {
     /// A launch of a single workgroup; see [`Self::workgroups`] and [`Self::over`] for more.
     pub fn new(shader: &'static str, bindings: &[Slot]) -> Self {
-        Self { shader, prelude: String::new(), element: None, bindings: bindings.into(), workgroups: [1; 3] }
+        Self {
+            shader,
+            prelude: String::new(),
+            element: None,
+            extension: None,
+            parts: Vec::new(),
+            text: String::new(),
+            bindings: bindings.into(),
+            workgroups: [1; 3],
+        }
     }
 
     /// Declares a constant.
@@ -116,6 +134,22 @@ impl Dispatch {
     /// Lets `shaders/common/NAME.wgsl` stand for tensor elements in the shader.
     pub fn element(self, name: &'static str) -> Self {
         Self { element: Some(name), ..self }
+    }
+
+    /// Enables a language extension.
+    pub fn enable(self, extension: &'static str) -> Self {
+        Self { extension: Some(extension), ..self }
+    }
+
+    /// Adds `shaders/common/NAME.wgsl` under a number, whose constants are called `P{number}_...`.
+    pub fn part(mut self, name: &'static str, number: usize) -> Self {
+        self.parts.push((name, number));
+        self
+    }
+
+    /// Sets the text that goes after the parts.
+    pub fn text(self, text: String) -> Self {
+        Self { text, ..self }
     }
 
     /// Declares `PLANE` for a shader that goes through planes of so many numbers by fours where it can.

@@ -16,6 +16,7 @@ pub mod conv_dispatch;
 pub mod conv_geometry;
 pub mod conv_transpose2d;
 pub mod distance;
+pub mod fused_score;
 pub mod gather;
 pub mod kernel;
 pub mod not_finite;
@@ -79,6 +80,7 @@ ops! {
     ConvTranspose2d = conv_transpose2d::ConvTranspose2d,
     Distance = distance::Distance,
     DistanceGrad = distance::DistanceGrad,
+    FusedScore = fused_score::FusedScore,
     Gather = gather::Gather,
     NotFinite = not_finite::NotFinite,
     Record = record::Record,

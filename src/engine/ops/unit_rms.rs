@@ -6,7 +6,7 @@ use crate::engine::graph::{Graph, Tensor};
 use crate::engine::shape::{Shape, count};
 
 /// Norms below this count as this, so that a vector of zeros stays one.
-const SMALLEST: f32 = 1e-6;
+pub(crate) const SMALLEST: f32 = 1e-6;
 
 /// Latent normalisation: `y = x sqrt(n) / max(||x||, SMALLEST)` for each sample of `n` elements.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +74,7 @@ fn sample_len(shape: Shape) -> usize {
     count(shape) / shape[0]
 }
 
-fn scale<T: Real>(x: &[T]) -> T {
+pub(super) fn scale<T: Real>(x: &[T]) -> T {
     let norm = x.iter().map(|&v| v * v).sum::<T>().sqrt();
     T::of((x.len() as f64).sqrt()) / norm.max(T::of(SMALLEST.into()))
 }

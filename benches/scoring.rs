@@ -1,0 +1,45 @@
+//! Latency and throughput of every scoring path: `cargo bench --bench scoring`, a JSON list with `-- --json`.
+//!
+//! The student is `tests/data/student`, or the model file in `PKDGAN_BENCH_MODEL`. `LP_NUM_THREADS` says how many threads
+//! llvmpipe takes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pkdgan::engine::{Gpu, GpuOptions};
+use pkdgan::model::ModelFile;
+use pkdgan::scoring::{Detector, Figure, ScoringPath, measure};
+
+const BATCHES: [usize; 4] = [1, 8, 64, 512];
+
+fn main() {
+    let json = std::env::args().any(|argument| argument == "--json");
+    let path = std::env::var_os("PKDGAN_BENCH_MODEL").map(PathBuf::from);
+    let path = path.unwrap_or_else(|| "tests/data/student/model.safetensors".into());
+    let file = ModelFile::read(&path).expect("a model");
+    let options = GpuOptions { adapter: std::env::var("PKDGAN_BENCH_ADAPTER").ok(), ..GpuOptions::default() };
+    if !json {
+        println!("adapter: {}", Gpu::open(&options).expect("an adapter").summary());
+        println!(
+            "{:<10} {:>5} {:>12} {:>12} {:>12} {:>12}",
+            "path", "batch", "median us", "p95 us", "p99 us", "images/s"
+        );
+    }
+    let mut figures = Vec::new();
+    for batch in BATCHES {
+        for path in ScoringPath::ALL {
+            let gpu = Gpu::open(&options).expect("an adapter");
+            let mut detector = Detector::on(Box::new(gpu), &file, path, batch).expect("a detector");
+            let figure = measure(&mut detector, batch, Duration::from_millis(500)).expect("scores");
+            let figure = figure.figure("student", path);
+            if !json {
+                let Figure { median_us, p95_us, p99_us, images_per_s, .. } = figure;
+                println!("{path:<10} {batch:>5} {median_us:>12.1} {p95_us:>12.1} {p99_us:>12.1} {images_per_s:>12.0}");
+            }
+            figures.push(figure);
+        }
+    }
+    if json {
+        println!("{}", serde_json::to_string_pretty(&figures).expect("numbers"));
+    }
+}

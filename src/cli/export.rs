@@ -1,0 +1,163 @@
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use pkdgan::export::schema::{ElementKind, Length, Model, Value};
+use pkdgan::export::{in_half, onnx};
+use pkdgan::model::ModelFile;
+use pkdgan::run::{RunFile, RunFolder};
+use serde_json::json;
+
+/// Arguments of `pkdgan export`.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Model file, or a run folder, whose `model.safetensors` is meant
+    model: PathBuf,
+    /// What to write
+    #[arg(long, value_enum)]
+    format: Format,
+    /// File to write [default: beside the model, named like it]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Overwrite the file if it is there
+    #[arg(long)]
+    force: bool,
+    /// Print JSON: `file`, `bytes`, and of ONNX `inputs` and `outputs`
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// One graph from the bytes of pixels to score, reconstruction and p-value; opset 17, any number of images at once
+    Onnx,
+    /// The tensors that scoring takes, in half precision; every command that takes a model takes this file
+    SafetensorsF16,
+}
+
+const EXAMPLES: &str = "Examples:
+  pkdgan export runs/mnist-8-default-seed0 --format onnx             writes model.onnx into the run folder
+  pkdgan export model.safetensors --format safetensors-f16 --out small.safetensors
+
+In Python, an ONNX file of grey 28x28 images is used like this:
+  session = onnxruntime.InferenceSession('model.onnx')
+  scores, p_values = session.run(['score', 'p_value'], {'image': pixels})   # uint8 [N, 1, 28, 28]
+
+A model has a p-value if it was calibrated. The metadata of either file holds architecture, preprocessing and normal class.";
+
+/// Writes a model in another format.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let model_path = if arguments.model.is_dir() {
+        RunFolder::open(&arguments.model, &[RunFile::Model])?.file(RunFile::Model)
+    } else {
+        arguments.model.clone()
+    };
+    let extension = match arguments.format {
+        Format::Onnx => "onnx",
+        Format::SafetensorsF16 => "f16.safetensors",
+    };
+    let path = arguments.out.clone().unwrap_or_else(|| model_path.with_extension(extension));
+    check_place(&path, &model_path, arguments.force)?;
+    let model = ModelFile::read(&model_path)?;
+    let from = || model_path.display().to_string();
+    let signature = match arguments.format {
+        Format::Onnx => {
+            let graph = onnx(&model).with_context(from)?;
+            graph.write(&path)?;
+            Signature::of(&graph)
+        }
+        Format::SafetensorsF16 => {
+            in_half(&model).with_context(from)?.write(&path).with_context(from)?;
+            Signature::default()
+        }
+    };
+    let bytes = std::fs::metadata(&path).with_context(|| path.display().to_string())?.len();
+    if arguments.json {
+        println!("{:#}", signature.json(&path, bytes));
+    } else {
+        signature.print();
+        println!("written: {} ({bytes} bytes)", path.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses to write over a file unasked, and over the model in any case.
+fn check_place(path: &Path, model: &Path, force: bool) -> anyhow::Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    if path.canonicalize().ok() == model.canonicalize().ok() {
+        bail!("{}: this is the model itself; choose another name with --out", path.display());
+    }
+    if !force {
+        bail!("{}: the file is there already; choose another with --out, or overwrite it with --force", path.display());
+    }
+    Ok(())
+}
+
+/// What goes into a graph, and what comes out of it.
+#[derive(Default)]
+struct Signature {
+    inputs: Vec<Described>,
+    outputs: Vec<Described>,
+}
+
+struct Described {
+    name: String,
+    element: &'static str,
+    shape: Vec<String>,
+    doc: String,
+}
+
+impl Signature {
+    fn of(model: &Model) -> Self {
+        let graph = model.graph.clone().unwrap_or_default();
+        let described = |values: Vec<Value>| values.into_iter().map(Described::from).collect();
+        Self { inputs: described(graph.input), outputs: described(graph.output) }
+    }
+
+    fn print(&self) {
+        for (label, values) in [("input", &self.inputs), ("output", &self.outputs)] {
+            for Described { name, element, shape, doc } in values {
+                println!("{label:<6} {name:<20} {element:<7} [{}]\n       {doc}", shape.join(", "));
+            }
+        }
+    }
+
+    fn json(&self, path: &Path, bytes: u64) -> serde_json::Value {
+        let listed = |values: &[Described]| -> Vec<_> {
+            values
+                .iter()
+                .map(|value| json!({"name": value.name, "type": value.element, "shape": value.shape}))
+                .collect()
+        };
+        let mut described = json!({"file": path, "bytes": bytes});
+        if !self.inputs.is_empty() {
+            described["inputs"] = listed(&self.inputs).into();
+            described["outputs"] = listed(&self.outputs).into();
+        }
+        described
+    }
+}
+
+impl From<Value> for Described {
+    fn from(value: Value) -> Self {
+        let tensor = value.kind.and_then(|kind| kind.tensor).unwrap_or_default();
+        let element = match tensor.element() {
+            ElementKind::Undefined => "undefined",
+            ElementKind::Float => "float32",
+            ElementKind::Uint8 => "uint8",
+            ElementKind::Int64 => "int64",
+            ElementKind::Double => "float64",
+        };
+        let length = |length: Option<Length>| match length {
+            Some(Length::Fixed(length)) => length.to_string(),
+            Some(Length::Free(name)) => name,
+            None => "?".into(),
+        };
+        let shape = tensor.shape.unwrap_or_default().dim.into_iter().map(|dim| length(dim.length)).collect();
+        Self { name: value.name, element, shape, doc: value.doc_string }
+    }
+}

@@ -1,0 +1,90 @@
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use pkdgan::config::Config;
+use pkdgan::pipeline::{self, Data};
+use pkdgan::report::{Gallery, RunView, comparison, open_done};
+use pkdgan::run::{Report, RunFile, RunFolder, read_scores, write_whole};
+
+use super::console::Console;
+use super::device::Device;
+
+/// Arguments of `pkdgan report`.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Folders that `pkdgan train` wrote; several are compared in one page
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// File to write [default: report.html in the run's folder; comparison.html in the working folder for several]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Folder that holds the data sets [default: as for the run]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    device: Device,
+    /// Print nothing but errors
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+const EXAMPLES: &str = "Examples:
+  pkdgan report runs/mnist-8-default-seed0          make its report.html anew
+  pkdgan report runs/a runs/b --out both.html       compare two runs in one page
+
+The page opens from disk and asks no network for anything. What it shows of images is computed from the networks and
+the data set that the run was judged by, which must be there.";
+
+/// Makes the page of a run anew, or compares several.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let console = Console::new(arguments.quiet);
+    let folders = arguments.runs.iter().map(|path| open_done(path)).collect::<Result<Vec<_>, _>>()?;
+    let (page, out) = match &folders[..] {
+        [folder] => (arguments.single(folder, &console)?, folder.file(RunFile::Page)),
+        several => (arguments.comparison(several, &console)?, PathBuf::from("comparison.html")),
+    };
+    let out = arguments.out.clone().unwrap_or(out);
+    write_whole(&out, |file| std::io::Write::write_all(file, page.as_bytes()))?;
+    console.say(format!("written: {} ({} kB)", out.display(), page.len() / 1000));
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Arguments {
+    fn single(&self, folder: &RunFolder, console: &Console) -> anyhow::Result<String> {
+        let report = Report::read(&folder.file(RunFile::Report))?;
+        let scores = read_scores(&folder.file(RunFile::Scores))?;
+        let data = self.data(folder, console)?;
+        console.say(self.device.open()?.describe());
+        let open = || self.device.executor();
+        let mut progress = console.progress("scoring teacher", "images", 0, data.split.test.len());
+        let teacher = pipeline::score_teacher(folder, &report, &data, &open, |done| progress.update(done, ""))?;
+        progress.finish();
+        Ok(pipeline::page(folder, &report, &scores, teacher.as_deref(), &data, &open)?)
+    }
+
+    fn comparison(&self, folders: &[RunFolder], console: &Console) -> anyhow::Result<String> {
+        let mut runs = folders.iter().map(RunView::read).collect::<Result<Vec<_>, _>>()?;
+        RunView::tell_apart(&mut runs, folders);
+        if !RunView::judged_alike(&runs) {
+            console.say("the runs are judged by different images, so no reconstructions are compared");
+            return Ok(comparison(folders, &runs, None)?);
+        }
+        let data = self.data(&folders[0], console)?;
+        console.say(self.device.open()?.describe());
+        let open = || self.device.executor();
+        Ok(comparison(folders, &runs, Some(Gallery { images: &data.judge, open: &open }))?)
+    }
+
+    /// The images that judge a run.
+    fn data(&self, folder: &RunFolder, console: &Console) -> anyhow::Result<Data> {
+        let mut config = Config::read(&folder.file(RunFile::Config))?;
+        if let Some(folder) = &self.data_dir {
+            config.data.folder.clone_from(folder);
+        }
+        let missing = || format!("{}: its page shows images, which need its data set", folder.path().display());
+        console.load(&config).with_context(missing)
+    }
+}

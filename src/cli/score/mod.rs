@@ -1,0 +1,281 @@
+mod rows;
+mod verdict;
+
+use std::io::{self, BufReader, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::available_parallelism;
+use std::time::Instant;
+
+use anyhow::Context;
+use clap::Args;
+use pkdgan::calibration::Calibration;
+use pkdgan::model::ModelFile;
+use pkdgan::run::{RunFile, RunFolder, write_whole};
+use pkdgan::scoring::ScoringPath;
+use pkdgan::stream::{Inspected, Maps, Shared, Sources, StreamError, inspect};
+
+use super::console::{Console, Counter};
+use super::device::{Device, PathWish};
+use rows::{Format, Rows};
+use verdict::Rule;
+pub use verdict::Uncalibrated;
+
+/// Arguments of `pkdgan score`.
+#[derive(Args)]
+#[command(after_help = HELP)]
+pub struct Arguments {
+    /// Model file, or a run folder, whose model.safetensors is used
+    model: PathBuf,
+    /// Pictures (PNG, JPEG, BMP), folders of them, IDX files (plain or .gz); `-` for a list of such paths on standard
+    /// input, one a line
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// The list on standard input has a zero byte behind each path, as `find -print0` writes it
+    #[arg(long, short = '0')]
+    null: bool,
+    /// False-alarm rate: anomalous is what has a p-value of at most this [default: 0.01]
+    #[arg(long, value_name = "RATE", help_heading = "Verdict")]
+    alpha: Option<f64>,
+    /// Anomalous is what has a score above this, whatever its p-value
+    #[arg(long, value_name = "SCORE", help_heading = "Verdict", conflicts_with = "alpha", allow_negative_numbers = true,
+        value_parser = finite)]
+    threshold: Option<f32>,
+    /// Exit with code 3 where a picture is anomalous
+    #[arg(long, help_heading = "Verdict")]
+    fail_on_anomaly: bool,
+    /// How to write results
+    #[arg(long, value_name = "FORMAT", default_value = "csv", help_heading = "Output")]
+    format: Format,
+    /// Write results to this file, whole or not at all, instead of standard output
+    #[arg(long, short, value_name = "FILE", help_heading = "Output")]
+    output: Option<PathBuf>,
+    /// Write a PNG file for each picture to this folder: the picture as the network sees it, its reconstruction, and the
+    /// difference of both
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    save_maps: Option<PathBuf>,
+    /// Print results and errors only
+    #[arg(long, short, help_heading = "Output")]
+    quiet: bool,
+    /// Threads that decode pictures [default: one a core]
+    #[arg(long, value_name = "N", help_heading = "Device", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// How to run the network: `op-by-op`, `fused-f32`, `fused-f16` (scores differ by up to 1 %), `cpu`, or `auto` for the
+    /// fastest in single precision, and no device where it has little to win
+    #[arg(long, value_name = "NAME", default_value = "auto", help_heading = "Device")]
+    path: PathWish,
+    #[command(flatten)]
+    device: Device,
+}
+
+const HELP: &str = "Examples:
+  pkdgan score runs/a photos                          every picture below a folder
+  pkdgan score runs/a new.png --save-maps maps        and a picture of what the network made of it
+  pkdgan score model.safetensors *.jpg --alpha 0.001  one false alarm in a thousand normal pictures
+  find photos -mtime -1 -name '*.png' -print0 | pkdgan score runs/a - -0 --format jsonl
+  pkdgan score runs/a data/mnist/t10k-images-idx3-ubyte.gz --output scores.csv
+  pkdgan score runs/a today --fail-on-anomaly --quiet > today.csv || echo look at today.csv
+
+Results are rows of path, score, p_value and verdict in the order of the paths, files below a folder by name. A higher
+score is more anomalous. The p-value is the share of normal pictures, of those held out of training for calibration,
+that score at least as high: of normal pictures no more than the share --alpha is called anomalous. A model without
+calibration gives no p-values, and verdicts only with --threshold. The images of an IDX file are called FILE#0, FILE#1
+and so on; a path that is no Unicode is written with replacement characters.
+
+Pictures that cannot be read are named on standard error, with --format jsonl also as rows of path and error; the others
+are scored. Files whose names begin with a dot are left out of folders.
+
+A map is DIR/PATH.map.png, where `..`, a `/` at the front and odd characters are written as %2E%2E, %2F. Its three panels
+are scaled up by a whole number, to 128 pixels at least; black in the third is no difference, white the greatest.
+
+Exit code: 0 done, 1 something failed (rows of the others are written), 2 wrong usage, 3 with --fail-on-anomaly where a
+picture is anomalous and nothing failed.";
+
+fn finite(text: &str) -> Result<f32, String> {
+    let number: f32 = text.parse().map_err(|_| "no number".to_owned())?;
+    if number.is_finite() { Ok(number) } else { Err("not finite".into()) }
+}
+
+/// What became of the pictures.
+#[derive(Default)]
+struct Tally {
+    scored: usize,
+    anomalous: usize,
+    failed: usize,
+}
+
+/// Why results ended early.
+enum Ended {
+    Scoring(StreamError),
+    Output(io::Error),
+    Stopped,
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+/// Scores pictures with a trained model.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
+    let console = Console::new(arguments.quiet);
+    let model = ModelFile::read(&model_file(&arguments.model)?)?;
+    let calibration = model.calibration.clone();
+    let rule = Rule::new(arguments.threshold, arguments.alpha, calibration.as_ref(), arguments.fail_on_anomaly)?;
+    if let Rule::None = rule {
+        console.say(
+            "note: the model is not calibrated, so there are no p-values, and no verdicts without --threshold SCORE",
+        );
+    }
+    let maps = arguments.save_maps.as_deref().map(Maps::new).transpose()?;
+    let sources = Sources {
+        paths: arguments.paths.clone(),
+        list: BufReader::new(Box::new(io::stdin())),
+        separator: if arguments.null { 0 } else { b'\n' },
+    };
+    let threads = arguments.threads.map_or_else(|| available_parallelism().map_or(1, Into::into), usize::from);
+    let wish = arguments.device.wish(arguments.path.0);
+    let (detector, choice) = Shared::choose(&model, &arguments.paths, threads, wish)?;
+    let results = inspect(sources, model.preprocessing, &detector, threads, maps.as_ref());
+
+    let mut writer = Writer { console: &console, rule, calibration, tally: Tally::default() };
+    let ended = match &arguments.output {
+        None => {
+            // Rows on a terminal show the progress themselves.
+            let shown = !io::stdout().is_terminal();
+            writer.write(results, arguments.format, &mut io::stdout().lock(), shown, &AtomicBool::new(false))
+        }
+        Some(path) => {
+            let stop = stop_on_interrupt()?;
+            let mut ended = Ok(());
+            let written = write_whole(path, |out| {
+                ended = writer.write(results, arguments.format, out, true, &stop);
+                if ended.is_ok() { Ok(()) } else { Err(io::ErrorKind::Other.into()) }
+            });
+            match (ended, written) {
+                (Err(Ended::Output(source)), Err(mut error)) => {
+                    error.source = source;
+                    return Err(error.into());
+                }
+                (Ok(()), Err(error)) => return Err(error.into()),
+                (ended, _) => ended,
+            }
+        }
+    };
+    match ended {
+        Ok(()) => {}
+        Err(Ended::Scoring(error)) => return Err(error.into()),
+        Err(Ended::Stopped) => anyhow::bail!("stopped; nothing was written"),
+        // Whoever read the results has enough.
+        Err(Ended::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(writer.code(arguments)),
+        Err(Ended::Output(error)) => return Err(error).context("standard output"),
+    }
+    let Tally { scored, anomalous, failed } = writer.tally;
+    let seconds = started.elapsed().as_secs_f64();
+    if scored + failed == 0 {
+        console.say("note: there was nothing to score");
+    }
+    let adapter = choice.adapter.filter(|_| choice.path != ScoringPath::Cpu);
+    console.say(format!(
+        "{scored} pictures scored, {anomalous} anomalous, {failed} failed; {seconds:.2} s, {:.0} pictures/s, path {}{}",
+        (scored + failed) as f64 / seconds,
+        choice.path,
+        adapter.map(|adapter| format!(" on {}", adapter.name)).unwrap_or_default()
+    ));
+    Ok(writer.code(arguments))
+}
+
+/// The model file that a path means.
+fn model_file(path: &Path) -> anyhow::Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    Ok(RunFolder::open(path, &[RunFile::Model])?.file(RunFile::Model))
+}
+
+/// Judges and writes results.
+struct Writer<'a> {
+    console: &'a Console,
+    rule: Rule,
+    calibration: Option<Calibration>,
+    tally: Tally,
+}
+
+impl Writer<'_> {
+    fn write(
+        &mut self,
+        results: impl Iterator<Item = Result<Vec<Inspected>, StreamError>>,
+        format: Format,
+        out: &mut dyn Write,
+        progress: bool,
+        stop: &AtomicBool,
+    ) -> Result<(), Ended> {
+        let mut counter = progress.then(|| self.console.counter("scoring", "pictures"));
+        let mut rows = Rows::new(format, out)?;
+        rows.flush()?;
+        for chunk in results {
+            for inspected in chunk.map_err(Ended::Scoring)? {
+                self.row(inspected, &mut rows, counter.as_mut())?;
+            }
+            rows.flush()?;
+            let Tally { scored, anomalous, failed } = self.tally;
+            if let Some(counter) = &mut counter {
+                counter.update(scored + failed, &format!(", {anomalous} anomalous, {failed} failed"));
+            }
+            if stop.load(Ordering::SeqCst) {
+                return Err(Ended::Stopped);
+            }
+        }
+        if let Some(counter) = counter {
+            counter.finish();
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, inspected: Inspected, rows: &mut Rows, counter: Option<&mut Counter>) -> io::Result<()> {
+        let path = inspected.picture.to_string();
+        match inspected.score {
+            Ok(score) => {
+                let judged = self.rule.judge(score, self.calibration.as_ref());
+                self.tally.scored += 1;
+                self.tally.anomalous += usize::from(judged.anomalous == Some(true));
+                rows.scored(&path, score, judged)
+            }
+            Err(fault) => {
+                self.tally.failed += 1;
+                let (error, say) = (fault.to_string(), |error: &str| eprintln!("error: {error}"));
+                match counter {
+                    Some(counter) => counter.aside(|| say(&error)),
+                    None => say(&error),
+                }
+                rows.failed(&path, &error)
+            }
+        }
+    }
+
+    fn code(&self, arguments: &Arguments) -> ExitCode {
+        match self.tally {
+            Tally { failed: 1.., .. } => ExitCode::FAILURE,
+            Tally { anomalous: 1.., .. } if arguments.fail_on_anomaly => ExitCode::from(3),
+            _ => ExitCode::SUCCESS,
+        }
+    }
+}
+
+/// A flag that ctrl-C raises, so that no part of a file is left; the second time it ends the process.
+fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = stop.clone();
+    ctrlc::set_handler(move || {
+        if asked.swap(true, Ordering::SeqCst) {
+            std::process::exit(1);
+        }
+        eprintln!("\nstopping; ctrl-C again stops at once");
+    })
+    .context("ctrl-C cannot be caught")?;
+    Ok(stop)
+}

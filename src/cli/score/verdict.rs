@@ -1,0 +1,71 @@
+use anyhow::bail;
+use pkdgan::calibration::Calibration;
+
+/// What makes a picture anomalous.
+pub enum Rule {
+    /// A p-value of at most this.
+    Alpha(f64),
+    /// A score above this.
+    Threshold(f32),
+    /// Nothing that is known.
+    None,
+}
+
+/// What a score means.
+#[derive(Clone, Copy)]
+pub struct Judged {
+    pub p_value: Option<f64>,
+    pub anomalous: Option<bool>,
+}
+
+impl Rule {
+    /// The rule that was asked for, as far as a model's calibration carries it.
+    pub fn new(
+        threshold: Option<f32>,
+        alpha: Option<f64>,
+        calibration: Option<&Calibration>,
+        needed: bool,
+    ) -> anyhow::Result<Self> {
+        Ok(match (threshold, calibration) {
+            (Some(threshold), _) => Self::Threshold(threshold),
+            (None, Some(calibration)) => {
+                let alpha = alpha.unwrap_or(ALPHA);
+                calibration.threshold(alpha)?;
+                Self::Alpha(alpha)
+            }
+            (None, None) if needed || alpha.is_some() => {
+                let flag = if needed { "--fail-on-anomaly" } else { "--alpha" };
+                bail!(Uncalibrated(flag))
+            }
+            (None, None) => Self::None,
+        })
+    }
+
+    /// Judges a score.
+    pub fn judge(&self, score: f32, calibration: Option<&Calibration>) -> Judged {
+        let p_value = calibration.map(|calibration| calibration.p_value(score));
+        let anomalous = match *self {
+            Self::Alpha(alpha) => p_value.map(|p_value| p_value <= alpha),
+            Self::Threshold(threshold) => Some(score > threshold),
+            Self::None => None,
+        };
+        Judged { p_value, anomalous }
+    }
+}
+
+impl Judged {
+    /// The word for it.
+    pub fn verdict(self) -> Option<&'static str> {
+        self.anomalous.map(|anomalous| if anomalous { "anomalous" } else { "normal" })
+    }
+}
+
+/// False-alarm rate unless another is asked for.
+pub const ALPHA: f64 = 0.01;
+
+/// A flag that the model has no calibration for.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the model is not calibrated, so that {0} has nothing to go by; name a threshold of the score with --threshold"
+)]
+pub struct Uncalibrated(&'static str);

@@ -1,0 +1,44 @@
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Command};
+use clap_complete::Shell;
+
+/// Arguments of `pkdgan completions`.
+#[derive(Args)]
+#[command(after_help = INSTALL)]
+pub struct Completions {
+    /// The shell
+    shell: Shell,
+}
+
+const INSTALL: &str = "Where shells look for them:
+  pkdgan completions bash > ~/.local/share/bash-completion/completions/pkdgan
+  pkdgan completions zsh > ~/.zfunc/_pkdgan                       with ~/.zfunc in $fpath
+  pkdgan completions fish > ~/.config/fish/completions/pkdgan.fish";
+
+/// Arguments of `pkdgan man`.
+#[derive(Args)]
+pub struct Man {
+    /// Folder to write them to, such as ~/.local/share/man/man1; it is made if need be
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+/// Prints what a shell completes the program's arguments by.
+pub fn completions(arguments: &Completions, mut command: Command) -> anyhow::Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut command, "pkdgan", &mut script);
+    std::io::Write::write_all(&mut std::io::stdout(), &script).context("stdout cannot be written")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a manual page for the program and for each command.
+pub fn man(arguments: &Man, command: Command) -> anyhow::Result<ExitCode> {
+    let folder = &arguments.folder;
+    let failed = || format!("{}: manual pages cannot be written there", folder.display());
+    std::fs::create_dir_all(folder).with_context(failed)?;
+    clap_mangen::generate_to(command, folder).with_context(failed)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,128 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pkdgan::pipeline::Watch;
+use pkdgan::run::{EventFile, RunError};
+use pkdgan::train::{Event, Losses, Stage};
+use serde_json::json;
+
+use super::console::{Console, Progress};
+
+/// Shows the progress of a run's stages, writes it for TensorBoard, and passes ctrl-C on.
+pub struct Watcher<'a> {
+    console: &'a Console,
+    stop: Arc<AtomicBool>,
+    shown: Option<(String, Progress)>,
+    /// AUROC of the last evaluation of the stage.
+    auroc: Option<f64>,
+    /// Folder of the event files, each in one of its stage, and the one of the stage under way.
+    tensorboard: Option<PathBuf>,
+    events: Option<EventFile>,
+}
+
+impl<'a> Watcher<'a> {
+    /// One that asks training to stop once `stop` is raised.
+    pub fn new(console: &'a Console, stop: Arc<AtomicBool>) -> Self {
+        Self { console, stop, shown: None, auroc: None, tensorboard: None, events: None }
+    }
+
+    /// Writes event files for TensorBoard in a folder of each stage below this one, too.
+    pub fn with_tensorboard(self, folder: PathBuf) -> Self {
+        Self { tensorboard: Some(folder), ..self }
+    }
+
+    /// From here on the next ctrl-C stops at once.
+    pub fn last_chance(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+    }
+
+    /// Clears the bar.
+    pub fn finish(&mut self) {
+        if let Some((_, progress)) = self.shown.take() {
+            progress.finish();
+        }
+    }
+
+    fn show(&mut self, name: String, unit: &'static str, done: usize, len: usize) {
+        self.finish();
+        let progress = self.console.progress(name.clone(), unit, done, len);
+        self.shown = Some((name, progress));
+    }
+
+    fn steps(&mut self, stage: Stage, done: usize, losses: &Losses) {
+        let auroc = self.auroc.map_or_else(String::new, |auroc| format!(", AUROC {auroc:.4}"));
+        let text: Vec<String> = losses.0.iter().map(|(name, value)| format!(", {name} {value:.3}")).collect();
+        if let Some((_, progress)) = &mut self.shown {
+            progress.update(done, &format!("{auroc}{}", text.concat()));
+            let mut more = json!({ "stage": stage, "losses": losses });
+            if let Some(auroc) = self.auroc {
+                more["auroc"] = auroc.into();
+            }
+            progress.event("step", done, more);
+        }
+    }
+
+    fn glanced(&mut self, stage: Stage, step: usize, auroc: f64) {
+        self.auroc = Some(auroc);
+        self.console.event("evaluation", json!({ "stage": stage, "step": step, "auroc": auroc }));
+        self.record(|events| events.scalars(step, [("evaluation/auroc", auroc as f32)]));
+    }
+
+    fn logged(&mut self, step: usize, losses: &Losses) {
+        let rate =
+            self.shown.as_ref().map(|(_, progress)| ("speed/steps_per_second".to_owned(), progress.rate(step) as f32));
+        let figures: Vec<(String, f32)> =
+            losses.0.iter().map(|(name, value)| (format!("loss/{name}"), *value)).chain(rate).collect();
+        self.record(|events| events.scalars(step, figures.iter().map(|(name, value)| (name.as_str(), *value))));
+    }
+
+    /// Writes an event, if any are to be written. Events that cannot be written do not stop training.
+    fn record(&mut self, write: impl FnOnce(&mut EventFile) -> Result<(), RunError>) {
+        if let Some(events) = &mut self.events {
+            if let Err(error) = write(events) {
+                self.give_up(&error);
+            }
+        }
+    }
+
+    fn give_up(&mut self, error: &RunError) {
+        self.events = None;
+        self.tensorboard = None;
+        tracing::warn!("{error}; TensorBoard gets no more of this run");
+    }
+}
+
+impl Watch for Watcher<'_> {
+    fn begin(&mut self, stage: Stage, done: usize, steps: usize) {
+        self.auroc = None;
+        self.show(format!("training {stage}"), "steps", done, steps);
+        self.console.event("begin", json!({ "stage": stage, "step": done, "steps": steps }));
+        if let Some(folder) = &self.tensorboard {
+            match EventFile::create(&folder.join(stage.name()), done) {
+                Ok(events) => self.events = Some(events),
+                Err(error) => self.give_up(&error),
+            }
+        }
+    }
+
+    fn trained(&mut self, stage: Stage, event: Event) -> bool {
+        match event {
+            Event::Steps(done, losses) => self.steps(stage, done, losses),
+            Event::Logged(step, losses) => self.logged(step, losses),
+            Event::Glanced(step, auroc) => self.glanced(stage, step, auroc),
+        }
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    fn scored(&mut self, network: &str, done: usize, images: usize) {
+        let name = format!("scoring {network}");
+        if self.shown.as_ref().is_none_or(|(shown, _)| *shown != name) {
+            self.show(name, "images", 0, images);
+        }
+        if let Some((_, progress)) = &mut self.shown {
+            progress.update(done, "");
+            progress.event("scoring", done, json!({ "network": network }));
+        }
+    }
+}

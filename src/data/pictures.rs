@@ -1,0 +1,105 @@
+//! Folders of pictures: read on every core, scaled to what a network takes, the unusable ones set aside.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use super::{DataError, Images, PictureError, Preprocessing, files_below, read_picture};
+
+/// Of the files below a folder at most one in so many may be unusable.
+const SKIPPED_OF: usize = 20;
+
+/// The pictures below a folder.
+#[derive(Debug)]
+pub struct Pictures {
+    /// The usable ones, scaled.
+    pub images: Images,
+    /// Where each lies, sorted by name.
+    pub paths: Vec<PathBuf>,
+    /// The files that cannot be used.
+    pub skipped: Vec<PictureError>,
+}
+
+impl Pictures {
+    /// Reads every file below `folder` as a picture; `progress` hears how many of how many are read. What comes of it
+    /// does not depend on the number of threads.
+    ///
+    /// # Errors
+    /// No such folder, fewer than `least` usable pictures, and more than 5 % of unusable files, the first of which are
+    /// named.
+    pub fn read(
+        folder: &Path,
+        preprocessing: &Preprocessing,
+        least: usize,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Self, DataError> {
+        if !folder.is_dir() {
+            return Err(DataError::NoFolder { path: folder.to_owned() });
+        }
+        let (mut files, mut skipped) = (Vec::new(), Vec::new());
+        for file in files_below(folder) {
+            match file {
+                Ok(path) => files.push(path),
+                Err(error) => skipped.push(error),
+            }
+        }
+        let all = files.len() + skipped.len();
+        let mut paths = Vec::with_capacity(files.len());
+        let mut pixels = Vec::new();
+        for (path, read) in files.iter().zip(read_all(&files, preprocessing, progress)) {
+            match read {
+                Ok(read) => {
+                    pixels.extend(read);
+                    paths.push(path.clone());
+                }
+                Err(error) => skipped.push(error),
+            }
+        }
+        let folder = folder.to_owned();
+        if skipped.len() * SKIPPED_OF > all {
+            return Err(DataError::Unusable { folder, all, skipped });
+        }
+        if paths.len() < least {
+            return Err(DataError::TooFewPictures { folder, usable: paths.len(), least });
+        }
+        let Preprocessing { channels, height, width, .. } = *preprocessing;
+        Ok(Self { images: Images::new(paths.len(), channels, height, width, pixels)?, paths, skipped })
+    }
+}
+
+/// What comes of each file, in their order.
+fn read_all(
+    files: &[PathBuf],
+    preprocessing: &Preprocessing,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Vec<Result<Vec<u8>, PictureError>> {
+    let read = |path: &PathBuf| {
+        let pixels = preprocessing.pixels(read_picture(path)?);
+        pixels.map_err(|problem| PictureError { path: path.clone(), problem })
+    };
+    let next = AtomicUsize::new(0);
+    let mut results = Vec::with_capacity(files.len());
+    thread::scope(|scope| {
+        let (sender, receiver) = mpsc::channel();
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from).min(files.len()) {
+            let (sender, next, read) = (sender.clone(), &next, &read);
+            scope.spawn(move || {
+                loop {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(path) = files.get(place) else { break };
+                    if sender.send((place, read(path))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        for result in receiver {
+            results.push(result);
+            progress(results.len(), files.len());
+        }
+    });
+    results.sort_unstable_by_key(|(place, _)| *place);
+    results.into_iter().map(|(_, result)| result).collect()
+}

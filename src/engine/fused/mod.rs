@@ -1,0 +1,13 @@
+//! A whole generator as one op: its layers cut into pieces of one kind, and its weights packed for them.
+//!
+//! [`crate::engine::Graph::fused_score`] runs the pieces in one dispatch, one workgroup an image; the CPU scoring path runs
+//! the same pieces over the same weights.
+
+mod pack;
+mod piece;
+mod plan;
+
+pub(crate) use pack::half_at;
+pub use pack::{PackedWeights, Precision, RawLayer};
+pub use piece::Piece;
+pub use plan::{FusedLayer, FusedNetworks, PlannedLayer, Source};

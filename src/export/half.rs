@@ -1,0 +1,24 @@
+use super::ExportError;
+use super::error::finite;
+use crate::config::Statistics;
+use crate::model::ModelFile;
+use crate::weights::Element;
+
+/// The generator alone, which is all that scoring takes, in half precision; the calibration scores stay in single.
+///
+/// Running averages are left out where scoring does not look at them.
+///
+/// # Errors
+/// A tensor with a value that is infinite or not a number. One with a value too large for half precision is refused
+/// when the file is written.
+pub fn in_half(model: &ModelFile) -> Result<ModelFile, ExportError> {
+    let mut half = model.clone();
+    let averages = model.statistics == Statistics::Running;
+    let tensors = &mut half.weights.tensors;
+    tensors.retain(|name, _| !name.starts_with("discriminator.") && (averages || !name.contains(".running_")));
+    for (name, tensor) in tensors {
+        finite(name, &tensor.values)?;
+        tensor.element = Element::F16;
+    }
+    Ok(half)
+}

@@ -1,0 +1,11 @@
+//! Models for other programs: ONNX, and safetensors in half precision.
+
+mod builder;
+mod error;
+mod half;
+mod onnx;
+pub mod schema;
+
+pub use error::ExportError;
+pub use half::in_half;
+pub use onnx::onnx;

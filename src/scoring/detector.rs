@@ -1,0 +1,156 @@
+use super::cpu::CpuScorer;
+use super::device::DeviceScorer;
+use super::error::ScoringError;
+use super::generator::Generator;
+use super::path::ScoringPath;
+use crate::engine::{Executor, Pending};
+use crate::model::ModelFile;
+
+/// A model ready to score images on one path.
+pub struct Detector {
+    path: ScoringPath,
+    backend: Backend,
+    capacity: usize,
+    image: [usize; 3],
+}
+
+pub(super) enum Backend {
+    Cpu(CpuScorer),
+    Device(Box<DeviceScorer>),
+}
+
+/// Scores of a batch.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scores {
+    /// Anomaly score of each image; higher is more anomalous.
+    pub scores: Vec<f32>,
+    /// Their reconstructions, `[n, C, H, W]` with pixels in -1..1, where they were asked for.
+    pub reconstructions: Option<Vec<f32>>,
+}
+
+/// A batch that is being scored.
+#[must_use = "the scores come with `wait`"]
+pub struct Submitted {
+    state: State,
+    images: usize,
+    image_len: usize,
+}
+
+enum State {
+    Ready(Scores),
+    InFlight(Pending),
+}
+
+impl Submitted {
+    /// Waits for the scores.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn wait(self) -> Result<Scores, ScoringError> {
+        let pending = match self.state {
+            State::Ready(scores) => return Ok(scores),
+            State::InFlight(pending) => pending,
+        };
+        let mut values = pending.wait()?.into_iter();
+        let mut scores = values.next().unwrap_or_default();
+        scores.truncate(self.images);
+        let reconstructions = values.next().map(|mut pixels| {
+            pixels.truncate(self.images * self.image_len);
+            pixels
+        });
+        Ok(Scores { scores, reconstructions })
+    }
+}
+
+impl Detector {
+    /// A detector without any device.
+    ///
+    /// # Errors
+    /// A model whose tensors do not go with its architecture.
+    pub fn cpu(file: &ModelFile, capacity: usize) -> Result<Self, ScoringError> {
+        let generator = Generator::new(file)?;
+        Ok(Self::with(ScoringPath::Cpu, Backend::Cpu(CpuScorer::new(&generator)), capacity, &generator))
+    }
+
+    /// A detector on an executor that holds nothing else, for batches of up to `capacity` images. Path
+    /// [`ScoringPath::Cpu`] leaves the executor alone.
+    ///
+    /// # Errors
+    /// A model that does not suit the path, or whose tensors do not go with its architecture; failures of the device.
+    pub fn on(
+        executor: Box<dyn Executor>,
+        file: &ModelFile,
+        path: ScoringPath,
+        capacity: usize,
+    ) -> Result<Self, ScoringError> {
+        if path == ScoringPath::Cpu {
+            return Self::cpu(file, capacity);
+        }
+        let generator = Generator::new(file)?;
+        let mut device = DeviceScorer::new(executor, file, &generator);
+        device.program(path, capacity.max(1))?;
+        Ok(Self::with(path, Backend::Device(Box::new(device)), capacity, &generator))
+    }
+
+    pub(super) fn with(path: ScoringPath, backend: Backend, capacity: usize, generator: &Generator) -> Self {
+        Self { path, backend, capacity: capacity.max(1), image: generator.plan.image() }
+    }
+
+    /// Takes another path of the same backend.
+    pub(super) fn set_path(&mut self, path: ScoringPath) {
+        self.path = path;
+    }
+
+    /// The path that it scores on.
+    pub fn path(&self) -> ScoringPath {
+        self.path
+    }
+
+    /// Images that a batch holds at most.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Channels, height and width of an image.
+    pub fn image(&self) -> [usize; 3] {
+        self.image
+    }
+
+    /// Numbers of an image.
+    pub fn image_len(&self) -> usize {
+        self.image.iter().product()
+    }
+
+    /// Begins to score 1 to `capacity` images, `[n, C, H, W]` with pixels in -1..1. On a device this returns before it is
+    /// done, so that the next batch can be prepared meanwhile; several may be on their way. On the CPU path it is done.
+    ///
+    /// # Errors
+    /// Pixels that are no such batch; failures of the device.
+    pub fn submit(&mut self, pixels: &[f32], reconstructions: bool) -> Result<Submitted, ScoringError> {
+        let image_len = self.image_len();
+        let images = pixels.len() / image_len;
+        if !pixels.len().is_multiple_of(image_len) || !(1..=self.capacity).contains(&images) {
+            return Err(ScoringError::Pixels { len: pixels.len(), capacity: self.capacity, image: self.image });
+        }
+        let state = match &mut self.backend {
+            Backend::Cpu(scorer) => {
+                let mut scores = vec![0.0; images];
+                let mut room = reconstructions.then(|| vec![0.0; pixels.len()]);
+                scorer.score(pixels, &mut scores, room.as_deref_mut());
+                State::Ready(Scores { scores, reconstructions: room })
+            }
+            Backend::Device(scorer) => {
+                State::InFlight(scorer.submit(self.path, pixels, self.capacity, reconstructions)?)
+            }
+        };
+        Ok(Submitted { state, images, image_len })
+    }
+
+    /// Scores a batch and waits for it.
+    ///
+    /// # Errors
+    /// As [`Self::submit`] and [`Submitted::wait`].
+    pub fn score(&mut self, pixels: &[f32]) -> Result<Vec<f32>, ScoringError> {
+        Ok(self.submit(pixels, false)?.wait()?.scores)
+    }
+}

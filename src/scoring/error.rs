@@ -1,0 +1,38 @@
+use crate::engine::EngineError;
+use crate::train::TrainError;
+use crate::weights::WeightsError;
+
+use super::path::ScoringPath;
+
+/// What can go wrong while images are scored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScoringError {
+    /// The model does not suit the path that was asked for.
+    #[error("{path}: {problem}")]
+    Unsuited {
+        /// The path.
+        path: ScoringPath,
+        /// Why, and what to do.
+        problem: String,
+    },
+    /// Pixels that are not a batch of this model's images.
+    #[error("{len} pixels are not 1 to {capacity} images of {image:?}")]
+    Pixels {
+        /// Number of pixels.
+        len: usize,
+        /// Images that a batch holds at most.
+        capacity: usize,
+        /// Channels, height and width of an image.
+        image: [usize; 3],
+    },
+    /// The model's tensors do not go with its architecture.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The model cannot be put on the device.
+    #[error(transparent)]
+    Model(#[from] TrainError),
+    /// The device failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}

@@ -1,0 +1,34 @@
+//! Scoring with a trained generator, on the path that is fastest for the task at hand.
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use pkdgan::model::ModelFile;
+//! use pkdgan::scoring::{Detector, Wish};
+//!
+//! let file = ModelFile::read(Path::new("model.safetensors"))?;
+//! // 500 images in batches of 64: timed on this machine, on a device only if that pays.
+//! let (mut detector, _choice) = Detector::choose(&file, 64, &Wish { images: Some(500), ..Wish::default() })?;
+//! let pixels = vec![0.0; 3 * detector.image_len()];
+//! let scores = detector.submit(&pixels, false)?.wait()?.scores;
+//! assert_eq!(scores.len(), 3);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod choose;
+mod cpu;
+mod cpu_layer;
+mod detector;
+mod device;
+mod error;
+mod generator;
+mod measure;
+mod path;
+mod tanh;
+
+pub use choose::{Choice, Timing, Wish};
+pub use cpu::CpuScorer;
+pub use detector::{Detector, Scores, Submitted};
+pub use error::ScoringError;
+pub use generator::Generator;
+pub use measure::{Figure, Measurement, measure};
+pub use path::ScoringPath;

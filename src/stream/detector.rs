@@ -1,0 +1,130 @@
+//! What the threads score with.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::list::has_picture_ending;
+use crate::data::files_below;
+use crate::model::ModelFile;
+use crate::scoring::{Choice, CpuScorer, Detector, Generator, Scores, ScoringError, ScoringPath, Wish};
+
+/// Pictures of a chunk at most where each thread scores for itself.
+const CHUNK: usize = 64;
+/// Pictures of a batch on a device at most.
+const BATCH: usize = 32;
+/// To read and decode the smallest of pictures takes about half as long: where scoring takes no longer than this, a
+/// device would have little to win.
+const LITTLE: Duration = Duration::from_micros(40);
+/// What opening a device takes at least.
+const OPENING: Duration = Duration::from_millis(300);
+
+/// A model that many threads score with.
+#[derive(Clone)]
+pub enum Shared {
+    /// Each thread by itself.
+    Cpu(Arc<CpuScorer>),
+    /// One device, by turns.
+    Device(Arc<Mutex<Detector>>),
+}
+
+impl Shared {
+    /// Makes a model ready, on the path wished for or else on the fastest one; for the CPU path where it is fast anyhow, no
+    /// other is tried. How many pictures `paths` hold is looked up as far as it matters, where `wish` does not say.
+    ///
+    /// # Errors
+    /// As of [`Detector::choose`].
+    pub fn choose(
+        file: &ModelFile,
+        paths: &[PathBuf],
+        threads: usize,
+        mut wish: Wish,
+    ) -> Result<(Self, Choice), ScoringError> {
+        let scorer = CpuScorer::new(&Generator::new(file)?);
+        // An adapter that was named is tried.
+        if wish.path.is_none() && !wish.without_device && wish.device.adapter.is_none() {
+            let seconds = trial(&scorer) / threads as u32;
+            wish.without_device = seconds <= LITTLE;
+            if !wish.without_device {
+                let enough = OPENING.as_nanos() / seconds.as_nanos();
+                wish.images = wish.images.or_else(|| count(paths, enough as usize));
+            }
+        }
+        if wish.without_device {
+            wish.path = Some(ScoringPath::Cpu);
+        }
+        let capacity = BATCH.min(wish.images.unwrap_or(BATCH));
+        let (detector, choice) = Detector::choose(file, capacity, &wish)?;
+        let shared = match choice.path {
+            ScoringPath::Cpu => Self::Cpu(Arc::new(scorer)),
+            _ => Self::Device(Arc::new(Mutex::new(detector))),
+        };
+        Ok((shared, choice))
+    }
+
+    /// Fewest and most pictures of a chunk: a device works on whole batches.
+    pub(super) fn chunk(&self) -> [usize; 2] {
+        match self {
+            Self::Cpu(_) => [1, CHUNK],
+            Self::Device(detector) => [locked(detector).capacity(); 2],
+        }
+    }
+
+    /// Threads beside `decoding` ones that keep all of them busy.
+    pub(super) fn threads(&self, decoding: usize) -> usize {
+        match self {
+            Self::Cpu(_) => decoding,
+            // One waits for the device.
+            Self::Device(_) => decoding + 1,
+        }
+    }
+
+    /// Scores images `[n, C, H, W]` with pixels in -1..1, at least one and at most as many as a chunk has.
+    pub(super) fn score(&self, pixels: &[f32], reconstructions: bool) -> Result<Scores, ScoringError> {
+        let scorer = match self {
+            Self::Cpu(scorer) => scorer,
+            Self::Device(detector) => return locked(detector).submit(pixels, reconstructions)?.wait(),
+        };
+        let len = scorer.image_len();
+        let mut scores = vec![0.0; pixels.len() / len];
+        let mut room = reconstructions.then(|| vec![0.0; pixels.len()]);
+        // One by one: the other threads have pictures of their own.
+        for (index, (image, score)) in pixels.chunks_exact(len).zip(scores.chunks_exact_mut(1)).enumerate() {
+            scorer.score(image, score, room.as_mut().map(|room| &mut room[index * len..][..len]));
+        }
+        Ok(Scores { scores, reconstructions: room })
+    }
+}
+
+fn locked(detector: &Mutex<Detector>) -> MutexGuard<'_, Detector> {
+    detector.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How long one image takes on one thread: the shorter of two, after one that finds memory cold.
+fn trial(scorer: &CpuScorer) -> Duration {
+    let pixels = vec![0.5; scorer.image_len()];
+    let time = || {
+        let started = Instant::now();
+        scorer.score(&pixels, &mut [0.0], None);
+        started.elapsed().max(Duration::from_nanos(1))
+    };
+    time();
+    time().min(time())
+}
+
+/// How many pictures there are, unless there may be `enough` of them or they cannot be counted beforehand.
+fn count(paths: &[PathBuf], enough: usize) -> Option<usize> {
+    let mut count = 0;
+    for path in paths {
+        count += match path.is_dir() {
+            true => files_below(path).take(enough).count(),
+            false if has_picture_ending(path) => 1,
+            // A list, or a file of many images.
+            false => return None,
+        };
+        if count >= enough {
+            return None;
+        }
+    }
+    Some(count)
+}

@@ -1,0 +1,52 @@
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::Picture;
+use crate::data::{DataError, PictureError};
+use crate::run::WriteError;
+use crate::scoring::ScoringError;
+
+/// Why a picture has no score; the others go on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PictureFault {
+    /// A picture file that cannot be used.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+    /// An IDX file that cannot be used, or not to its end.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The list of files breaks off.
+    #[error("the list on standard input cannot be read on: {0}")]
+    List(io::Error),
+    /// The network makes no number of it.
+    #[error("{picture}: its score is {score}; the network diverged or its file is damaged, train again")]
+    NotFinite {
+        /// The picture.
+        picture: Picture,
+        /// The score.
+        score: f32,
+    },
+}
+
+/// What ends the scoring of all pictures.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StreamError {
+    /// The model or the device failed.
+    #[error(transparent)]
+    Scoring(#[from] ScoringError),
+    /// A map cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// A folder for maps cannot be made.
+    #[error("{}: cannot be made: {source}; choose a folder that may be written", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// The failure itself.
+        source: io::Error,
+    },
+}

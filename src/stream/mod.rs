@@ -1,0 +1,18 @@
+//! Scoring pictures as they are found: any number of them, in order, in memory that does not grow with their number.
+//!
+//! One thread lists what there is. Others take chunks of it, decode the pictures and score them; a device is
+//! shared by them, so that some decode while one has the device at work.
+
+mod detector;
+mod error;
+mod inspect;
+mod list;
+mod maps;
+mod ordered;
+
+pub use detector::Shared;
+pub use error::{PictureFault, StreamError};
+pub use inspect::{Inspected, inspect};
+pub use list::{Found, Picture, Sources};
+pub use maps::{Maps, map_file};
+pub use ordered::Ordered;

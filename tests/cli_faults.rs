@@ -1,0 +1,120 @@
+//! A device that fails under the binary: it says what failed and how to go on, keeps what was saved, and never hangs.
+
+mod command;
+
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use command::{Sandbox, stderr};
+
+/// Runs a training with trouble to come.
+fn train(sandbox: &Sandbox, fault: &str, more: &[&str]) -> Output {
+    sandbox.train("run", more).env("PKDGAN_FAULT", fault).output().unwrap()
+}
+
+fn said(output: &Output, code: i32, parts: &[&str]) {
+    let text = stderr(output);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is wanted: {text}");
+    }
+    assert!(!text.contains("panicked"), "{text}");
+}
+
+#[test]
+fn a_lost_device_leaves_a_checkpoint_to_go_on_from() {
+    let sandbox = Sandbox::new();
+    sandbox.train("whole", &[]).assert().success();
+    let output = train(&sandbox, "lost=3", &[]);
+    said(&output, 1, &["the device was lost in the kernels from gather to tick", "pkdgan train --resume run"]);
+    assert!(!sandbox.path("run/model.safetensors").exists());
+    sandbox.pkdgan(&["train", "--resume", "run"]).assert().success();
+    assert_eq!(sandbox.read("run/model.safetensors"), sandbox.read("whole/model.safetensors"));
+}
+
+#[test]
+fn the_cpu_executor_goes_on_where_that_is_allowed() {
+    let sandbox = Sandbox::new();
+    for fault in ["lost=3", "limit=65536", "kernel=adam"] {
+        let refused = train(&sandbox, fault, &["--force"]);
+        said(&refused, 1, &["pkdgan train --resume run"]);
+        let output = train(&sandbox, fault, &["--force", "--allow-cpu-fallback"]);
+        said(&output, 0, &["warning: going on with the plain CPU executor"]);
+        assert_eq!(sandbox.json("run/report.json")["adapter"], "plain CPU executor", "{fault}");
+        assert_eq!(sandbox.json("run/report.json")["steps"], 20, "{fault}");
+    }
+}
+
+#[test]
+fn trouble_is_named_with_the_op() {
+    let sandbox = Sandbox::new();
+    said(&train(&sandbox, "limit=65536", &["--force"]), 1, &["the adapter allows 65536 bytes"]);
+    said(&train(&sandbox, "kernel=adam", &["--force"]), 1, &["adam: the driver refuses the kernel adam"]);
+    said(&train(&sandbox, "nonsense", &["--force"]), 2, &["PKDGAN_FAULT", "lost=RUN"]);
+}
+
+#[test]
+fn a_device_that_hangs_is_given_up() {
+    let sandbox = Sandbox::new();
+    let started = Instant::now();
+    let output = train(&sandbox, "hang=3", &["--device-timeout=2"]);
+    said(&output, 1, &["within 2 s", "--device-timeout", "pkdgan train --resume run"]);
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    let output = train(&sandbox, "hang=3", &["--force", "--device-timeout=2", "--allow-cpu-fallback"]);
+    said(&output, 0, &["within 2 s", "going on with the plain CPU executor"]);
+    assert!(started.elapsed() < Duration::from_secs(120), "{:?}", started.elapsed());
+    said(&train(&sandbox, "hang=3", &["--device-timeout=0"]), 2, &["--device-timeout"]);
+}
+
+#[test]
+fn scoring_begins_again_on_the_cpu_executor() {
+    let sandbox = Sandbox::new();
+    sandbox.train("run", &[]).assert().success();
+    let eval = |more: &[&str], fault: &str| {
+        let arguments = [&["eval", "run", "--json"], more].concat();
+        sandbox.pkdgan(&arguments).env("PKDGAN_FAULT", fault).output().unwrap()
+    };
+    said(&eval(&[], "lost=1"), 1, &["the device was lost"]);
+    let output = eval(&["--allow-cpu-fallback"], "lost=1");
+    said(&output, 0, &["going on with the plain CPU executor"]);
+    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(figures["adapter"], "plain CPU executor");
+    let (on_cpu, on_gpu) = (figures["auroc"].as_f64().unwrap(), sandbox.json("run/report.json")["auroc"].as_f64());
+    assert!((on_cpu - on_gpu.unwrap()).abs() < 0.02, "{on_cpu} and {on_gpu:?}");
+}
+
+/// The driver of this machine is taken away between two stages of a run.
+#[test]
+#[cfg(target_os = "linux")]
+fn an_adapter_may_vanish_between_stages() {
+    let sandbox = Sandbox::new();
+    let driver = driver();
+    sandbox.write("driver.json", &std::fs::read(&driver).unwrap());
+    let mut command = sandbox.train("run", &["--stage=all", "--steps=300"]);
+    command.env("VK_DRIVER_FILES", sandbox.path("driver.json"));
+    let (ready, gone) = (sandbox.path("run/checkpoint.safetensors"), sandbox.path("driver.json"));
+    let taken = std::thread::spawn(move || {
+        while !ready.exists() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::fs::remove_file(gone).unwrap();
+    });
+    let output = command.output().unwrap();
+    taken.join().unwrap();
+    said(&output, 1, &["no usable GPU adapter", "mesa-vulkan-drivers", "pkdgan train --resume run"]);
+    assert!(sandbox.path("run/teacher.safetensors").exists());
+    sandbox.pkdgan(&["train", "--resume", "run"]).assert().success();
+    assert!(sandbox.path("run/report.json").exists());
+}
+
+/// The file that tells the Vulkan loader where the driver is.
+#[cfg(target_os = "linux")]
+fn driver() -> std::path::PathBuf {
+    if let Some(named) = std::env::var_os("VK_DRIVER_FILES") {
+        return named.into();
+    }
+    let folder = std::path::Path::new("/usr/share/vulkan/icd.d");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let lavapipe = files.filter(|path| path.to_string_lossy().contains("lvp_icd"));
+    lavapipe.min().expect("a software Vulkan driver: apt-get install -y mesa-vulkan-drivers libvulkan1")
+}

@@ -1,0 +1,386 @@
+//! `pkdgan score`: pictures in, rows out.
+
+mod command;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use assert_cmd::Command;
+use command::{Sandbox, TEST, images, stderr};
+use image::{GrayImage, RgbImage};
+use pkdgan::calibration::Calibration;
+use pkdgan::model::ModelFile;
+use pkdgan::run::read_scores;
+
+const IDX: &str = "data/mnist/t10k-images-idx3-ubyte";
+
+/// A row of results.
+#[derive(Debug, PartialEq, serde::Deserialize)]
+struct Row {
+    path: String,
+    score: f32,
+    p_value: Option<f64>,
+    verdict: Option<String>,
+}
+
+/// A sandbox with a trained student in `run`, not calibrated, and the test images as `pictures/00.png` and so on.
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.train("run", &["--stage", "student"]).assert().success();
+    let mut model = ModelFile::read(&sandbox.path("run/model.safetensors")).unwrap();
+    model.calibration = None;
+    model.write(&sandbox.path("run/model.safetensors")).unwrap();
+    fs::create_dir(sandbox.path("pictures")).unwrap();
+    for index in 0..TEST {
+        picture(index).save(sandbox.path(&format!("pictures/{index:02}.png"))).unwrap();
+    }
+    sandbox
+}
+
+fn picture(index: usize) -> GrayImage {
+    let idx = images(TEST);
+    GrayImage::from_raw(28, 28, idx[16 + 784 * index..][..784].to_vec()).unwrap()
+}
+
+/// Puts calibration scores into the model.
+fn calibrate(sandbox: &Sandbox, scores: Vec<f32>) {
+    let mut model = ModelFile::read(&sandbox.path("run/model.safetensors")).unwrap();
+    model.calibration = Some(Calibration::new(scores).unwrap());
+    model.write(&sandbox.path("calibrated.safetensors")).unwrap();
+}
+
+fn score(sandbox: &Sandbox, arguments: &[&str]) -> Command {
+    let mut command = sandbox.pkdgan(&["score"]);
+    command.args(arguments);
+    command
+}
+
+/// The command's output, which must end with this code.
+fn ended(mut command: Command, code: i32) -> Output {
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+    output
+}
+
+fn rows(csv: &[u8]) -> Vec<Row> {
+    let mut reader = csv::Reader::from_reader(csv);
+    assert_eq!(reader.headers().unwrap(), &["path", "score", "p_value", "verdict"][..]);
+    reader.deserialize().map(Result::unwrap).collect()
+}
+
+fn scores(rows: &[Row]) -> Vec<f32> {
+    rows.iter().map(|row| row.score).collect()
+}
+
+#[test]
+fn rows_come_in_order_and_agree_with_evaluation() {
+    let sandbox = sandbox();
+    let from = |arguments: &[&str]| rows(&ended(score(&sandbox, arguments), 0).stdout);
+    let pictures = from(&["run", "pictures"]);
+    let names: Vec<String> = (0..TEST).map(|index| format!("pictures/{index:02}.png")).collect();
+    assert_eq!(pictures.iter().map(|row| row.path.clone()).collect::<Vec<_>>(), names);
+    assert!(pictures.iter().all(|row| row.p_value.is_none() && row.verdict.is_none()));
+
+    // The same images in an IDX file, plain and packed, in a list, and one by one: the same scores.
+    let idx = from(&["run/model.safetensors", IDX]);
+    assert_eq!(idx[3].path, format!("{IDX}#3"));
+    assert_eq!(scores(&idx), scores(&pictures));
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(&images(TEST)).unwrap();
+    sandbox.write("packed.gz", &packed.finish().unwrap());
+    assert_eq!(scores(&from(&["run", "packed.gz"])), scores(&pictures));
+    for (separator, flags) in [("\n", &["run", "-"][..]), ("\0", &["run", "-", "-0"])] {
+        let output = ended(
+            {
+                let mut command = score(&sandbox, flags);
+                command.write_stdin(names.join(separator));
+                command
+            },
+            0,
+        );
+        assert_eq!(rows(&output.stdout), pictures);
+    }
+    for threads in ["1", "7"] {
+        assert_eq!(from(&["run", "pictures", "--threads", threads]), pictures);
+    }
+    assert_eq!(from(&["run", "pictures/07.png"]), pictures[7..8]);
+
+    let evaluated = read_scores(&sandbox.path("run/scores.csv")).unwrap();
+    for path in ["cpu", "op-by-op", "fused-f32"] {
+        let scored = from(&["run", "pictures", "--path", path]);
+        assert_eq!(scored.len(), TEST);
+        for (row, expected) in scored.iter().zip(&evaluated) {
+            let error = (row.score - expected.score).abs() / expected.score;
+            assert!(error <= 1e-4, "{path}, {}: {} and {}", row.path, row.score, expected.score);
+        }
+    }
+}
+
+#[test]
+fn json_lines_say_the_same() {
+    let sandbox = sandbox();
+    calibrate(&sandbox, (1..200).map(|n| n as f32 / 100.0).collect());
+    sandbox.write("pictures/99.png", b"");
+    let csv = rows(&ended(score(&sandbox, &["calibrated.safetensors", "pictures"]), 1).stdout);
+    let json = ended(score(&sandbox, &["calibrated.safetensors", "pictures", "--format", "jsonl"]), 1);
+    let lines = String::from_utf8(json.stdout).unwrap();
+    let lines: Vec<&str> = lines.lines().collect();
+    assert_eq!(lines.len(), TEST + 1);
+    for (line, row) in lines.iter().zip(&csv) {
+        assert_eq!(&serde_json::from_str::<Row>(line).unwrap(), row);
+    }
+    let failed: serde_json::Value = serde_json::from_str(lines[TEST]).unwrap();
+    assert_eq!(failed["path"], "pictures/99.png");
+    assert!(failed["error"].as_str().unwrap().contains("empty file") && failed.get("score").is_none(), "{failed}");
+}
+
+#[test]
+fn verdicts_go_by_p_value_or_threshold() {
+    let sandbox = sandbox();
+    let known = scores(&rows(&ended(score(&sandbox, &["run", "pictures"]), 0).stdout));
+    let mut sorted = known.clone();
+    sorted.sort_by(f32::total_cmp);
+    // A hundred times the median, and every score once: p-values on both sides of any rate.
+    calibrate(&sandbox, [vec![sorted[TEST / 2]; 100], known.clone()].concat());
+    let calibration = ModelFile::read(&sandbox.path("calibrated.safetensors")).unwrap().calibration.unwrap();
+    let judged = |more: &[&str], code| {
+        let arguments = [&["calibrated.safetensors", "pictures"], more].concat();
+        rows(&ended(score(&sandbox, &arguments), code).stdout)
+    };
+    for (flags, alpha) in [(&[][..], 0.01), (&["--alpha", "0.1"], 0.1), (&["--alpha", "0.9"], 0.9)] {
+        let judged = judged(flags, 0);
+        for (row, &score) in judged.iter().zip(&known) {
+            let p_value = calibration.p_value(score);
+            assert_eq!(row.p_value, Some(p_value));
+            assert_eq!(row.verdict.as_deref(), Some(if p_value <= alpha { "anomalous" } else { "normal" }));
+        }
+        let found = judged.iter().filter(|row| row.verdict.as_deref() == Some("anomalous")).count();
+        assert!(alpha < 0.05 || (0 < found && found < TEST), "{alpha}: {found}");
+    }
+    let threshold = format!("--threshold={}", sorted[TEST - 4]);
+    let by_threshold = judged(&[&threshold], 0);
+    for (row, &score) in by_threshold.iter().zip(&known) {
+        assert_eq!(row.verdict.as_deref() == Some("anomalous"), score > sorted[TEST - 4]);
+        assert_eq!(row.p_value, Some(calibration.p_value(score)));
+    }
+    judged(&[&threshold, "--fail-on-anomaly"], 3);
+    judged(&["--threshold", "1e9", "--fail-on-anomaly"], 0);
+
+    // What failed weighs more than what is anomalous.
+    sandbox.write("pictures/99.png", b"no picture");
+    assert_eq!(judged(&[&threshold, "--fail-on-anomaly"], 1), by_threshold);
+}
+
+#[test]
+fn wrong_usage_is_told_apart() {
+    let sandbox = sandbox();
+    calibrate(&sandbox, vec![1.0; 20]);
+    for (arguments, code, named) in [
+        (&["run"][..], 2, "PATH"),
+        (&["run", "pictures", "--fail-on-anomaly"], 2, "--threshold"),
+        (&["run", "pictures", "--alpha", "0.1"], 2, "--threshold"),
+        (&["calibrated.safetensors", "pictures"], 2, "99 calibration images"),
+        (&["calibrated.safetensors", "pictures", "--alpha", "7"], 2, "above 0 and below 1"),
+        (&["calibrated.safetensors", "pictures", "--alpha", "0.1", "--threshold", "1"], 2, "--threshold"),
+        (&["run", "pictures", "--threshold", "nan"], 2, "not finite"),
+        (&["run", "pictures", "--path", "scenic"], 2, "op-by-op"),
+        (&["run", "pictures", "--path", "fused-f32", "--device", "cpu"], 2, "--device cpu"),
+        (&["run", "pictures", "--adapter", "no such card"], 1, "no such card"),
+        (&["nowhere", "pictures"], 1, "nowhere"),
+        (&["data", "pictures"], 1, "model.safetensors"),
+        (&["pictures/00.png", "pictures"], 1, "pictures/00.png"),
+    ] {
+        let output = ended(score(&sandbox, arguments), code);
+        assert!(stderr(&output).contains(named), "{arguments:?}: {}", stderr(&output));
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+    let output = ended(score(&sandbox, &["run", "pictures"]), 0);
+    assert!(stderr(&output).contains("not calibrated") && stderr(&output).contains("30 pictures scored"));
+    let output = ended(score(&sandbox, &["run", "pictures", "--quiet"]), 0);
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn bad_files_are_named_and_the_others_scored() {
+    let sandbox = sandbox();
+    let whole = sandbox.read("pictures/00.png");
+    let mut huge = whole.clone();
+    huge[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
+    // The header's checksum is right, so that its lengths are believed.
+    let sum = crc32(&huge[12..29]);
+    huge[29..33].copy_from_slice(&sum.to_be_bytes());
+    for (name, bytes) in [
+        ("bad/cut.png", &whole[..whole.len() / 2]),
+        ("bad/empty.jpg", &[]),
+        ("bad/huge.png", &huge),
+        ("bad/notes.txt", b"buy flowers"),
+        ("bad/cut.idx", &images(TEST)[..16 + 784 * 2 + 5]),
+        ("bad/labels.idx", &command::labels(3)),
+    ] {
+        fs::create_dir_all(sandbox.path("bad")).unwrap();
+        sandbox.write(name, bytes);
+    }
+    let output = ended(score(&sandbox, &["run", "bad", "missing.png", "pictures"]), 1);
+    let said = stderr(&output);
+    for named in [
+        "bad/cut.png",
+        "bad/empty.jpg: empty file",
+        "bad/huge.png: 60000 x 60000",
+        "bad/notes.txt: no PNG",
+        "bad/cut.idx: ends at byte",
+        "bad/labels.idx: byte 3",
+        "missing.png: cannot be read",
+        "32 pictures scored",
+        "7 failed",
+    ] {
+        assert!(said.contains(named), "{named}: {said}");
+    }
+    let rows = rows(&output.stdout);
+    // The whole images of the IDX file come first.
+    assert_eq!(rows[0].path, "bad/cut.idx#0");
+    assert_eq!(rows[2].path, "pictures/00.png");
+    assert_eq!(rows.len(), TEST + 2);
+    assert_eq!(rows[0].score, rows[2].score);
+
+    let mut model = ModelFile::read(&sandbox.path("run/model.safetensors")).unwrap();
+    model.weights.tensors.get_mut("decoder.deconv1.weight").unwrap().values[0] = f32::NAN;
+    model.write(&sandbox.path("broken.safetensors")).unwrap();
+    let output = ended(score(&sandbox, &["broken.safetensors", "pictures/00.png"]), 1);
+    assert!(stderr(&output).contains("pictures/00.png: its score is NaN"), "{}", stderr(&output));
+
+    fs::create_dir(sandbox.path("none")).unwrap();
+    let output = ended(score(&sandbox, &["run", "none"]), 0);
+    assert_eq!(output.stdout, b"path,score,p_value,verdict\n");
+    assert!(stderr(&output).contains("nothing to score"));
+}
+
+/// The checksum of PNG's chunks.
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum()
+}
+
+#[test]
+fn a_file_is_written_whole() {
+    let sandbox = sandbox();
+    let printed = ended(score(&sandbox, &["run", "pictures"]), 0).stdout;
+    sandbox.write("scores.csv", b"old");
+    let output = ended(score(&sandbox, &["run", "pictures", "--output", "scores.csv"]), 0);
+    assert!(output.stdout.is_empty());
+    assert_eq!(sandbox.read("scores.csv"), printed);
+    let output = ended(score(&sandbox, &["run", "pictures", "--output", "no/such/folder.csv"]), 1);
+    assert!(stderr(&output).contains("no/such/folder.csv: cannot be written"), "{}", stderr(&output));
+}
+
+#[test]
+fn names_are_quoted_and_need_not_be_unicode() {
+    let sandbox = sandbox();
+    let odd = "od,d \"name\"\n.png";
+    fs::copy(sandbox.path("pictures/00.png"), sandbox.path(odd)).unwrap();
+    let output = ended(score(&sandbox, &["run", odd]), 0);
+    assert_eq!(rows(&output.stdout)[0].path, odd);
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        let name = std::ffi::OsStr::from_bytes(b"caf\xe9.png");
+        fs::copy(sandbox.path("pictures/00.png"), sandbox.path("").join(name)).unwrap();
+        for format in ["csv", "jsonl"] {
+            let mut command = score(&sandbox, &["run", "--format", format, "--save-maps", "maps"]);
+            command.arg(name);
+            let output = ended(command, 0);
+            assert!(String::from_utf8(output.stdout).unwrap().contains("caf\u{fffd}.png"));
+        }
+        assert_eq!(sandbox.list("maps"), ["caf%E9.png.map.png"]);
+    }
+}
+
+#[test]
+fn maps_show_what_the_network_saw() {
+    let sandbox = sandbox();
+    ended(score(&sandbox, &["run", "pictures", IDX, "pictures/../pictures/03.png", "--save-maps", "maps"]), 0);
+    let panels = |name: &str| image::open(sandbox.path(&format!("maps/{name}.map.png"))).unwrap().into_luma8();
+    for (name, index) in [("pictures/03.png", 3), (&*format!("{IDX}#5"), 5), ("pictures/%2E%2E/pictures/03.png", 3)] {
+        let map = panels(name);
+        assert_eq!(map.dimensions(), (3 * 140, 140));
+        for (x, y, pixel) in picture(index).enumerate_pixels() {
+            let at = |panel: u32, dx, dy| map.get_pixel(140 * panel + 5 * x + dx, 5 * y + dy)[0];
+            for (dx, dy) in [(0, 0), (4, 0), (2, 4)] {
+                assert_eq!(at(0, dx, dy), pixel[0], "{name} {x} {y}");
+                assert_eq!(at(2, dx, dy), at(0, dx, dy).abs_diff(at(1, dx, dy)), "{name} {x} {y}");
+            }
+        }
+        let made: Vec<u8> =
+            map.enumerate_pixels().filter(|(x, ..)| (140..280).contains(x)).map(|(.., p)| p[0]).collect();
+        assert!(made.iter().any(|&value| value != made[0]), "{name}: the reconstruction is blank");
+    }
+    assert_eq!(sandbox.list("maps/pictures").len(), TEST + 1);
+    assert!(!sandbox.path("pictures/03.png.map.png").exists());
+}
+
+#[test]
+fn pictures_of_other_shapes_and_colours_are_made_to_fit() {
+    let sandbox = sandbox();
+    RgbImage::from_fn(90, 41, |x, y| image::Rgb([x as u8, y as u8, 7])).save(sandbox.path("wide.png")).unwrap();
+    RgbImage::from_fn(90, 41, |x, y| image::Rgb([x as u8, y as u8, 7])).save(sandbox.path("wide.bmp")).unwrap();
+    let rows = rows(&ended(score(&sandbox, &["run", "wide.png", "wide.bmp"]), 0).stdout);
+    assert_eq!(rows[0].score, rows[1].score);
+    assert!(rows[0].score > 0.0);
+}
+
+/// The binary as a process whose pipes stay open.
+fn process(sandbox: &Sandbox, arguments: &[&str]) -> std::process::Child {
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("pkdgan"));
+    command.current_dir(sandbox.path("")).arg("score").args(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+#[test]
+fn a_closed_output_ends_quietly() {
+    let sandbox = sandbox();
+    let mut child = process(&sandbox, &["run", "-", "--quiet"]);
+    let mut list = child.stdin.take().unwrap();
+    list.write_all(b"pictures/00.png\n").unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(out.next().unwrap().unwrap().starts_with("path,"));
+    // A row comes as soon as its name is there, though the list is not at its end.
+    assert!(out.next().unwrap().unwrap().starts_with("pictures/00.png,"));
+    drop(out);
+    // The list stays open: the next row is what fails.
+    list.write_all(b"pictures/01.png\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stderr(&output), "");
+}
+
+/// Most memory held after so many pictures, in kilobytes.
+#[cfg(target_os = "linux")]
+fn peak(sandbox: &Sandbox, count: usize) -> u64 {
+    let mut child = process(sandbox, &["run", "-", "--quiet"]);
+    let mut list = child.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || {
+        for index in 0..count {
+            writeln!(list, "pictures/{:02}.png", index % TEST).unwrap();
+        }
+        list
+    });
+    let mut rows = BufReader::new(child.stdout.take().unwrap()).lines();
+    for _ in 0..=count {
+        rows.next().unwrap().unwrap();
+    }
+    let status = fs::read_to_string(Path::new("/proc").join(child.id().to_string()).join("status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    drop(writer.join().unwrap());
+    assert!(child.wait().unwrap().success());
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_does_not_grow_with_the_number_of_pictures() {
+    let sandbox = sandbox();
+    let (few, many) = (peak(&sandbox, 200), peak(&sandbox, 20_000));
+    assert!(many < few + 4_096, "{few} kB after 200 pictures, {many} kB after 20,000");
+}

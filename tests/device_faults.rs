@@ -1,0 +1,138 @@
+//! Trouble with the device, made at the engine's boundary: each is an error that names what was at work and what to do,
+//! and no number comes back from a device in trouble.
+
+mod common;
+
+use std::time::Duration;
+
+use pkdgan::engine::{
+    Activation, ConvVariant, Cpu, EngineError, Executor, Fault, Gpu, GpuOptions, Graph, Program, Readback, Shape,
+    Variables, Window,
+};
+
+/// A device with trouble to come.
+fn troubled(fault: Fault) -> Gpu {
+    let convolution = Some(ConvVariant::Register);
+    let patience = Some(Duration::from_secs(60));
+    let options =
+        GpuOptions { adapter: common::adapter(), convolution, patience, fault: Some(fault), ..GpuOptions::default() };
+    Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A convolution in the scope `net.conv1`, and another op after it.
+fn program(shape: Shape) -> Program {
+    let mut graph = Graph::new();
+    let x = graph.input("x", shape);
+    let w = graph.input("w", [4, shape[1], 3, 3]);
+    graph.scope("net.conv1");
+    let y = graph.conv2d(x, w, None, Window::stride(1)).unwrap();
+    graph.scope("net.loss");
+    let y = graph.activation(y, Activation::Tanh).unwrap();
+    let y = graph.scale(y, 2.0).unwrap();
+    graph.output("y", y);
+    Program::compile(&graph, &Variables::new()).unwrap()
+}
+
+const SMALL: Shape = [1, 1, 8, 8];
+
+/// The error's text, which must have each part, and say what to do in a line of its own.
+fn said(error: &EngineError, parts: &[&str]) {
+    let text = error.to_string();
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is wanted: {text}");
+    }
+    assert!(error.is_of_device(), "{text}");
+}
+
+#[test]
+fn a_lost_device_is_named_with_what_it_ran_and_stays_lost() {
+    let mut gpu = troubled(Fault::Lost(2));
+    let program = gpu.load(program(SMALL)).unwrap();
+    gpu.input(program, "x", &[1.0; 64]).unwrap();
+    gpu.input(program, "w", &[1.0; 36]).unwrap();
+    let run = |gpu: &mut Gpu| {
+        gpu.run(program, 1)?;
+        gpu.read(&[Readback::Output(program, "y")])?.wait_one()
+    };
+    assert_eq!(run(&mut gpu).unwrap().len(), 4 * 36);
+    for _ in 0..3 {
+        let error = run(&mut gpu).unwrap_err();
+        assert!(matches!(error, EngineError::Lost { .. }), "{error}");
+        said(&error, &["net.conv1/conv2d", "net.loss/scale", "pkdgan devices"]);
+    }
+    assert!(gpu.load(self::program(SMALL)).is_err());
+}
+
+#[test]
+fn a_read_back_under_way_does_not_survive_its_device() {
+    let mut gpu = troubled(Fault::Lost(2));
+    let program = gpu.load(program(SMALL)).unwrap();
+    gpu.input(program, "x", &[1.0; 64]).unwrap();
+    gpu.input(program, "w", &[1.0; 36]).unwrap();
+    gpu.run(program, 1).unwrap();
+    let before = gpu.read(&[Readback::Output(program, "y")]).unwrap();
+    let _ = gpu.run(program, 1);
+    match before.wait_one() {
+        // Done before the loss, or not at all.
+        Ok(values) => assert!(values.iter().all(|value| value.is_finite())),
+        Err(error) => said(&error, &["net.conv1/conv2d"]),
+    }
+}
+
+#[test]
+fn a_limit_names_the_op_and_both_sizes() {
+    let mut gpu = troubled(Fault::Limit(1 << 20));
+    gpu.load(program(SMALL)).unwrap();
+    // 4 x 30 x 3998 results of 4 bytes.
+    let error = gpu.load(program([1, 1, 32, 4000])).unwrap_err();
+    assert!(matches!(error, EngineError::Limit { .. }), "{error}");
+    said(&error, &["net.conv1/conv2d", "1 MiB", "smaller network or batch"]);
+
+    let mut variables = Variables::new();
+    let group = variables.group("teacher.generator");
+    variables.add(group, "weight", [1, 1, 600, 600]);
+    said(&gpu.allocate(&variables).unwrap_err(), &["`teacher.generator`", "1 MiB"]);
+}
+
+#[test]
+fn what_no_memory_holds_is_refused_before_any_is_taken() {
+    // A batch of so many images takes 512 GiB on the way.
+    let huge = || program([1 << 20, 1, 258, 130]);
+    let mut executors: [Box<dyn Executor>; 2] = [Box::new(common::open()), Box::new(Cpu::new())];
+    for executor in &mut executors {
+        let error = executor.load(huge()).unwrap_err();
+        assert!(matches!(error, EngineError::Limit { .. }), "{error}");
+        said(&error, &["net.conv1/conv2d", "MiB"]);
+    }
+}
+
+#[test]
+fn a_kernel_that_the_driver_refuses_is_named_with_its_op() {
+    let mut gpu = troubled(Fault::Kernel("conv2d_register".into()));
+    let error = gpu.load(program(SMALL)).unwrap_err();
+    assert!(matches!(error, EngineError::Kernel { shader: "conv2d_register", .. }), "{error}");
+    said(&error, &["net.conv1/conv2d", "broken", "update the driver"]);
+    // The device is as good as before.
+    let mut graph = Graph::new();
+    let x = graph.input("x", SMALL);
+    let y = graph.scale(x, 3.0).unwrap();
+    graph.output("y", y);
+    assert_eq!(gpu.evaluate(&graph, &[("x", &[2.0; 64])]).unwrap()["y"], [6.0; 64]);
+}
+
+#[test]
+fn an_adapter_that_is_not_there_is_answered_with_those_that_are() {
+    let options = GpuOptions { adapter: Some("no such card".into()), ..GpuOptions::default() };
+    let error = Gpu::open(&options).map(|_| ()).unwrap_err();
+    assert!(matches!(error, EngineError::NoAdapter { .. }), "{error}");
+    said(&error, &["no such card", "--device cpu"]);
+}
+
+#[test]
+fn faults_are_read_from_text() {
+    assert_eq!("lost=3".parse(), Ok(Fault::Lost(3)));
+    assert_eq!("kernel=scale".parse(), Ok(Fault::Kernel("scale".into())));
+    for text in ["", "lost", "lost=x", "limit=-1", "kernel=", "fire=1"] {
+        assert!(text.parse::<Fault>().unwrap_err().to_string().contains("lost=RUN"), "{text}");
+    }
+}

@@ -1,0 +1,257 @@
+//! Every kernel in the languages of all drivers: SPIR-V for Vulkan, MSL for Metal, HLSL for DirectX, GLSL for OpenGL, so
+//! that nobody who has another driver is the first to compile it.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use naga::back::{glsl, hlsl, msl, spv};
+use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{Module, ShaderStage};
+use pkdgan::config::{Recipe, Statistics, Structure};
+use pkdgan::data::Dataset;
+use pkdgan::engine::{
+    Activation, ConvVariant, FusedLayer, FusedNetworks, Graph, KernelText, Measure, Precision, Program, Variables,
+    Window,
+};
+use pkdgan::model::{EdeGan, Layer, LayerKind, NormMode};
+use pkdgan::train::{Networks, Stage, TrainingStep};
+
+const VARIANTS: [ConvVariant; 3] = [ConvVariant::Naive, ConvVariant::Register, ConvVariant::Tiled];
+
+/// A training step of every stage and structure, for the networks of a data set.
+fn training(dataset: Dataset, batch_size: usize, statistics: Statistics) -> Vec<Program> {
+    let mut programs = Vec::new();
+    for structure in Structure::ALL {
+        let mut config = Recipe::Default.config(dataset);
+        config.training.batch_size = batch_size;
+        config.student.alone.batch_size = batch_size;
+        config.distillation.step1.batch_size = batch_size;
+        config.distillation.step1.structure = structure;
+        config.scoring.statistics = statistics;
+        config.student.statistics = statistics;
+        let stages = if structure == Structure::Frozen { &Stage::ALL[..] } else { &[Stage::Step1] };
+        for &stage in stages {
+            let mut variables = Variables::new();
+            let networks = Networks::register(&config, stage, &mut variables);
+            let shape = [dataset.channels(), 32, 32];
+            let step = TrainingStep::build(&config, stage, &networks, &mut variables, 100, shape).unwrap();
+            programs.push(Program::compile(&step.graph, &variables).unwrap());
+        }
+    }
+    programs
+}
+
+/// Teacher and student as they score so many images at once.
+fn scoring(dataset: Dataset, batch: usize, mode: NormMode) -> Vec<Program> {
+    let config = Recipe::Default.config(dataset);
+    let program = |architecture| {
+        let mut variables = Variables::new();
+        let gan = EdeGan::register(&mut variables, "model", &architecture, 1e-5);
+        let mut graph = Graph::new();
+        let images = graph.input("images", [batch, dataset.channels(), 32, 32]);
+        for (name, score) in
+            ["score", "l1", "l2"].into_iter().zip(gan.score(&mut graph, &variables, images, mode).unwrap())
+        {
+            graph.output(name, score);
+        }
+        Program::compile(&graph, &variables).unwrap()
+    };
+    vec![program(config.teacher()), program(config.student())]
+}
+
+/// The student's generator as one kernel, in both precisions.
+fn fused(dataset: Dataset, statistics: Statistics) -> Vec<Program> {
+    let networks = Recipe::Default.config(dataset).student().generator();
+    let norm = (statistics == Statistics::PerImage).then_some(1e-5);
+    let plan = FusedNetworks::new(networks.each_ref().map(|network| {
+        let outputs = network.layer_inputs().skip(1).map(|(_, input)| input).chain([network.output()]);
+        let layer = |((layer, input), output): ((&Layer, [usize; 3]), [usize; 3])| FusedLayer {
+            transposed: layer.kind == LayerKind::ConvTranspose,
+            input,
+            output,
+            kernel: layer.kernel,
+            stride: layer.stride,
+            padding: layer.padding,
+            norm: norm.filter(|_| layer.norm),
+            activation: layer.activation,
+        };
+        network.layer_inputs().zip(outputs).map(layer).collect()
+    }));
+    let plan = Arc::new(plan.unwrap());
+    let program = |(precision, words)| {
+        let mut graph = Graph::new();
+        let images = graph.input("images", [3, dataset.channels(), 32, 32]);
+        let weights = graph.input("weights", [1, 1, 1, words]);
+        let [score, ..] = graph.fused_score(images, weights, plan.clone(), precision).unwrap();
+        graph.output("score", score);
+        Program::compile(&graph, &Variables::new()).unwrap()
+    };
+    let words = plan.weights();
+    [(Precision::Single, words), (Precision::Half, words.div_ceil(2))].map(program).into()
+}
+
+/// Ops and shapes that the networks do not have: odd sides, every measure.
+fn others() -> Program {
+    let mut graph = Graph::new();
+    let x = graph.input("x", [5, 3, 7, 9]);
+    let w = graph.input("w", [6, 3, 3, 2]);
+    let b = graph.input("b", [1, 6, 1, 1]);
+    let y = graph.conv2d(x, w, Some(b), Window { stride: [2, 1], padding: [1, 0] }).unwrap();
+    let target = graph.input("target", graph.shape(y));
+    let mut losses = Vec::new();
+    for measure in [Measure::L1, Measure::L2, Measure::MeanSquared] {
+        let distance = graph.distance(y, target, measure).unwrap();
+        losses.push(graph.mean(distance).unwrap());
+    }
+    let twice = graph.batch_concat(y, target).unwrap();
+    let difference = graph.sub(y, target).unwrap();
+    let [sum, difference] = [twice, difference].map(|x| graph.sum(x).unwrap());
+    // Activations and factors that no convolution before them takes in, and a gradient that is no constant.
+    let half = graph.scale(x, 0.5).unwrap();
+    let bent = graph.activation(half, Activation::Tanh).unwrap();
+    let bent = graph.mean(bent).unwrap();
+    let bent = graph.activation(bent, Activation::Sigmoid).unwrap();
+    losses.extend([difference, bent]);
+    let loss = losses.into_iter().fold(sum, |sum, loss| graph.add(sum, loss).unwrap());
+    for (name, gradient) in ["dx", "dw", "db"].into_iter().zip(graph.gradients(loss, &[x, w, b]).unwrap()) {
+        graph.output(name, gradient);
+    }
+    graph.output("loss", loss);
+    Program::compile(&graph, &Variables::new()).unwrap()
+}
+
+/// The kernels that this project's networks are made of, each text once.
+fn kernels() -> Vec<KernelText> {
+    let mut programs = vec![others()];
+    for dataset in Dataset::ALL {
+        for (batch_size, statistics) in [(1, Statistics::PerImage), (8, Statistics::Running)] {
+            programs.extend(training(dataset, batch_size, statistics));
+            programs.extend(fused(dataset, statistics));
+        }
+        for (batch, mode) in [(1, NormMode::PerImage), (1, NormMode::Running), (100, NormMode::Running)] {
+            programs.extend(scoring(dataset, batch, mode));
+        }
+    }
+    let mut known = HashSet::new();
+    let of = |program: &Program| {
+        let kinds = [(false, false), (false, true), (true, false), (true, true)];
+        let all = VARIANTS.into_iter().flat_map(|variant| kinds.map(|(software, half)| (variant, software, half)));
+        all.flat_map(|(variant, software, half)| program.kernels(variant, software, half)).collect::<Vec<_>>()
+    };
+    programs.iter().flat_map(of).filter(|kernel| known.insert(kernel.wgsl.clone())).collect()
+}
+
+/// Whether only adapters with arithmetic in half precision get this kernel.
+fn half(kernel: &KernelText) -> bool {
+    kernel.wgsl.starts_with("enable f16;")
+}
+
+/// Parsed and found valid with no more than what every adapter can do.
+fn valid(kernel: &KernelText) -> (Module, ModuleInfo) {
+    let module = naga::front::wgsl::parse_str(&kernel.wgsl)
+        .unwrap_or_else(|error| panic!("{}: {}", kernel.shader, error.emit_to_string(&kernel.wgsl)));
+    let capabilities = if half(kernel) { Capabilities::SHADER_FLOAT16 } else { Capabilities::empty() };
+    let info = Validator::new(ValidationFlags::all(), capabilities)
+        .validate(&module)
+        .unwrap_or_else(|error| panic!("{}: {}", kernel.shader, error.emit_to_string(&kernel.wgsl)));
+    (module, info)
+}
+
+/// As the engine has it: indices are checked, loops are not.
+const CHECKS: BoundsCheckPolicies = BoundsCheckPolicies {
+    index: BoundsCheckPolicy::Restrict,
+    buffer: BoundsCheckPolicy::Restrict,
+    image_load: BoundsCheckPolicy::Restrict,
+    binding_array: BoundsCheckPolicy::Restrict,
+};
+
+fn spirv(module: &Module, info: &ModuleInfo) -> Result<usize, String> {
+    let options = spv::Options {
+        bounds_check_policies: CHECKS,
+        force_loop_bounding: false,
+        fake_missing_bindings: true,
+        ..Default::default()
+    };
+    let pipeline = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: "main".into() };
+    spv::write_vec(module, info, &options, Some(&pipeline)).map(|words| words.len()).map_err(|error| error.to_string())
+}
+
+fn metal(module: &Module, info: &ModuleInfo) -> Result<usize, String> {
+    let options = msl::Options {
+        lang_version: (2, 1),
+        bounds_check_policies: CHECKS,
+        fake_missing_bindings: true,
+        zero_initialize_workgroup_memory: false,
+        force_loop_bounding: false,
+        ..Default::default()
+    };
+    let written = msl::write_string(module, info, &options, &msl::PipelineOptions::default());
+    let (text, translated) = written.map_err(|error| error.to_string())?;
+    translated.entry_point_names.into_iter().collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+    Ok(text.len())
+}
+
+fn directx(module: &Module, info: &ModuleInfo) -> Result<usize, String> {
+    let options = hlsl::Options {
+        // The first with half precision.
+        shader_model: hlsl::ShaderModel::V6_2,
+        fake_missing_bindings: true,
+        zero_initialize_workgroup_memory: false,
+        force_loop_bounding: false,
+        ..Default::default()
+    };
+    let (mut text, pipeline) = (String::new(), hlsl::PipelineOptions::default());
+    let written = hlsl::Writer::new(&mut text, &options, &pipeline).write(module, info, None);
+    written.map_err(|error| error.to_string())?;
+    Ok(text.len())
+}
+
+fn opengl(module: &Module, info: &ModuleInfo) -> Result<usize, String> {
+    let options = glsl::Options {
+        version: glsl::Version::Embedded { version: 310, is_webgl: false },
+        zero_initialize_workgroup_memory: false,
+        ..Default::default()
+    };
+    let pipeline =
+        glsl::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: "main".into(), multiview: None };
+    let mut text = String::new();
+    let writer = glsl::Writer::new(&mut text, module, info, &options, &pipeline, CHECKS);
+    writer.and_then(|mut writer| writer.write()).map_err(|error| error.to_string())?;
+    Ok(text.len())
+}
+
+#[test]
+fn every_kernel_translates_to_every_drivers_language() {
+    type Translate = fn(&Module, &ModuleInfo) -> Result<usize, String>;
+    let languages: [(&str, Translate); 4] = [("SPIR-V", spirv), ("MSL", metal), ("HLSL", directx), ("GLSL", opengl)];
+    let kernels = kernels();
+    for kernel in &kernels {
+        let (module, info) = valid(kernel);
+        for (language, translate) in languages {
+            // OpenGL's adapters have no half precision, and get the kernels that do without.
+            if half(kernel) && language == "GLSL" {
+                continue;
+            }
+            let length = translate(&module, &info).unwrap_or_else(|error| {
+                panic!("{} of {} in {language}: {error}\n{}", kernel.shader, kernel.op, kernel.wgsl)
+            });
+            assert!(length > 50, "{} in {language}: {length}", kernel.shader);
+        }
+    }
+    // What there is, and what was covered: a shader that no program above uses needs one that does.
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files: BTreeSet<String> = files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "wgsl"))
+        .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    let mut texts: BTreeMap<&str, usize> = BTreeMap::new();
+    for kernel in &kernels {
+        *texts.entry(kernel.shader).or_default() += 1;
+    }
+    let covered: BTreeSet<String> = texts.keys().map(|&shader| shader.to_owned()).collect();
+    assert_eq!(files, covered, "shaders on disk, and those that were translated");
+    println!("{} texts of {} shaders in {} languages: {texts:?}", kernels.len(), files.len(), languages.len());
+}
