@@ -121,8 +121,9 @@ fn interrupted(sandbox: &Sandbox, folder: &str) {
 fn check_all(sandbox: &Sandbox, folder: &str, [checkpoint, scores, report]: [Limit; 3]) {
     interrupted(sandbox, folder);
     check(sandbox, folder, "checkpoint.safetensors", &checkpoint);
-    for (file, limit) in [("scores.csv", scores), ("report.json", report)] {
-        for file in ["scores.csv", "report.json"] {
+    // Of the report's two files, the page is the first.
+    for (file, limit) in [("scores.csv", scores), ("report.html", report)] {
+        for file in ["scores.csv", "report.html", "report.json"] {
             fs::remove_file(sandbox.path(folder).join(file)).unwrap();
         }
         check(sandbox, folder, file, &limit);
@@ -133,8 +134,8 @@ fn check_all(sandbox: &Sandbox, folder: &str, [checkpoint, scores, report]: [Lim
 fn a_full_disk_loses_nothing() {
     let sandbox = Sandbox::new();
     sandbox.train("whole", &["--steps=300"]).assert().success();
-    // The scores of 30 images fit a block of 512 bytes, the report does not.
-    assert!(sandbox.read("whole/scores.csv").len() <= 512 && sandbox.read("whole/report.json").len() > 512);
+    // The scores of 30 images fit a block of 512 bytes, the report's page fits neither that nor a page of memory.
+    assert!(sandbox.read("whole/scores.csv").len() <= 512 && sandbox.read("whole/report.html").len() > 4096);
     check_all(&sandbox, "limited", [Limit::Blocks(40), Limit::Blocks(0), Limit::Blocks(1)]);
 
     // A real full disk, where one can be had; the limit above fails the same calls anywhere.
