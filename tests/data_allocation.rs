@@ -12,7 +12,7 @@ use md5::{Digest, Md5};
 use pkdgan::data::fetch::{EntryFault, FetchError, fetch};
 use pkdgan::data::{Check, Content, DataError, Manifest, Packed, Packing, read_idx, read_picture};
 use pkdgan::model::ModelFile;
-use pkdgan::train::checkpoint_stage;
+use pkdgan::train::Checkpoint;
 use pkdgan::weights::Weights;
 use server::{Reply, Server};
 
@@ -71,7 +71,7 @@ fn small_files_that_claim_much_get_little() {
         std::fs::write(&path, [&length.to_le_bytes()[..], header].concat()).unwrap();
         Weights::read(&path).unwrap_err();
         ModelFile::read(&path).unwrap_err();
-        checkpoint_stage(&path).unwrap_err();
+        Checkpoint::read(&path).unwrap_err();
     }
 
     for (name, picture) in [("png", png(19_000, 15_000)), ("bmp", bmp(19_000, 15_000)), ("jpg", jpeg(19_000, 15_000))] {

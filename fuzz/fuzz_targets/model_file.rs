@@ -7,7 +7,7 @@
 use libfuzzer_sys::fuzz_target;
 use pkdgan::engine::Cpu;
 use pkdgan::model::ModelFile;
-use pkdgan::train::{Model, Scorer, checkpoint_stage};
+use pkdgan::train::{Checkpoint, Model, Scorer};
 
 /// Multiply-accumulates that are scored with; more only takes time.
 const MOST_MACS: u64 = 1 << 20;
@@ -22,7 +22,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
     };
     let (folder, path) = pkdgan_fuzz::file("model.safetensors", &whole);
-    let _ = checkpoint_stage(&path);
+    let _ = Checkpoint::read(&path);
     let Ok(model) = ModelFile::read(&path) else { return };
     let copy = folder.path().join("copy.safetensors");
     model.write(&copy).expect("what was read can be written");
