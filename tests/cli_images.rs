@@ -113,7 +113,7 @@ fn a_folder_of_many_kinds_ends_in_a_threshold() {
     assert_eq!(figures["reconstruction_l1_normal"], *error);
     assert_eq!(figures["threshold"]["alpha"], 0.5);
     let output = sandbox.pkdgan(&["eval", run, "--alpha", "0.01"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("at least 99 calibration images"), "{}", stderr(&output));
 }
 

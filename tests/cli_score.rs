@@ -248,7 +248,7 @@ fn bad_files_are_named_and_the_others_scored() {
     model.weights.tensors.get_mut("decoder.deconv1.weight").unwrap().values[0] = f32::NAN;
     model.write(&sandbox.path("broken.safetensors")).unwrap();
     let output = ended(score(&sandbox, &["broken.safetensors", "pictures/00.png"]), 1);
-    assert!(stderr(&output).contains("pictures/00.png: its score is NaN"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("`decoder.deconv1.weight` has the value NaN"), "{}", stderr(&output));
 
     fs::create_dir(sandbox.path("none")).unwrap();
     let output = ended(score(&sandbox, &["run", "none"]), 0);

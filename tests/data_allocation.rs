@@ -77,7 +77,7 @@ fn small_files_that_claim_much_get_little() {
     for (name, picture) in [("png", png(19_000, 15_000)), ("bmp", bmp(19_000, 15_000)), ("jpg", jpeg(19_000, 15_000))] {
         std::fs::write(&path, picture).unwrap();
         let error = read_picture(&path).unwrap_err().to_string();
-        assert!(error.contains("19000 x 15000 pixels in "), "{name}: {error}");
+        assert!(error.contains("19000 x 15000 pixels"), "{name}: {error}");
     }
 
     an_archive_is_refused(1 << 40);

@@ -166,8 +166,13 @@ fn norms_of_a_single_value_are_refused_where_the_graph_is_built() {
     }
 
     // Side 8 halves to a single pixel in the discriminator's third layer, and in an encoder of three.
-    let architecture =
-        Architecture { channels: 1, side: 8, encoder: vec![Shrink::half(2); 3], latents: 2, discriminator: vec![2, 3, 4] };
+    let architecture = Architecture {
+        channels: 1,
+        side: 8,
+        encoder: vec![Shrink::half(2); 3],
+        latents: 2,
+        discriminator: vec![2, 3, 4],
+    };
     let mut variables = Variables::new();
     let gan = EdeGan::register(&mut variables, "student", &architecture, 1e-5);
     for (batch, mode, sound) in [

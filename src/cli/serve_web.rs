@@ -139,6 +139,8 @@ fn with_type(response: Response<io::Cursor<Vec<u8>>>, path: &str) -> Response<io
         Some("png") => "image/png",
         _ => "application/octet-stream",
     };
+    // Whole, with their length: nothing that is served is made on the way.
+    let response = response.with_chunked_threshold(usize::MAX);
     let headers = HEADERS.iter().map(|(name, value)| header(name, value));
     headers.fold(response.with_header(header("Content-Type", kind)), |response, header| response.with_header(header))
 }

@@ -75,23 +75,24 @@ fn source(shared: &Shared, dispatch: &Dispatch) -> String {
     }
 }
 
-/// Compiles on all cores. The threads are not joined: one that hangs in the driver cannot be ended.
+/// Compiles on all cores. The threads are joined once all is compiled: one that hangs in the driver cannot be ended.
 fn compile_all(shared: &Shared, jobs: Vec<Job>) -> Result<Vec<(String, Pipeline)>, EngineError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len());
     let mut unfinished: BTreeMap<usize, String> =
         jobs.iter().enumerate().map(|(number, job)| (number, job.op.clone())).collect();
     let queue = Arc::new(Mutex::new(jobs.into_iter().enumerate()));
     let (sender, finished) = mpsc::channel();
+    let mut workers = Vec::with_capacity(threads);
     for _ in 0..threads {
         let (queue, sender, device) = (queue.clone(), sender.clone(), shared.device.clone());
-        std::thread::spawn(move || {
+        workers.push(std::thread::spawn(move || {
             let next = || queue.lock().ok().and_then(|mut queue| queue.next());
             while let Some((number, job)) = next() {
                 let compiled = compile(&device, &job);
                 // Nobody waits any more after an error.
                 let _ = sender.send((number, compiled.map(|pipeline| (job.source, pipeline))));
             }
-        });
+        }));
     }
     drop(sender);
     let mut outcomes = BTreeMap::new();
@@ -106,6 +107,8 @@ fn compile_all(shared: &Shared, jobs: Vec<Job>) -> Result<Vec<(String, Pipeline)
         unfinished.remove(&number);
         outcomes.insert(number, outcome);
     }
+    // Nothing is left for them to do; a panic would have shown as an outcome that is missing.
+    workers.into_iter().for_each(|worker| drop(worker.join()));
     outcomes.into_values().collect()
 }
 

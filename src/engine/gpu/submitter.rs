@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// A thread that submits, so that nobody else hangs in the driver.
@@ -9,8 +10,11 @@ use std::time::Duration;
 pub(super) struct Submitter(Arc<Mutex<Ends>>);
 
 struct Ends {
-    work: Sender<wgpu::CommandBuffer>,
+    /// None once the thread is to end.
+    work: Option<Sender<wgpu::CommandBuffer>>,
     submitted: Receiver<wgpu::SubmissionIndex>,
+    /// None where the driver did not come back: then the thread cannot be waited for.
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Submitter {
@@ -19,14 +23,14 @@ impl Submitter {
         let (work, arriving) = mpsc::channel();
         let (leaving, submitted) = mpsc::channel();
         let queue = queue.clone();
-        std::thread::spawn(move || {
+        let thread = std::thread::spawn(move || {
             while let Ok(commands) = arriving.recv() {
                 if leaving.send(queue.submit([commands])).is_err() {
                     break;
                 }
             }
         });
-        Self(Arc::new(Mutex::new(Ends { work, submitted })))
+        Self(Arc::new(Mutex::new(Ends { work: Some(work), submitted, thread: Some(thread) })))
     }
 
     /// Submits, and waits so long at most until the driver has taken it.
@@ -35,8 +39,24 @@ impl Submitter {
         commands: wgpu::CommandBuffer,
         patience: Duration,
     ) -> Result<wgpu::SubmissionIndex, RecvTimeoutError> {
-        let ends = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        ends.work.send(commands).map_err(|_| RecvTimeoutError::Disconnected)?;
-        ends.submitted.recv_timeout(patience)
+        let mut ends = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let work = ends.work.as_ref().ok_or(RecvTimeoutError::Disconnected)?;
+        work.send(commands).map_err(|_| RecvTimeoutError::Disconnected)?;
+        let taken = ends.submitted.recv_timeout(patience);
+        if matches!(taken, Err(RecvTimeoutError::Timeout)) {
+            ends.thread = None;
+        }
+        taken
+    }
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        // The queue must be gone before the process ends: drivers do not bear being used while they are unloaded.
+        self.work = None;
+        if let Some(thread) = self.thread.take() {
+            // It has no panic to pass on but the driver's, which the channel has told of.
+            let _ = thread.join();
+        }
     }
 }
