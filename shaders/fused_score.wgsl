@@ -12,6 +12,12 @@
 // Activations as [H, W, C]: what a layer reads at one end, what it writes at the other.
 var<workgroup> memory: array<f32, MEMORY>;
 
+// Zero, but compilers cannot know: added to the limit of every loop that is not over registers. Unrolled, the loops of all
+// layers would take a driver minutes to compile, and run no faster.
+fn nothing() -> u32 {
+    return select(0u, 1u, arrayLength(&scores) == 0u);
+}
+
 // The sum of a value over the workgroup, always in the same order. `vector` is where a latent vector lies in memory; the
 // values go beside it.
 fn total_beside(vector: u32, lane: u32, value: f32) -> f32 {

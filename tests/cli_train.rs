@@ -141,7 +141,7 @@ fn every_network_is_calibrated_on_images_held_out_of_training() {
     let figures: serde_json::Value = serde_json::from_slice(&eval(&["--alpha=0.7"]).stdout).unwrap();
     assert_eq!(figures["threshold"]["threshold"].as_f64().unwrap() as f32, held[3].scores()[0]);
     let refused = eval(&["--alpha=0.01"]);
-    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(refused.status.code(), Some(2));
     assert!(stderr(&refused).contains("at least 99 calibration images"), "{}", stderr(&refused));
 
     sandbox.train("without", &["--calibration=0"]).assert().success();

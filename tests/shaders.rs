@@ -148,11 +148,12 @@ fn half(kernel: &KernelText) -> bool {
     kernel.wgsl.starts_with("enable f16;")
 }
 
-/// Parsed and found valid with no more than what every adapter can do.
+/// Parsed and found valid with no more than what every adapter can do, which is to unpack halves, but not to compute with them.
 fn valid(kernel: &KernelText) -> (Module, ModuleInfo) {
     let module = naga::front::wgsl::parse_str(&kernel.wgsl)
         .unwrap_or_else(|error| panic!("{}: {}", kernel.shader, error.emit_to_string(&kernel.wgsl)));
-    let capabilities = if half(kernel) { Capabilities::SHADER_FLOAT16 } else { Capabilities::empty() };
+    let capabilities =
+        if half(kernel) { Capabilities::SHADER_FLOAT16 } else { Capabilities::SHADER_FLOAT16_IN_FLOAT32 };
     let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .unwrap_or_else(|error| panic!("{}: {}", kernel.shader, error.emit_to_string(&kernel.wgsl)));

@@ -4,13 +4,13 @@ fn pieceNUMBER(image: u32, lane: u32) {
     for (var first = 0u; first < P_QUADS; first += WIDTH) {
         let quad = min(first + lane, P_QUADS - 1u);
         var sum = vec4<f32>();
-        for (var ky = 0u; ky < P_KH; ky++) {
+        for (var ky = 0u; ky < P_KH + nothing(); ky++) {
             let iy = ky - P_PY;
-            for (var kx = 0u; kx < P_KW; kx++) {
+            for (var kx = 0u; kx < P_KW + nothing(); kx++) {
                 let ix = kx - P_PX;
                 if iy < P_IH && ix < P_IW {
                     let row = P_WEIGHTS + (ky * P_KW + kx) * P_CI * P_QUADS + quad;
-                    for (var channel = 0u; channel < P_CI; channel++) {
+                    for (var channel = 0u; channel < P_CI + nothing(); channel++) {
                         sum += load_NUMBER(image, iy, ix, channel) * weight(row + channel * P_QUADS);
                     }
                 }

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::error::EngineError;
 use super::executor::{Executor, Pending, ProgramId, Programs, Readback, State};
@@ -92,9 +93,9 @@ impl<T: Real> Executor for Cpu<T> {
     fn allocate(&mut self, variables: &Variables) -> Result<(), EngineError> {
         self.variables = self.variables.latest(variables)?.clone();
         for group in variables.groups() {
-            if !self.groups.contains_key(&group) {
+            if let Entry::Vacant(room) = self.groups.entry(group) {
                 let what = format!("the variables `{}`", variables.group_name(group));
-                self.groups.insert(group, filled(&what, variables.group_len(group), T::zero())?);
+                room.insert(filled(&what, variables.group_len(group), T::zero())?);
             }
         }
         Ok(())

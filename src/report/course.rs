@@ -89,12 +89,15 @@ fn points(log: &[Logged], stage: Stage, name: &str) -> Vec<(f64, f64)> {
     lines.filter_map(|line| Some((line.step as f64, (*line.figures.get(name)?)?))).collect()
 }
 
+/// A line of a chart: its ink, its name, and its points.
+type Series = (Ink, String, Vec<(f64, f64)>);
+
 /// A chart over steps; none without series.
 fn figure<'a>(
     title: &str,
     y_label: &str,
     axis: impl FnOnce(Box<dyn Iterator<Item = f64> + 'a>) -> Axis,
-    series: Vec<(Ink, String, Vec<(f64, f64)>)>,
+    series: Vec<Series>,
 ) -> Result<Option<Figure>, ReportError> {
     if series.is_empty() {
         return Ok(None);

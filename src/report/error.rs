@@ -45,11 +45,17 @@ pub enum ReportError {
     Run(#[from] RunError),
     /// A network failed.
     #[error(transparent)]
-    Train(#[from] TrainError),
+    Train(Box<TrainError>),
     /// The scores cannot be judged.
     #[error(transparent)]
     Metric(#[from] MetricError),
     /// The page cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
+}
+
+impl From<TrainError> for ReportError {
+    fn from(error: TrainError) -> Self {
+        Self::Train(Box::new(error))
+    }
 }

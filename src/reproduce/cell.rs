@@ -93,9 +93,12 @@ impl Cell {
     pub fn run(&self, device: &Device, watch: &mut dyn Watch) -> Result<Option<Report>, ReproduceError> {
         let state = self.state()?;
         self.train(state, device, watch).map_err(|error| match error {
-            ReportError::Train(TrainError::NotFinite { what, value, step, .. }) => {
-                ReproduceError::Diverged { cell: self.title(), what, value, step, folder: self.folder.clone() }
-            }
+            ReportError::Train(error) => match *error {
+                TrainError::NotFinite { what, value, step, .. } => {
+                    ReproduceError::Diverged { cell: self.title(), what, value, step, folder: self.folder.clone() }
+                }
+                error => ReproduceError::Cell { cell: self.title(), source: error.into() },
+            },
             source => ReproduceError::Cell { cell: self.title(), source },
         })
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::cpu_layer::{Bordered, CpuLayer};
@@ -115,23 +115,17 @@ impl CpuScorer {
     }
 
     fn score_one(&self, workspace: &mut Workspace, pixels: &[f32], room: Option<&mut [f32]>) -> f32 {
-        // Elsewhere a fused multiply-add is a call of a function.
-        let fused = cfg!(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64"));
-        match self.arch {
-            Arch::Scalar => self.forward::<false>(workspace, pixels, room),
-            arch if fused => arch.dispatch(|| self.forward::<true>(workspace, pixels, room)),
-            arch => arch.dispatch(|| self.forward::<false>(workspace, pixels, room)),
-        }
+        self.arch.dispatch(Forward { scorer: self, workspace, pixels, room })
     }
 
     #[inline(always)]
-    fn forward<const FMA: bool>(&self, workspace: &mut Workspace, pixels: &[f32], room: Option<&mut [f32]>) -> f32 {
+    fn forward<S: Simd>(&self, simd: S, workspace: &mut Workspace, pixels: &[f32], room: Option<&mut [f32]>) -> f32 {
         let Workspace { activations, sums } = workspace;
         let [first, second] = self.ends;
         self.layers[0].input.fill(&mut activations[0], pixels);
         for (index, layer) in self.layers.iter().enumerate() {
             let (before, after) = activations.split_at_mut(index + 1);
-            layer.run::<FMA>(&before[index], &mut after[0], sums);
+            layer.run(simd, &before[index], &mut after[0], sums);
             if index + 1 == first || index + 1 == self.layers.len() {
                 unit_rms(&mut after[0]);
             }
@@ -140,6 +134,23 @@ impl CpuScorer {
             self.layers[second].input.take(&activations[second], room);
         }
         distance(&activations[first], &activations[self.layers.len()])
+    }
+}
+
+/// A call of [`CpuScorer::forward`], compiled for each kind of processor.
+struct Forward<'a> {
+    scorer: &'a CpuScorer,
+    workspace: &'a mut Workspace,
+    pixels: &'a [f32],
+    room: Option<&'a mut [f32]>,
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> f32 {
+        self.scorer.forward(simd, self.workspace, self.pixels, self.room)
     }
 }
 

@@ -1,6 +1,8 @@
 //! A layer of the CPU scoring path. Everything here is inlined into one function, compiled for the vectors that the processor
 //! has.
 
+use pulp::Simd;
+
 use super::tanh::tanh;
 use crate::engine::{Activation, Piece, PlannedLayer};
 
@@ -100,6 +102,8 @@ struct Norm {
 struct CpuPiece {
     piece: Piece,
     matrix: Vec<f32>,
+    /// Columns of the matrix, those that pad it included.
+    columns: usize,
     /// A bias for each column.
     bias: Vec<f32>,
     /// What is done to a sum before it is stored; norms come later.
@@ -118,16 +122,17 @@ impl CpuLayer {
             None => (None, planned.layer.activation),
         };
         let pieces = planned.pieces.iter().map(|piece| {
+            let columns = piece.columns.next_multiple_of(LANES);
+            let mut matrix = vec![0.0; piece.rows * columns];
+            let packed = weights[piece.weights..][..piece.matrix_len()].chunks_exact(piece.padded_columns());
+            for (row, packed) in matrix.chunks_exact_mut(columns).zip(packed) {
+                row[..piece.columns].copy_from_slice(&packed[..piece.columns]);
+            }
             let column = |column: usize| match norm {
                 None if column < piece.columns => weights[planned.bias + column % channels],
                 _ => 0.0,
             };
-            CpuPiece {
-                matrix: weights[piece.weights..][..piece.matrix_len()].to_vec(),
-                bias: (0..piece.padded_columns()).map(column).collect(),
-                activation,
-                piece: piece.clone(),
-            }
+            CpuPiece { matrix, bias: (0..columns).map(column).collect(), columns, activation, piece: piece.clone() }
         });
         let pieces = pieces.collect();
         Self { input, output, pieces, activation: planned.layer.activation, norm }
@@ -135,24 +140,18 @@ impl CpuLayer {
 
     /// Numbers that it needs room for beside input and output.
     pub fn sums(&self) -> usize {
-        let columns = self.pieces.iter().map(|piece| PIXELS * piece.piece.padded_columns()).max().unwrap_or(0);
+        let columns = self.pieces.iter().map(|piece| MOST_PIXELS * piece.columns).max().unwrap_or(0);
         columns.max(2 * self.output.channels)
     }
 
     #[inline(always)]
-    pub fn run<const FMA: bool>(&self, input: &[f32], output: &mut [f32], sums: &mut [f32]) {
+    pub fn run<S: Simd>(&self, simd: S, input: &[f32], output: &mut [f32], sums: &mut [f32]) {
         for piece in &self.pieces {
-            let [rows, columns] = piece.piece.grid;
-            for gy in 0..rows {
-                let mut gx = 0;
-                while gx + PIXELS <= columns {
-                    self.positions::<PIXELS, FMA>(piece, [gy, gx], input, output, sums);
-                    gx += PIXELS;
-                }
-                while gx < columns {
-                    self.positions::<1, FMA>(piece, [gy, gx], input, output, sums);
-                    gx += 1;
-                }
+            // Enough sums at once that each has time to finish before it is added to again.
+            if piece.columns <= S::F32_LANES {
+                self.positions::<S, MOST_PIXELS>(simd, piece, input, output, sums);
+            } else {
+                self.positions::<S, PIXELS>(simd, piece, input, output, sums);
             }
         }
         if let Some(norm) = &self.norm {
@@ -160,39 +159,65 @@ impl CpuLayer {
         }
     }
 
-    /// Neighbouring positions of a row of the grid.
+    /// All positions of a piece, `P` neighbours of a row at a time where there are as many.
     #[inline(always)]
-    fn positions<const P: usize, const FMA: bool>(
+    fn positions<S: Simd, const P: usize>(
         &self,
+        simd: S,
+        piece: &CpuPiece,
+        input: &[f32],
+        output: &mut [f32],
+        sums: &mut [f32],
+    ) {
+        let [rows, columns] = piece.piece.grid;
+        for gy in 0..rows {
+            let mut gx = 0;
+            while gx + P <= columns {
+                self.neighbours::<S, P>(simd, piece, [gy, gx], input, output, sums);
+                gx += P;
+            }
+            while gx < columns {
+                self.neighbours::<S, 1>(simd, piece, [gy, gx], input, output, sums);
+                gx += 1;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn neighbours<S: Simd, const P: usize>(
+        &self,
+        simd: S,
         piece: &CpuPiece,
         [gy, gx]: [usize; 2],
         input: &[f32],
         output: &mut [f32],
         sums: &mut [f32],
     ) {
-        let columns = piece.piece.padded_columns();
+        let Piece { step, offset, spread, stride, padding, columns: real, .. } = piece.piece;
         let start = |p: usize| {
-            let [y, x] = [gy, gx + p].map(|at| (at * piece.piece.stride) as isize);
-            let [above, left] = [self.input.above, self.input.left].map(|border| border as isize);
-            let (y, x) = (y - piece.piece.padding[0] + above, x - piece.piece.padding[1] + left);
+            let y = (gy * stride + self.input.above) as isize - padding[0];
+            let x = ((gx + p) * stride + self.input.left) as isize - padding[1];
             y as usize * self.input.row() + x as usize * self.input.channels
         };
-        let starts: [usize; P] = std::array::from_fn(start);
-        let mut column = 0;
-        while column < columns {
-            let left = columns - column;
-            let width = match left {
-                32.. if P == 1 => self.block::<P, 32, FMA>(piece, starts, column, input, sums),
-                16.. => self.block::<P, 16, FMA>(piece, starts, column, input, sums),
-                8.. => self.block::<P, 8, FMA>(piece, starts, column, input, sums),
-                _ => self.block::<P, 4, FMA>(piece, starts, column, input, sums),
-            };
-            column += width;
+        let mut starts = [0; P];
+        for (p, at) in starts.iter_mut().enumerate() {
+            *at = start(p);
         }
-        let Piece { step, offset, spread, columns: real, .. } = piece.piece;
+        let vectors = piece.columns / S::F32_LANES;
+        let mut first = 0;
+        while first < vectors {
+            first += match vectors - first {
+                8.. if P == 1 => self.block::<S, P, 8>(simd, piece, &starts, first, input, sums),
+                6.. if P == 1 => self.block::<S, P, 6>(simd, piece, &starts, first, input, sums),
+                4.. if P == 1 => self.block::<S, P, 4>(simd, piece, &starts, first, input, sums),
+                2.. if P <= PIXELS => self.block::<S, P, 2>(simd, piece, &starts, first, input, sums),
+                _ => self.block::<S, P, 1>(simd, piece, &starts, first, input, sums),
+            };
+        }
+        activate(piece.activation, &mut sums[..P * piece.columns]);
         let segment = real / spread;
         for p in 0..P {
-            let sums = &sums[p * columns..][..real];
+            let sums = &sums[p * piece.columns..][..real];
             for (sy, sums) in sums.chunks_exact(segment).enumerate() {
                 let at = self.output.at(gy * step + offset[0] + sy, (gx + p) * step + offset[1]);
                 copy(&mut output[at..][..segment], sums);
@@ -200,41 +225,46 @@ impl CpuLayer {
         }
     }
 
-    /// `L` columns of `P` positions, from `column` on; returns `L`.
+    /// `V` vectors of columns of `P` positions, from vector `first` on; returns `V`.
     #[inline(always)]
-    fn block<const P: usize, const L: usize, const FMA: bool>(
+    fn block<S: Simd, const P: usize, const V: usize>(
         &self,
+        simd: S,
         piece: &CpuPiece,
-        starts: [usize; P],
-        column: usize,
+        starts: &[usize; P],
+        first: usize,
         input: &[f32],
         sums: &mut [f32],
     ) -> usize {
-        let columns = piece.piece.padded_columns();
-        let bias: &[f32; L] = part(&piece.bias, column);
-        let mut held = [*bias; P];
+        let vectors = piece.columns / S::F32_LANES;
+        let (bias, _) = S::as_simd_f32s(&piece.bias);
+        let mut held = [*part::<_, V>(&bias[first..]); P];
         // The pixels of a row of the window lie together.
         let len = piece.piece.window[1] * self.input.channels;
         // A window without pixels lies anywhere.
         let window = if len == 0 { 0 } else { piece.piece.window[0] };
+        let (matrix, _) = S::as_simd_f32s(&piece.matrix);
         for ky in 0..window {
-            let pixels: [&[f32]; P] = starts.map(|start| &input[start + ky * self.input.row()..][..len]);
-            let rows = piece.matrix[ky * len * columns..][..len * columns].chunks_exact(columns);
+            let mut pixels: [&[f32]; P] = [&[]; P];
+            for (pixels, start) in pixels.iter_mut().zip(starts) {
+                *pixels = &input[start + ky * self.input.row()..][..len];
+            }
+            let rows = matrix[ky * len * vectors..][..len * vectors].chunks_exact(vectors);
             for (index, row) in rows.enumerate() {
-                let weights: &[f32; L] = part(row, column);
+                let weights: &[S::f32s; V] = part(&row[first..]);
                 for p in 0..P {
-                    let v = pixels[p][index];
-                    for l in 0..L {
-                        held[p][l] = if FMA { v.mul_add(weights[l], held[p][l]) } else { held[p][l] + v * weights[l] };
+                    let value = simd.splat_f32s(pixels[p][index]);
+                    for v in 0..V {
+                        held[p][v] = simd.mul_add_e_f32s(value, weights[v], held[p][v]);
                     }
                 }
             }
         }
-        for (p, held) in held.iter_mut().enumerate() {
-            activate(piece.activation, held);
-            sums[p * columns + column..][..L].copy_from_slice(held);
+        let (sums, _) = S::as_mut_simd_f32s(sums);
+        for (p, held) in held.iter().enumerate() {
+            sums[p * vectors + first..][..V].copy_from_slice(held);
         }
-        L
+        V
     }
 
     /// The norm of each channel by its own statistics, then the activation.
@@ -272,14 +302,20 @@ impl CpuLayer {
     }
 }
 
-/// Positions of a row that share each load of weights.
+/// Positions of a row that share each load of weights, and where a position has a single vector of columns.
 const PIXELS: usize = 4;
+const MOST_PIXELS: usize = 8;
 
-/// `L` numbers from `start` on.
+/// Columns are padded to whole vectors of this many: the longest that any processor is given.
+const LANES: usize = 8;
+
+/// The first `N` of at least as many.
 #[inline(always)]
-fn part<const L: usize>(numbers: &[f32], start: usize) -> &[f32; L] {
-    // The rows are padded to whole quads, and blocks are chosen to fit.
-    numbers[start..].first_chunk().unwrap_or(&[0.0; L])
+fn part<T, const N: usize>(all: &[T]) -> &[T; N] {
+    match all.first_chunk() {
+        Some(part) => part,
+        None => unreachable!("blocks are chosen to fit"),
+    }
 }
 
 /// Copies few numbers faster than a call of `memcpy` would.
