@@ -183,8 +183,8 @@ fn larger_sides_have_more_layers() {
     let output = sandbox.pkdgan(&["model", "--images", "good", "--size", "64", "--colour=grey", "--json"]).output();
     let figures: serde_json::Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
     let network = |name: &str| {
-        let networks = figures["networks"].as_array().unwrap().iter();
-        networks.cloned().find(|network| network["name"] == name).unwrap()
+        let mut networks = figures["networks"].as_array().unwrap().iter();
+        networks.find(|network| network["name"] == name).cloned().unwrap()
     };
     assert_eq!(network("teacher.encoder1")["layers"].as_array().unwrap().len(), 5);
     assert_eq!(network("teacher.decoder")["layers"][4]["output"], serde_json::json!([1, 64, 64]));

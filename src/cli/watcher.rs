@@ -79,10 +79,10 @@ impl<'a> Watcher<'a> {
 
     /// Writes an event, if any are to be written. Events that cannot be written do not stop training.
     fn record(&mut self, write: impl FnOnce(&mut EventFile) -> Result<(), RunError>) {
-        if let Some(events) = &mut self.events {
-            if let Err(error) = write(events) {
-                self.give_up(&error);
-            }
+        if let Some(events) = &mut self.events
+            && let Err(error) = write(events)
+        {
+            self.give_up(&error);
         }
     }
 

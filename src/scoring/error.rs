@@ -31,8 +31,14 @@ pub enum ScoringError {
     Weights(#[from] WeightsError),
     /// The model cannot be put on the device.
     #[error(transparent)]
-    Model(#[from] TrainError),
+    Model(Box<TrainError>),
     /// The device failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+impl From<TrainError> for ScoringError {
+    fn from(error: TrainError) -> Self {
+        Self::Model(Box::new(error))
+    }
 }
