@@ -122,9 +122,21 @@ fn others() -> Program {
     Program::compile(&graph, &Variables::new()).unwrap()
 }
 
+/// The look for numbers that are not finite, over a group that is no whole number of `vec4`s.
+fn looking() -> Program {
+    let mut variables = Variables::new();
+    let group = variables.group("looked through");
+    variables.add(group, "numbers", [1, 1, 3, 5]);
+    let flags = variables.group("flags");
+    let flags = variables.add(flags, "flags", [1, 1, 1, 2]);
+    let mut graph = Graph::new();
+    graph.flag_not_finite(&variables, group, flags, 1).unwrap();
+    Program::compile(&graph, &variables).unwrap()
+}
+
 /// The kernels that this project's networks are made of, each text once.
 fn kernels() -> Vec<KernelText> {
-    let mut programs = vec![others()];
+    let mut programs = vec![others(), looking()];
     for dataset in Dataset::ALL {
         for (batch_size, statistics) in [(1, Statistics::PerImage), (8, Statistics::Running)] {
             programs.extend(training(dataset, batch_size, statistics));
