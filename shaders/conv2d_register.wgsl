@@ -1,29 +1,26 @@
 //#import activation
 //#import convolution
 //#import columns
+//#import exchange
 // conv2d in registers, for adapters whose "GPU" is a CPU: no workgroup memory, no barrier.
 // One invocation owns TY rows x TX columns of outputs in TC channels of one image; the lanes of a workgroup own
-// neighbouring blocks of pixels, (n, block row, block column) flattened, in the same channels. So a weight's index is
-// uniform over the workgroup and its load a broadcast, shared by TY*TX outputs; an input's index differs between lanes,
-// which costs a loop over them there, shared by TC channels and up to KW taps.
-// Prelude: shape constants, LANES, TY, TX, TC and CHANNEL_SPAN (output
-// channels that share one bias: 1, or more where the kernel's taps have been folded into the channels).
+// neighbouring blocks of pixels, (n, block row, block column) flattened, in the same channels, or LANES_C lanes the same block in
+// channels of their own. There a load is a loop over the lanes, whether they load the same or not; so each lane loads inputs of its
+// own, shared by TC channels and up to KW taps, and its share of the weights, which the lanes then exchange.
+// Prelude: shape constants, LANES, LANES_C, TY, TX, TC. Elements of y are quads where OW and TX divide into them.
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> w: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> y: array<Element>;
 
 const BLOCKS_X = (OW + TX - 1u) / TX;
 const COLUMNS = (TX - 1u) * SX + KW; // input columns under a row of the block
 const QUAD_X = IW % 4u == 0u && (TX * SX % 4u == 0u || BLOCKS_X == 1u); // x can be loaded by whole vec4s
 const QUAD_W = KW % 4u == 0u; // w can be loaded by whole vec4s
-const QUAD_Y = OW % 4u == 0u && TX % 4u == 0u; // y can be stored by whole vec4s
-const STEP = select(1u, 4u, QUAD_Y);
 const LEAD = select(0u, (4u - PX % 4u) % 4u, QUAD_X); // columns loaded before the first one needed
 const QUADS = (LEAD + COLUMNS + 3u) / 4u;
 const WINDOW = TY * QUADS * 4u;
-const ACCUMULATORS = TC / 4u * TY * TX;
-const HALF = (TC / 4u + 1u) / 2u;
-const NEXT = CI * KH * KW; // from a weight to its neighbour in the next output channel
+const SHARE = LANES / LANES_C; // lanes that own the same channels
+const OWN = (TC + SHARE - 1u) / SHARE; // channels whose weights each of them loads
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -36,7 +33,7 @@ fn main(
     let ox0 = block % BLOCKS_X * TX;
     let co0 = (group.y * LANES_C + lane % LANES_C) * TC;
 
-    var acc: array<vec4<f32>, ACCUMULATORS>; // four channels each
+    var acc: array<array<array<f32, TX>, TY>, TC>;
     for (var ci = 0u; ci < CI; ci++) {
         for (var ky = 0u; ky < KH; ky++) {
             var window: array<f32, WINDOW>;
@@ -55,88 +52,47 @@ fn main(
                     window[at + 3u] = v.w;
                 }
             }
-            multiply(&acc, &window, ci, ky, co0, 0u, HALF);
-            if HALF < TC / 4u { multiply(&acc, &window, ci, ky, co0, HALF, TC / 4u); }
-        }
-    }
-
-    for (var e = 0u; e < 4u; e++) {
-        for (var c = 0u; c < TC / 4u; c++) {
-            let co = co0 + c * 4u + e;
-            for (var ty = 0u; ty < TY; ty++) {
-                let n = (row0 + ty) / OH;
-                let oy = (row0 + ty) % OH;
-                let row = ((n * CO + co) * OH + oy) * OW + ox0;
-                let inside = n < N && co < CO && oy < OH;
-                for (var tx = 0u; tx < TX; tx += STEP) {
-                    if inside && ox0 + tx < OW {
-                        let a = (c * TY + ty) * TX + tx;
-                        if QUAD_Y {
-                            y[(row + tx) / 4u] = vec4(acc[a][e], acc[a + 1u][e], acc[a + 2u][e], acc[a + 3u][e]);
-                        } else {
-                            y[(row + tx) / 4u][(row + tx) % 4u] = acc[a][e];
+            var taps: array<f32, OWN * KW>;
+            for (var i = 0u; i < OWN; i++) {
+                let tap = (((co0 + i * SHARE + lane / LANES_C) * CI + ci) * KH + ky) * KW;
+                for (var kx = 0u; kx < KW; kx += select(1u, 4u, QUAD_W)) {
+                    let at = tap + kx;
+                    if QUAD_W {
+                        let t = w[at / 4u];
+                        taps[i * KW + kx] = t.x;
+                        taps[i * KW + kx + 1u] = t.y;
+                        taps[i * KW + kx + 2u] = t.z;
+                        taps[i * KW + kx + 3u] = t.w;
+                    } else {
+                        taps[i * KW + kx] = w[at / 4u][at % 4u];
+                    }
+                }
+            }
+            // A loop over a whole array is always unrolled by the driver, and keeps the array in registers.
+            for (var c = 0u; c < TC; c++) {
+                for (var kx = 0u; kx < KW; kx++) {
+                    let tap = of_lane(taps[c / SHARE * KW + kx], lane, c % SHARE * LANES_C + lane % LANES_C);
+                    for (var ty = 0u; ty < TY; ty++) {
+                        for (var tx = 0u; tx < TX; tx++) {
+                            acc[c][ty][tx] = fma(tap, window[ty * QUADS * 4u + LEAD + tx * SX + kx], acc[c][ty][tx]);
                         }
                     }
                 }
             }
         }
     }
-    // Bias, activation and gate come in a second loop, which need not be unrolled: the loops over `acc` must stay small enough
-    // for the driver to unroll them, lest the accumulators leave the registers.
+
     for (var c = 0u; c < TC; c++) {
         let co = co0 + c;
-        for (var i = 0u; i < TY * TX; i += STEP) {
-            let ty = i / TX;
+        for (var ty = 0u; ty < TY; ty++) {
             let n = (row0 + ty) / OH;
             let oy = (row0 + ty) % OH;
-            let ox = ox0 + i % TX;
-            if n < N && co < CO && oy < OH && ox < OW {
-                let out = ((n * CO + co) * OH + oy) * OW + ox;
-                if QUAD_Y {
-                    let v = y[out / 4u];
-                    y[out / 4u] = vec4(finish(v.x, co / CHANNEL_SPAN, out), finish(v.y, co / CHANNEL_SPAN, out + 1u), finish(v.z, co / CHANNEL_SPAN, out + 2u), finish(v.w, co / CHANNEL_SPAN, out + 3u));
-                } else {
-                    y[out / 4u][out % 4u] = finish(y[out / 4u][out % 4u], co / CHANNEL_SPAN, out);
-                }
-            }
-        }
-    }
-}
-
-// Adds what the window meets in kernel row (ci,ky) to the accumulators of the channels co0 + 4*first up to co0 + 4*end. It is called
-// twice because the driver unrolls a loop only up to some 800 instructions.
-fn multiply(
-    acc: ptr<function, array<vec4<f32>, ACCUMULATORS>>,
-    window: ptr<function, array<f32, WINDOW>>,
-    ci: u32,
-    ky: u32,
-    co0: u32,
-    first: u32,
-    end: u32,
-) {
-    for (var c = first; c < end; c++) {
-        let tap = (((co0 + c * 4u) * CI + ci) * KH + ky) * KW;
-        var taps: array<vec4<f32>, KW>; // four channels each
-        for (var kx = 0u; kx < KW; kx += select(1u, 4u, QUAD_W)) {
-            let i = tap + kx;
-            if QUAD_W {
-                let t = transpose(mat4x4(w[i / 4u], w[(i + NEXT) / 4u], w[(i + 2u * NEXT) / 4u], w[(i + 3u * NEXT) / 4u]));
-                taps[kx] = t[0];
-                taps[kx + 1u] = t[1];
-                taps[kx + 2u] = t[2];
-                taps[kx + 3u] = t[3];
-            } else {
-                for (var e = 0u; e < 4u; e++) {
-                    taps[kx][e] = w[(i + e * NEXT) / 4u][(i + e * NEXT) % 4u];
-                }
-            }
-        }
-        for (var kx = 0u; kx < KW; kx++) {
-            for (var ty = 0u; ty < TY; ty++) {
-                for (var tx = 0u; tx < TX; tx++) {
-                    let a = (c * TY + ty) * TX + tx;
-                    let v = vec4((*window)[ty * QUADS * 4u + LEAD + tx * SX + kx]);
-                    (*acc)[a] = fma(taps[kx], v, (*acc)[a]);
+            let row = ((n * CO + co) * OH + oy) * OW + ox0;
+            let inside = n < N && co < CO;
+            for (var tx = 0u; tx < TX; tx += PER_ELEMENT) {
+                if inside && ox0 + tx < OW {
+                    let sums = element(acc[c][ty][tx], acc[c][ty][min(tx + 1u, TX - 1u)], acc[c][ty][min(tx + 2u, TX - 1u)], acc[c][ty][min(tx + 3u, TX - 1u)]);
+                    y[(row + tx) / PER_ELEMENT] = finish(sums, co, (row + tx) / PER_ELEMENT);
                 }
             }
         }

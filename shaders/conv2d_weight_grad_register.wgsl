@@ -1,11 +1,12 @@
 //#import columns
+//#import exchange
 // conv2d weight gradient in registers, for adapters whose "GPU" is a CPU: no workgroup memory, no barrier.
 // One invocation owns TK rows of the kernel, all KW columns, between one input channel and TC output channels; the lanes of a
-// workgroup own neighbouring (ci, block of kernel rows) with the same output channels. So the index of a gradient g is uniform over the
-// workgroup and its load a broadcast, shared by TK*KW weights; an input's index differs between lanes, which costs a loop
-// over them there, shared by TC channels and up to KW taps. The sum runs over output rows (n,oy), TX columns at a time; part s
+// workgroup own neighbouring (ci, block of kernel rows) with the same output channels, or LANES_C lanes the same block with channels of
+// their own. Each lane loads inputs of its own, shared by TC channels and up to KW taps, and its share of the gradients g, which the
+// lanes exchange as in conv2d_register. The sum runs over output rows (n,oy), TX columns at a time; part s
 // of SPLITS takes the rows from s*PART on.
-// Prelude: shape constants, SPLITS, LANES, TK, TC, TX.
+// Prelude: shape constants, SPLITS, LANES, LANES_C, TK, TC, TX.
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> g: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> dw: array<vec4<f32>>;
@@ -17,9 +18,8 @@ const QUAD_K = KW % 4u == 0u; // dw can be stored by whole vec4s
 const LEAD = select(0u, (4u - PX % 4u) % 4u, QUAD_X); // columns loaded before the first one needed
 const QUADS = (LEAD + COLUMNS + 3u) / 4u;
 const WINDOW = TK * QUADS * 4u;
-const ACCUMULATORS = TC / 4u * TK * KW;
-const HALF = (TC / 4u + 1u) / 2u;
-const NEXT = OH * OW; // from a gradient to its neighbour in the next output channel
+const SHARE = LANES / LANES_C; // lanes that own the same channels
+const OWN = (TC + SHARE - 1u) / SHARE; // channels whose gradients each of them loads
 const BLOCKS_K = (KH + TK - 1u) / TK;
 const PART = (N * OH + SPLITS - 1u) / SPLITS;
 
@@ -31,7 +31,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let co0 = (group.y * LANES_C + lane % LANES_C) * TC;
     let part = group.z;
 
-    var acc: array<vec4<f32>, ACCUMULATORS>; // four channels each
+    var acc: array<array<array<f32, KW>, TK>, TC>;
     for (var y = part * PART; y < min((part + 1u) * PART, N * OH); y++) {
         let n = y / OH;
         let oy = y % OH;
@@ -51,68 +51,49 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                     window[at + 3u] = v.w;
                 }
             }
-            multiply(&acc, &window, n, oy, ox, co0, 0u, HALF);
-            if HALF < TC / 4u { multiply(&acc, &window, n, oy, ox, co0, HALF, TC / 4u); }
-        }
-    }
-
-    for (var e = 0u; e < 4u; e++) {
-        for (var c = 0u; c < TC / 4u; c++) {
-            let co = co0 + c * 4u + e;
-            for (var tk = 0u; tk < TK; tk++) {
-                let ky = ky0 + tk;
-                let row = (((part * CO + co) * CI + ci) * KH + ky) * KW;
-                if ci < CI && co < CO && ky < KH {
-                    for (var kx = 0u; kx < KW; kx += select(1u, 4u, QUAD_K)) {
-                        let a = (c * TK + tk) * KW + kx;
-                        if QUAD_K {
-                            dw[(row + kx) / 4u] = vec4(acc[a][e], acc[a + 1u][e], acc[a + 2u][e], acc[a + 3u][e]);
-                        } else {
-                            dw[(row + kx) / 4u][(row + kx) % 4u] = acc[a][e];
+            var d: array<f32, OWN * TX>;
+            for (var i = 0u; i < OWN; i++) {
+                let pixel = ((n * CO + co0 + i * SHARE + lane / LANES_C) * OH + oy) * OW + ox;
+                for (var tx = 0u; tx < TX; tx += select(1u, 4u, QUAD_G)) {
+                    let at = pixel + tx;
+                    let inside = OW % TX == 0u || ox + tx < OW; // past the row's end a gradient counts as zero
+                    if QUAD_G {
+                        let t = select(vec4(0.0), g[at / 4u], inside);
+                        d[i * TX + tx] = t.x;
+                        d[i * TX + tx + 1u] = t.y;
+                        d[i * TX + tx + 2u] = t.z;
+                        d[i * TX + tx + 3u] = t.w;
+                    } else {
+                        d[i * TX + tx] = select(0.0, g[at / 4u][at % 4u], inside);
+                    }
+                }
+            }
+            // A loop over a whole array is always unrolled by the driver, and keeps the array in registers.
+            for (var c = 0u; c < TC; c++) {
+                for (var tx = 0u; tx < TX; tx++) {
+                    let gradient = of_lane(d[c / SHARE * TX + tx], lane, c % SHARE * LANES_C + lane % LANES_C);
+                    for (var tk = 0u; tk < TK; tk++) {
+                        for (var kx = 0u; kx < KW; kx++) {
+                            acc[c][tk][kx] = fma(gradient, window[tk * QUADS * 4u + LEAD + tx * SX + kx], acc[c][tk][kx]);
                         }
                     }
                 }
             }
         }
     }
-}
 
-// Adds what the window meets in the gradients at (n,oy,ox) and the TX - 1 pixels after it to the accumulators of the channels
-// co0 + 4*first up to co0 + 4*end. It is called twice because the driver unrolls a loop only up to some 800 instructions.
-fn multiply(
-    acc: ptr<function, array<vec4<f32>, ACCUMULATORS>>,
-    window: ptr<function, array<f32, WINDOW>>,
-    n: u32,
-    oy: u32,
-    ox: u32,
-    co0: u32,
-    first: u32,
-    end: u32,
-) {
-    for (var c = first; c < end; c++) {
-        let pixel = ((n * CO + co0 + c * 4u) * OH + oy) * OW + ox;
-        var d: array<vec4<f32>, TX>; // the gradients of a pixel in four channels
-        for (var tx = 0u; tx < TX; tx += select(1u, 4u, QUAD_G)) {
-            let i = pixel + tx;
-            let inside = OW % TX == 0u || ox + tx < OW; // past the row's end a gradient counts as zero
-            if QUAD_G {
-                let t = transpose(mat4x4(g[i / 4u], g[(i + NEXT) / 4u], g[(i + 2u * NEXT) / 4u], g[(i + 3u * NEXT) / 4u]));
-                d[tx] = select(vec4(0.0), t[0], inside);
-                d[tx + 1u] = select(vec4(0.0), t[1], inside);
-                d[tx + 2u] = select(vec4(0.0), t[2], inside);
-                d[tx + 3u] = select(vec4(0.0), t[3], inside);
-            } else {
-                for (var e = 0u; e < 4u; e++) {
-                    d[tx][e] = select(0.0, g[(i + e * NEXT) / 4u][(i + e * NEXT) % 4u], inside);
-                }
-            }
-        }
-        for (var tx = 0u; tx < TX; tx++) {
-            for (var tk = 0u; tk < TK; tk++) {
-                for (var kx = 0u; kx < KW; kx++) {
-                    let a = (c * TK + tk) * KW + kx;
-                    let v = vec4((*window)[tk * QUADS * 4u + LEAD + tx * SX + kx]);
-                    (*acc)[a] = fma(d[tx], v, (*acc)[a]);
+    for (var c = 0u; c < TC; c++) {
+        let co = co0 + c;
+        for (var tk = 0u; tk < TK; tk++) {
+            let ky = ky0 + tk;
+            let row = (((part * CO + co) * CI + ci) * KH + ky) * KW;
+            if ci < CI && co < CO && ky < KH {
+                for (var kx = 0u; kx < KW; kx += select(1u, 4u, QUAD_K)) {
+                    if QUAD_K {
+                        dw[(row + kx) / 4u] = vec4(acc[c][tk][kx], acc[c][tk][kx + 1u], acc[c][tk][kx + 2u], acc[c][tk][kx + 3u]);
+                    } else {
+                        dw[(row + kx) / 4u][(row + kx) % 4u] = acc[c][tk][kx];
+                    }
                 }
             }
         }

@@ -148,9 +148,17 @@ fn kernels() -> Vec<KernelText> {
     }
     let mut known = HashSet::new();
     let of = |program: &Program| {
-        let kinds = [(false, false), (false, true), (true, false), (true, true)];
-        let all = VARIANTS.into_iter().flat_map(|variant| kinds.map(|(software, half)| (variant, software, half)));
-        all.flat_map(|(variant, software, half)| program.kernels(variant, software, half)).collect::<Vec<_>>()
+        // GPUs with and without half precision; CPUs with and without, and with subgroups too.
+        let kinds = [
+            (false, false, false),
+            (false, false, true),
+            (true, false, false),
+            (true, false, true),
+            (true, true, true),
+        ];
+        let all = VARIANTS.into_iter().flat_map(|variant| kinds.map(|kind| (variant, kind)));
+        let texts = |(variant, (software, subgroups, half))| program.kernels(variant, software, subgroups, half);
+        all.flat_map(texts).collect::<Vec<_>>()
     };
     programs.iter().flat_map(of).filter(|kernel| known.insert(kernel.wgsl.clone())).collect()
 }
@@ -160,12 +168,18 @@ fn half(kernel: &KernelText) -> bool {
     kernel.wgsl.starts_with("enable f16;")
 }
 
+/// Whether only adapters with subgroups get this kernel.
+fn subgroups(kernel: &KernelText) -> bool {
+    kernel.wgsl.contains("subgroupShuffle")
+}
+
 /// Parsed and found valid with no more than what every adapter can do, which is to unpack halves, but not to compute with them.
 fn valid(kernel: &KernelText) -> (Module, ModuleInfo) {
     let module = naga::front::wgsl::parse_str(&kernel.wgsl)
         .unwrap_or_else(|error| panic!("{}: {}", kernel.shader, error.emit_to_string(&kernel.wgsl)));
-    let capabilities =
+    let mut capabilities =
         if half(kernel) { Capabilities::SHADER_FLOAT16 } else { Capabilities::SHADER_FLOAT16_IN_FLOAT32 };
+    capabilities.set(Capabilities::SUBGROUP, subgroups(kernel));
     let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .unwrap_or_else(|error| panic!("{}: {}", kernel.shader, error.emit_to_string(&kernel.wgsl)));
@@ -243,8 +257,8 @@ fn every_kernel_translates_to_every_drivers_language() {
     for kernel in &kernels {
         let (module, info) = valid(kernel);
         for (language, translate) in languages {
-            // OpenGL's adapters have no half precision, and get the kernels that do without.
-            if half(kernel) && language == "GLSL" {
+            // OpenGL's adapters have neither half precision nor subgroups, and get the kernels that do without.
+            if (half(kernel) || subgroups(kernel)) && language == "GLSL" {
                 continue;
             }
             let length = translate(&module, &info).unwrap_or_else(|error| {

@@ -1,10 +1,10 @@
-// What both convolutions do to each sum. The host declares HAS_BIAS and GATED.
+// What both convolutions do to their sums, as elements of `quad` or `single`. The host declares HAS_BIAS and GATED.
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
 // Output of the activation whose gradient this is, where GATED.
-@group(0) @binding(3) var<storage, read> gate: array<f32>;
+@group(0) @binding(3) var<storage, read> gate: array<Element>;
 
 // Element `out` of the result, in channel `co`.
-fn finish(sum: f32, co: u32, out: u32) -> f32 {
+fn finish(sum: Element, co: u32, out: u32) -> Element {
     var v = sum;
     if HAS_BIAS {
         v += bias[co];

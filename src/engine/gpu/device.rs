@@ -160,9 +160,12 @@ impl Gpu {
         let summary = summary(&adapter);
         let timestamps = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
         let half = if options.without_half { wgpu::Features::empty() } else { wgpu::Features::SHADER_F16 };
+        let info = adapter.get_info();
+        let eights = summary.is_software() && [info.subgroup_min_size, info.subgroup_max_size] == [8; 2];
+        let subgroups = if eights { wgpu::Features::SUBGROUP } else { wgpu::Features::empty() };
         let request = wgpu::DeviceDescriptor {
             label: Some("pkdgan"),
-            required_features: adapter.features() & (timestamps | half),
+            required_features: adapter.features() & (timestamps | half | subgroups),
             required_limits: options.fault.iter().fold(adapter.limits(), |limits, fault| fault.limits(limits)),
             ..Default::default()
         };
@@ -173,6 +176,7 @@ impl Gpu {
         Ok(Self {
             tuning: Tuning {
                 software,
+                subgroups: device.features().contains(wgpu::Features::SUBGROUP),
                 convolution: options.convolution.unwrap_or(suited),
                 half_precision: device.features().contains(wgpu::Features::SHADER_F16),
             },

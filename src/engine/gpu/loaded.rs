@@ -82,7 +82,7 @@ impl Loaded {
         };
         let kernels = dispatches.iter().zip(&owners);
         let kernels = kernels.map(|(dispatch, &owner)| Kernel { dispatch, op: &program.steps[owner].label });
-        let ready = pipelines.of(shared, &kernels.collect::<Vec<_>>())?;
+        let ready = pipelines.of(shared, tuning, &kernels.collect::<Vec<_>>())?;
         let launches = dispatches
             .iter()
             .zip(owners)

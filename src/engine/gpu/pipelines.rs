@@ -5,7 +5,7 @@ use super::device::Shared;
 use super::reports::{heard, named, words};
 use super::shaders;
 use crate::engine::error::EngineError;
-use crate::engine::ops::kernel::{Dispatch, Slot};
+use crate::engine::ops::kernel::{Dispatch, Slot, Tuning};
 
 /// A kernel ready to run.
 #[derive(Clone)]
@@ -40,8 +40,8 @@ impl Pipelines {
     ///
     /// # Errors
     /// The first kernel that the driver refuses, and [`EngineError::TimedOut`] for one that it does not finish.
-    pub fn of(&mut self, shared: &Shared, kernels: &[Kernel]) -> Result<Vec<Pipeline>, EngineError> {
-        let sources: Vec<String> = kernels.iter().map(|kernel| source(shared, kernel.dispatch)).collect();
+    pub fn of(&mut self, shared: &Shared, tuning: &Tuning, kernels: &[Kernel]) -> Result<Vec<Pipeline>, EngineError> {
+        let sources: Vec<String> = kernels.iter().map(|kernel| source(shared, tuning, kernel.dispatch)).collect();
         let mut wanted: HashSet<&str> = HashSet::new();
         let missing = sources.iter().zip(kernels).filter(|(source, _)| !self.compiled.contains_key(*source));
         let missing = missing.filter(|(source, _)| wanted.insert(source));
@@ -67,8 +67,8 @@ impl Pipelines {
 }
 
 /// A kernel's text, with the fault that it is to have.
-fn source(shared: &Shared, dispatch: &Dispatch) -> String {
-    let text = shaders::source(dispatch);
+fn source(shared: &Shared, tuning: &Tuning, dispatch: &Dispatch) -> String {
+    let text = shaders::source(dispatch, tuning);
     match &shared.fault {
         Some(fault) => fault.text(dispatch.shader, text),
         None => text,
@@ -123,9 +123,16 @@ fn compile(device: &wgpu::Device, job: &Job) -> Result<Pipeline, EngineError> {
 fn pipeline(device: &wgpu::Device, source: &str, dispatch: &Dispatch) -> Pipeline {
     let descriptor =
         wgpu::ShaderModuleDescriptor { label: Some(dispatch.shader), source: wgpu::ShaderSource::Wgsl(source.into()) };
-    let checks = wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };
-    // SAFETY: all checks stay on but the bound on loops, and every loop of our kernels counts to a
-    // limit that is fixed before it starts.
+    // A check of an index keeps CPU drivers from unrolling loops over arrays, which then leave the registers. Where it is left out,
+    // the driver still checks what goes to buffers.
+    let unrolled = dispatch.shader.ends_with("_register");
+    let checks = wgpu::ShaderRuntimeChecks {
+        force_loop_bounding: false,
+        bounds_checks: !unrolled,
+        ..wgpu::ShaderRuntimeChecks::checked()
+    };
+    // SAFETY: every loop of our kernels counts to a limit that is fixed before it starts, and in the register kernels every index
+    // of an array in registers does too.
     let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
     let entries: Vec<wgpu::BindGroupLayoutEntry> =
         dispatch.bindings.iter().enumerate().map(|(binding, slot)| layout_entry(binding as u32, *slot)).collect();

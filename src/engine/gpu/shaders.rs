@@ -1,4 +1,5 @@
-//! The kernels' texts. A line `//#import NAME` stands for `shaders/common/NAME.wgsl`.
+//! The kernels' texts. A line `//#import NAME` stands for `shaders/common/NAME.wgsl`, or for `NAME_subgroup.wgsl` there, if there
+//! is such and a workgroup's lanes are one subgroup.
 
 use crate::engine::ops::kernel::{ConvVariant, Dispatch, Tuning};
 use crate::engine::program::Program;
@@ -20,8 +21,8 @@ const KERNELS: &[(&str, &str)] = texts!["":
 ];
 
 const COMMON: &[(&str, &str)] = texts!["/common":
-    "activation", "columns", "convolution", "fused_activation", "fused_convolution", "fused_dense", "fused_norm",
-    "fused_place", "quad", "reduce", "single",
+    "activation", "columns", "convolution", "exchange", "exchange_subgroup", "fused_activation", "fused_convolution", "fused_dense", "fused_norm",
+    "fused_place", "quad", "reduce", "reduce_subgroup", "single",
     "weights_half", "weights_half_packed", "weights_single",
 ];
 
@@ -38,23 +39,31 @@ pub struct KernelText {
 
 impl Program {
     /// The kernels that one run is made of, in their order, with convolutions computed so; on an adapter that is a CPU
-    /// if `software`, and can compute in half precision if `half_precision`. No device is needed.
-    pub fn kernels(&self, convolution: ConvVariant, software: bool, half_precision: bool) -> Vec<KernelText> {
-        let dispatches = self.dispatches(&Tuning { software, convolution, half_precision });
+    /// if `software`, with subgroups as large as a CPU's vectors if `subgroups`, and can compute in half precision if
+    /// `half_precision`. No device is needed.
+    pub fn kernels(
+        &self,
+        convolution: ConvVariant,
+        software: bool,
+        subgroups: bool,
+        half_precision: bool,
+    ) -> Vec<KernelText> {
+        let tuning = Tuning { software, subgroups, convolution, half_precision };
+        let dispatches = self.dispatches(&tuning);
         let text = |(step, dispatch): (usize, Dispatch)| KernelText {
             op: self.steps[step].label.clone(),
             shader: dispatch.shader,
-            wgsl: source(&dispatch),
+            wgsl: source(&dispatch, &tuning),
         };
         dispatches.into_iter().map(text).collect()
     }
 }
 
 /// The full text of a kernel: constants, imports, then its own.
-pub(super) fn source(dispatch: &Dispatch) -> String {
+pub(super) fn source(dispatch: &Dispatch, tuning: &Tuning) -> String {
     let own = text(KERNELS, dispatch.shader);
     let imports = own.lines().filter_map(|line| line.strip_prefix("//#import ")).map(str::trim);
-    let imports = dispatch.element.into_iter().chain(imports).map(|name| text(COMMON, name));
+    let imports = dispatch.element.into_iter().chain(imports).map(|name| imported(name, tuning.subgroups));
     let extension = dispatch.extension.map(|name| format!("enable {name};")).unwrap_or_default();
     let parts: Vec<String> =
         dispatch.parts.iter().map(|&(name, number)| instance(text(COMMON, name), number)).collect();
@@ -71,6 +80,12 @@ pub(super) fn source(dispatch: &Dispatch) -> String {
 /// A piece's text with its constants and functions under a number.
 fn instance(text: &str, number: usize) -> String {
     text.replace("P_", &format!("P{number}_")).replace("NUMBER", &number.to_string())
+}
+
+/// The piece that an import stands for.
+fn imported(name: &str, subgroups: bool) -> &'static str {
+    let special = COMMON.iter().find(|(known, _)| known.strip_suffix("_subgroup") == Some(name));
+    special.filter(|_| subgroups).map_or_else(|| text(COMMON, name), |(_, text)| text)
 }
 
 fn text(texts: &[(&str, &'static str)], name: &str) -> &'static str {

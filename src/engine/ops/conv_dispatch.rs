@@ -70,19 +70,19 @@ impl Sizes {
 pub(super) fn conv2d(geometry: &Geometry, epilogue: &Epilogue, tuning: &Tuning) -> Dispatch {
     let sizes = Sizes::new(geometry, false);
     match tuning.convolution {
-        ConvVariant::Naive => naive(forward("conv2d_naive", epilogue), &sizes, outputs(&sizes)),
+        ConvVariant::Naive => naive(forward("conv2d_naive", epilogue, "single"), &sizes, outputs(&sizes)),
         ConvVariant::Register => {
             let tile = Tile::choose(sizes.n * sizes.oh, sizes.ow, 1, sizes.co, 64 / sizes.kw, &CONV2D_TILES);
             let blocks = (sizes.n * sizes.oh).div_ceil(tile.y) * sizes.ow.div_ceil(tile.x);
             let (x, z) = spread(blocks.div_ceil(LANES / tile.lanes_c));
-            let dispatch = sizes.declare(forward("conv2d_register", epilogue)).with("CHANNEL_SPAN", 1u32);
+            let dispatch = sizes.declare(forward("conv2d_register", epilogue, element(sizes.ow, tile.x)));
             tile.declare(dispatch, "TY").workgroups(x, sizes.co.div_ceil(tile.lanes_c * tile.c), z)
         }
         ConvVariant::Tiled => {
             let pixels = sizes.n * sizes.oh * sizes.ow;
             let (wx, wy) = workgroup_sides(sizes.co, pixels);
             let (x, z) = spread(pixels.div_ceil(4 * wx));
-            sizes.declare(forward("conv2d_tiled", epilogue)).with("WX", wx).with("WY", wy).workgroups(
+            sizes.declare(forward("conv2d_tiled", epilogue, "single")).with("WX", wx).with("WY", wy).workgroups(
                 x,
                 sizes.co.div_ceil(4 * wy),
                 z,
@@ -95,7 +95,7 @@ pub(super) fn conv2d(geometry: &Geometry, epilogue: &Epilogue, tuning: &Tuning) 
 pub(super) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue, tuning: &Tuning) -> Dispatch {
     let sizes = Sizes::new(geometry, true);
     match tuning.convolution {
-        ConvVariant::Naive => naive(forward("conv_transpose2d_naive", epilogue), &sizes, outputs(&sizes)),
+        ConvVariant::Naive => naive(forward("conv_transpose2d_naive", epilogue, "single"), &sizes, outputs(&sizes)),
         ConvVariant::Register => {
             let folded = sizes.fold_taps_into_output();
             let span = folded.co / sizes.co.max(1);
@@ -104,7 +104,9 @@ pub(super) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue, tuning:
             let tile = Tile::choose(rows, columns, folded.sy, folded.co, most, &CONV_TRANSPOSE2D_TILES);
             let blocks = rows.div_ceil(tile.y) * columns.div_ceil(tile.x);
             let (x, z) = spread(blocks.div_ceil(LANES / tile.lanes_c));
-            let dispatch = folded.declare(forward("conv_transpose2d_register", epilogue)).with("CHANNEL_SPAN", span);
+            let dispatch =
+                folded.declare(forward("conv_transpose2d_register", epilogue, element(folded.ow, tile.x * folded.sx)));
+            let dispatch = dispatch.with("CHANNEL_SPAN", span);
             let channels = folded.co.div_ceil(tile.lanes_c * tile.c);
             tile.declare(dispatch, "TY").workgroups(x, channels * folded.sy, z)
         }
@@ -112,11 +114,11 @@ pub(super) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue, tuning:
             let pixels = sizes.n * sizes.oh.div_ceil(sizes.sy) * sizes.ow.div_ceil(sizes.sx);
             let (wx, wy) = workgroup_sides(sizes.co, pixels);
             let (x, z) = spread(pixels.div_ceil(4 * wx));
-            sizes.declare(forward("conv_transpose2d_tiled", epilogue)).with("WX", wx).with("WY", wy).workgroups(
-                x,
-                sizes.co.div_ceil(4 * wy) * sizes.sy * sizes.sx,
-                z,
-            )
+            sizes
+                .declare(forward("conv_transpose2d_tiled", epilogue, "single"))
+                .with("WX", wx)
+                .with("WY", wy)
+                .workgroups(x, sizes.co.div_ceil(4 * wy) * sizes.sy * sizes.sx, z)
         }
     }
 }
@@ -143,9 +145,7 @@ pub(super) fn conv2d_weight_grad(geometry: &Geometry, tuning: &Tuning) -> Vec<Di
     let main = match tuning.convolution {
         ConvVariant::Naive => naive(dispatch("conv2d_weight_grad_naive"), &sizes, splits * weights),
         ConvVariant::Register => {
-            let x = sizes.ow.min(8).min((64 / sizes.kw).max(1));
-            let y = sizes.kh.min((64 / (sizes.kw * x)).max(1)).min(4);
-            let c = channel_tile(sizes.co, 8);
+            let (x, y, c) = (sizes.ow.min(8), 1, channel_tile(sizes.co, 64 / sizes.kw.min(8)));
             let blocks = sizes.ci * sizes.kh.div_ceil(y);
             let tile = Tile { y, x, c, lanes_c: lanes_along_channels(blocks, sizes.co, c) };
             let dispatch = sizes.declare(dispatch("conv2d_weight_grad_register"));
@@ -170,8 +170,13 @@ pub(super) fn conv2d_weight_grad(geometry: &Geometry, tuning: &Tuning) -> Vec<Di
     dispatches
 }
 
+/// What the columns of an image are stored as, where an invocation owns so many.
+fn element(columns: usize, owned: usize) -> &'static str {
+    if columns.is_multiple_of(4) && owned.is_multiple_of(4) { "quad" } else { "single" }
+}
+
 /// A launch with image, weight, bias, gate and result bound.
-fn forward(shader: &'static str, epilogue: &Epilogue) -> Dispatch {
+fn forward(shader: &'static str, epilogue: &Epilogue, element: &'static str) -> Dispatch {
     let bias = if epilogue.bias { Slot::Input(2) } else { Slot::Unused };
     let gate = match epilogue.gate {
         Some(_) => Slot::Input(2 + usize::from(epilogue.bias)),
@@ -181,7 +186,7 @@ fn forward(shader: &'static str, epilogue: &Epilogue) -> Dispatch {
         .with("HAS_BIAS", epilogue.bias)
         .with("GATED", epilogue.gate.is_some());
     // Fusion opens one or the other, never both, so that one activation serves.
-    epilogue.gate.unwrap_or(epilogue.activation).declare(dispatch).element("single")
+    epilogue.gate.unwrap_or(epilogue.activation).declare(dispatch).element(element)
 }
 
 fn outputs(sizes: &Sizes) -> usize {
@@ -219,10 +224,10 @@ struct Tile {
 }
 
 /// Tiles as (pixels, channels), in order of falling speed.
-const CONV2D_TILES: [(usize, usize); 5] = [(16, 8), (8, 8), (4, 8), (2, 4), (1, 4)];
-const CONV_TRANSPOSE2D_TILES: [(usize, usize); 5] = [(8, 16), (8, 8), (4, 8), (2, 4), (1, 4)];
+const CONV2D_TILES: [(usize, usize); 5] = [(8, 24), (4, 24), (8, 8), (4, 8), (1, 8)];
+const CONV_TRANSPOSE2D_TILES: [(usize, usize); 5] = [(8, 16), (4, 24), (8, 8), (4, 8), (1, 8)];
 /// Workgroups that keep two threads evenly busy.
-const ENOUGH: usize = 6;
+const ENOUGH: usize = 4;
 
 impl Tile {
     /// The first of the candidates that has no more pixels than the driver unrolls and leaves two

@@ -16,6 +16,8 @@ pub enum ConvVariant {
 pub(crate) struct Tuning {
     /// Whether the adapter runs kernels on the CPU.
     pub software: bool,
+    /// Whether a workgroup of eight is one subgroup: a vector of a CPU.
+    pub subgroups: bool,
     pub convolution: ConvVariant,
     /// Whether kernels may hold numbers in half precision.
     pub half_precision: bool,
