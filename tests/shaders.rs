@@ -150,7 +150,10 @@ fn kernels() -> Vec<KernelText> {
     let of = |program: &Program| {
         let kinds = [(false, false), (false, true), (true, false), (true, true)];
         let all = VARIANTS.into_iter().flat_map(|variant| kinds.map(|(software, half)| (variant, software, half)));
-        all.flat_map(|(variant, software, half)| program.kernels(variant, software, half)).collect::<Vec<_>>()
+        let chosen = [true, false].into_iter().flat_map(|software| program.candidates(software, false));
+        all.flat_map(|(variant, software, half)| program.kernels(variant, software, half))
+            .chain(chosen)
+            .collect::<Vec<_>>()
     };
     programs.iter().flat_map(of).filter(|kernel| known.insert(kernel.wgsl.clone())).collect()
 }

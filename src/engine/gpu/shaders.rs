@@ -1,7 +1,8 @@
 //! The kernels' texts. A line `//#import NAME` stands for `shaders/common/NAME.wgsl`.
 
+use crate::engine::choices::KernelChoices;
 use crate::engine::ops::kernel::{ConvVariant, Dispatch, Tuning};
-use crate::engine::program::Program;
+use crate::engine::program::{Program, Step};
 
 macro_rules! texts {
     ($folder:literal: $($name:literal),* $(,)?) => {
@@ -25,6 +26,12 @@ const COMMON: &[(&str, &str)] = texts!["/common":
     "weights_half", "weights_half_packed", "weights_single",
 ];
 
+/// What the speed of convolutions depends on: their kernels' texts, and how they are launched.
+pub(super) fn convolution_texts() -> impl Iterator<Item = &'static str> {
+    let kernels = KERNELS.iter().filter(|(name, _)| name.starts_with("conv"));
+    kernels.chain(COMMON).map(|&(_, text)| text).chain([include_str!("../ops/conv_dispatch.rs")])
+}
+
 /// A kernel of a program, as a GPU's driver gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelText {
@@ -40,14 +47,29 @@ impl Program {
     /// The kernels that one run is made of, in their order, with convolutions computed so; on an adapter that is a CPU
     /// if `software`, and can compute in half precision if `half_precision`. No device is needed.
     pub fn kernels(&self, convolution: ConvVariant, software: bool, half_precision: bool) -> Vec<KernelText> {
-        let dispatches = self.dispatches(&Tuning { software, convolution, half_precision });
-        let text = |(step, dispatch): (usize, Dispatch)| KernelText {
-            op: self.steps[step].label.clone(),
-            shader: dispatch.shader,
-            wgsl: source(&dispatch),
-        };
-        dispatches.into_iter().map(text).collect()
+        let choices = KernelChoices::default();
+        let tuning = Tuning { software, convolution: Some(convolution), choices, half_precision };
+        let dispatches = self.dispatches(&tuning);
+        dispatches.iter().map(|(step, dispatch)| text_of(&self.steps[*step], dispatch)).collect()
     }
+
+    /// The kernels of its convolutions with every candidate in turn.
+    pub fn candidates(&self, software: bool, half_precision: bool) -> Vec<KernelText> {
+        let mut texts = Vec::new();
+        for step in &self.steps {
+            let Some(shape) = step.convolution() else { continue };
+            for kernel in shape.candidates(software) {
+                let choices = KernelChoices::from_iter([(shape, kernel)]);
+                let tuning = Tuning { software, convolution: None, choices, half_precision };
+                texts.extend(step.dispatches(&tuning).iter().map(|dispatch| text_of(step, dispatch)));
+            }
+        }
+        texts
+    }
+}
+
+fn text_of(step: &Step, dispatch: &Dispatch) -> KernelText {
+    KernelText { op: step.label.clone(), shader: dispatch.shader, wgsl: source(dispatch) }
 }
 
 /// The full text of a kernel: constants, imports, then its own.
