@@ -82,7 +82,7 @@ fn step(options: &GpuOptions, batch: usize, repeats: usize, list: bool) {
 
 /// Time in kernels, by the device's clock, against the time of a step.
 fn profile(gpu: &mut Gpu, program: ProgramId, step: f64, list: bool) {
-    let Some(timed) = gpu.profile(program).expect("a profile") else {
+    let Some(timed) = gpu.profile(program, 1).expect("a profile") else {
         println!("             this adapter has no clock for kernels");
         return;
     };
@@ -95,7 +95,7 @@ fn profile(gpu: &mut Gpu, program: ProgramId, step: f64, list: bool) {
         100.0 * (1.0 - arithmetic / kernels)
     );
     if list {
-        for Timed { label, shader, macs, seconds } in timed {
+        for Timed { label, shader, macs, seconds, .. } in timed {
             println!(
                 "             {:9.1} us {:7.2} GMAC/s  {label} ({shader})",
                 1e6 * seconds,

@@ -2,6 +2,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod cache;
 pub mod calibration;
 pub mod config;
 pub mod data;

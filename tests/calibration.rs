@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use pkdgan::calibration::{Calibration, CalibrationError};
 use pkdgan::config::{Config, Goal, Recipe};
 use pkdgan::data::Dataset;
-use pkdgan::engine::{EngineError, Executor, Gpu, GpuOptions};
+use pkdgan::engine::{EngineError, Executor, Gpu, GpuOptions, KernelChoices};
 use pkdgan::model::ModelFile;
 use pkdgan::pipeline::{self, Data, Progress, Watch};
 use pkdgan::run::RunFile;
@@ -117,7 +117,7 @@ fn student() -> (TempDir, Config, Data) {
     let mut data = Data::load(&config, &mut |_, _| {}).unwrap();
     data.split.train.truncate(100);
     let folder = TempDir::new().unwrap();
-    let run = pipeline::begin(&config, folder.path(), false, None, None).unwrap();
+    let run = pipeline::begin(&config, folder.path(), false, None, None, &KernelChoices::default()).unwrap();
     let progress = pipeline::train(&config, &run, &data, &open, CheckpointEvery::default(), None, &mut Silent).unwrap();
     assert_eq!(progress, Progress::Trained);
     (folder, config, data)

@@ -184,7 +184,8 @@ fn an_interrupted_run_goes_on_to_the_same_bytes() {
 
     let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("pkdgan"));
     let prepared = sandbox.train("broken", &arguments);
-    let child = command.args(prepared.get_args()).current_dir(sandbox.path(""));
+    let child =
+        command.args(prepared.get_args()).env("PKDGAN_CACHE", sandbox.path("cache")).current_dir(sandbox.path(""));
     let child = child.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().unwrap();
     // The first line of losses says that steps are being taken.
     let started = Instant::now();

@@ -41,6 +41,9 @@ fn machines_hear_of_every_stage() {
         assert!(last["steps_per_second"].as_f64().unwrap() > 0.0 && last["seconds_left"] == 0.0, "{last}");
         assert!(last["losses"].as_object().unwrap().values().all(|loss| loss.as_f64().unwrap().is_finite()), "{last}");
     }
+    let first = of("first_step");
+    assert_eq!((first.len(), &first[0]["stage"], &first[0]["step"]), (1, &"teacher".into(), &1.into()));
+    assert!(first[0]["seconds"].as_f64().unwrap() > 0.0, "{}", first[0]);
     let glances: Vec<_> =
         of("evaluation").iter().map(|event| (event["stage"].clone(), event["step"].clone())).collect();
     assert_eq!(

@@ -64,7 +64,7 @@ fn the_cache_folder_is_below_home_unless_named() {
     let sandbox = Sandbox::new();
     place(&sandbox, ".cache/pkdgan");
     let mut command = path(&sandbox, &[]);
-    command.env_remove("XDG_CACHE_HOME").env("HOME", sandbox.path("."));
+    command.env_remove("PKDGAN_CACHE").env_remove("XDG_CACHE_HOME").env("HOME", sandbox.path("."));
     assert!(Path::new(&found(command)).ends_with(".cache/pkdgan/cifar-10"));
 }
 

@@ -2,8 +2,11 @@
 
 mod common;
 
-use common::{VARIANTS, check, gpu};
-use pkdgan::engine::{Activation, ConvVariant, EngineError, Graph, Measure, Shape, Statistics, Tensor, Window};
+use common::{VARIANTS, assert_close, check, gpu, open, random};
+use pkdgan::engine::{
+    Activation, ConvVariant, Cpu, EngineError, Executor, Graph, Measure, Program, Shape, Statistics, Tensor, Variables,
+    Window,
+};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -156,6 +159,79 @@ fn convolutions_of_the_networks() {
             }
         }
     }
+}
+
+/// Every kernel that may be chosen for a convolution and its gradients, against double precision. Returns how many there
+/// were.
+fn check_candidates(case: &Case, transposed: bool) -> usize {
+    let [ci, co] = case.channels;
+    let (image, weight) = if transposed {
+        ([case.n, ci, case.side[0], case.side[1]], [ci, co, case.kernel[0], case.kernel[1]])
+    } else {
+        ([case.n, ci, case.wide(0), case.wide(1)], [co, ci, case.kernel[0], case.kernel[1]])
+    };
+    let mut graph = Graph::new();
+    let (x, w) = (graph.input("x", image), graph.input("w", weight));
+    let b = graph.input("b", [1, co, 1, 1]);
+    let y = if transposed {
+        graph.conv_transpose2d(x, w, Some(b), case.window, case.extra)
+    } else {
+        graph.conv2d(x, w, Some(b), case.window)
+    };
+    let y = graph.activation(y.unwrap(), case.activation).unwrap();
+    let loss = graph.sum(y).unwrap();
+    let gradients = graph.gradients(loss, &[x, w]).unwrap();
+    for (name, tensor) in ["y", "dx", "dw"].into_iter().zip([y, gradients[0], gradients[1]]) {
+        graph.output(name, tensor);
+    }
+    let inputs = [("x", image), ("w", weight), ("b", [1, co, 1, 1])];
+    let values = inputs.map(|(name, shape)| (name, random(case.seed, shape.iter().product())));
+    let singles = values.clone().map(|(name, values)| (name, values.iter().map(|&v| v as f32).collect::<Vec<_>>()));
+    let exact = Cpu::exact().evaluate_exactly(&graph, &values.each_ref().map(|(name, v)| (*name, &v[..]))).unwrap();
+
+    let convolutions = Program::compile(&graph, &Variables::new()).unwrap().convolutions();
+    assert_eq!(convolutions.len(), 3, "a convolution and its two gradients");
+    let mut gpu = open();
+    let candidates: Vec<Vec<String>> =
+        convolutions.iter().map(|shape| shape.candidates(gpu.summary().is_software())).collect();
+    let most = candidates.iter().map(Vec::len).max().unwrap();
+    for turn in 0..most {
+        let kernel = |names: &Vec<String>| names[turn % names.len()].clone();
+        let chosen: Vec<_> = convolutions.iter().copied().zip(candidates.iter().map(kernel)).collect();
+        gpu.choose_kernels(&chosen.iter().cloned().collect());
+        let got = gpu.evaluate(&graph, &singles.each_ref().map(|(name, v)| (*name, &v[..]))).unwrap();
+        for (name, expected) in &exact {
+            let got: Vec<f64> = got[name].iter().map(|&v| v.into()).collect();
+            assert_close(&format!("{name} by {chosen:?}"), &got, expected, 2e-5);
+        }
+    }
+    candidates.iter().map(Vec::len).sum()
+}
+
+#[test]
+fn every_kernel_that_may_be_chosen_gives_the_same_numbers() {
+    let case = |n, channels, side, kernel, stride, padding, extra| Case {
+        n,
+        channels,
+        side,
+        kernel,
+        window: Window { stride: [stride; 2], padding: [padding; 2] },
+        extra,
+        bias: true,
+        activation: Activation::LeakyRelu(0.2),
+        seed: 5,
+    };
+    let cases = [
+        case(1, [16, 33], [8, 8], [4, 4], 2, 1, [0, 0]),
+        case(5, [3, 17], [5, 7], [3, 2], 2, 1, [1, 0]),
+        case(9, [8, 24], [1, 1], [4, 4], 1, 0, [0, 0]),
+        case(2, [1, 8], [16, 16], [4, 4], 2, 1, [0, 0]),
+        case(3, [33, 5], [9, 3], [5, 1], 1, 2, [0, 0]),
+    ];
+    let counts: Vec<usize> =
+        cases.iter().flat_map(|case| [false, true].map(|transposed| check_candidates(case, transposed))).collect();
+    // Three variants for each of three ops at least, and most shapes leave a choice of tiles.
+    assert!(counts.iter().all(|&count| count >= 9) && counts.iter().sum::<usize>() > 12 * counts.len(), "{counts:?}");
 }
 
 fn shape() -> impl Strategy<Value = Shape> {

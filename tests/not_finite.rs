@@ -6,7 +6,9 @@ mod common;
 use command::{Sandbox, stderr};
 use common::{VARIANTS, adapter};
 use pkdgan::config::{Config, Goal};
-use pkdgan::engine::{Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, Program, Readback, Statistics, Variables};
+use pkdgan::engine::{
+    Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, KernelChoices, Program, Readback, Statistics, Variables,
+};
 use pkdgan::model::{Architecture, EdeGan, NormMode, Shrink};
 use pkdgan::pipeline::{self, Data, Watch};
 use pkdgan::run::RunFile;
@@ -81,7 +83,7 @@ fn diverges(sandbox: &Sandbox, run: &str, every: &str, change: impl Fn(&mut Conf
     config.training.steps = 300;
     change(&mut config);
     let data = Data::load(&config, &mut |_, _| {}).unwrap();
-    let folder = pipeline::begin(&config, &sandbox.path(run), false, None, None).unwrap();
+    let folder = pipeline::begin(&config, &sandbox.path(run), false, None, None, &KernelChoices::default()).unwrap();
     let open = || -> Result<Box<dyn Executor>, EngineError> {
         Ok(Box::new(Gpu::open(&GpuOptions { adapter: adapter(), ..GpuOptions::default() })?))
     };

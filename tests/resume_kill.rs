@@ -55,7 +55,11 @@ fn spawn(sandbox: &Sandbox, run: &str, every: &str) -> Child {
     };
     let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("pkdgan"));
     // Networks this small are fastest on one thread.
-    command.env("LP_NUM_THREADS", "0").env_remove("RUST_LOG").env_remove("PKDGAN_DATA");
+    command
+        .env("LP_NUM_THREADS", "0")
+        .env_remove("RUST_LOG")
+        .env_remove("PKDGAN_DATA")
+        .env("PKDGAN_CACHE", sandbox.path("cache"));
     let log = fs::File::options().append(true).create(true).open(sandbox.path(&format!("{run}.log"))).unwrap();
     command.args(prepared.get_args()).args(["--quiet", "--checkpoint-every", every]).current_dir(sandbox.path(""));
     command.stdout(Stdio::null()).stderr(log).spawn().unwrap()

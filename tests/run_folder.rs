@@ -206,6 +206,7 @@ fn report() -> Report {
         adapter: "llvmpipe".into(),
         backend: "vulkan".into(),
         driver: "Mesa".into(),
+        tuned_kernels: 2,
         version: "0.1.0".into(),
         macs: 29_300_000,
         params: 1_500_000,

@@ -158,7 +158,9 @@ fn kernels() -> Vec<KernelText> {
         ];
         let all = VARIANTS.into_iter().flat_map(|variant| kinds.map(|kind| (variant, kind)));
         let texts = |(variant, (software, subgroups, half))| program.kernels(variant, software, subgroups, half);
-        all.flat_map(texts).collect::<Vec<_>>()
+        let chosen = [(true, true), (true, false), (false, false)];
+        let chosen = chosen.into_iter().flat_map(|(software, subgroups)| program.candidates(software, subgroups));
+        all.flat_map(texts).chain(chosen).collect::<Vec<_>>()
     };
     programs.iter().flat_map(of).filter(|kernel| known.insert(kernel.wgsl.clone())).collect()
 }

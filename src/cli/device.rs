@@ -1,11 +1,16 @@
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
-use pkdgan::engine::{AdapterSummary, Cpu, EngineError, Executor, Fault, Gpu, GpuOptions, PATIENCE};
+use pkdgan::cache::{KernelCache, PipelineFiles};
+use pkdgan::data::cache_folder;
+use pkdgan::engine::{
+    AdapterSummary, Cpu, EngineError, Executor, Fault, Gpu, GpuOptions, KernelChoices, Measurements, PATIENCE,
+};
 use pkdgan::scoring::{ScoringPath, Wish};
 use pkdgan::train::TrainError;
 
@@ -29,6 +34,13 @@ pub struct Device {
     /// How long the adapter may take for what is waited for before it is given up
     #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE.as_secs_f64(), value_parser = seconds, help_heading = "Device")]
     device_timeout: f64,
+    /// Compute convolutions by the kernels that suit the kind of adapter, whatever `pkdgan tune` found out about this one:
+    /// then machines whose adapters are of one kind give the same bytes
+    #[arg(long, help_heading = "Device")]
+    pub no_tune: bool,
+    /// What was measured, once it is read.
+    #[arg(skip)]
+    measurements: OnceCell<Arc<Measurements>>,
     /// Whether the adapter failed and the CPU executor took its place.
     #[arg(skip)]
     fallen_back: Cell<bool>,
@@ -56,6 +68,8 @@ impl FromStr for PathWish {
 pub struct Opened {
     pub executor: Box<dyn Executor>,
     pub summary: AdapterSummary,
+    /// The kernels of convolutions, where those are not the default.
+    pub kernels: KernelChoices,
 }
 
 impl Device {
@@ -68,10 +82,22 @@ impl Device {
             return Ok(cpu());
         }
         match Gpu::open(&self.options()) {
-            Ok(gpu) => Ok(Opened { summary: gpu.summary().clone(), executor: Box::new(gpu) }),
+            Ok(gpu) => {
+                let (summary, kernels) = (gpu.summary().clone(), gpu.choices().clone());
+                Ok(Opened { executor: Box::new(gpu), summary, kernels })
+            }
             Err(error) if self.falls_back(&error) => Ok(cpu()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Opens the adapter itself, for what only an adapter can do; none where the CPU executor was asked for.
+    pub fn adapter(&self) -> Result<Option<Gpu>, EngineError> {
+        if self.device == Kind::Cpu {
+            self.refuse_adapter();
+            return Ok(None);
+        }
+        Gpu::open(&self.options()).map(Some)
     }
 
     /// What a detector may use.
@@ -123,6 +149,13 @@ impl Device {
         false
     }
 
+    fn measurements(&self) -> &Arc<Measurements> {
+        self.measurements.get_or_init(|| {
+            let cache = cache_folder().map(|folder| KernelCache::new(&folder).read());
+            Arc::new(cache.unwrap_or_default())
+        })
+    }
+
     fn options(&self) -> GpuOptions {
         let fault = std::env::var(FAULT_VARIABLE).ok().map(|text| {
             text.parse::<Fault>().unwrap_or_else(|error| {
@@ -134,6 +167,8 @@ impl Device {
             adapter: self.adapter.clone(),
             patience: Some(Duration::from_secs_f64(self.device_timeout)),
             fault,
+            pipelines: cache_folder().map(|folder| Arc::new(PipelineFiles::new(folder)) as _),
+            measurements: (!self.no_tune).then(|| self.measurements().clone()),
             ..GpuOptions::default()
         }
     }
@@ -148,7 +183,13 @@ impl Opened {
         }
         let note =
             if self.summary.is_software() { "\n        this adapter is the CPU: a GPU would be faster" } else { "" };
-        format!("device: {}{note}", self.summary)
+        let tuned = match self.kernels.len() {
+            0 => String::new(),
+            tuned => {
+                format!("\n        {tuned} convolutions by kernels that `pkdgan tune` found faster than the default")
+            }
+        };
+        format!("device: {}{note}{tuned}", self.summary)
     }
 }
 
@@ -178,7 +219,7 @@ fn cpu() -> Opened {
         driver: "none".into(),
         kind: "cpu".into(),
     };
-    Opened { executor: Box::new(Cpu::new()), summary }
+    Opened { executor: Box::new(Cpu::new()), summary, kernels: KernelChoices::default() }
 }
 
 fn refuse(message: &str) -> ! {

@@ -5,7 +5,7 @@ use anyhow::bail;
 use clap::Args;
 use pkdgan::config::Config;
 use pkdgan::metrics::BestF1;
-use pkdgan::run::{RunFile, RunFolder, ThresholdReport, write_picture_scores, write_scores};
+use pkdgan::run::{RunFile, RunFolder, ThresholdReport, read_kernels, write_picture_scores, write_scores};
 use pkdgan::train::{Evaluation, Model, TrainError};
 use serde::Serialize;
 
@@ -65,8 +65,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let data = console.load(&config)?;
     let (evaluation, calibration, adapter) = arguments.device.work(|| {
         let mut opened = arguments.device.open()?;
+        // The run's own, so that its scores come out again to the last digit.
+        opened.kernels = read_kernels(&folder)?;
         console.say(opened.describe());
         let executor = opened.executor.as_mut();
+        executor.choose_kernels(&opened.kernels);
         let model = Model::load(&folder.path().join(&arguments.model), executor)?;
         let mut progress = console.progress("scoring", "images", 0, data.split.test.len());
         let evaluation = Evaluation::run(executor, &model, &data.judge, &data.split, |done| progress.update(done, ""))?;

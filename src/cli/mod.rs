@@ -8,6 +8,7 @@ mod devices;
 mod eval;
 mod export;
 mod model;
+mod program;
 mod report;
 mod reproduce;
 mod score;
@@ -16,6 +17,7 @@ mod settings;
 mod shell;
 mod table;
 mod train;
+mod tune;
 mod watcher;
 
 use std::process::ExitCode;
@@ -47,6 +49,7 @@ const EXAMPLES: &str = "Examples:
   pkdgan data fetch fashion-mnist             download another data set
   pkdgan bench                                how fast teacher and student score here
   pkdgan serve-web                            draw a digit and see it scored in a browser
+  pkdgan tune                                 find the fastest kernels for this adapter, once
   pkdgan devices                              the GPUs that can be used
 
 Exit code: 0 done, 1 failed or stopped early, 2 wrong usage, 3 anomalies found where `score` is asked to fail on them.";
@@ -73,6 +76,8 @@ enum Command {
     ServeWeb(serve_web::Arguments),
     /// List, find, check and fetch data sets
     Data(data::Arguments),
+    /// Find out which kernels are fastest on this adapter, and remember it
+    Tune(tune::Arguments),
     /// List the adapters that can compute
     Devices(devices::Arguments),
     /// Print what a shell completes arguments by
@@ -103,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::Model(arguments) => model::run(&arguments),
         Command::ServeWeb(arguments) => serve_web::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
+        Command::Tune(arguments) => tune::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Completions(arguments) => shell::completions(&arguments, Cli::command()),
         Command::Man(arguments) => shell::man(&arguments, Cli::command()),

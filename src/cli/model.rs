@@ -5,6 +5,7 @@ use pkdgan::config::Config;
 use pkdgan::model::{Architecture, LayerFigures, NetworkSpec};
 use serde::Serialize;
 
+use super::program::Program;
 use super::settings::Settings;
 
 /// Arguments of `pkdgan model`.
@@ -12,9 +13,11 @@ use super::settings::Settings;
 pub struct Arguments {
     #[command(flatten)]
     settings: Settings,
-    /// Print JSON: `networks` with their `layers`, and `ratios`
+    /// Print JSON: `networks` with their `layers`, and `ratios`; with --program the dispatches and their sums
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    program: Program,
 }
 
 /// All networks of a configuration.
@@ -43,6 +46,9 @@ struct Ratios {
 
 /// Prints the networks.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.program.is_wanted() {
+        return arguments.program.print(&arguments.settings, arguments.json);
+    }
     let config = arguments.settings.resolve(&[])?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&figures(&config))?);

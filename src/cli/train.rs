@@ -7,12 +7,12 @@ use clap::Args;
 use pkdgan::config::{Config, DataConfig, Goal, steps_for_epochs};
 use pkdgan::data::Source;
 use pkdgan::pipeline::{self, Data, Progress};
-use pkdgan::run::{NetworkReport, RunFile, RunFolder};
+use pkdgan::run::{NetworkReport, RunFile, RunFolder, read_kernels};
 use pkdgan::train::{CheckpointEvery, Glance};
 use serde_json::json;
 
 use super::console::{Console, Show, stop_on_interrupt};
-use super::device::{Device, resumable};
+use super::device::{Device, Opened, resumable};
 use super::model::tables;
 use super::settings::Settings;
 use super::table;
@@ -47,7 +47,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with_all = [
         "stage", "teacher", "with_baseline", "out", "force", "init", "recipe", "config", "set", "dataset", "data_dir",
         "images", "anomalies", "size", "fit", "colour", "normal", "calibration", "batch_size", "steps", "epochs", "seed",
-        "lr", "no_shuffle",
+        "lr", "no_shuffle", "no_tune",
     ])]
     resume: Option<PathBuf>,
     /// Start the first stage from the weights in this file instead of random ones
@@ -96,6 +96,10 @@ the student, or the teacher with --stage teacher), the other networks, report.js
 scores.csv (score of every test image), report.html (a page to look at), checkpoint.safetensors and
 the one before it, checkpoint.previous.safetensors.
 
+Kernels are those that `pkdgan tune` found fastest on this adapter, if it was run; kernels.json in the run
+folder then names them, and --resume goes on with the same ones. The same seed gives the same bytes on
+machines of one kind with --no-tune, or where nothing was tuned.
+
 A share of the normal images (--calibration) is held out of training to set a threshold by: the
 network's file holds their scores, so that a false-alarm rate can be promised without anomalies.
 
@@ -121,16 +125,18 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         config.training.steps = steps_for_epochs(epochs, data.split.train.len(), config.training.batch_size);
         config.validate()?;
     }
-    let opened = arguments.device.open()?;
+    let mut opened = arguments.device.open()?;
+    if let Some(folder) = &resumed {
+        opened.kernels = read_kernels(folder)?;
+    }
     console.say(opened.describe());
-    let summary = opened.summary.clone();
-    drop(opened);
+    let Opened { summary, kernels, .. } = opened;
     let folder = match resumed {
         Some(folder) => folder,
         None => {
             let path = arguments.out.clone().unwrap_or_else(|| arguments.folder(&config));
             let (teacher, init) = (arguments.teacher.as_deref(), arguments.init.as_deref());
-            pipeline::begin(&config, &path, arguments.force, teacher, init)?
+            pipeline::begin(&config, &path, arguments.force, teacher, init, &kernels)?
         }
     };
     console.say(tables(&config).trim_end());
@@ -138,7 +144,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     console.say(format!("run folder {}", folder.path().display()));
 
     let open = || arguments.device.executor();
-    let mut watcher = Watcher::new(&console, stop_on_interrupt()?);
+    let mut watcher = Watcher::new(&console, stop_on_interrupt()?, started);
     if let Some(parent) = &arguments.tensorboard {
         let events = match parent {
             Some(parent) => parent.join(folder.path().file_name().unwrap_or_default()),

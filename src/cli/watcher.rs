@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use pkdgan::pipeline::Watch;
 use pkdgan::run::{EventFile, RunError};
@@ -14,6 +15,8 @@ pub struct Watcher<'a> {
     console: &'a Console,
     stop: Arc<AtomicBool>,
     shown: Option<(String, Progress)>,
+    /// When the program began, until its first step is done.
+    started: Option<Instant>,
     /// AUROC of the last evaluation of the stage.
     auroc: Option<f64>,
     /// Folder of the event files, each in one of its stage, and the one of the stage under way.
@@ -22,9 +25,9 @@ pub struct Watcher<'a> {
 }
 
 impl<'a> Watcher<'a> {
-    /// One that asks training to stop once `stop` is raised.
-    pub fn new(console: &'a Console, stop: Arc<AtomicBool>) -> Self {
-        Self { console, stop, shown: None, auroc: None, tensorboard: None, events: None }
+    /// One that asks training to stop once `stop` is raised, in a program that began at `started`.
+    pub fn new(console: &'a Console, stop: Arc<AtomicBool>, started: Instant) -> Self {
+        Self { console, stop, shown: None, started: Some(started), auroc: None, tensorboard: None, events: None }
     }
 
     /// Writes event files for TensorBoard in a folder of each stage below this one, too.
@@ -51,6 +54,11 @@ impl<'a> Watcher<'a> {
     }
 
     fn steps(&mut self, stage: Stage, done: usize, losses: &Losses) {
+        if let Some(started) = self.started.take() {
+            let seconds = started.elapsed().as_secs_f64();
+            tracing::info!("the first step was done {seconds:.2} s after the start");
+            self.console.event("first_step", json!({ "stage": stage, "step": done, "seconds": seconds }));
+        }
         let auroc = self.auroc.map_or_else(String::new, |auroc| format!(", AUROC {auroc:.4}"));
         let text: Vec<String> = losses.0.iter().map(|(name, value)| format!(", {name} {value:.3}")).collect();
         if let Some((_, progress)) = &mut self.shown {

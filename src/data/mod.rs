@@ -30,7 +30,7 @@ pub use own::OwnImages;
 pub use picture::{MAX_SIDE, PictureError, PictureProblem, read_picture};
 pub use pictures::Pictures;
 pub use preprocessing::{Colour, Fit, Preprocessing, UnknownColour, UnknownFit};
-pub use search::{DATA_VARIABLE, cache_folder, data_folders};
+pub use search::{CACHE_VARIABLE, DATA_VARIABLE, cache_folder, data_folders};
 pub use source::Source;
 pub(crate) use verify::hex;
 pub use verify::{Verified, verify};

@@ -7,9 +7,14 @@ use super::{DataError, Dataset};
 /// The environment variable that may name a data folder.
 pub const DATA_VARIABLE: &str = "PKDGAN_DATA";
 
-/// The data folder of this program in the user's cache folder, where there is one; need not exist.
+/// The environment variable that may name a folder to be used in place of the one in the user's cache folder.
+pub const CACHE_VARIABLE: &str = "PKDGAN_CACHE";
+
+/// The folder of this program in the user's cache folder, or that of the variable [`CACHE_VARIABLE`], where there is one;
+/// need not exist.
 pub fn cache_folder() -> Option<PathBuf> {
-    dirs::cache_dir().map(|cache| cache.join("pkdgan"))
+    let named = std::env::var_os(CACHE_VARIABLE).filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    named.or_else(|| dirs::cache_dir().map(|cache| cache.join("pkdgan")))
 }
 
 /// The data folders looked in, first to last: that of the variable [`DATA_VARIABLE`], `data` in the working folder, that

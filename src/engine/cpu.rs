@@ -1,8 +1,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::time::Instant;
 
 use super::error::EngineError;
 use super::executor::{Executor, Pending, ProgramId, Programs, Readback, State};
+use super::gpu::Timed;
 use super::ops::{CpuCall, Real, Rule};
 use super::place::{Buffer, Local, Place};
 use super::program::{Operand, Program, Step, expect_len};
@@ -58,6 +60,23 @@ impl Cpu<f64> {
 }
 
 impl<T: Real> Cpu<T> {
+    /// Runs a program once and times each op.
+    pub fn profile(&mut self, program: ProgramId) -> Result<Vec<Timed>, EngineError> {
+        let Loaded { program, locals } = self.programs.get_mut(program)?;
+        let timed = program.steps.iter().map(|step| {
+            let started = Instant::now();
+            execute(step, &mut self.groups, locals);
+            Timed {
+                label: step.label.clone(),
+                shader: step.op.name(),
+                macs: step.macs(),
+                workgroups: [1; 3],
+                seconds: started.elapsed().as_secs_f64(),
+            }
+        });
+        Ok(timed.collect())
+    }
+
     /// The numbers at a place of a program.
     fn at(&mut self, program: ProgramId, place: Place) -> Result<&mut [T], EngineError> {
         Ok(slice(&mut self.groups, &mut self.programs.get_mut(program)?.locals, place))

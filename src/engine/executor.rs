@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 
+use super::choices::KernelChoices;
 use super::error::EngineError;
 use super::gpu::Mapping;
 use super::graph::Graph;
@@ -52,6 +53,9 @@ pub trait Executor: Send {
 
     /// Takes a program in, with buffers and kernels made; allocates the variables it uses.
     fn load(&mut self, program: Program) -> Result<ProgramId, EngineError>;
+
+    /// Computes the convolutions of programs loaded from now on with these kernels, where the executor has any.
+    fn choose_kernels(&mut self, _choices: &KernelChoices) {}
 
     /// Forgets a program and its buffers.
     fn unload(&mut self, program: ProgramId);

@@ -27,6 +27,7 @@
 //! On a GPU the same two lines read `Gpu::open(&GpuOptions::default())?.evaluate(...)`.
 
 mod autograd;
+mod choices;
 mod cpu;
 mod error;
 mod executor;
@@ -35,24 +36,30 @@ mod fused;
 pub mod gpu;
 mod graph;
 mod lower;
+mod measurements;
 mod ops;
 mod place;
 mod program;
 mod shape;
 mod variables;
 
+pub use choices::KernelChoices;
 pub use cpu::Cpu;
 pub use error::EngineError;
 pub use executor::{Executor, Pending, ProgramId, Readback};
 pub use fused::{FusedLayer, FusedNetworks, PackedWeights, Piece, PlannedLayer, Precision, RawLayer, Source};
-pub use gpu::{AdapterSummary, Fault, Gpu, GpuOptions, KernelText, PATIENCE, Timed, UnknownFault, adapters};
+pub use gpu::{
+    AdapterSummary, Fault, Gpu, GpuOptions, KernelText, PATIENCE, PipelineStore, Timed, UnknownFault, adapters,
+};
 pub use graph::{Graph, Tensor};
+pub use measurements::{KernelTime, KernelTimes, MeasuredOn, Measurements};
 pub(crate) use ops::unit_rms::SMALLEST as SMALLEST_NORM;
 pub use ops::{
     activation::Activation,
     adam::{AdamGroups, AdamSettings, Schedule},
     batch_norm::{Running, Statistics},
     conv_geometry::Window,
+    conv_kernel::ConvShape,
     distance::Measure,
     kernel::ConvVariant,
     rule::Real,

@@ -1,6 +1,9 @@
+use std::collections::HashSet;
+
 use super::error::EngineError;
 use super::graph::Graph;
 use super::lower::lower;
+use super::ops::conv_kernel::ConvShape;
 use super::ops::kernel::{Dispatch, Tuning};
 use super::ops::{GpuCall, Op, Rule};
 use super::place::{Buffer, Local, Place, place};
@@ -37,6 +40,16 @@ impl Step {
     pub fn macs(&self) -> u64 {
         self.op.macs(&self.input_shapes(), &self.output_shapes())
     }
+
+    /// The convolution that it is, if it is one.
+    pub fn convolution(&self) -> Option<ConvShape> {
+        self.op.convolution(&self.input_shapes(), &self.output_shapes())
+    }
+
+    /// Its kernels in order.
+    pub fn dispatches(&self, tuning: &Tuning) -> Vec<Dispatch> {
+        self.op.gpu(&GpuCall { inputs: &self.input_shapes(), outputs: &self.output_shapes(), tuning })
+    }
 }
 
 /// A graph made ready to run: which ops, in which order, on which buffers.
@@ -67,6 +80,12 @@ impl Program {
         self.steps.iter().map(Step::macs).sum()
     }
 
+    /// Its convolutions, each once, in the order they run first.
+    pub fn convolutions(&self) -> Vec<ConvShape> {
+        let mut known = HashSet::new();
+        self.steps.iter().filter_map(Step::convolution).filter(|&shape| known.insert(shape)).collect()
+    }
+
     /// The ops in the order they run, by scope and name.
     pub fn labels(&self) -> impl Iterator<Item = &str> {
         self.steps.iter().map(|step| step.label.as_str())
@@ -74,10 +93,8 @@ impl Program {
 
     /// The kernels of one run, each with the index of its step.
     pub(crate) fn dispatches(&self, tuning: &Tuning) -> Vec<(usize, Dispatch)> {
-        let of = |(index, step): (usize, &Step)| {
-            let call = GpuCall { inputs: &step.input_shapes(), outputs: &step.output_shapes(), tuning };
-            step.op.gpu(&call).into_iter().map(move |dispatch| (index, dispatch))
-        };
+        let of =
+            |(index, step): (usize, &Step)| step.dispatches(tuning).into_iter().map(move |dispatch| (index, dispatch));
         self.steps.iter().enumerate().flat_map(of).collect()
     }
 

@@ -2,14 +2,14 @@ use std::path::Path;
 
 use super::Plan;
 use crate::config::{Config, Goal};
-use crate::engine::Variables;
+use crate::engine::KernelChoices;
 use crate::model::Architecture;
-use crate::run::{MetricsLog, RunError, RunFile, RunFolder, write_whole};
-use crate::train::{Networks, Stage, TrainError, TrainingStep, check_weights};
+use crate::run::{MetricsLog, RunError, RunFile, RunFolder, write_kernels, write_whole};
+use crate::train::{Stage, Traced, TrainError, check_weights};
 use crate::weights::WeightsError;
 
 /// Makes the folder of a run, with an empty log, the teacher that was given, a run folder or a model file, the weights
-/// `init` that the first stage's network will be set to, and, last, its configuration: with it, all is there that the
+/// `init` that the first stage's network will be set to, the `kernels` it is to compute with, and, last, its configuration: with it, all is there that the
 /// run goes on from. What is in the folder is dealt with as by [`RunFolder::create`].
 ///
 /// # Errors
@@ -21,9 +21,11 @@ pub fn begin(
     force: bool,
     teacher: Option<&Path>,
     init: Option<&Path>,
+    kernels: &KernelChoices,
 ) -> Result<RunFolder, TrainError> {
     for stage in Plan::new(config).stages {
-        check_stage(config, stage)?;
+        // Refuses networks that cannot be trained before hours of stages before it.
+        Traced::new(config, stage, 1)?;
     }
     let teacher = teacher.map(|path| read_teacher(path, config)).transpose()?;
     let student = config.run.stage == Goal::Student || teacher.is_some();
@@ -38,18 +40,10 @@ pub fn begin(
     if let Some(bytes) = init {
         write(RunFile::Initial, &bytes).map_err(RunError::from)?;
     }
+    write_kernels(&folder, kernels)?;
     MetricsLog::create(&folder.file(RunFile::Metrics))?;
     write(RunFile::Config, toml.as_bytes()).map_err(RunError::from)?;
     Ok(folder)
-}
-
-/// Traces the training step of a stage, to refuse networks that cannot be trained before hours of stages before it.
-fn check_stage(config: &Config, stage: Stage) -> Result<(), TrainError> {
-    let mut variables = Variables::new();
-    let networks = Networks::register(config, stage, &mut variables);
-    let shape = [config.preprocessing().channels, config.data.side, config.data.side];
-    TrainingStep::build(config, stage, &networks, &mut variables, 1, shape)?;
-    Ok(())
 }
 
 /// The bytes of a teacher's model file, or of the one in a run folder.

@@ -1,6 +1,6 @@
-use super::{Data, Open, Plan, Watch};
+use super::{Data, Open, Plan, Watch, with_kernels};
 use crate::config::Config;
-use crate::run::{MetricsLog, NetworkReport, RunFile, RunFolder, Score};
+use crate::run::{MetricsLog, NetworkReport, RunFile, RunFolder, Score, read_kernels};
 use crate::train::{Evaluation, Model, Stage, TrainError, scoring_latency};
 
 /// What the networks of a run are worth.
@@ -35,6 +35,7 @@ pub fn evaluate(
     leave_out: &[&str],
     watch: &mut dyn Watch,
 ) -> Result<Evaluated, TrainError> {
+    let open = with_kernels(open, read_kernels(folder)?);
     let plan = Plan::new(config);
     let mut networks = Vec::new();
     let (mut scores, mut teacher) = (Vec::new(), None);

@@ -2,7 +2,9 @@ use super::{Data, Evaluated, Open, page};
 use crate::config::Config;
 use crate::engine::AdapterSummary;
 use crate::report::ReportError;
-use crate::run::{Report, RunFile, RunFolder, peak_rss_bytes, write_picture_scores, write_scores, write_whole};
+use crate::run::{
+    Report, RunFile, RunFolder, peak_rss_bytes, read_kernels, write_picture_scores, write_scores, write_whole,
+};
 use crate::train::TrainError;
 
 /// Writes the scores, the page and, last, the report of a run that took `seconds` on `adapter`.
@@ -34,6 +36,7 @@ pub fn finish(
         adapter: adapter.name.clone(),
         backend: adapter.backend.clone(),
         driver: adapter.driver.clone(),
+        tuned_kernels: read_kernels(folder)?.len() as u64,
         version: env!("CARGO_PKG_VERSION").into(),
         macs: result.macs,
         params: result.params,

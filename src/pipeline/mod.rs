@@ -6,6 +6,7 @@ mod evaluate;
 mod finish;
 mod page;
 mod plan;
+mod programs;
 mod train;
 
 pub use begin::begin;
@@ -14,13 +15,26 @@ pub use evaluate::{Evaluated, evaluate};
 pub use finish::finish;
 pub use page::{page, score_teacher};
 pub use plan::Plan;
+pub use programs::{programs, scoring_programs};
 pub use train::{Progress, train};
 
-use crate::engine::{EngineError, Executor};
+use crate::engine::{EngineError, Executor, KernelChoices};
 use crate::train::{Event, Stage};
 
 /// Opens a device anew: each stage has one of its own.
 pub type Open<'a> = dyn Fn() -> Result<Box<dyn Executor>, EngineError> + 'a;
+
+/// The same, with the kernels that a run began with.
+fn with_kernels<'a>(
+    open: &'a Open,
+    kernels: KernelChoices,
+) -> impl Fn() -> Result<Box<dyn Executor>, EngineError> + 'a {
+    move || {
+        let mut executor = open()?;
+        executor.choose_kernels(&kernels);
+        Ok(executor)
+    }
+}
 
 /// Who watches a run.
 pub trait Watch {

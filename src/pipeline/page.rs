@@ -1,7 +1,7 @@
 use super::evaluate::TEACHER;
-use super::{Data, Open};
+use super::{Data, Open, with_kernels};
 use crate::report::{Gallery, ReportError, RunView};
-use crate::run::{Report, RunFile, RunFolder, Score};
+use crate::run::{Report, RunFile, RunFolder, Score, read_kernels};
 use crate::train::{Evaluation, Model, TrainError};
 
 /// The page of a run with these figures and scores of its result, and of its teacher where they are known.
@@ -20,6 +20,7 @@ pub fn page(
     if let Some(scores) = teacher {
         run.add_scores(TEACHER, scores);
     }
+    let open = &with_kernels(open, read_kernels(folder)?);
     crate::report::page(folder, &run, Gallery { images: &data.judge, open })
 }
 
@@ -39,7 +40,7 @@ pub fn score_teacher(
     if report.networks.len() < 2 || teacher.network != TEACHER {
         return Ok(None);
     }
-    let mut opened = open()?;
+    let mut opened = with_kernels(open, read_kernels(folder)?)()?;
     let executor = opened.as_mut();
     let model = Model::load(&folder.file(RunFile::Teacher), executor)?;
     Ok(Some(Evaluation::run(executor, &model, &data.judge, &data.split, progress)?.scores))

@@ -1,11 +1,11 @@
 use std::path::Path;
 
-use super::{Data, Open, Plan, Watch};
+use super::{Data, Open, Plan, Watch, with_kernels};
 use crate::calibration::Calibration;
 use crate::config::Config;
 use crate::engine::Executor;
 use crate::model::EdeGan;
-use crate::run::{RunFile, RunFolder};
+use crate::run::{RunFile, RunFolder, read_kernels};
 use crate::train::{
     Checkpoint, CheckpointEvery, Glance, Outcome, SCORED_AT_ONCE, Scorer, Stage, TrainError, Trainer, load_weights,
     take_model,
@@ -36,6 +36,7 @@ pub fn train(
     glance: Option<&Glance>,
     watch: &mut dyn Watch,
 ) -> Result<Progress, TrainError> {
+    let open = with_kernels(open, read_kernels(folder)?);
     let plan = Plan::new(config);
     for (place, &stage) in plan.stages.iter().enumerate() {
         if is_done(config, &plan, stage, folder)? {

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 
 use super::ReproduceError;
 use crate::config::{Config, ConfigError, Goal};
-use crate::engine::AdapterSummary;
+use crate::engine::{AdapterSummary, KernelChoices};
 use crate::pipeline::{self, Data, Open, Plan, Progress, Watch};
 use crate::report::ReportError;
 use crate::run::{Report, RunFile, RunFolder};
@@ -46,6 +46,8 @@ pub struct Device<'a> {
     pub open: &'a Open<'a>,
     /// What it is.
     pub adapter: AdapterSummary,
+    /// The kernels that new runs are to compute with.
+    pub kernels: KernelChoices,
 }
 
 impl Cell {
@@ -129,7 +131,7 @@ impl Cell {
         let folder = if state == State::New {
             // Without force: another process may have begun it in the meantime.
             let teacher = self.teacher.as_ref().map(|folder| folder.join(RunFile::Model.name()));
-            pipeline::begin(config, &self.folder, false, teacher.as_deref(), None)?
+            pipeline::begin(config, &self.folder, false, teacher.as_deref(), None, &device.kernels)?
         } else {
             RunFolder::resume(&self.folder)?
         };

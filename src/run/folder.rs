@@ -15,6 +15,8 @@ pub enum RunFile {
     Config,
     /// One line of losses per step logged.
     Metrics,
+    /// The kernels of convolutions, where those are not the default.
+    Kernels,
     /// The weights that the first stage started from, where they were given.
     Initial,
     /// The run's result: the trained networks.
@@ -42,7 +44,7 @@ pub enum RunFile {
 }
 
 /// What the beginning of a run writes before its configuration.
-const BEFORE_CONFIG: [RunFile; 3] = [RunFile::Teacher, RunFile::Initial, RunFile::Metrics];
+const BEFORE_CONFIG: [RunFile; 4] = [RunFile::Teacher, RunFile::Initial, RunFile::Metrics, RunFile::Kernels];
 
 /// The folder of a run. One that was made or resumed is this process's until it is dropped.
 #[derive(Debug)]
@@ -53,9 +55,10 @@ pub struct RunFolder {
 
 impl RunFile {
     /// Every file that a run writes.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Config,
         Self::Metrics,
+        Self::Kernels,
         Self::Initial,
         Self::Model,
         Self::Teacher,
@@ -75,6 +78,7 @@ impl RunFile {
         match self {
             Self::Config => "config.toml",
             Self::Metrics => "metrics.jsonl",
+            Self::Kernels => "kernels.json",
             Self::Initial => "init.safetensors",
             Self::Model => "model.safetensors",
             Self::Teacher => "teacher.safetensors",

@@ -3,6 +3,7 @@
 mod atomic;
 mod error;
 mod folder;
+mod kernels;
 mod lock;
 mod metrics_log;
 mod report;
@@ -12,6 +13,7 @@ mod tensorboard;
 pub use atomic::{WriteError, rename_whole, replace_whole, write_whole, write_whole_keeping};
 pub use error::RunError;
 pub use folder::{RunFile, RunFolder};
+pub use kernels::{read_kernels, write_kernels};
 pub use metrics_log::{Logged, MetricsLog, read_metrics};
 pub use report::{NetworkReport, Report, ThresholdReport, peak_rss_bytes};
 pub use scores::{Score, read_scores, write_picture_scores, write_scores};

@@ -36,6 +36,9 @@ pub struct Report {
     pub backend: String,
     /// Its driver.
     pub driver: String,
+    /// For how many convolutions `pkdgan tune` had found a faster kernel than the default, which the run then took.
+    #[serde(default)]
+    pub tuned_kernels: u64,
     /// Version of the program.
     pub version: String,
     /// Multiply-accumulates of the generator for one image.

@@ -12,7 +12,7 @@ use crate::scoring::{Choice, CpuScorer, Detector, Generator, Scores, ScoringErro
 /// Pictures of a chunk at most where each thread scores for itself.
 const CHUNK: usize = 64;
 /// Pictures of a batch on a device at most.
-const BATCH: usize = 32;
+pub const BATCH: usize = 32;
 /// To read and decode the smallest of pictures takes about half as long: where scoring takes no longer than this, a
 /// device would have little to win.
 const LITTLE: Duration = Duration::from_micros(40);

@@ -17,6 +17,7 @@ mod reconstruct;
 mod score;
 mod stage;
 mod step;
+mod traced;
 mod trainer;
 
 pub use answers::Answers;
@@ -33,4 +34,5 @@ pub use reconstruct::{Reconstructions, reconstruct};
 pub use score::{Scored, Scorer};
 pub use stage::{Role, Stage};
 pub use step::TrainingStep;
+pub use traced::Traced;
 pub use trainer::{Event, Outcome, Trainer};

@@ -1,6 +1,6 @@
 use crate::config::Statistics;
 use crate::data::Images;
-use crate::engine::{Executor, Graph, Pending, Program, ProgramId, Readback, Variables};
+use crate::engine::{EngineError, Executor, Graph, Pending, Program, ProgramId, Readback, Variables};
 use crate::model::EdeGan;
 
 use super::error::TrainError;
@@ -39,6 +39,20 @@ impl Scorer {
         statistics: Statistics,
         batch: usize,
     ) -> Result<Self, TrainError> {
+        let program = executor.load(Self::program(variables, gan, statistics, batch)?)?;
+        Ok(Self { program, batch, side: gan.encoder1.spec.input[1] })
+    }
+
+    /// What it loads.
+    ///
+    /// # Errors
+    /// Networks that do not go together.
+    pub fn program(
+        variables: &Variables,
+        gan: &EdeGan,
+        statistics: Statistics,
+        batch: usize,
+    ) -> Result<Program, EngineError> {
         let [channels, height, width] = gan.encoder1.spec.input;
         let mut graph = Graph::new();
         let images = graph.input("images", [batch, channels, height, width]);
@@ -46,8 +60,7 @@ impl Scorer {
         for (name, score) in OUTPUTS.into_iter().zip(scores) {
             graph.output(name, score);
         }
-        let program = executor.load(Program::compile(&graph, variables)?)?;
-        Ok(Self { program, batch, side: height })
+        Program::compile(&graph, variables)
     }
 
     /// Begins to score a whole batch of pixels in -1..1, `[batch, C, H, W]`: scores, then absolute and Euclidean

@@ -64,6 +64,8 @@ impl Sandbox {
     pub fn pkdgan(&self, arguments: &[&str]) -> Command {
         let mut command = Command::cargo_bin("pkdgan").unwrap();
         command.current_dir(self.folder.path()).args(arguments).env_remove("RUST_LOG").env_remove("PKDGAN_DATA");
+        // What the user's own cache folder holds must not matter.
+        command.env("PKDGAN_CACHE", self.path("cache/pkdgan"));
         command
     }
 

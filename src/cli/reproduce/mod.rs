@@ -148,7 +148,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let device = || {
         let opened = arguments.device.open()?;
         console.say(opened.describe());
-        Ok(grid::Device { open: &open, adapter: opened.summary.clone() })
+        Ok(grid::Device { open: &open, adapter: opened.summary, kernels: opened.kernels })
     };
     let mut watcher = GridWatcher::new(&console, stop_on_interrupt()?, &survey);
     // Where the device failed on the way, what is done is looked up anew.

@@ -28,7 +28,7 @@ impl<'a> GridWatcher<'a> {
     pub fn new(console: &'a Console, stop: Arc<AtomicBool>, survey: &Survey) -> Self {
         let (left, all) = (survey.left().count(), survey.cells().len());
         console.say(format!("{all} cells, {} of them done", all - left));
-        let watcher = Watcher::new(console, stop.clone());
+        let watcher = Watcher::new(console, stop.clone(), Instant::now());
         let cost = survey.left().map(Cell::cost).sum();
         Self { console, watcher, stop, started: Instant::now(), done: 0.0, current: 0.0, all: cost }
     }

@@ -1,10 +1,13 @@
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::faults::Fault;
+use super::pipeline_cache::PipelineStore;
 use crate::engine::error::EngineError;
+use crate::engine::measurements::Measurements;
 use crate::engine::ops::kernel::ConvVariant;
 
 /// How to open a GPU.
@@ -12,8 +15,12 @@ use crate::engine::ops::kernel::ConvVariant;
 pub struct GpuOptions {
     /// Index in the list of [`adapters`], or a part of the name in any case. The most capable one if none.
     pub adapter: Option<String>,
-    /// How to compute convolutions; what suits the adapter if none.
+    /// How to compute all convolutions; as chosen, or as suits the adapter, if none.
     pub convolution: Option<ConvVariant>,
+    /// Measurements of kernels, to choose those of convolutions by; the default for the kind of adapter if none.
+    pub measurements: Option<Arc<Measurements>>,
+    /// Where compiled kernels are kept from one run to the next; nowhere if none.
+    pub pipelines: Option<Arc<dyn PipelineStore>>,
     /// How long the device may take for what is waited for; [`PATIENCE`] if none.
     pub patience: Option<Duration>,
     /// Trouble made on purpose, for tests.

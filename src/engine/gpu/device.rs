@@ -7,13 +7,15 @@ use std::time::Duration;
 use super::adapter::{AdapterSummary, GpuOptions, PATIENCE, choose, summary};
 use super::faults::Fault;
 use super::loaded::Loaded;
+use super::pipeline_cache::PipelineCache;
 use super::pipelines::Pipelines;
 use super::readback::Mapping;
 use super::reports::{Reports, heard, named};
 use super::submitter::Submitter;
+use crate::engine::choices::KernelChoices;
 use crate::engine::error::EngineError;
 use crate::engine::executor::{Executor, Pending, ProgramId, Programs, Readback, State};
-use crate::engine::ops::kernel::{ConvVariant, Dispatch, Tuning};
+use crate::engine::ops::kernel::{Dispatch, Tuning};
 use crate::engine::program::{Program, expect_len};
 use crate::engine::shape::count;
 use crate::engine::variables::{GroupId, VarId, Variables};
@@ -139,7 +141,7 @@ fn in_words(bytes: u64) -> String {
 pub struct Gpu {
     pub(super) shared: Shared,
     summary: AdapterSummary,
-    tuning: Tuning,
+    pub(super) tuning: Tuning,
     variables: Variables,
     pub(super) groups: Groups,
     pipelines: Pipelines,
@@ -165,19 +167,21 @@ impl Gpu {
         let subgroups = if eights { wgpu::Features::SUBGROUP } else { wgpu::Features::empty() };
         let request = wgpu::DeviceDescriptor {
             label: Some("pkdgan"),
-            required_features: adapter.features() & (timestamps | half | subgroups),
+            required_features: adapter.features() & (timestamps | half | subgroups | wgpu::Features::PIPELINE_CACHE),
             required_limits: options.fault.iter().fold(adapter.limits(), |limits, fault| fault.limits(limits)),
             ..Default::default()
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&request))
             .map_err(|e| EngineError::NoAdapter { problem: format!("{} refused: {e}", summary.name) })?;
-        let software = summary.is_software();
-        let suited = if software { ConvVariant::Register } else { ConvVariant::Tiled };
-        Ok(Self {
+        let cache = options.pipelines.as_ref();
+        let cache = cache.and_then(|store| PipelineCache::open(&device, &adapter.get_info(), store));
+        let pipelines = Pipelines::new(cache);
+        let mut gpu = Self {
             tuning: Tuning {
-                software,
+                software: summary.is_software(),
                 subgroups: device.features().contains(wgpu::Features::SUBGROUP),
-                convolution: options.convolution.unwrap_or(suited),
+                convolution: options.convolution,
+                choices: KernelChoices::default(),
                 half_precision: device.features().contains(wgpu::Features::SHADER_F16),
             },
             shared: Shared {
@@ -192,11 +196,15 @@ impl Gpu {
             summary,
             variables: Variables::new(),
             groups: Groups::new(),
-            pipelines: Pipelines::default(),
+            pipelines,
             programs: Programs::default(),
             runs: 0,
             latest: "the upload of variables".into(),
-        })
+        };
+        if let Some(measurements) = &options.measurements {
+            gpu.tuning.choices = measurements.choices(&gpu.measured_on());
+        }
+        Ok(gpu)
     }
 
     /// Where the things to read back lie: buffer, offset and length in `f32`.
@@ -236,6 +244,11 @@ impl Gpu {
         Ok(encoder)
     }
 
+    /// The kernels of convolutions, where those are not the default.
+    pub fn choices(&self) -> &KernelChoices {
+        &self.tuning.choices
+    }
+
     /// The adapter in use.
     pub fn summary(&self) -> &AdapterSummary {
         &self.summary
@@ -259,6 +272,10 @@ impl Executor for Gpu {
         self.allocate(&program.variables)?;
         let loaded = Loaded::new(&self.shared, &mut self.pipelines, &self.tuning, &self.groups, program)?;
         Ok(self.programs.add(loaded))
+    }
+
+    fn choose_kernels(&mut self, choices: &KernelChoices) {
+        self.tuning.choices = choices.clone();
     }
 
     fn unload(&mut self, program: ProgramId) {

@@ -24,7 +24,7 @@ pub(super) struct Launch {
     pub shader: &'static str,
     pipeline: wgpu::ComputePipeline,
     bindings: wgpu::BindGroup,
-    workgroups: [u32; 3],
+    pub workgroups: [u32; 3],
 }
 
 impl Launch {

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, mpsc};
 
 use super::device::Shared;
+use super::pipeline_cache::PipelineCache;
 use super::reports::{heard, named, words};
 use super::shaders;
 use crate::engine::error::EngineError;
@@ -23,9 +24,9 @@ pub(super) struct Kernel<'a> {
 }
 
 /// Kernels by their text, each compiled once.
-#[derive(Default)]
 pub(super) struct Pipelines {
     compiled: HashMap<String, Pipeline>,
+    cache: Option<PipelineCache>,
 }
 
 /// A kernel that is not compiled yet.
@@ -36,6 +37,11 @@ struct Job {
 }
 
 impl Pipelines {
+    /// None yet; those to come may be found in a cache.
+    pub fn new(cache: Option<PipelineCache>) -> Self {
+        Self { compiled: HashMap::new(), cache }
+    }
+
     /// The pipelines of `kernels`, in their order. New ones are compiled on all cores.
     ///
     /// # Errors
@@ -52,8 +58,11 @@ impl Pipelines {
                 op: (*op).to_owned(),
             })
             .collect();
-        let made = compile_all(shared, jobs)?;
-        self.compiled.extend(made);
+        if !jobs.is_empty() {
+            let made = compile_all(shared, self.cache.as_ref().map(PipelineCache::cache), jobs)?;
+            self.compiled.extend(made);
+            self.cache.iter_mut().for_each(PipelineCache::save);
+        }
         let ready = sources.iter().zip(kernels).map(|(source, kernel)| {
             let missing = || EngineError::Kernel {
                 op: kernel.op.to_owned(),
@@ -76,7 +85,11 @@ fn source(shared: &Shared, tuning: &Tuning, dispatch: &Dispatch) -> String {
 }
 
 /// Compiles on all cores. The threads are joined once all is compiled: one that hangs in the driver cannot be ended.
-fn compile_all(shared: &Shared, jobs: Vec<Job>) -> Result<Vec<(String, Pipeline)>, EngineError> {
+fn compile_all(
+    shared: &Shared,
+    cache: Option<&wgpu::PipelineCache>,
+    jobs: Vec<Job>,
+) -> Result<Vec<(String, Pipeline)>, EngineError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len());
     let mut unfinished: BTreeMap<usize, String> =
         jobs.iter().enumerate().map(|(number, job)| (number, job.op.clone())).collect();
@@ -84,11 +97,11 @@ fn compile_all(shared: &Shared, jobs: Vec<Job>) -> Result<Vec<(String, Pipeline)
     let (sender, finished) = mpsc::channel();
     let mut workers = Vec::with_capacity(threads);
     for _ in 0..threads {
-        let (queue, sender, device) = (queue.clone(), sender.clone(), shared.device.clone());
+        let (queue, sender, device, cache) = (queue.clone(), sender.clone(), shared.device.clone(), cache.cloned());
         workers.push(std::thread::spawn(move || {
             let next = || queue.lock().ok().and_then(|mut queue| queue.next());
             while let Some((number, job)) = next() {
-                let compiled = compile(&device, &job);
+                let compiled = compile(&device, cache.as_ref(), &job);
                 // Nobody waits any more after an error.
                 let _ = sender.send((number, compiled.map(|pipeline| (job.source, pipeline))));
             }
@@ -112,15 +125,15 @@ fn compile_all(shared: &Shared, jobs: Vec<Job>) -> Result<Vec<(String, Pipeline)
     outcomes.into_values().collect()
 }
 
-fn compile(device: &wgpu::Device, job: &Job) -> Result<Pipeline, EngineError> {
-    heard(device, || pipeline(device, &job.source, &job.dispatch)).map_err(|error| match error {
+fn compile(device: &wgpu::Device, cache: Option<&wgpu::PipelineCache>, job: &Job) -> Result<Pipeline, EngineError> {
+    heard(device, || pipeline(device, cache, &job.source, &job.dispatch)).map_err(|error| match error {
         wgpu::Error::OutOfMemory { .. } => named(&format!("the kernel of {}", job.op), &error),
         _ => EngineError::Kernel { op: job.op.clone(), shader: job.dispatch.shader, problem: words(&error) },
     })
 }
 
 #[allow(unsafe_code, reason = "wgpu leaves loops unbounded to those who vouch for them")]
-fn pipeline(device: &wgpu::Device, source: &str, dispatch: &Dispatch) -> Pipeline {
+fn pipeline(device: &wgpu::Device, cache: Option<&wgpu::PipelineCache>, source: &str, dispatch: &Dispatch) -> Pipeline {
     let descriptor =
         wgpu::ShaderModuleDescriptor { label: Some(dispatch.shader), source: wgpu::ShaderSource::Wgsl(source.into()) };
     // A check of an index keeps CPU drivers from unrolling loops over arrays, which then leave the registers. Where it is left out,
@@ -153,7 +166,7 @@ fn pipeline(device: &wgpu::Device, source: &str, dispatch: &Dispatch) -> Pipelin
             zero_initialize_workgroup_memory: false,
             ..Default::default()
         },
-        cache: None,
+        cache,
     });
     Pipeline { pipeline, layout }
 }

@@ -1,65 +1,108 @@
 use super::device::Gpu;
-use super::loaded::Loaded;
+use super::loaded::{Launch, Loaded};
 use super::readback::Mapping;
 use crate::engine::error::EngineError;
 use crate::engine::executor::ProgramId;
 
-/// The time that one kernel of a program took.
+/// A kernel of a program, with the time that it takes.
 #[derive(Clone, Debug)]
 pub struct Timed {
     /// Scope and op.
     pub label: String,
-    /// File under `shaders/`.
+    /// File under `shaders/`; the op's name where it runs without one.
     pub shader: &'static str,
     /// Multiply-accumulates of the op.
     pub macs: u64,
-    /// Seconds on the device.
+    /// Workgroups along x, y and z.
+    pub workgroups: [u32; 3],
+    /// Seconds on the device; 0 where none were taken.
     pub seconds: f64,
 }
 
+/// The middle one of some numbers, or the upper of the two in the middle.
+pub(super) fn median(numbers: &mut [f64]) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Marks that a query set may have.
+const MOST_MARKS: usize = 4096;
+
 impl Gpu {
-    /// Runs a program once and times each kernel by the device's clock. `None` where the adapter
-    /// cannot.
-    pub fn profile(&mut self, program: ProgramId) -> Result<Option<Vec<Timed>>, EngineError> {
+    /// Runs a program so many times and times each kernel by the device's clock: medians. `None` where the adapter has no
+    /// such clock.
+    pub fn profile(&mut self, program: ProgramId, runs: usize) -> Result<Option<Vec<Timed>>, EngineError> {
+        let Some(seconds) = self.clocked(program, runs)? else { return Ok(None) };
+        let kernels = self.launched(program)?.into_iter().enumerate().map(|(kernel, launched)| {
+            let mut of_runs: Vec<f64> = seconds.iter().map(|run| run[kernel]).collect();
+            Timed { seconds: median(&mut of_runs), ..launched }
+        });
+        Ok(Some(kernels.collect()))
+    }
+
+    /// The kernels of a program, with no time taken.
+    pub fn launched(&self, program: ProgramId) -> Result<Vec<Timed>, EngineError> {
+        let Loaded { launches, program, .. } = self.programs.get(program)?;
+        let of = |(index, launch): (usize, &Launch)| {
+            let step = &program.steps[launch.step];
+            // An op multiplies in its first kernel; later ones put its parts together.
+            let first = index == 0 || launches[index - 1].step != launch.step;
+            Timed {
+                label: step.label.clone(),
+                shader: launch.shader,
+                macs: if first { step.macs() } else { 0 },
+                workgroups: launch.workgroups,
+                seconds: 0.0,
+            }
+        };
+        Ok(launches.iter().enumerate().map(of).collect())
+    }
+
+    /// Seconds of each kernel in each of at most so many runs of a program, one at least, by the device's clock.
+    pub(super) fn clocked(&mut self, program: ProgramId, runs: usize) -> Result<Option<Vec<Vec<f64>>>, EngineError> {
         let shared = &self.shared;
         if !shared.device.features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) {
             return Ok(None);
         }
-        let Loaded { name, launches, program, .. } = self.programs.get(program)?;
-        let marks = launches.len() as u32 + 1;
+        let Loaded { name, launches, .. } = self.programs.get(program)?;
+        let marks_of_run = launches.len() + 1;
+        let runs = runs.min(MOST_MARKS / marks_of_run).max(1);
+        let marks = runs * marks_of_run;
+        if marks > MOST_MARKS {
+            return Ok(None);
+        }
         let queries = shared.device.create_query_set(&wgpu::QuerySetDescriptor {
             label: Some("profile"),
             ty: wgpu::QueryType::Timestamp,
-            count: marks,
+            count: marks as u32,
         });
-        let resolved = shared.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("profile"),
-            size: 8 * u64::from(marks),
-            usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
-            mapped_at_creation: false,
-        });
+        let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+        let resolved = shared.buffer("a profile", 8 * marks as u64, usage)?;
         let mut encoder = shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            pass.write_timestamp(&queries, 0);
-            for (mark, launch) in (1..).zip(launches) {
-                launch.encode(&mut pass);
-                pass.write_timestamp(&queries, mark);
+            let mut mark = 0..marks as u32;
+            let mut write = |pass: &mut wgpu::ComputePass| {
+                if let Some(mark) = mark.next() {
+                    pass.write_timestamp(&queries, mark);
+                }
+            };
+            for _ in 0..runs {
+                write(&mut pass);
+                for launch in launches {
+                    launch.encode(&mut pass);
+                    write(&mut pass);
+                }
             }
         }
-        encoder.resolve_query_set(&queries, 0..marks, &resolved, 0);
-        let words = Mapping::begin(shared, encoder, &[(&resolved, 0, 2 * marks as usize)], name.clone())?.wait()?;
+        encoder.resolve_query_set(&queries, 0..marks as u32, &resolved, 0);
+        let words = Mapping::begin(shared, encoder, &[(&resolved, 0, 2 * marks)], name.clone())?.wait()?;
         let ticks: Vec<u64> = words[0]
             .chunks_exact(2)
             .map(|pair| u64::from(pair[0].to_bits()) | u64::from(pair[1].to_bits()) << 32)
             .collect();
         let period = f64::from(shared.queue.get_timestamp_period()) * 1e-9;
-        let timed = launches.iter().zip(ticks.windows(2)).map(|(launch, marks)| Timed {
-            label: program.steps[launch.step].label.clone(),
-            shader: launch.shader,
-            macs: program.steps[launch.step].macs(),
-            seconds: marks[1].saturating_sub(marks[0]) as f64 * period,
-        });
-        Ok(Some(timed.collect()))
+        let between = |marks: &[u64]| marks[1].saturating_sub(marks[0]) as f64 * period;
+        Ok(Some(ticks.chunks_exact(marks_of_run).map(|run| run.windows(2).map(between).collect()).collect()))
     }
 }

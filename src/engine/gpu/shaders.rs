@@ -1,8 +1,9 @@
 //! The kernels' texts. A line `//#import NAME` stands for `shaders/common/NAME.wgsl`, or for `NAME_subgroup.wgsl` there, if there
 //! is such and a workgroup's lanes are one subgroup.
 
+use crate::engine::choices::KernelChoices;
 use crate::engine::ops::kernel::{ConvVariant, Dispatch, Tuning};
-use crate::engine::program::Program;
+use crate::engine::program::{Program, Step};
 
 macro_rules! texts {
     ($folder:literal: $($name:literal),* $(,)?) => {
@@ -26,6 +27,12 @@ const COMMON: &[(&str, &str)] = texts!["/common":
     "weights_half", "weights_half_packed", "weights_single",
 ];
 
+/// What the speed of convolutions depends on: their kernels' texts, and how they are launched.
+pub(super) fn convolution_texts() -> impl Iterator<Item = &'static str> {
+    let kernels = KERNELS.iter().filter(|(name, _)| name.starts_with("conv"));
+    kernels.chain(COMMON).map(|&(_, text)| text).chain([include_str!("../ops/conv_dispatch.rs")])
+}
+
 /// A kernel of a program, as a GPU's driver gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelText {
@@ -48,15 +55,29 @@ impl Program {
         subgroups: bool,
         half_precision: bool,
     ) -> Vec<KernelText> {
-        let tuning = Tuning { software, subgroups, convolution, half_precision };
+        let choices = KernelChoices::default();
+        let tuning = Tuning { software, subgroups, convolution: Some(convolution), choices, half_precision };
         let dispatches = self.dispatches(&tuning);
-        let text = |(step, dispatch): (usize, Dispatch)| KernelText {
-            op: self.steps[step].label.clone(),
-            shader: dispatch.shader,
-            wgsl: source(&dispatch, &tuning),
-        };
-        dispatches.into_iter().map(text).collect()
+        dispatches.iter().map(|(step, dispatch)| text_of(&self.steps[*step], dispatch, &tuning)).collect()
     }
+
+    /// The kernels of its convolutions with every candidate in turn.
+    pub fn candidates(&self, software: bool, subgroups: bool) -> Vec<KernelText> {
+        let mut texts = Vec::new();
+        for step in &self.steps {
+            let Some(shape) = step.convolution() else { continue };
+            for kernel in shape.candidates(software) {
+                let choices = KernelChoices::from_iter([(shape, kernel)]);
+                let tuning = Tuning { software, subgroups, convolution: None, choices, half_precision: false };
+                texts.extend(step.dispatches(&tuning).iter().map(|dispatch| text_of(step, dispatch, &tuning)));
+            }
+        }
+        texts
+    }
+}
+
+fn text_of(step: &Step, dispatch: &Dispatch, tuning: &Tuning) -> KernelText {
+    KernelText { op: step.label.clone(), shader: dispatch.shader, wgsl: source(dispatch, tuning) }
 }
 
 /// The full text of a kernel: constants, imports, then its own.

@@ -1,6 +1,7 @@
 use super::activation::Activation;
 use super::conv_dispatch;
 use super::conv_geometry::{Geometry, Window};
+use super::conv_kernel::{ConvKind, ConvShape};
 use super::conv_transpose2d::ConvTranspose2d;
 use super::conv2d_weight_grad::Conv2dWeightGrad;
 use super::kernel::Dispatch;
@@ -86,9 +87,10 @@ pub(crate) struct Conv2d {
 }
 
 impl Conv2d {
-    pub fn geometry(&self, inputs: &[Shape], output: Shape) -> Geometry {
+    fn shape(&self, inputs: &[Shape], output: Shape) -> ConvShape {
         let [_, _, kernel_h, kernel_w] = inputs[1];
-        Geometry { wide: inputs[0], narrow: output, kernel: [kernel_h, kernel_w], window: self.window }
+        let geometry = Geometry { wide: inputs[0], narrow: output, kernel: [kernel_h, kernel_w], window: self.window };
+        ConvShape { kind: ConvKind::Forward, geometry }
     }
 }
 
@@ -126,8 +128,8 @@ impl Rule for Conv2d {
         backward(graph, at, self.window, data.into(), [x, dy])
     }
 
-    fn macs(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {
-        self.geometry(inputs, outputs[0]).macs()
+    fn convolution(&self, inputs: &[Shape], outputs: &[Shape]) -> Option<ConvShape> {
+        Some(self.shape(inputs, outputs[0]))
     }
 
     fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
@@ -135,7 +137,7 @@ impl Rule for Conv2d {
         let shape = call.output_shapes[0];
         let y = &mut call.outputs[0];
         y.fill(T::zero());
-        self.geometry(call.input_shapes, shape).visit(|run| {
+        self.shape(call.input_shapes, shape).geometry.visit(|run| {
             let k = w[run.tap];
             for (y, x) in y[run.narrow..][..run.len].iter_mut().zip(x[run.wide..].iter().step_by(run.stride)) {
                 *y += k * *x;
@@ -145,7 +147,8 @@ impl Rule for Conv2d {
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
-        vec![conv_dispatch::conv2d(&self.geometry(call.inputs, call.outputs[0]), &self.epilogue, call.tuning)]
+        let shape = self.shape(call.inputs, call.outputs[0]);
+        vec![conv_dispatch::conv2d(&shape.geometry, &self.epilogue, call.tuning.kernel(&shape))]
     }
 }
 

@@ -1,5 +1,6 @@
 use super::conv_dispatch;
 use super::conv_geometry::{Geometry, Window};
+use super::conv_kernel::{ConvKind, ConvShape};
 use super::kernel::Dispatch;
 use super::{CpuCall, GpuCall, Real, Rule};
 use crate::engine::shape::Shape;
@@ -13,8 +14,9 @@ pub(crate) struct Conv2dWeightGrad {
 }
 
 impl Conv2dWeightGrad {
-    fn geometry(&self, inputs: &[Shape]) -> Geometry {
-        Geometry { wide: inputs[0], narrow: inputs[1], kernel: self.kernel, window: self.window }
+    fn shape(&self, inputs: &[Shape]) -> ConvShape {
+        let geometry = Geometry { wide: inputs[0], narrow: inputs[1], kernel: self.kernel, window: self.window };
+        ConvShape { kind: ConvKind::WeightGradient, geometry }
     }
 }
 
@@ -31,21 +33,22 @@ impl Rule for Conv2dWeightGrad {
         Ok(vec![[narrow[1], wide[1], self.kernel[0], self.kernel[1]]])
     }
 
-    fn macs(&self, inputs: &[Shape], _outputs: &[Shape]) -> u64 {
-        self.geometry(inputs).macs()
+    fn convolution(&self, inputs: &[Shape], _outputs: &[Shape]) -> Option<ConvShape> {
+        Some(self.shape(inputs))
     }
 
     fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
         let (x, g) = (call.inputs[0], call.inputs[1]);
         let dw = &mut call.outputs[0];
         dw.fill(T::zero());
-        self.geometry(call.input_shapes).visit(|run| {
+        self.shape(call.input_shapes).geometry.visit(|run| {
             let pairs = g[run.narrow..][..run.len].iter().zip(x[run.wide..].iter().step_by(run.stride));
             dw[run.tap] += pairs.map(|(&g, &x)| g * x).sum();
         });
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
-        conv_dispatch::conv2d_weight_grad(&self.geometry(call.inputs), call.tuning)
+        let shape = self.shape(call.inputs);
+        conv_dispatch::conv2d_weight_grad(&shape.geometry, call.tuning.kernel(&shape), call.tuning)
     }
 }

@@ -1,8 +1,11 @@
-//! From the geometry of a convolution to its kernels: variant, tile constants, workgroups.
+//! From the geometry of a convolution to its kernels: those there are, tile constants, workgroups.
+
+use std::fmt;
 
 use super::conv_geometry::Geometry;
+use super::conv_kernel::{ConvKernel, ConvKind, ConvShape, WorkgroupSides};
 use super::conv2d::Epilogue;
-use super::kernel::{ConvVariant, Dispatch, Slot, Tuning};
+use super::kernel::{Dispatch, Slot, Tuning};
 
 /// Most workgroups in one dimension that every adapter allows.
 const MOST: usize = 65_535;
@@ -66,21 +69,47 @@ impl Sizes {
     }
 }
 
+/// The kernels that can compute a convolution: of each variant some, that which is taken unless another was measured to be
+/// faster first; and first of all the variant that suits an adapter that is a CPU, if `software`, or a GPU.
+pub(crate) fn candidates(shape: &ConvShape, software: bool) -> Vec<ConvKernel> {
+    let sizes = Sizes::new(&shape.geometry, shape.kind == ConvKind::Transposed);
+    let (tiles, columns) = match shape.kind {
+        ConvKind::Forward => (conv2d_tiles(&sizes), sizes.n * sizes.oh * sizes.ow),
+        ConvKind::Transposed => (
+            conv_transpose2d_tiles(&sizes.fold_taps_into_output()),
+            sizes.n * sizes.oh.div_ceil(sizes.sy) * sizes.ow.div_ceil(sizes.sx),
+        ),
+        ConvKind::WeightGradient => (weight_grad_tiles(&sizes), sizes.ci * sizes.kh * sizes.kw),
+    };
+    let register = tiles.into_iter().map(ConvKernel::Register);
+    let tiled = workgroup_sides(sizes.co, columns).map(ConvKernel::Tiled);
+    let mut all: Vec<ConvKernel> = Vec::new();
+    let add = |kernel| {
+        if !all.contains(&kernel) {
+            all.push(kernel);
+        }
+    };
+    if software {
+        register.chain([ConvKernel::Naive]).chain(tiled).for_each(add);
+    } else {
+        tiled.into_iter().chain(register).chain([ConvKernel::Naive]).for_each(add);
+    }
+    all
+}
+
 /// The kernel of a convolution.
-pub(super) fn conv2d(geometry: &Geometry, epilogue: &Epilogue, tuning: &Tuning) -> Dispatch {
+pub(super) fn conv2d(geometry: &Geometry, epilogue: &Epilogue, kernel: ConvKernel) -> Dispatch {
     let sizes = Sizes::new(geometry, false);
-    match tuning.convolution {
-        ConvVariant::Naive => naive(forward("conv2d_naive", epilogue, "single"), &sizes, outputs(&sizes)),
-        ConvVariant::Register => {
-            let tile = Tile::choose(sizes.n * sizes.oh, sizes.ow, 1, sizes.co, 64 / sizes.kw, &CONV2D_TILES);
+    match kernel {
+        ConvKernel::Naive => naive(forward("conv2d_naive", epilogue, "single"), &sizes, outputs(&sizes)),
+        ConvKernel::Register(tile) => {
             let blocks = (sizes.n * sizes.oh).div_ceil(tile.y) * sizes.ow.div_ceil(tile.x);
             let (x, z) = spread(blocks.div_ceil(LANES / tile.lanes_c));
             let dispatch = sizes.declare(forward("conv2d_register", epilogue, element(sizes.ow, tile.x)));
             tile.declare(dispatch, "TY").workgroups(x, sizes.co.div_ceil(tile.lanes_c * tile.c), z)
         }
-        ConvVariant::Tiled => {
+        ConvKernel::Tiled(WorkgroupSides(wx, wy)) => {
             let pixels = sizes.n * sizes.oh * sizes.ow;
-            let (wx, wy) = workgroup_sides(sizes.co, pixels);
             let (x, z) = spread(pixels.div_ceil(4 * wx));
             sizes.declare(forward("conv2d_tiled", epilogue, "single")).with("WX", wx).with("WY", wy).workgroups(
                 x,
@@ -92,16 +121,14 @@ pub(super) fn conv2d(geometry: &Geometry, epilogue: &Epilogue, tuning: &Tuning) 
 }
 
 /// The kernel of a transposed convolution.
-pub(super) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue, tuning: &Tuning) -> Dispatch {
+pub(super) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue, kernel: ConvKernel) -> Dispatch {
     let sizes = Sizes::new(geometry, true);
-    match tuning.convolution {
-        ConvVariant::Naive => naive(forward("conv_transpose2d_naive", epilogue, "single"), &sizes, outputs(&sizes)),
-        ConvVariant::Register => {
+    match kernel {
+        ConvKernel::Naive => naive(forward("conv_transpose2d_naive", epilogue, "single"), &sizes, outputs(&sizes)),
+        ConvKernel::Register(tile) => {
             let folded = sizes.fold_taps_into_output();
             let span = folded.co / sizes.co.max(1);
             let (rows, columns) = (folded.n * folded.oh.div_ceil(folded.sy), folded.ow.div_ceil(folded.sx));
-            let most = if folded.kw <= 4 { 8 } else { 40 / folded.kw };
-            let tile = Tile::choose(rows, columns, folded.sy, folded.co, most, &CONV_TRANSPOSE2D_TILES);
             let blocks = rows.div_ceil(tile.y) * columns.div_ceil(tile.x);
             let (x, z) = spread(blocks.div_ceil(LANES / tile.lanes_c));
             let dispatch =
@@ -110,9 +137,8 @@ pub(super) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue, tuning:
             let channels = folded.co.div_ceil(tile.lanes_c * tile.c);
             tile.declare(dispatch, "TY").workgroups(x, channels * folded.sy, z)
         }
-        ConvVariant::Tiled => {
+        ConvKernel::Tiled(WorkgroupSides(wx, wy)) => {
             let pixels = sizes.n * sizes.oh.div_ceil(sizes.sy) * sizes.ow.div_ceil(sizes.sx);
-            let (wx, wy) = workgroup_sides(sizes.co, pixels);
             let (x, z) = spread(pixels.div_ceil(4 * wx));
             sizes
                 .declare(forward("conv_transpose2d_tiled", epilogue, "single"))
@@ -124,13 +150,13 @@ pub(super) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue, tuning:
 }
 
 /// The kernels of a convolution's weight gradient: partial sums, and their sum where there are several.
-pub(super) fn conv2d_weight_grad(geometry: &Geometry, tuning: &Tuning) -> Vec<Dispatch> {
+pub(super) fn conv2d_weight_grad(geometry: &Geometry, kernel: ConvKernel, tuning: &Tuning) -> Vec<Dispatch> {
     let sizes = Sizes::new(geometry, false);
     let weights = sizes.co * sizes.ci * sizes.kh * sizes.kw;
-    let splits = match tuning.convolution {
-        ConvVariant::Naive => 1,
+    let splits = match kernel {
+        ConvKernel::Naive => 1,
         // Enough workgroups for the cores.
-        ConvVariant::Register => {
+        ConvKernel::Register(_) => {
             if sizes.ci == 1 {
                 sizes.n.min(8)
             } else {
@@ -138,23 +164,20 @@ pub(super) fn conv2d_weight_grad(geometry: &Geometry, tuning: &Tuning) -> Vec<Di
             }
         }
         // Enough workgroups for a GPU: a part for each image, up to a limit.
-        ConvVariant::Tiled => sizes.n.min(16),
+        ConvKernel::Tiled(_) => sizes.n.min(16),
     };
     let target = if splits == 1 { Slot::Output(0) } else { Slot::Scratch(splits * weights) };
     let dispatch = |shader| Dispatch::new(shader, &[Slot::Input(0), Slot::Input(1), target]).with("SPLITS", splits);
-    let main = match tuning.convolution {
-        ConvVariant::Naive => naive(dispatch("conv2d_weight_grad_naive"), &sizes, splits * weights),
-        ConvVariant::Register => {
-            let (x, y, c) = (sizes.ow.min(8), 1, channel_tile(sizes.co, 64 / sizes.kw.min(8)));
-            let blocks = sizes.ci * sizes.kh.div_ceil(y);
-            let tile = Tile { y, x, c, lanes_c: lanes_along_channels(blocks, sizes.co, c) };
+    let main = match kernel {
+        ConvKernel::Naive => naive(dispatch("conv2d_weight_grad_naive"), &sizes, splits * weights),
+        ConvKernel::Register(tile) => {
+            let blocks = sizes.ci * sizes.kh.div_ceil(tile.y);
             let dispatch = sizes.declare(dispatch("conv2d_weight_grad_register"));
             let channels = sizes.co.div_ceil(tile.lanes_c * tile.c);
             tile.declare(dispatch, "TK").workgroups(blocks.div_ceil(LANES / tile.lanes_c), channels, splits)
         }
-        ConvVariant::Tiled => {
+        ConvKernel::Tiled(WorkgroupSides(wx, wy)) => {
             let taps = sizes.ci * sizes.kh * sizes.kw;
-            let (wx, wy) = workgroup_sides(sizes.co, taps);
             sizes.declare(dispatch("conv2d_weight_grad_tiled")).with("WX", wx).with("WY", wy).workgroups(
                 taps.div_ceil(4 * wx),
                 sizes.co.div_ceil(4 * wy),
@@ -205,14 +228,15 @@ fn spread(count: usize) -> (usize, usize) {
     (count.div_ceil(rows), rows)
 }
 
-/// Sides of the workgroup for `rows` x `columns` outputs, of which an invocation owns 4x4.
-fn workgroup_sides(rows: usize, columns: usize) -> (usize, usize) {
-    if rows >= 64 && columns >= 64 * 64 { (16, 16) } else { (8, 8) }
+/// Sides of the workgroup for `rows` x `columns` outputs, of which an invocation owns 4x4: those that should suit, then others.
+fn workgroup_sides(rows: usize, columns: usize) -> [WorkgroupSides; 2] {
+    let (small, large) = (WorkgroupSides(8, 8), WorkgroupSides(16, 16));
+    if rows >= 64 && columns >= 64 * 64 { [large, small] } else { [small, large] }
 }
 
 /// What an invocation of a register kernel owns, and how a workgroup's lanes lie.
-#[derive(Clone, Copy)]
-struct Tile {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tile {
     /// Rows of outputs; of the kernel in a weight gradient.
     y: usize,
     /// Columns of outputs, of one class in a transposed convolution; pixels a step in a weight gradient.
@@ -224,36 +248,62 @@ struct Tile {
 }
 
 /// Tiles as (pixels, channels), in order of falling speed.
-const CONV2D_TILES: [(usize, usize); 5] = [(8, 24), (4, 24), (8, 8), (4, 8), (1, 8)];
-const CONV_TRANSPOSE2D_TILES: [(usize, usize); 5] = [(8, 16), (4, 24), (8, 8), (4, 8), (1, 8)];
+const CONV2D_TILES: [(usize, usize); 8] = [(8, 24), (4, 24), (8, 16), (16, 16), (4, 32), (8, 8), (4, 8), (1, 8)];
+const CONV_TRANSPOSE2D_TILES: [(usize, usize); 7] = [(8, 16), (4, 24), (8, 8), (16, 8), (4, 16), (4, 8), (1, 8)];
 /// Workgroups that keep two threads evenly busy.
 const ENOUGH: usize = 4;
 
+fn conv2d_tiles(sizes: &Sizes) -> Vec<Tile> {
+    Tile::all(sizes.n * sizes.oh, sizes.ow, 1, sizes.co, 64 / sizes.kw, &CONV2D_TILES)
+}
+
+fn conv_transpose2d_tiles(folded: &Sizes) -> Vec<Tile> {
+    let (rows, columns) = (folded.n * folded.oh.div_ceil(folded.sy), folded.ow.div_ceil(folded.sx));
+    let most = if folded.kw <= 4 { 16 } else { 40 / folded.kw };
+    Tile::all(rows, columns, folded.sy, folded.co, most, &CONV_TRANSPOSE2D_TILES)
+}
+
+/// Few rows of kernels and many channels first.
+fn weight_grad_tiles(sizes: &Sizes) -> Vec<Tile> {
+    let x = sizes.ow.min(8);
+    let tile = |(y, most): (usize, usize)| {
+        let (y, c) = (y.min(sizes.kh), channel_tile(sizes.co, most));
+        let lanes_c = lanes_along_channels(sizes.ci * sizes.kh.div_ceil(y), sizes.co, c);
+        Tile { y, x, c, lanes_c }
+    };
+    // No more than the driver keeps apart.
+    let most = 64 / sizes.kw.clamp(1, 8);
+    [(1, most), (2, most), (1, 2 * most), (4, most), (1, 8)].into_iter().map(tile).collect()
+}
+
 impl Tile {
-    /// The first of the candidates that has no more pixels than the driver unrolls and leaves two
-    /// threads enough workgroups of full lanes; the smallest if none does.
-    fn choose(
+    /// Of the candidates those that have no more pixels than the driver unrolls: first the largest that leaves two
+    /// threads enough workgroups of full lanes, or the smallest if none does, then the others.
+    fn all(
         rows: usize,
         columns: usize,
         classes: usize,
         co: usize,
         most_pixels: usize,
         candidates: &[(usize, usize)],
-    ) -> Self {
-        let mut smallest = Self { y: 1, x: 1, c: 4, lanes_c: 1 };
+    ) -> Vec<Self> {
+        let mut enough = None;
+        let mut tiles = Vec::new();
         for &(pixels, most) in candidates.iter().filter(|(pixels, _)| *pixels <= most_pixels.max(1)) {
             let x = columns.min(8).min(pixels);
             let y = rows.min((pixels / x.next_power_of_two()).max(1));
             let c = channel_tile(co, most);
             let blocks = rows.div_ceil(y) * columns.div_ceil(x);
             let lanes_c = lanes_along_channels(blocks, co, c);
-            smallest = Self { y, x, c, lanes_c };
             let groups = blocks.div_ceil(LANES / lanes_c) * co.div_ceil(c * lanes_c) * classes;
             if blocks * co.div_ceil(c) >= LANES && groups >= ENOUGH {
-                break;
+                enough = enough.or(Some(tiles.len()));
             }
+            tiles.push(Self { y, x, c, lanes_c });
         }
-        smallest
+        let first = enough.unwrap_or(tiles.len().saturating_sub(1));
+        tiles[..=first].rotate_right(1);
+        tiles
     }
 
     /// Declares the tile, its rows under the name that the kernel has for them.
@@ -264,6 +314,13 @@ impl Tile {
             .with(rows, self.y)
             .with("TX", self.x)
             .with("TC", self.c)
+    }
+}
+
+impl fmt::Display for Tile {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Self { y, x, c, lanes_c } = self;
+        write!(f, "{y}x{x}x{c} lanes {lanes_c}")
     }
 }
 

@@ -33,7 +33,7 @@ impl Window {
 }
 
 /// The three shapes of a convolution, however they are named by the op at hand.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Geometry {
     /// `[N, C_wide, H, W]`.
     pub wide: Shape,

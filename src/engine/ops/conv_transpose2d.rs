@@ -1,5 +1,6 @@
 use super::conv_dispatch;
 use super::conv_geometry::{Geometry, Window};
+use super::conv_kernel::{ConvKind, ConvShape};
 use super::conv2d::{Conv2d, Epilogue, backward};
 use super::kernel::Dispatch;
 use super::{CpuCall, GpuCall, Real, Rule};
@@ -19,9 +20,10 @@ pub(crate) struct ConvTranspose2d {
 }
 
 impl ConvTranspose2d {
-    pub fn geometry(&self, inputs: &[Shape], output: Shape) -> Geometry {
+    fn shape(&self, inputs: &[Shape], output: Shape) -> ConvShape {
         let [_, _, kernel_h, kernel_w] = inputs[1];
-        Geometry { wide: output, narrow: inputs[0], kernel: [kernel_h, kernel_w], window: self.window }
+        let geometry = Geometry { wide: output, narrow: inputs[0], kernel: [kernel_h, kernel_w], window: self.window };
+        ConvShape { kind: ConvKind::Transposed, geometry }
     }
 }
 
@@ -55,8 +57,8 @@ impl Rule for ConvTranspose2d {
         backward(graph, at, self.window, data.into(), [at.gradient()?, at.inputs[0]])
     }
 
-    fn macs(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {
-        self.geometry(inputs, outputs[0]).macs()
+    fn convolution(&self, inputs: &[Shape], outputs: &[Shape]) -> Option<ConvShape> {
+        Some(self.shape(inputs, outputs[0]))
     }
 
     fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
@@ -64,7 +66,7 @@ impl Rule for ConvTranspose2d {
         let shape = call.output_shapes[0];
         let y = &mut call.outputs[0];
         y.fill(T::zero());
-        self.geometry(call.input_shapes, shape).visit(|run| {
+        self.shape(call.input_shapes, shape).geometry.visit(|run| {
             let k = w[run.tap];
             for (y, x) in y[run.wide..].iter_mut().step_by(run.stride).zip(&x[run.narrow..][..run.len]) {
                 *y += k * *x;
@@ -74,7 +76,8 @@ impl Rule for ConvTranspose2d {
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
-        vec![conv_dispatch::conv_transpose2d(&self.geometry(call.inputs, call.outputs[0]), &self.epilogue, call.tuning)]
+        let shape = self.shape(call.inputs, call.outputs[0]);
+        vec![conv_dispatch::conv_transpose2d(&shape.geometry, &self.epilogue, call.tuning.kernel(&shape))]
     }
 }
 

@@ -1,5 +1,9 @@
 use std::fmt::Write;
 
+use super::conv_dispatch::candidates;
+use super::conv_kernel::{ConvKernel, ConvShape};
+use crate::engine::choices::KernelChoices;
+
 /// How convolutions are computed on a device. All variants give the same numbers up to rounding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ConvVariant {
@@ -11,19 +15,35 @@ pub enum ConvVariant {
     Tiled,
 }
 
-/// What kernels are shaped by: the kind of adapter.
+/// What kernels are shaped by: the kind of adapter, and what was found out about it.
 #[derive(Clone, Debug)]
 pub(crate) struct Tuning {
     /// Whether the adapter runs kernels on the CPU.
     pub software: bool,
     /// Whether a workgroup of eight is one subgroup: a vector of a CPU.
     pub subgroups: bool,
-    pub convolution: ConvVariant,
+    /// How to compute convolutions, whatever was chosen.
+    pub convolution: Option<ConvVariant>,
+    /// The kernels of convolutions, where those are not the ones that the kind of adapter suggests.
+    pub choices: KernelChoices,
     /// Whether kernels may hold numbers in half precision.
     pub half_precision: bool,
 }
 
 impl Tuning {
+    /// The kernel for a convolution. A choice that is no candidate counts for none.
+    pub fn kernel(&self, shape: &ConvShape) -> ConvKernel {
+        let candidates = candidates(shape, self.software);
+        let wanted = match self.convolution {
+            Some(variant) => candidates.iter().find(|kernel| kernel.variant() == variant),
+            None => {
+                let name = self.choices.of(shape);
+                candidates.iter().find(|kernel| name.is_some_and(|name| kernel.to_string() == name))
+            }
+        };
+        wanted.or(candidates.first()).copied().unwrap_or(ConvKernel::Naive)
+    }
+
     /// Invocations in a workgroup of element-wise kernels. Eight fill a CPU's vector unit.
     pub fn width(&self) -> u32 {
         if self.software { 8 } else { 64 }

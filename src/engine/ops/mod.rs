@@ -14,6 +14,7 @@ pub mod conv2d;
 pub mod conv2d_weight_grad;
 pub mod conv_dispatch;
 pub mod conv_geometry;
+pub mod conv_kernel;
 pub mod conv_transpose2d;
 pub mod distance;
 pub mod fused_score;
@@ -33,6 +34,7 @@ use super::autograd::Arrived;
 use super::error::EngineError;
 use super::graph::{Graph, Target, Tensor};
 use super::shape::Shape;
+use conv_kernel::ConvShape;
 use kernel::Dispatch;
 
 /// Declares [`Op`], with a variant for each op and every method of [`Rule`] forwarded to it.
@@ -55,6 +57,9 @@ macro_rules! ops {
             fn mutates(&self) -> Vec<Target> { match self { $(Self::$name(op) => op.mutates()),* } }
             fn macs(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {
                 match self { $(Self::$name(op) => op.macs(inputs, outputs)),* }
+            }
+            fn convolution(&self, inputs: &[Shape], outputs: &[Shape]) -> Option<ConvShape> {
+                match self { $(Self::$name(op) => op.convolution(inputs, outputs)),* }
             }
             fn cpu<T: Real>(&self, call: &mut CpuCall<T>) { match self { $(Self::$name(op) => op.cpu(call)),* } }
             fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> { match self { $(Self::$name(op) => op.gpu(call)),* } }

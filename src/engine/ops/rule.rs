@@ -5,6 +5,7 @@ use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Target, Tensor};
 use crate::engine::shape::Shape;
 
+use super::conv_kernel::ConvShape;
 use super::kernel::{Dispatch, Tuning};
 
 /// What every op says of itself.
@@ -26,8 +27,13 @@ pub(crate) trait Rule {
     }
 
     /// Multiply-accumulates, zero for ops that are not sums of products.
-    fn macs(&self, _inputs: &[Shape], _outputs: &[Shape]) -> u64 {
-        0
+    fn macs(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {
+        self.convolution(inputs, outputs).map_or(0, |convolution| convolution.macs())
+    }
+
+    /// The convolution that the op is, if it is one.
+    fn convolution(&self, _inputs: &[Shape], _outputs: &[Shape]) -> Option<ConvShape> {
+        None
     }
 
     /// The plain twin of the kernels, in `f32` or `f64`.

@@ -1,0 +1,119 @@
+//! Which kernels can compute a convolution, and what each is called.
+
+use std::fmt;
+
+use super::conv_dispatch::{Tile, candidates};
+use super::conv_geometry::{Geometry, Window};
+use super::conv_transpose2d::ConvTranspose2d;
+use super::conv2d::{Conv2d, Epilogue};
+use super::conv2d_weight_grad::Conv2dWeightGrad;
+use super::kernel::ConvVariant;
+use crate::engine::error::EngineError;
+use crate::engine::graph::Graph;
+use crate::engine::program::Program;
+use crate::engine::variables::Variables;
+
+/// Which of the three ops that share a geometry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum ConvKind {
+    Forward,
+    Transposed,
+    WeightGradient,
+}
+
+/// A convolution as far as the choice of its kernel goes: the op, and the shapes that it works on. As text it is
+/// unambiguous, and stands for the convolution in files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConvShape {
+    pub(crate) kind: ConvKind,
+    pub(crate) geometry: Geometry,
+}
+
+impl ConvShape {
+    /// Multiply-accumulates.
+    pub fn macs(&self) -> u64 {
+        self.geometry.macs()
+    }
+
+    /// The names of the kernels that can compute it on an adapter that is a CPU, if `software`, or a GPU; the first is the
+    /// default.
+    pub fn candidates(&self, software: bool) -> Vec<String> {
+        candidates(self, software).iter().map(ToString::to_string).collect()
+    }
+
+    /// The convolution by itself, of two inputs, without anything done to its sums.
+    pub(crate) fn program(&self) -> Result<(Program, [(&'static str, usize); 2]), EngineError> {
+        let Geometry { wide, narrow, kernel: [kernel_h, kernel_w], window } = self.geometry;
+        let weight = [narrow[1], wide[1], kernel_h, kernel_w];
+        let epilogue = Epilogue::default();
+        let mut graph = Graph::new();
+        let mut inputs = |shapes: [_; 2]| {
+            let tensors = [graph.input("a", shapes[0]), graph.input("b", shapes[1])];
+            (tensors, [("a", shapes[0].iter().product()), ("b", shapes[1].iter().product())])
+        };
+        let (made, lens) = match self.kind {
+            ConvKind::Forward => {
+                let (tensors, lens) = inputs([wide, weight]);
+                (graph.push(Conv2d { window, epilogue }, &tensors)?, lens)
+            }
+            ConvKind::Transposed => {
+                let (tensors, lens) = inputs([narrow, weight]);
+                let output = [wide[2], wide[3]];
+                (graph.push(ConvTranspose2d { window, output, epilogue }, &tensors)?, lens)
+            }
+            ConvKind::WeightGradient => {
+                let (tensors, lens) = inputs([wide, narrow]);
+                (graph.push(Conv2dWeightGrad { window, kernel: self.geometry.kernel }, &tensors)?, lens)
+            }
+        };
+        graph.output("y", made);
+        Ok((Program::compile(&graph, &Variables::new())?, lens))
+    }
+}
+
+impl fmt::Display for ConvShape {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Geometry { wide, narrow, kernel: [kernel_h, kernel_w], window } = self.geometry;
+        let (name, from, to) = match self.kind {
+            ConvKind::Forward => ("conv2d", wide, narrow),
+            ConvKind::Transposed => ("conv_transpose2d", narrow, wide),
+            ConvKind::WeightGradient => ("conv2d_weight_grad", wide, narrow),
+        };
+        let ([n, ci, ih, iw], [_, co, oh, ow]) = (from, to);
+        let Window { stride: [sy, sx], padding: [py, px] } = window;
+        write!(f, "{name} {n}x{ci}x{ih}x{iw} to {co}x{oh}x{ow} by {kernel_h}x{kernel_w}")?;
+        write!(f, " stride {sy}x{sx} pad {py}x{px}")
+    }
+}
+
+/// One way to compute a convolution: a variant, with what its constants are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ConvKernel {
+    Naive,
+    Register(Tile),
+    Tiled(WorkgroupSides),
+}
+
+/// Sides of the workgroup of a tiled kernel, along columns and rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WorkgroupSides(pub usize, pub usize);
+
+impl ConvKernel {
+    pub fn variant(&self) -> ConvVariant {
+        match self {
+            Self::Naive => ConvVariant::Naive,
+            Self::Register(_) => ConvVariant::Register,
+            Self::Tiled(_) => ConvVariant::Tiled,
+        }
+    }
+}
+
+impl fmt::Display for ConvKernel {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Naive => f.pad("naive"),
+            Self::Register(tile) => f.pad(&format!("register {tile}")),
+            Self::Tiled(WorkgroupSides(x, y)) => f.pad(&format!("tiled {x}x{y}")),
+        }
+    }
+}

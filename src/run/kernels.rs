@@ -1,0 +1,45 @@
+//! `kernels.json`: the kernels that a run computes convolutions with, where those are not the default.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use super::{RunError, RunFile, RunFolder, write_whole};
+use crate::engine::KernelChoices;
+
+/// Longest file that is read, in bytes.
+const LONGEST: u64 = 1 << 20;
+
+/// The kernels that a run began with: defaults only where its folder has no file of them. A run that goes on computes with
+/// the same ones, whatever was measured since: other kernels round otherwise.
+///
+/// # Errors
+/// A file that cannot be read, or does not hold choices of kernels.
+pub fn read_kernels(folder: &RunFolder) -> Result<KernelChoices, RunError> {
+    let path = folder.file(RunFile::Kernels);
+    let mut text = Vec::new();
+    let read = File::open(&path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut text));
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(KernelChoices::default()),
+        Err(source) => return Err(RunError::Read { path, source }),
+        Ok(_) => {}
+    }
+    if text.len() as u64 > LONGEST {
+        return Err(RunError::Damaged { path, message: format!("it is longer than {LONGEST} bytes") });
+    }
+    serde_json::from_slice(&text).map_err(|error| RunError::Damaged { path, message: error.to_string() })
+}
+
+/// Writes the kernels that a run begins with, if there are others than defaults.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn write_kernels(folder: &RunFolder, kernels: &KernelChoices) -> Result<(), RunError> {
+    if kernels.is_empty() {
+        return Ok(());
+    }
+    let fill = |mut out: &mut dyn io::Write| {
+        serde_json::to_writer_pretty(&mut out, kernels)?;
+        out.write_all(b"\n")
+    };
+    Ok(write_whole(&folder.file(RunFile::Kernels), fill)?)
+}

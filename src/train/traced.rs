@@ -1,0 +1,55 @@
+use super::error::TrainError;
+use super::networks::Networks;
+use super::stage::Stage;
+use super::step::TrainingStep;
+use crate::config::Config;
+use crate::engine::{EngineError, Executor, Program, ProgramId, Variables};
+
+/// The training step of a stage as it is before there are any data: to be looked at, tuned and timed.
+pub struct Traced {
+    /// The networks that take part.
+    pub networks: Networks,
+    /// Theirs and the step's.
+    pub variables: Variables,
+    /// The step.
+    pub step: TrainingStep,
+}
+
+impl Traced {
+    /// Traces the step for so many training images.
+    ///
+    /// # Errors
+    /// Networks that cannot be trained.
+    pub fn new(config: &Config, stage: Stage, images: usize) -> Result<Self, EngineError> {
+        let mut variables = Variables::new();
+        let networks = Networks::register(config, stage, &mut variables);
+        let shape = [config.preprocessing().channels, config.data.side, config.data.side];
+        let step = TrainingStep::build(config, stage, &networks, &mut variables, images, shape)?;
+        Ok(Self { networks, variables, step })
+    }
+
+    /// The step, compiled.
+    ///
+    /// # Errors
+    /// Those of [`Program::compile`].
+    pub fn program(&self) -> Result<Program, EngineError> {
+        Program::compile(&self.step.graph, &self.variables)
+    }
+
+    /// Loads the step with random weights, made-up images and the schedules of the stage, so that it can run.
+    ///
+    /// # Errors
+    /// Failures of the executor.
+    pub fn load(&self, config: &Config, executor: &mut dyn Executor) -> Result<ProgramId, TrainError> {
+        let program = executor.load(self.program()?)?;
+        executor.allocate(&self.variables)?;
+        self.networks.initialise(config, executor, &self.variables)?;
+        let len = self.variables.shape(self.step.images).iter().product();
+        let pixels: Vec<f32> = (0..len).map(|i| (i as f32 * 0.37).sin()).collect();
+        executor.write(self.step.images, &pixels)?;
+        for (table, settings) in &self.step.tables {
+            executor.write(*table, &settings.table())?;
+        }
+        Ok(program)
+    }
+}
