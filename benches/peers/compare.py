@@ -25,85 +25,16 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from safetensors import safe_open
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "onnx"))
 from idx import read_images, read_rows  # noqa: E402
 
+from machine import processor  # noqa: E402
+from networks import Model  # noqa: E402
+
 # Images at once, and threads for the peers.
 SETTINGS = [(1, 1), (512, 2)]
 PEERS = ("onnxruntime", "PyTorch")
-
-
-class Layer(torch.nn.Module):
-    """A convolution or transposed convolution, a norm or none, an activation."""
-
-    def __init__(self, tensors, name, stride, padding, activation, epsilon, per_image):
-        super().__init__()
-        tensor = lambda part: torch.nn.Parameter(tensors[f"{name}.{part}"].float(), requires_grad=False)
-        self.weight, self.stride, self.padding = tensor("weight"), stride, padding
-        transposed = ".deconv" in name
-        self.convolve = torch.nn.functional.conv_transpose2d if transposed else torch.nn.functional.conv2d
-        self.activation, self.epsilon, self.per_image = activation, epsilon, per_image
-        self.normed = f"{name}.norm.weight" in tensors
-        self.bias = None if self.normed else tensor("bias")
-        if self.normed:
-            self.scale, self.shift = tensor("norm.weight"), tensor("norm.bias")
-            if not per_image:
-                self.mean, self.variance = tensor("norm.running_mean"), tensor("norm.running_var")
-
-    def forward(self, x):
-        x = self.convolve(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
-        if self.normed and self.per_image:
-            x = torch.nn.functional.instance_norm(x, None, None, self.scale, self.shift, True, 0.1, self.epsilon)
-        elif self.normed:
-            x = torch.nn.functional.batch_norm(x, self.mean, self.variance, self.scale, self.shift, eps=self.epsilon)
-        return self.activation(x)
-
-
-class Generator(torch.nn.Module):
-    """The networks of a model file, from bytes of pixels to scores."""
-
-    def __init__(self, path):
-        super().__init__()
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-            metadata = {key: json.loads(file.metadata()[key]) for key in ("architecture", "preprocessing")}
-        architecture, preprocessing = metadata["architecture"], metadata["preprocessing"]
-        side, height, width = (preprocessing[key] for key in ("side", "height", "width"))
-        self.shape = (preprocessing["channels"], height, width)
-        top, left = (side - height) // 2, (side - width) // 2
-        self.margins = (left, side - width - left, top, side - height - top)
-        norm = architecture["norm_epsilon"], architecture["statistics"] == "per-image"
-        windows = [layer[2:] for layer in architecture["encoder"]] + [[1, 0]]
-        leaky = lambda x: torch.nn.functional.leaky_relu(x, 0.2)
-        identity = lambda x: x
-        count = len(windows)
-
-        def encoder(name):
-            last = lambda index: identity if index + 1 == count else leaky
-            return torch.nn.Sequential(*(
-                Layer(tensors, f"{name}.conv{index + 1}", *window, last(index), *norm)
-                for index, window in enumerate(windows)
-            ))
-
-        self.encoder1, self.encoder2 = encoder("encoder1"), encoder("encoder2")
-        last = lambda index: torch.tanh if index + 1 == count else torch.relu
-        self.decoder = torch.nn.Sequential(*(
-            Layer(tensors, f"decoder.deconv{index + 1}", *window, last(index), *norm)
-            for index, window in enumerate(reversed(windows))
-        ))
-
-    def forward(self, images):
-        x = torch.nn.functional.pad(images.float() / 127.5 - 1, self.margins, value=-1.0)
-        latent = unit_rms(self.encoder1(x))
-        again = unit_rms(self.encoder2(self.decoder(latent)))
-        return torch.linalg.vector_norm(latent - again, dim=(1, 2, 3))
-
-
-def unit_rms(x):
-    norm = torch.linalg.vector_norm(x, dim=1, keepdim=True)
-    return x * (x.shape[1] ** 0.5 / norm.clamp_min(1e-6))
 
 
 def onnxruntime_scorer(path, threads):
@@ -116,11 +47,11 @@ def onnxruntime_scorer(path, threads):
     return lambda images: session.run(["score"], {"image": images}, run_options)[0]
 
 
-def torch_scorer(generator, threads):
+def torch_scorer(model, threads):
     def score(images):
         torch.set_num_threads(threads)
         with torch.inference_mode():
-            return generator(torch.from_numpy(images)).numpy()
+            return model.score(torch.from_numpy(images).float() / 127.5 - 1).numpy()
 
     return score
 
@@ -214,11 +145,11 @@ def main():
         folder = Path(folder)
         graph = folder / "model.onnx"
         pkdgan(arguments.pkdgan, "export", arguments.model, "--format", "onnx", "--out", graph)
-        generator = Generator(arguments.model).eval()
+        model = Model(arguments.model)
         scorers = {}
         for batch, threads in SETTINGS:
             scorers["onnxruntime", batch] = onnxruntime_scorer(str(graph), threads)
-            scorers["PyTorch", batch] = torch_scorer(generator, threads)
+            scorers["PyTorch", batch] = torch_scorer(model, threads)
         differences = compare_scores(arguments.pkdgan, arguments.model, scorers, arguments.images, 1000, folder)
         images = read_images(arguments.images)
         rounds = []
@@ -244,14 +175,6 @@ def main():
         "largest_relative_difference_of_scores": differences, "rows": rows, "ratios": ratios_of(rows),
     }
     print(json.dumps(result, indent=2) if arguments.json else report(result))
-
-
-def processor():
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def report(result):

@@ -1,0 +1,79 @@
+use pkdgan::config::{Budget, Config, LossWeights};
+use pkdgan::engine::{
+    AdamGroups, AdamSettings, EngineError, Graph, Measure, Schedule, Shape, Tensor, VarId, Variables,
+};
+use pkdgan::model::NormMode;
+use pkdgan::train::{Networks, Stage, TrainingStep};
+
+use super::start::{IMAGES, learner};
+
+/// A step on one tape, with what it keeps on the device.
+pub struct Step {
+    pub graph: Graph,
+    pub images: VarId,
+    pub order: VarId,
+    pub clock: VarId,
+    pub tables: Vec<(VarId, AdamSettings)>,
+    pub histories: Vec<VarId>,
+}
+
+impl From<TrainingStep> for Step {
+    fn from(step: TrainingStep) -> Self {
+        let histories = step.history.variables().collect();
+        let TrainingStep { graph, images, order, clock, tables, .. } = step;
+        Self { graph, images, order, clock, tables, histories }
+    }
+}
+
+/// The generator's part of a training step, without a discriminator: no stage of training is like that, but it is a common
+/// measure between libraries.
+pub fn build(
+    config: &Config,
+    stage: Stage,
+    networks: &Networks,
+    variables: &mut Variables,
+) -> Result<Step, EngineError> {
+    let Budget { batch_size, steps, learning_rate } = stage.budget(config);
+    let LossWeights { reconstruction: con, latent: enc, .. } =
+        if stage == Stage::Teacher { config.training.weights } else { config.student.weights };
+    let gan = learner(networks);
+    let mut add = |name: &str, shape: Shape| {
+        let group = variables.group(name);
+        variables.add(group, name, shape)
+    };
+    let images = add("images", [IMAGES, 1, 32, 32]);
+    let order = add("order", [1, 1, 1, batch_size * steps]);
+    let clock = add("clock", [1, 1, 1, 1]);
+    let table = add("schedule", [1, 1, steps, 2]);
+    let history = add("history", [1, 1, 1024, 2]);
+
+    let mut graph = Graph::new();
+    let [all, indices, step] = [images, order, clock].map(|variable| graph.variable(variables, variable));
+    let batch = graph.gather(all, indices, step, batch_size)?;
+    let made = gan.generate(
+        &mut graph,
+        variables,
+        batch,
+        NormMode::Tracked { momentum: config.training.norm_momentum as f32 },
+    )?;
+    let mut mean = |a: Tensor, b: Tensor, measure| {
+        let each = graph.distance(a, b, measure)?;
+        graph.mean(each)
+    };
+    let reconstruction = mean(batch, made.reconstruction, Measure::L1)?;
+    let latent = mean(made.latent, made.latent_again, Measure::MeanSquared)?;
+    graph.record(variables, history, step, &[reconstruction, latent])?;
+    let weighted = [graph.scale(reconstruction, con as f32)?, graph.scale(latent, enc as f32)?];
+    let loss = graph.add(weighted[0], weighted[1])?;
+
+    let groups = AdamGroups::mirror(variables, gan.generator_parameters);
+    let parameters: Vec<Tensor> =
+        variables.of(groups.parameters).map(|variable| graph.variable(variables, variable)).collect();
+    let gradients = graph.gradients(loss, &parameters)?;
+    let betas = config.training.betas;
+    let settings = AdamSettings { learning_rate, schedule: Schedule::Constant, betas, epsilon: 1e-8, steps };
+    let rates = graph.variable(variables, table);
+    graph.adam(variables, groups, &settings, [step, rates], &gradients)?;
+    graph.tick(clock)?;
+    Ok(Step { graph, images, order, clock, tables: vec![(table, settings)], histories: vec![history] })
+}

@@ -1,0 +1,65 @@
+use std::fs;
+use std::path::Path;
+
+use pkdgan::config::{Config, Recipe, Schedule};
+use pkdgan::data::Dataset;
+use pkdgan::engine::{Cpu, Executor, Variables};
+use pkdgan::model::{EdeGan, ModelFile};
+use pkdgan::train::{Networks, Stage, take_model};
+use pkdgan::weights::Weights;
+
+/// Training images.
+pub const IMAGES: usize = 512;
+/// One step after the other, long enough to time.
+const STEPS: usize = 1 << 14;
+
+/// The default recipe for MNIST in batches of `batch`, at a constant learning rate.
+pub fn config(batch: usize) -> Config {
+    let mut config = Recipe::Default.config(Dataset::Mnist);
+    config.training.schedule = Schedule::Constant;
+    (config.training.batch_size, config.training.steps) = (batch, STEPS);
+    (config.student.alone.batch_size, config.student.alone.steps) = (batch, STEPS);
+    (config.distillation.step1.batch_size, config.distillation.step1.steps) = (batch, STEPS);
+    config
+}
+
+/// `[IMAGES, 1, 32, 32]`.
+pub fn pixels() -> Vec<f32> {
+    (0..IMAGES * 1024).map(|i| (i as f32 * 0.37).sin()).collect()
+}
+
+/// Indices of the images, one step after the other.
+pub fn order(batch: usize) -> Vec<f32> {
+    (0..batch * STEPS).map(|place| (place % IMAGES) as f32).collect()
+}
+
+/// The network that a stage begins with.
+pub fn model(stage: Stage) -> ModelFile {
+    let config = config(1);
+    let mut variables = Variables::new();
+    let networks = Networks::register(&config, stage, &mut variables);
+    let mut executor = Cpu::new();
+    executor.allocate(&variables).expect("variables");
+    networks.initialise(&config, &mut executor, &variables).expect("weights");
+    let statistics = if networks.student.is_some() { config.student.statistics } else { config.scoring.statistics };
+    take_model(&mut executor, &variables, learner(&networks), statistics, &config).expect("a model")
+}
+
+/// The network that is trained: the student, where there is one.
+pub fn learner(networks: &Networks) -> &EdeGan {
+    networks.student.as_ref().or(networks.teacher.as_ref()).expect("a network")
+}
+
+/// Writes what others need to do the same work: `teacher.safetensors`, `student.safetensors`, `images.safetensors` and
+/// `config.json`.
+pub fn write(folder: &Path) {
+    fs::create_dir_all(folder).expect("a folder");
+    for (stage, name) in [(Stage::Teacher, "teacher"), (Stage::Alone, "student")] {
+        model(stage).write(&folder.join(name).with_extension("safetensors")).expect("a model file");
+    }
+    let mut images = Weights::default();
+    images.insert("images", &[IMAGES, 1, 32, 32], pixels());
+    images.write(&folder.join("images.safetensors")).expect("images");
+    let config = serde_json::to_string_pretty(&config(1)).expect("settings");
+    fs::write(folder.join("config.json"), config).expect("settings");
+}

@@ -1,0 +1,181 @@
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use pkdgan::engine::{Executor, Gpu, GpuOptions, Program, ProgramId, Readback, Timed, Variables};
+use pkdgan::scoring::{Detector, ScoringPath};
+use pkdgan::train::{Networks, Stage, TrainingStep};
+use serde::Serialize;
+
+use super::generator_step::{self, Step};
+use super::start;
+use super::stopwatch::time;
+
+/// Steps whose losses are told.
+const TOLD: usize = 3;
+
+/// What can be timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Work {
+    /// The teacher and its discriminator.
+    TeacherGan,
+    /// The student, by itself, and its discriminator.
+    StudentGan,
+    /// The teacher by its losses without a discriminator.
+    TeacherGenerator,
+    /// The student by its losses without a discriminator.
+    StudentGenerator,
+    /// The student by what a frozen teacher makes of the images in each step.
+    Distillation,
+    /// The student by the answers of a frozen teacher that was asked before.
+    DistillationAskedOnce,
+    /// Scores of the teacher, on the adapter.
+    TeacherScoring,
+    /// Scores of the teacher, on the CPU path.
+    TeacherScoringCpu,
+}
+
+/// How fast it is.
+#[derive(Debug, Serialize)]
+pub struct Measured {
+    pub work: Work,
+    /// Images of a step.
+    pub batch: usize,
+    /// What it ran on, where that was a device.
+    pub adapter: Option<String>,
+    pub median_ms: f64,
+    pub p95_ms: f64,
+    /// Multiply-accumulates of a step.
+    pub macs: u64,
+    /// From the graph to a program on the device.
+    pub loading_s: f64,
+    /// Kernels of a step.
+    pub dispatches: Option<usize>,
+    /// Share of the kernels' time, by the device's clock.
+    pub outside_convolutions: Option<f64>,
+    /// Losses of the first steps, unweighted, in the order of the log.
+    pub losses: Vec<Vec<f32>>,
+    #[serde(skip)]
+    pub kernels: Vec<Timed>,
+}
+
+impl Work {
+    /// Times the work for about so long.
+    pub fn measure(self, options: &GpuOptions, batch: usize, time: Duration) -> Measured {
+        match self {
+            Self::TeacherScoring => self.score(ScoringPath::OpByOp, options, batch, time),
+            Self::TeacherScoringCpu => self.score(ScoringPath::Cpu, options, batch, time),
+            _ => self.train(options, batch, time),
+        }
+    }
+
+    fn stage(self) -> Stage {
+        match self {
+            Self::TeacherGan | Self::TeacherGenerator | Self::TeacherScoring | Self::TeacherScoringCpu => Stage::Teacher,
+            Self::StudentGan | Self::StudentGenerator => Stage::Alone,
+            Self::Distillation | Self::DistillationAskedOnce => Stage::Step1,
+        }
+    }
+
+    fn train(self, options: &GpuOptions, batch: usize, seconds: Duration) -> Measured {
+        let stage = self.stage();
+        let mut config = start::config(batch);
+        config.distillation.ask_once = self == Self::DistillationAskedOnce;
+        let mut variables = Variables::new();
+        let networks = Networks::register(&config, stage, &mut variables);
+        let step: Step = match self {
+            Self::TeacherGenerator | Self::StudentGenerator => {
+                generator_step::build(&config, stage, &networks, &mut variables)
+            }
+            _ => TrainingStep::build(&config, stage, &networks, &mut variables, start::IMAGES, [1, 32, 32]).map(Step::from),
+        }
+        .expect("a step");
+        let mut gpu = Gpu::open(options).expect("an adapter");
+        let loading = Instant::now();
+        let program = Program::compile(&step.graph, &variables).expect("a program");
+        let macs = program.macs();
+        let id = gpu.load(program).expect("a program");
+        let loading_s = loading.elapsed().as_secs_f64();
+        gpu.allocate(&variables).expect("variables");
+        networks.initialise(&config, &mut gpu, &variables).expect("weights");
+        gpu.write(step.images, &start::pixels()).expect("images");
+        gpu.write(step.order, &start::order(batch)).expect("order");
+        for (table, settings) in &step.tables {
+            gpu.write(*table, &settings.table()).expect("table");
+        }
+        let losses = first_losses(&mut gpu, &step, id, &variables);
+        let [median, p95] = time(seconds, |steps| {
+            gpu.run(id, steps).expect("a run");
+            gpu.read(&[Readback::Variable(step.clock)]).and_then(|pending| pending.wait()).expect("a read-back");
+        });
+        let kernels = gpu.profile(id, 15).expect("a profile");
+        Measured {
+            work: self,
+            batch,
+            adapter: Some(gpu.summary().to_string()),
+            median_ms: 1e3 * median,
+            p95_ms: 1e3 * p95,
+            macs,
+            loading_s,
+            dispatches: kernels.as_ref().map(Vec::len),
+            outside_convolutions: kernels.as_deref().map(outside_convolutions),
+            losses,
+            kernels: kernels.unwrap_or_default(),
+        }
+    }
+
+    fn score(self, path: ScoringPath, options: &GpuOptions, batch: usize, seconds: Duration) -> Measured {
+        let file = start::model(self.stage());
+        let gpu = (path != ScoringPath::Cpu).then(|| Gpu::open(options).expect("an adapter"));
+        let adapter = gpu.as_ref().map(|gpu| gpu.summary().to_string());
+        let loading = Instant::now();
+        let detector = match gpu {
+            Some(gpu) => Detector::on(Box::new(gpu), &file, path, batch),
+            None => Detector::cpu(&file, batch),
+        };
+        let mut detector = detector.expect("a detector");
+        let loading_s = loading.elapsed().as_secs_f64();
+        let pixels = start::pixels();
+        let images = &pixels[..batch * detector.image_len()];
+        // The first images, so that others can tell whether they compute the same.
+        let first = detector.score(images).expect("scores");
+        let [median, p95] = time(seconds, |batches| {
+            for _ in 0..batches {
+                detector.score(images).expect("scores");
+            }
+        });
+        Measured {
+            work: self,
+            batch,
+            adapter,
+            median_ms: 1e3 * median,
+            p95_ms: 1e3 * p95,
+            macs: file.architecture.generator_macs() * batch as u64,
+            loading_s,
+            dispatches: None,
+            outside_convolutions: None,
+            losses: vec![first],
+            kernels: Vec::new(),
+        }
+    }
+}
+
+/// Takes the first steps, and says what the losses were.
+fn first_losses(gpu: &mut Gpu, step: &Step, id: ProgramId, variables: &Variables) -> Vec<Vec<f32>> {
+    gpu.run(id, TOLD).expect("a run");
+    let wanted: Vec<Readback> = step.histories.iter().map(|&history| Readback::Variable(history)).collect();
+    let read = gpu.read(&wanted).and_then(|pending| pending.wait()).expect("losses");
+    let widths = step.histories.iter().map(|&history| variables.shape(history)[3]);
+    let histories: Vec<(Vec<f32>, usize)> = read.into_iter().zip(widths).collect();
+    (0..TOLD)
+        .map(|row| histories.iter().flat_map(|(values, width)| values[row * width..][..*width].to_vec()).collect())
+        .collect()
+}
+
+/// Share of the kernels' time.
+fn outside_convolutions(kernels: &[Timed]) -> f64 {
+    let seconds = |arithmetic: bool| -> f64 {
+        kernels.iter().filter(|kernel| (kernel.macs > 0) == arithmetic).map(|kernel| kernel.seconds).sum()
+    };
+    seconds(false) / (seconds(false) + seconds(true))
+}
