@@ -1,18 +1,18 @@
 //#import reduce
-// One workgroup a sample. MEASURE: 0 L1, 1 mean squared, 2 L2.
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
+// One workgroup a sample of SAMPLE elements of `quad` or `single`. MEASURE: 0 L1, 1 mean squared, 2 L2.
+@group(0) @binding(0) var<storage, read> a: array<Element>;
+@group(0) @binding(1) var<storage, read> b: array<Element>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let start = group.x * SAMPLE;
-    var sum = 0.0;
+    var sums = Element();
     for (var i = lane; i < SAMPLE; i += WIDTH) {
         let d = a[start + i] - b[start + i];
-        sum += select(d * d, abs(d), MEASURE == 0u);
+        sums += select(d * d, abs(d), MEASURE == 0u);
     }
-    sum = workgroup_sum(lane, sum);
+    let sum = workgroup_sum(lane, total(sums));
     if lane == 0u {
         y[group.x] = select(FACTOR * sum, sqrt(sum), MEASURE == 2u);
     }

@@ -1,7 +1,8 @@
-@group(0) @binding(0) var<storage, read> images: array<f32>;
+// SAMPLE and LEN count elements of `quad` or `single`.
+@group(0) @binding(0) var<storage, read> images: array<Element>;
 @group(0) @binding(1) var<storage, read> order: array<f32>;
 @group(0) @binding(2) var<storage, read> step_counter: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<Element>;
 
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

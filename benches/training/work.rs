@@ -71,7 +71,9 @@ impl Work {
 
     fn stage(self) -> Stage {
         match self {
-            Self::TeacherGan | Self::TeacherGenerator | Self::TeacherScoring | Self::TeacherScoringCpu => Stage::Teacher,
+            Self::TeacherGan | Self::TeacherGenerator | Self::TeacherScoring | Self::TeacherScoringCpu => {
+                Stage::Teacher
+            }
             Self::StudentGan | Self::StudentGenerator => Stage::Alone,
             Self::Distillation | Self::DistillationAskedOnce => Stage::Step1,
         }
@@ -87,7 +89,8 @@ impl Work {
             Self::TeacherGenerator | Self::StudentGenerator => {
                 generator_step::build(&config, stage, &networks, &mut variables)
             }
-            _ => TrainingStep::build(&config, stage, &networks, &mut variables, start::IMAGES, [1, 32, 32]).map(Step::from),
+            _ => TrainingStep::build(&config, stage, &networks, &mut variables, start::IMAGES, [1, 32, 32])
+                .map(Step::from),
         }
         .expect("a step");
         let mut gpu = Gpu::open(options).expect("an adapter");

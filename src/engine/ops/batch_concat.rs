@@ -39,7 +39,11 @@ impl Rule for BatchConcat {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let dispatch = Dispatch::new("batch_concat", &[Slot::Input(0), Slot::Input(1), Slot::Output(0)]);
-        vec![dispatch.with("FIRST", count(call.inputs[0])).over(count(call.outputs[0]), call.tuning)]
+        let (first, len) = (count(call.inputs[0]), count(call.outputs[0]));
+        let declared = dispatch.elements(&[first, len], |dispatch, each| {
+            dispatch.with("FIRST", first / each).over(len / each, call.tuning)
+        });
+        vec![declared]
     }
 }
 
@@ -71,7 +75,11 @@ impl Rule for BatchSlice {
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let offset = self.start * call.outputs[0][1..].iter().product::<usize>();
         let dispatch = Dispatch::new("batch_slice", &[Slot::Input(0), Slot::Output(0)]);
-        vec![dispatch.with("OFFSET", offset).over(count(call.outputs[0]), call.tuning)]
+        let len = count(call.outputs[0]);
+        let declared = dispatch.elements(&[offset, len], |dispatch, each| {
+            dispatch.with("OFFSET", offset / each).over(len / each, call.tuning)
+        });
+        vec![declared]
     }
 }
 

@@ -241,7 +241,7 @@ pub(crate) struct Tile {
     y: usize,
     /// Columns of outputs, of one class in a transposed convolution; pixels a step in a weight gradient.
     x: usize,
-    /// Output channels, a multiple of four.
+    /// Output channels.
     c: usize,
     /// Lanes along the channels; the others lie along pixels, or rows of kernels in a weight gradient.
     lanes_c: usize,
@@ -324,9 +324,9 @@ impl fmt::Display for Tile {
     }
 }
 
-/// Channels of an invocation, a multiple of four: `most` where there are that many.
+/// Channels of an invocation: `most` where there are that many.
 fn channel_tile(channels: usize, most: usize) -> usize {
-    channels.next_multiple_of(4).min(most)
+    channels.min(most)
 }
 
 /// Lanes along the channels, where blocks of pixels do not fill a workgroup and there are channels

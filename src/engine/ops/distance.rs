@@ -30,11 +30,17 @@ impl Distance {
     }
 }
 
-/// Declares the measure and the samples' length to a shader.
-fn declare(dispatch: Dispatch, measure: Measure, shape: Shape) -> Dispatch {
-    let sample = count(shape) / shape[0];
-    let factor = Distance(measure).factor(sample);
-    dispatch.with("SAMPLE", sample).with("MEASURE", measure as u32).with("FACTOR", factor)
+/// Declares the measure and the samples' length to a shader, and what `more` declares of the number of elements.
+fn declare(
+    dispatch: Dispatch,
+    measure: Measure,
+    shape: Shape,
+    more: impl FnOnce(Dispatch, usize) -> Dispatch,
+) -> Dispatch {
+    let len = count(shape);
+    let sample = len / shape[0];
+    let dispatch = dispatch.with("MEASURE", measure as u32).with("FACTOR", Distance(measure).factor(sample));
+    dispatch.elements(&[sample], |dispatch, each| more(dispatch.with("SAMPLE", sample / each), len / each))
 }
 
 impl Rule for Distance {
@@ -75,7 +81,7 @@ impl Rule for Distance {
         let dispatch = Dispatch::new("distance", &[Slot::Input(0), Slot::Input(1), Slot::Output(0)])
             .with("WIDTH", call.tuning.reduction_width())
             .workgroups(call.outputs[0][0], 1, 1);
-        vec![declare(dispatch, self.0, call.inputs[0])]
+        vec![declare(dispatch, self.0, call.inputs[0], |dispatch, _| dispatch)]
     }
 }
 
@@ -111,7 +117,7 @@ impl Rule for DistanceGrad {
         let shape = call.inputs[0];
         let bindings = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3), Slot::Output(0)];
         let dispatch = Dispatch::new("distance_grad", &bindings).with("SMALLEST", SMALLEST);
-        vec![declare(dispatch, self.0, shape).over(count(shape), call.tuning)]
+        vec![declare(dispatch, self.0, shape, |dispatch, len| dispatch.over(len, call.tuning))]
     }
 }
 

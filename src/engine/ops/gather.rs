@@ -38,11 +38,12 @@ impl Rule for Gather {
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let len = count(call.outputs[0]);
         let bindings = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output(0)];
-        let dispatch = Dispatch::new("gather", &bindings)
-            .with("BATCH", self.batch)
-            .with("SAMPLE", len / self.batch)
-            .with("ORDER", count(call.inputs[1]));
-        vec![dispatch.over(len, call.tuning)]
+        let dispatch =
+            Dispatch::new("gather", &bindings).with("BATCH", self.batch).with("ORDER", count(call.inputs[1]));
+        let sample = len / self.batch;
+        let declared = dispatch
+            .elements(&[sample], |dispatch, each| dispatch.with("SAMPLE", sample / each).over(len / each, call.tuning));
+        vec![declared]
     }
 }
 

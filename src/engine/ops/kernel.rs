@@ -174,13 +174,17 @@ impl Dispatch {
         Self { text, ..self }
     }
 
+    /// Lets `quad` stand for tensor elements, if all of some lengths divide into fours, or `single`; calls `declare` with how many
+    /// numbers an element then has.
+    pub fn elements(self, lens: &[usize], declare: impl FnOnce(Self, usize) -> Self) -> Self {
+        let quads = lens.iter().all(|len| len.is_multiple_of(4));
+        let (name, numbers) = if quads { ("quad", 4) } else { ("single", 1) };
+        declare(self.element(name), numbers)
+    }
+
     /// Declares `PLANE` for a shader that goes through planes of so many numbers by fours where it can.
     pub fn plane(self, numbers: usize) -> Self {
-        if numbers.is_multiple_of(4) {
-            self.element("quad").with("PLANE", numbers / 4)
-        } else {
-            self.element("single").with("PLANE", numbers)
-        }
+        self.elements(&[numbers], |dispatch, each| dispatch.with("PLANE", numbers / each))
     }
 
     /// Sets the number of workgroups.
