@@ -48,6 +48,7 @@ pub use cpu::Cpu;
 pub use error::EngineError;
 pub use executor::{Executor, Pending, ProgramId, Readback};
 pub use fused::{FusedLayer, FusedNetworks, PackedWeights, Piece, PlannedLayer, Precision, RawLayer, Source};
+pub use gpu::set_driver_threads;
 pub use gpu::{
     AdapterSummary, Fault, Gpu, GpuOptions, KernelText, PATIENCE, PipelineStore, Timed, UnknownFault, adapters,
 };

@@ -7,6 +7,7 @@ mod finish;
 mod page;
 mod plan;
 mod programs;
+mod threads;
 mod train;
 
 pub use begin::begin;
@@ -40,6 +41,9 @@ fn with_kernels<'a>(
 pub trait Watch {
     /// A stage begins, at a step, of so many.
     fn begin(&mut self, stage: Stage, done: usize, steps: usize);
+
+    /// Numbers of driver threads were tried for a stage, each with the seconds that a step took; the fastest is taken.
+    fn tried_threads(&mut self, _stage: Stage, _tried: &[(usize, f64)]) {}
 
     /// What is heard of the stage. True asks to stop.
     fn trained(&mut self, stage: Stage, event: Event) -> bool;

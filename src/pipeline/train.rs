@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use super::threads::open_fastest;
 use super::{Data, Open, Plan, Watch, with_kernels};
 use crate::calibration::Calibration;
 use crate::config::Config;
@@ -42,9 +43,12 @@ pub fn train(
         if is_done(config, &plan, stage, folder)? {
             continue;
         }
-        let mut opened = open()?;
+        let trainer =
+            |executor: &mut dyn Executor| Trainer::new(config, stage, executor, &data.train.images, &data.split.train);
+        let steps = stage.budget(config).steps;
+        let mut opened = open_fastest(stage, steps, &open, watch, |executor| trainer(executor)?.trial(executor))?;
         let executor = opened.as_mut();
-        let mut trainer = Trainer::new(config, stage, executor, &data.train.images, &data.split.train)?;
+        let mut trainer = trainer(executor)?;
         match Checkpoint::latest(folder)? {
             Some(checkpoint) if checkpoint.stage == stage => trainer.resume(executor, checkpoint)?,
             _ => {
@@ -55,7 +59,6 @@ pub fn train(
         trainer.ask_teacher(executor, &data.train.images, &data.split.train, |done, images| {
             watch.scored("with the frozen teacher", done, images);
         })?;
-        let steps = trainer.budget().steps;
         watch.begin(stage, trainer.steps_done(), steps);
         let outcome = trainer.train(executor, folder, every, glance, |event| watch.trained(stage, event))?;
         if let Outcome::Stopped(step) = outcome {

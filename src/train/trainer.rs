@@ -24,6 +24,8 @@ use crate::run::{MetricsLog, RunFile, RunFolder};
 const LOG_EVERY: usize = 50;
 /// Time that one submission should take: long enough to hide its cost, short enough to react.
 const SUBMISSION: Duration = Duration::from_millis(300);
+/// Time that a trial should take.
+const TRIAL: Duration = Duration::from_millis(200);
 /// Submissions on their way at once.
 const IN_FLIGHT: usize = 2;
 /// Largest step that the device's clock, an `f32`, counts exactly.
@@ -162,6 +164,22 @@ impl Trainer {
         let teacher = (teacher, self.config.scoring.statistics);
         let count = indices.len();
         answers.ask(executor, &self.variables, teacher, (images, indices), |done| progress(done, count))
+    }
+
+    /// Seconds of a step, from some that are taken to find out; what they train is lost.
+    pub fn trial(&self, executor: &mut dyn Executor) -> Result<f64, TrainError> {
+        let mut steps = |count: usize| -> Result<f64, TrainError> {
+            let started = Instant::now();
+            executor.run(self.program, count)?;
+            executor.read(&[Readback::Variable(self.step.clock)])?.wait()?;
+            Ok(started.elapsed().as_secs_f64() / count as f64)
+        };
+        // The first finds memory and kernels cold; the second tells how many make a trial.
+        steps(1)?;
+        let count = (TRIAL.as_secs_f64() / steps(1)?.max(1e-9)) as usize;
+        let count = count.clamp(2, HISTORY);
+        let halves = [steps(count / 2)?, steps(count / 2)?];
+        Ok(halves[0].min(halves[1]))
     }
 
     /// Steps done so far.

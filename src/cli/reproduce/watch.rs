@@ -63,6 +63,10 @@ impl Watch for GridWatcher<'_> {
         self.watcher.begin(stage, done, steps);
     }
 
+    fn tried_threads(&mut self, stage: Stage, tried: &[(usize, f64)]) {
+        self.watcher.tried_threads(stage, tried);
+    }
+
     fn trained(&mut self, stage: Stage, event: Event) -> bool {
         self.watcher.trained(stage, event)
     }

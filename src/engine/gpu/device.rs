@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::adapter::{AdapterSummary, GpuOptions, PATIENCE, choose, summary};
+use super::driver_threads::driver_thread_choices;
 use super::faults::Fault;
 use super::loaded::Loaded;
 use super::pipeline_cache::PipelineCache;
@@ -272,6 +273,10 @@ impl Executor for Gpu {
         self.allocate(&program.variables)?;
         let loaded = Loaded::new(&self.shared, &mut self.pipelines, &self.tuning, &self.groups, program)?;
         Ok(self.programs.add(loaded))
+    }
+
+    fn driver_thread_choices(&self) -> Vec<usize> {
+        driver_thread_choices(&self.summary)
     }
 
     fn choose_kernels(&mut self, choices: &KernelChoices) {

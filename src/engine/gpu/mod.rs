@@ -2,6 +2,7 @@
 
 mod adapter;
 mod device;
+mod driver_threads;
 mod faults;
 mod loaded;
 mod pipeline_cache;
@@ -15,6 +16,7 @@ mod tune;
 
 pub use adapter::{AdapterSummary, GpuOptions, PATIENCE, adapters};
 pub use device::Gpu;
+pub use driver_threads::set_driver_threads;
 pub use faults::{Fault, UnknownFault};
 pub use pipeline_cache::PipelineStore;
 pub use profile::Timed;
