@@ -17,8 +17,12 @@ use crate::engine::ops::conv_kernel::ConvShape;
 const RUNS: std::ops::RangeInclusive<usize> = 5..=33;
 /// Time that those runs of a kernel should take.
 const TIME: Duration = Duration::from_millis(25);
-/// How many times as long as the best one a kernel's first runs may take before it is given up.
+/// How many times as long as the best one a kernel may take before it is given up: after the first run, which also pays for
+/// what drivers put off until then, and after the next ones.
+const HOPELESS: f64 = 4.0;
 const CLEARLY_SLOWER: f64 = 2.0;
+/// Seconds that a first run may pay for that.
+const PUT_OFF: f64 = 0.5;
 
 impl Gpu {
     /// What measurements of its kernels hold for.
@@ -79,8 +83,9 @@ impl Gpu {
                 let numbers: Vec<f32> = (0..len).map(|i| (i % 31) as f32 / 16.0 - 0.96).collect();
                 self.input(id, name, &numbers)?;
             }
-            // The first run pays for what drivers put off until then.
-            self.seconds_of(id, 1)?;
+            if self.seconds_of(id, 1)? > HOPELESS * best + PUT_OFF {
+                return Ok(None);
+            }
             let first = self.seconds_of(id, 2)?;
             if first > CLEARLY_SLOWER * best {
                 return Ok(None);
