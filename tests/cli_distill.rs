@@ -9,7 +9,7 @@ use pkdgan::config::{Config, Goal, Structure};
 use pkdgan::run::read_scores;
 use pkdgan::weights::Weights;
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "checkpoint.previous.safetensors",
     "checkpoint.safetensors",
     "config.toml",
@@ -22,6 +22,7 @@ const FILES: [&str; 12] = [
     "student-step1.safetensors",
     "teacher-joint.safetensors",
     "teacher.safetensors",
+    "teacher_scores.csv",
 ];
 
 #[test]
@@ -46,7 +47,9 @@ fn a_whole_run_leaves_every_network_with_its_figures() {
     for key in ["auroc", "average_precision", "macs", "params", "steps", "batch_size"] {
         assert_eq!(report[key], student[key], "{key}");
     }
-    assert_eq!(read_scores(&sandbox.path("run/scores.csv")).unwrap().len(), TEST);
+    for file in ["run/scores.csv", "run/teacher_scores.csv"] {
+        assert_eq!(read_scores(&sandbox.path(file)).unwrap().len(), TEST);
+    }
 
     let model = |name: &str| Weights::read(&sandbox.path(&format!("run/{name}.safetensors"))).unwrap();
     let (teacher, joint, student) = (model("teacher"), model("teacher-joint"), model("model"));

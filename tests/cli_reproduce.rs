@@ -171,6 +171,7 @@ fn grids_that_cannot_be_are_refused_before_anything_is_written() {
         (&["--structures", "1+5"], "no structure 5"),
         (&["--set=distillation.step2.steps=0", "--structures=1+4"], "distillation.step2.steps"),
         (&["--set=training.seed=1"], "--seeds"),
+        (&["--set=data.judge=validation"], "data.judge"),
         (&["--batch-sizes=1,2"], "--study batch-size"),
         (&["--study=batch-size", "--structures=1"], "--structures"),
         (&["--study=batch-size", "--batch-sizes=0-2"], "training.batch_size"),

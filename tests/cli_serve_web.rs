@@ -114,6 +114,26 @@ fn nothing_else_is_served() {
 }
 
 #[test]
+fn idle_connections_hold_up_nobody() {
+    let served = Served::new(&[]);
+    // As browsers do: opened beforehand, and kept.
+    let idle: Vec<TcpStream> = (0..32).map(|_| TcpStream::connect(&served.host).unwrap()).collect();
+    for _ in 0..8 {
+        let (head, body) = served.ask("GET", "/web/");
+        assert!(head.starts_with("HTTP/1.1 200") && body == source("web/index.html"), "{head}");
+    }
+    drop(idle);
+    // What is no request is refused, and what is cut off is no harm.
+    let mut stream = TcpStream::connect(&served.host).unwrap();
+    stream.write_all(b"\0\x01nonsense\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    TcpStream::connect(&served.host).unwrap().write_all(b"GET /web/ HT").unwrap();
+    assert!(served.ask("GET", "/web/").0.starts_with("HTTP/1.1 200"));
+}
+
+#[test]
 fn a_model_of_ones_own_takes_the_place_of_the_one_that_ships() {
     let sandbox = Sandbox::new();
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("web/model.safetensors");

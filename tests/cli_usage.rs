@@ -196,3 +196,11 @@ fn every_command_has_a_manual_page() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("file: manual pages cannot be written there"), "{}", stderr(&output));
 }
+
+#[test]
+fn a_cause_is_said_once() {
+    let sandbox = Sandbox::new();
+    let said = stderr(&sandbox.train("run", &["--config", "none.toml"]).output().unwrap());
+    assert_eq!(said.matches("os error 2").count(), 1, "{said}");
+    assert!(said.contains("none.toml: ") && said.contains("; name an existing TOML file"), "{said}");
+}

@@ -1,16 +1,19 @@
-//! A file's header cannot make the reader ask for memory: an allocator that keeps the largest request watches.
+//! A file's header cannot make the reader ask for memory, and a large picture gets no more than it honestly needs: an
+//! allocator that keeps the largest request, and the most that was held at once, watches.
 
 mod server;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Write;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flate2::write::GzEncoder;
 use flate2::{Compression, Crc};
+use image::{DynamicImage, ExtendedColorType, GrayImage, ImageEncoder, ImageFormat, RgbImage, RgbaImage};
 use md5::{Digest, Md5};
 use pkdgan::data::fetch::{EntryFault, FetchError, fetch};
-use pkdgan::data::{Check, Content, DataError, Manifest, Packed, Packing, read_idx, read_picture};
+use pkdgan::data::{Check, Content, DataError, Fit, Manifest, Packed, Packing, Preprocessing, read_idx, read_picture};
 use pkdgan::model::ModelFile;
 use pkdgan::train::Checkpoint;
 use pkdgan::weights::Weights;
@@ -19,25 +22,36 @@ use server::{Reply, Server};
 struct Watched;
 
 static LARGEST: AtomicUsize = AtomicUsize::new(0);
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static MOST_HELD: AtomicUsize = AtomicUsize::new(0);
+/// One test at a time has the figures.
+static WATCHING: Mutex<()> = Mutex::new(());
+
+fn given(size: usize) {
+    LARGEST.fetch_max(size, Ordering::Relaxed);
+    MOST_HELD.fetch_max(HELD.fetch_add(size, Ordering::Relaxed) + size, Ordering::Relaxed);
+}
 
 // SAFETY: every call is passed on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Watched {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
+        given(layout.size());
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
+        given(layout.size());
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        LARGEST.fetch_max(size, Ordering::Relaxed);
+        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        given(size);
         unsafe { System.realloc(pointer, layout, size) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -47,6 +61,8 @@ static ALLOCATOR: Watched = Watched;
 
 #[test]
 fn small_files_that_claim_much_get_little() {
+    let _alone = WATCHING.lock().unwrap();
+    LARGEST.store(0, Ordering::Relaxed);
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("small");
 
@@ -84,6 +100,49 @@ fn small_files_that_claim_much_get_little() {
 
     let largest = LARGEST.load(Ordering::Relaxed);
     assert!((100..1 << 20).contains(&largest), "{largest} bytes were asked for at once");
+}
+
+#[test]
+fn a_picture_keeps_to_the_memory_that_it_is_decoded_into() {
+    let _alone = WATCHING.lock().unwrap();
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("large");
+    let (width, height) = (2_000, 1_500);
+    let pixels = (width * height) as usize;
+    let kinds: [(&str, DynamicImage, ImageFormat, usize); 7] = [
+        ("grey", GrayImage::new(width, height).into(), ImageFormat::Png, 1),
+        ("grey, transparent", DynamicImage::new_luma_a8(width, height), ImageFormat::Png, 2),
+        ("grey in 16 bits", DynamicImage::new_luma16(width, height), ImageFormat::Png, 2),
+        ("colour", RgbImage::new(width, height).into(), ImageFormat::Png, 3),
+        ("colour, transparent", RgbaImage::new(width, height).into(), ImageFormat::Png, 4),
+        ("colour in 16 bits", DynamicImage::new_rgb16(width, height), ImageFormat::Png, 6),
+        ("BMP", RgbImage::new(width, height).into(), ImageFormat::Bmp, 3),
+    ];
+    for (name, picture, format, size) in kinds {
+        picture.save_with_format(&path, format).unwrap();
+        drop(picture);
+        for (channels, fit) in [(1, Fit::Pad), (3, Fit::Crop), (3, Fit::Stretch)] {
+            let preprocessing = Preprocessing { channels, height: 28, width: 20, side: 32, fit };
+            let before = HELD.load(Ordering::Relaxed);
+            MOST_HELD.store(before, Ordering::Relaxed);
+            preprocessing.pixels(read_picture(&path).unwrap()).unwrap();
+            let taken = MOST_HELD.load(Ordering::Relaxed) - before;
+            assert!((size * pixels..size * pixels + (1 << 20)).contains(&taken), "{name}, {channels}: {taken} bytes");
+        }
+    }
+    // Turned by a quarter, it needs a second place.
+    let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
+    let mut bytes = Vec::new();
+    let mut encoder = image::codecs::jpeg::JpegEncoder::new(&mut bytes);
+    encoder.set_exif_metadata(exif).unwrap();
+    encoder.write_image(&vec![0; 3 * pixels], width, height, ExtendedColorType::Rgb8).unwrap();
+    std::fs::write(&path, &bytes).unwrap();
+    let before = HELD.load(Ordering::Relaxed);
+    MOST_HELD.store(before, Ordering::Relaxed);
+    let upright = read_picture(&path).unwrap();
+    let taken = MOST_HELD.load(Ordering::Relaxed) - before;
+    assert_eq!((upright.width(), upright.height()), (height, width));
+    assert!((6 * pixels..6 * pixels + (1 << 20)).contains(&taken), "turned: {taken} bytes");
 }
 
 /// Fetches an archive of one entry that claims so many bytes.

@@ -82,6 +82,7 @@ impl Place {
             let entries = fs::read_dir(folder).into_iter().flatten();
             let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
             names.sort();
+            names.retain(|name| name != ".lock");
             names
         };
         assert_eq!(names(self.around.path().to_owned()), ["set"]);
@@ -269,4 +270,23 @@ fn refusals_of_the_server_are_said() {
         assert_eq!(matches!(error, FetchError::Connection { .. }), attempted, "{error}");
         assert_eq!(matches!(error, FetchError::Address { .. }), !attempted, "{error}");
     }
+}
+
+#[test]
+fn two_at_once_do_not_share_a_partial_file() {
+    let contents = contents();
+    let packed = gzip(&contents, 6);
+    let manifest = manifest(&packed, &contents);
+    let place = Place::new();
+    place.put("letters.gz.part", &packed[..1_000]);
+    let lock = fs::File::create(place.folder().join(".lock")).unwrap();
+    lock.lock().unwrap();
+    let server = Server::start(move |_, request| Reply::part(&packed, request));
+    let error = place.fetch(&manifest, &server).unwrap_err();
+    assert!(matches!(&error, FetchError::InUse { folder } if *folder == place.folder()), "{error}");
+    assert_eq!(fs::metadata(place.folder().join("letters.gz.part")).unwrap().len(), 1_000);
+    // The lock goes with who holds it.
+    drop(lock);
+    assert_eq!(place.fetch(&manifest, &server).unwrap(), Arrival::Published);
+    assert_eq!(place.list(), ["letters.gz"]);
 }

@@ -67,9 +67,11 @@ fn manifest(archive: &[u8], address: String) -> Manifest {
     Manifest { address, files: vec![packed] }
 }
 
+/// What is in a folder, but for the lock of whoever fetches.
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.retain(|name| name != ".lock");
     names.sort();
     names
 }

@@ -106,6 +106,48 @@ fn what_no_memory_holds_is_refused_before_any_is_taken() {
     }
 }
 
+/// Run by the next test, in a process whose memory it limits.
+#[test]
+#[ignore = "takes its own process's memory"]
+#[cfg(target_os = "linux")]
+fn with_little_memory() {
+    const BEYOND: u64 = 256 << 20;
+    let mut gpu = common::open();
+    // What the driver takes for itself is taken before.
+    let small = gpu.load(program(SMALL)).unwrap();
+    gpu.run(small, 1).unwrap();
+    gpu.read(&[Readback::Output(small, "y")]).unwrap().wait_one().unwrap();
+
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let held = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.split_whitespace().next());
+    let most = 1024 * held.unwrap().parse::<u64>().unwrap() + BEYOND;
+    let [process, most] = [format!("--pid={}", std::process::id()), format!("--as={most}")];
+    assert!(std::process::Command::new("prlimit").args([process, most]).status().unwrap().success());
+    let mut variables = Variables::new();
+    for n in 0..16 {
+        let group = variables.group(&format!("group {n}"));
+        variables.add(group, "numbers", [1, 1, 25, 1 << 20]);
+    }
+    let error = gpu.allocate(&variables).unwrap_err();
+    assert!(matches!(error, EngineError::OutOfMemory { .. }), "{error}");
+    said(&error, &["no memory for the variables `group ", "smaller network or batch"]);
+    println!("refused: {error}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_driver_that_is_out_of_memory_is_an_error_that_names_the_buffer() {
+    if !common::open().summary().is_software() {
+        println!("the memory of a process does not limit this adapter's: nothing was tried");
+        return;
+    }
+    let mut tests = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = tests.args(["--exact", "with_little_memory", "--ignored", "--nocapture"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("refused: no memory for the variables"), "{text}");
+}
+
 #[test]
 fn a_kernel_that_the_driver_refuses_is_named_with_its_op() {
     let mut gpu = troubled(Fault::Kernel("conv2d_register".into()));

@@ -28,12 +28,13 @@ const PHASES: [(&str, &str); 3] =
     [("teacher", "teacher.safetensors"), ("step1", "student-step1.safetensors"), ("step2", "model.safetensors")];
 
 /// Every network that the run leaves, and its scores.
-const BYTES: [&str; 5] = [
+const BYTES: [&str; 6] = [
     "teacher.safetensors",
     "student-step1.safetensors",
     "teacher-joint.safetensors",
     "model.safetensors",
     "scores.csv",
+    "teacher_scores.csv",
 ];
 
 fn settings() -> Vec<String> {

@@ -8,10 +8,10 @@ fuzz_target!(|bytes: &[u8]| {
     let (folder, path) = pkdgan_fuzz::file("picture.png", bytes);
     let found: Vec<_> = files_below(folder.path()).map(|file| file.expect("a plain file")).collect();
     assert_eq!(found, [path.clone()]);
-    let Ok(picture) = read_picture(&path) else { return };
     for (channels, fit) in [(1, Fit::Pad), (3, Fit::Crop)] {
+        let Ok(picture) = read_picture(&path) else { return };
         let preprocessing = Preprocessing { channels, height: 28, width: 20, side: 32, fit };
-        let pixels = preprocessing.pixels(picture.clone()).expect("every picture can be scaled");
+        let pixels = preprocessing.pixels(picture).expect("every picture can be scaled");
         assert_eq!(pixels.len(), channels * 28 * 20);
     }
 });

@@ -118,7 +118,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // What a hostile file made it quote is nothing to send to a terminal.
             let control = |c: char| c.is_control() && c != '\n';
-            eprintln!("error: {}", format!("{error:#}").replace(control, "\u{fffd}"));
+            eprintln!("error: {}", said(&error).replace(control, "\u{fffd}"));
             // Settings that cannot be are wrong usage, whether they came by flag or by file.
             let usage = error.is::<ConfigError>()
                 || error.is::<CalibrationError>()
@@ -128,4 +128,12 @@ pub fn main() -> ExitCode {
             ExitCode::from(if usage { 2 } else { 1 })
         }
     }
+}
+
+/// An error with its causes, but for those that what is said already quotes.
+fn said(error: &anyhow::Error) -> String {
+    error.chain().skip(1).fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+    })
 }

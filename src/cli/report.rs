@@ -59,9 +59,8 @@ impl Arguments {
         let data = self.data(folder, console)?;
         console.say(self.device.open()?.describe());
         let open = || self.device.executor();
-        let mut progress = console.progress("scoring teacher", "images", 0, data.split.test.len());
-        let teacher = pipeline::score_teacher(folder, &report, &data, &open, |done| progress.update(done, ""))?;
-        progress.finish();
+        let teacher = folder.file(RunFile::TeacherScores);
+        let teacher = teacher.exists().then(|| read_scores(&teacher)).transpose()?;
         Ok(pipeline::page(folder, &report, &scores, teacher.as_deref(), &data, &open)?)
     }
 

@@ -5,16 +5,19 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
+use image::{ColorType, DynamicImage, GrayImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 use thiserror::Error;
 
 /// Longest side of a picture that is read, in pixels.
 pub const MAX_SIDE: u32 = 20_000;
-/// Most memory that the decoding of one picture may take, in bytes: 100 megapixels in colour, and some.
+/// Most memory that one picture may take, in bytes: 100 megapixels in colour, and some.
 const MAX_MEMORY: u64 = 512 << 20;
-/// Most values that a byte of a file stands for: deflate packs 1032 bytes into one, of 8 pixels each in black and white,
-/// which become three values each where they have a palette.
-const MOST_PER_BYTE: u64 = 1 << 15;
+/// Most values that a byte of a JPEG stands for: a block of 64 pixels takes one bit at least; with components that are
+/// sampled 4 x 1 and 1 x 4, nine blocks make 32 x 32 pixels of three values.
+const MOST_PER_BYTE_OF_JPEG: u64 = 1 << 12;
+/// Likewise of other formats: deflate packs 1032 bytes into one, of 8 pixels each, which become four values each where
+/// they have a palette.
+const MOST_PER_BYTE: u64 = 1032 * 8 * 4;
 /// Values that even the shortest file may stand for.
 const FREE: u64 = 1 << 20;
 
@@ -57,7 +60,9 @@ pub enum PictureProblem {
     Scale(String),
 }
 
-/// Reads a picture, turned upright as its metadata says. The header is judged before memory is given.
+/// Reads a picture with one or three values a pixel, a byte each, turned upright as its metadata says. Transparency is
+/// ignored. The header is judged before memory is given, and the picture keeps to the memory that it is decoded into,
+/// but where turning it takes a second one.
 ///
 /// # Errors
 /// A file that cannot be read, is empty, of another format, too large, or damaged.
@@ -73,29 +78,74 @@ fn decode(mut file: BufReader<File>) -> Result<DynamicImage, PictureProblem> {
     }
     let length = file.get_ref().metadata().map_err(PictureProblem::Read)?.len();
     let mut reader = ImageReader::new(file).with_guessed_format().map_err(PictureProblem::Read)?;
-    if reader.format().is_none() {
-        return Err(PictureProblem::Format);
-    }
+    let most_per_byte = match reader.format() {
+        None => return Err(PictureProblem::Format),
+        Some(ImageFormat::Jpeg) => MOST_PER_BYTE_OF_JPEG,
+        Some(_) => MOST_PER_BYTE,
+    };
     // The sides are judged below, where they can be named.
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_MEMORY);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(|error| problem(error, (0, 0)))?;
     let (width, height) = decoder.dimensions();
-    if width > MAX_SIDE || height > MAX_SIDE || decoder.total_bytes() > MAX_MEMORY {
+    let (colour, decoded) = (decoder.color_type(), decoder.total_bytes());
+    // A picture whose metadata are odd is still a picture.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let turned = if swaps_sides(orientation) { u64::from(width) * u64::from(height) * kept(colour) as u64 } else { 0 };
+    if width > MAX_SIDE || height > MAX_SIDE || decoded.saturating_add(turned) > MAX_MEMORY {
         return Err(PictureProblem::TooLarge { width, height });
     }
     if width == 0 || height == 0 {
         return Err(PictureProblem::Damaged(format!("{width} x {height} pixels")));
     }
-    if decoder.total_bytes() > length.saturating_mul(MOST_PER_BYTE).saturating_add(FREE) {
+    if decoded > length.saturating_mul(most_per_byte).saturating_add(FREE) {
         return Err(PictureProblem::Damaged(format!("{width} x {height} pixels in {length} bytes")));
     }
-    // A picture whose metadata are odd is still a picture.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| problem(error, (width, height)))?;
+    let mut bytes = vec![0; decoded as usize];
+    decoder.read_image(&mut bytes).map_err(|error| problem(error, (width, height)))?;
+    let bytes = narrowed(bytes, colour);
+    let picture = if kept(colour) == 1 {
+        GrayImage::from_raw(width, height, bytes).map(DynamicImage::ImageLuma8)
+    } else {
+        RgbImage::from_raw(width, height, bytes).map(DynamicImage::ImageRgb8)
+    };
+    let mut picture = picture.ok_or(PictureProblem::Format)?;
     picture.apply_orientation(orientation);
     Ok(picture)
+}
+
+fn swaps_sides(orientation: Orientation) -> bool {
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
+}
+
+/// Values of a pixel without its transparency.
+fn kept(colour: ColorType) -> usize {
+    if colour.has_color() { 3 } else { 1 }
+}
+
+/// Values of a byte or two, in the machine's order, as bytes and without transparency, in the same memory.
+fn narrowed(mut bytes: Vec<u8>, colour: ColorType) -> Vec<u8> {
+    let (kept, values) = (kept(colour), usize::from(colour.channel_count()));
+    let pixel = usize::from(colour.bytes_per_pixel());
+    let size = pixel / values;
+    if pixel == kept {
+        return bytes;
+    }
+    let pixels = bytes.len() / pixel;
+    for place in 0..pixels {
+        for value in 0..kept {
+            let from = place * pixel + value * size;
+            bytes[place * kept + value] = match size {
+                1 => bytes[from],
+                _ => ((u32::from(u16::from_ne_bytes([bytes[from], bytes[from + 1]])) + 128) / 257) as u8,
+            };
+        }
+    }
+    bytes.truncate(pixels * kept);
+    bytes.shrink_to_fit();
+    bytes
 }
 
 fn problem(error: ImageError, (width, height): (u32, u32)) -> PictureProblem {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use fast_image_resize::images::Image;
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-use image::DynamicImage;
+use image::{DynamicImage, RgbImage};
 use serde::{Deserialize, Serialize};
 
 use super::picture::PictureProblem;
@@ -69,26 +69,32 @@ impl Preprocessing {
     /// [`PictureProblem::Scale`] where the picture cannot be scaled.
     pub fn pixels(&self, picture: DynamicImage) -> Result<Vec<u8>, PictureProblem> {
         let (width, height) = (picture.width(), picture.height());
-        let bytes = if self.channels == 1 { picture.into_luma8().into_raw() } else { picture.into_rgb8().into_raw() };
+        // Grey stays grey until it is small.
+        let (bytes, values) = match picture {
+            DynamicImage::ImageLuma8(grey) => (grey.into_raw(), 1),
+            colour if self.channels == 1 => (brightness(colour.into_rgb8()), 1),
+            colour => (colour.into_rgb8().into_raw(), 3),
+        };
         let same = (height as usize, width as usize) == (self.height, self.width);
         let interleaved = if same {
             bytes
         } else {
-            self.scaled(width, height, bytes).map_err(|problem| PictureProblem::Scale(problem.to_string()))?
+            let scaled = self.scaled(width, height, bytes, values);
+            scaled.map_err(|problem| PictureProblem::Scale(problem.to_string()))?
         };
         let plane = self.height * self.width;
         let mut planes = vec![0; self.channels * plane];
-        for (place, pixel) in interleaved.chunks_exact(self.channels).enumerate() {
-            for (channel, &value) in pixel.iter().enumerate() {
-                planes[channel * plane + place] = value;
+        for (place, pixel) in interleaved.chunks_exact(values).enumerate() {
+            for channel in 0..self.channels {
+                planes[channel * plane + place] = pixel[channel % values];
             }
         }
         Ok(planes)
     }
 
-    /// Scaled to `height` x `width`, averaging over what one pixel of the result covers.
-    fn scaled(&self, width: u32, height: u32, bytes: Vec<u8>) -> Result<Vec<u8>, Box<dyn Error>> {
-        let kind = if self.channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
+    /// Scaled to `height` x `width`, averaging over what one pixel of the result covers. A pixel has so many values.
+    fn scaled(&self, width: u32, height: u32, bytes: Vec<u8>, values: usize) -> Result<Vec<u8>, Box<dyn Error>> {
+        let kind = if values == 1 { PixelType::U8 } else { PixelType::U8x3 };
         let [target_w, target_h] = [self.width as u32, self.height as u32];
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
         let (options, inner_w, inner_h) = match self.fit {
@@ -106,15 +112,30 @@ impl Preprocessing {
         if (inner_w, inner_h) == (target_w, target_h) {
             return Ok(scaled.into_vec());
         }
-        let mut padded = vec![0; self.channels * self.height * self.width];
+        let mut padded = vec![0; values * self.height * self.width];
         let (left, top) = ((target_w - inner_w) as usize / 2, (target_h - inner_h) as usize / 2);
-        let row = inner_w as usize * self.channels;
-        for (y, values) in scaled.buffer().chunks_exact(row).enumerate() {
-            let start = ((top + y) * self.width + left) * self.channels;
-            padded[start..start + row].copy_from_slice(values);
+        let row = inner_w as usize * values;
+        for (y, pixels) in scaled.buffer().chunks_exact(row).enumerate() {
+            let start = ((top + y) * self.width + left) * values;
+            padded[start..start + row].copy_from_slice(pixels);
         }
         Ok(padded)
     }
+}
+
+/// The brightness of each pixel, in the memory of its colours: a row is converted at a time.
+fn brightness(colours: RgbImage) -> Vec<u8> {
+    let width = colours.width();
+    let mut bytes = colours.into_raw();
+    let rows = bytes.len() / (3 * width as usize);
+    for y in 0..rows {
+        let row = &bytes[3 * y * width as usize..][..3 * width as usize];
+        let Some(row) = RgbImage::from_raw(width, 1, row.to_vec()) else { break };
+        let grey = DynamicImage::ImageRgb8(row).into_luma8();
+        bytes[y * width as usize..][..width as usize].copy_from_slice(&grey);
+    }
+    bytes.truncate(rows * width as usize);
+    bytes
 }
 
 impl Colour {

@@ -3,7 +3,7 @@ use crate::config::Config;
 use crate::engine::AdapterSummary;
 use crate::report::ReportError;
 use crate::run::{
-    Report, RunFile, RunFolder, peak_rss_bytes, read_kernels, write_picture_scores, write_scores, write_whole,
+    Report, RunFile, RunFolder, Score, peak_rss_bytes, read_kernels, write_picture_scores, write_scores, write_whole,
 };
 use crate::train::TrainError;
 
@@ -45,11 +45,12 @@ pub fn finish(
         normal: config.data.normal,
         networks,
     };
-    let file = folder.file(RunFile::Scores);
-    match &data.own {
-        Some(own) => write_picture_scores(&file, &scores, &own.judge_paths)?,
-        None => write_scores(&file, &scores)?,
-    }
+    let write = |file, scores: &[Score]| match &data.own {
+        Some(own) => write_picture_scores(&folder.file(file), scores, &own.judge_paths),
+        None => write_scores(&folder.file(file), scores),
+    };
+    write(RunFile::Scores, &scores)?;
+    teacher.as_deref().map_or(Ok(()), |scores| write(RunFile::TeacherScores, scores))?;
     let page = page(folder, &report, &scores, teacher.as_deref(), data, open)?;
     write_whole(&folder.file(RunFile::Page), |out| out.write_all(page.as_bytes()))?;
     report.write(&folder.file(RunFile::Report))?;

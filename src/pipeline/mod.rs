@@ -14,7 +14,7 @@ pub use begin::begin;
 pub use data::{Data, Own};
 pub use evaluate::{Evaluated, evaluate};
 pub use finish::finish;
-pub use page::{page, score_teacher};
+pub use page::page;
 pub use plan::Plan;
 pub use programs::{programs, scoring_programs};
 pub use train::{Progress, train};

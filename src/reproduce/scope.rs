@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Cell;
-use crate::config::{Config, ConfigError, Goal};
+use crate::config::{Config, ConfigError, Goal, Judge};
 
 /// What a grid goes over, and where its runs are kept.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,8 +30,9 @@ impl Scope {
             config.data.normal = normal;
             config.training.seed = seed;
             config.run.with_baseline = false;
-            // As in the published figures: every official training image trains.
+            // As in the published figures: every official training image trains, the official test set judges.
             config.data.calibration = 0.0;
+            config.data.judge = Judge::Test;
             let folder = self.runs.join(format!("{}-{normal}-seed{seed}", config.data.dataset));
             Spot { config, folder }
         };

@@ -39,6 +39,8 @@ pub enum RunFile {
     Report,
     /// The score of every test image.
     Scores,
+    /// The teacher's score of each, where the run's result is another network.
+    TeacherScores,
     /// The page that shows the run to a person.
     Page,
 }
@@ -55,7 +57,7 @@ pub struct RunFolder {
 
 impl RunFile {
     /// Every file that a run writes.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Config,
         Self::Metrics,
         Self::Kernels,
@@ -70,6 +72,7 @@ impl RunFile {
         Self::CheckpointBefore,
         Self::Report,
         Self::Scores,
+        Self::TeacherScores,
         Self::Page,
     ];
 
@@ -90,6 +93,7 @@ impl RunFile {
             Self::CheckpointBefore => "checkpoint.previous.safetensors",
             Self::Report => "report.json",
             Self::Scores => "scores.csv",
+            Self::TeacherScores => "teacher_scores.csv",
             Self::Page => "report.html",
         }
     }

@@ -94,6 +94,12 @@ pub enum FetchError {
         /// What is wrong with it.
         fault: EntryFault,
     },
+    /// Another process fetches into the folder.
+    #[error("{}: another process is fetching into it; wait until it is done", folder.display())]
+    InUse {
+        /// The data set's folder.
+        folder: PathBuf,
+    },
     /// What was unpacked is not right.
     #[error(transparent)]
     Contents(#[from] DataError),

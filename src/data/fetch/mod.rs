@@ -4,7 +4,7 @@ mod download;
 mod error;
 mod unpack;
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -17,6 +17,9 @@ pub use error::{EntryFault, FetchError};
 /// For the fuzz target, which needs no server so.
 #[cfg(fuzzing)]
 pub use unpack::unpack;
+
+/// The file in a data set's folder that whoever fetches into it has locked. It stays, as a run folder's does.
+const LOCK: &str = ".lock";
 
 /// How a file came to be in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,12 +57,24 @@ pub fn fetch(
 ) -> Result<Vec<(String, Arrival)>, FetchError> {
     let source = download::Source::new(&manifest.address)?;
     fs::create_dir_all(folder).map_err(unwritable(folder))?;
+    let _held = take(folder)?;
     let arrivals = manifest.files.iter().map(|packed| {
         let arrival =
             if present(packed, folder) { Arrival::Present } else { fetch_file(&source, packed, folder, progress)? };
         Ok((packed.name.clone(), arrival))
     });
     arrivals.collect()
+}
+
+/// Keeps other processes from fetching into `folder` for as long as the file is open, where its file system has locks.
+fn take(folder: &Path) -> Result<File, FetchError> {
+    let path = folder.join(LOCK);
+    let file = File::create(&path).map_err(unwritable(&path))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(FetchError::InUse { folder: folder.to_owned() }),
+        Err(TryLockError::Error(error)) if error.kind() != io::ErrorKind::Unsupported => Err(unwritable(&path)(error)),
+        _ => Ok(file),
+    }
 }
 
 fn present(packed: &Packed, folder: &Path) -> bool {

@@ -35,7 +35,12 @@ impl Reports {
     pub fn check(&self, during: &str) -> Result<(), EngineError> {
         let mut reported = self.lock();
         if let Some(problem) = reported.lost.clone() {
-            return Err(EngineError::Lost { during: during.into(), problem });
+            // wgpu gives a device up that has no memory for a copy, and these are its words.
+            return Err(if problem.contains("Out of memory") {
+                EngineError::OutOfMemory { what: during.into(), problem }
+            } else {
+                EngineError::Lost { during: during.into(), problem }
+            });
         }
         reported.error.take().map_or(Ok(()), |error| Err(named(during, &error)))
     }

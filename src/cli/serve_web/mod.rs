@@ -1,18 +1,20 @@
+mod http;
+
+use std::borrow::Cow;
 use std::fs;
 use std::io::{self, ErrorKind, Write};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
 use pkdgan::model::ModelFile;
 use pkdgan::run::{RunFile, RunFolder};
 use rust_embed::RustEmbed;
-use tiny_http::{Header, Method, Request, Response, Server};
 
 use super::console::Console;
+use http::{Answer, Request};
 
 /// Arguments of `pkdgan serve-web`.
 #[derive(Args)]
@@ -62,30 +64,20 @@ const HEADERS: &[(&str, &str)] = &[
 /// Serves the page that scores in a browser, until ctrl-C.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let model = arguments.model.as_deref().map(checked_model).transpose()?;
-    let server = Server::http((Ipv4Addr::LOCALHOST, arguments.port)).map_err(|error| {
-        let remedy = match error.downcast_ref::<io::Error>().map(io::Error::kind) {
-            Some(ErrorKind::AddrInUse) => {
-                "the port is in use; choose another with --port, or any that is free with --port 0"
-            }
-            Some(ErrorKind::PermissionDenied) => "ports below 1024 want privileges; choose another with --port",
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, arguments.port)).map_err(|error| {
+        let remedy = match error.kind() {
+            ErrorKind::AddrInUse => "the port is in use; choose another with --port, or any that is free with --port 0",
+            ErrorKind::PermissionDenied => "ports below 1024 want privileges; choose another with --port",
             _ => "choose another port with --port",
         };
         anyhow!("127.0.0.1:{}: {error}; {remedy}", arguments.port)
     })?;
-    let address = server.server_addr().to_ip().context("the server has no address")?;
-    let server = Arc::new(server);
-    let stopped = server.clone();
-    ctrlc::set_handler(move || stopped.unblock()).context("ctrl-C cannot be caught")?;
+    let address = listener.local_addr().context("the server has no address")?;
+    ctrlc::set_handler(|| std::process::exit(0)).context("ctrl-C cannot be caught")?;
     let mut stdout = io::stdout();
     writeln!(stdout, "http://{address}{PAGE}").and_then(|()| stdout.flush())?;
     Console::new(arguments.quiet).say("open this address in a browser on this machine; ctrl-C ends");
-    for request in server.incoming_requests() {
-        let answer = answer(&request, model.as_deref());
-        // A browser that went away in the middle wants nothing more.
-        if let Err(error) = request.respond(answer) {
-            tracing::debug!("answer not delivered: {error}");
-        }
-    }
+    http::serve(&listener, |request| answer(request, model.as_deref()));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -97,55 +89,52 @@ fn checked_model(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(&path).with_context(|| format!("{}: cannot be read", path.display()))
 }
 
-fn answer(request: &Request, model: Option<&[u8]>) -> Response<io::Cursor<Vec<u8>>> {
-    if !matches!(request.method(), Method::Get | Method::Head) {
-        return text(405, "only GET and HEAD are answered").with_header(header("Allow", "GET, HEAD"));
+fn answer<'a>(request: &Request, model: Option<&'a [u8]>) -> Answer<'a> {
+    if !matches!(request.method.as_str(), "GET" | "HEAD") {
+        return text("405 Method Not Allowed", "only GET and HEAD are answered", Some(("Allow", "GET, HEAD")));
     }
     // A page from elsewhere whose name was made to point here is not to read what is served.
-    let host = request.headers().iter().find(|header| header.field.equiv("Host")).map(|header| header.value.as_str());
+    let host = request.host.as_deref();
     let named = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
     if !matches!(named, Some("127.0.0.1" | "localhost")) {
-        return text(403, "ask for 127.0.0.1");
+        return text("403 Forbidden", "ask for 127.0.0.1", None);
     }
-    let path = request.url().split(['?', '#']).next().unwrap_or_default();
+    let path = request.path.split(['?', '#']).next().unwrap_or_default();
     let file = match path {
-        "/" | "/web" => return text(302, "see /web/").with_header(header("Location", PAGE)),
-        PAGE => Web::get("index.html"),
-        MODEL if model.is_some() => {
-            return with_type(Response::from_data(model.unwrap_or_default()), path);
-        }
+        "/" | "/web" => return text("302 Found", "see /web/", Some(("Location", PAGE))),
+        PAGE => Web::get("index.html").map(|file| file.data),
+        MODEL if model.is_some() => model.map(Cow::Borrowed),
         _ => match (path.strip_prefix("/web/"), path.strip_prefix("/shaders/")) {
-            (Some(name), _) => Web::get(name),
-            (_, Some(name)) => Shaders::get(name),
+            (Some(name), _) => Web::get(name).map(|file| file.data),
+            (_, Some(name)) => Shaders::get(name).map(|file| file.data),
             _ => None,
         },
     };
     match file {
-        Some(file) => with_type(Response::from_data(file.data), if path == PAGE { "index.html" } else { path }),
-        None => text(404, "no such file"),
+        Some(body) => with_headers("200 OK", kind(if path == PAGE { "index.html" } else { path }), body),
+        None => text("404 Not Found", "no such file", None),
     }
 }
 
-fn text(status: u16, text: &str) -> Response<io::Cursor<Vec<u8>>> {
-    with_type(Response::from_data(format!("{text}\n")), ".txt").with_status_code(status)
+fn text(status: &'static str, text: &str, header: Option<(&'static str, &'static str)>) -> Answer<'static> {
+    let mut answer = with_headers(status, kind(".txt"), Cow::Owned(format!("{text}\n").into_bytes()));
+    answer.headers.extend(header);
+    answer
 }
 
-fn with_type(response: Response<io::Cursor<Vec<u8>>>, path: &str) -> Response<io::Cursor<Vec<u8>>> {
-    let kind = match path.rsplit_once('.').map(|(_, extension)| extension) {
+fn with_headers<'a>(status: &'static str, kind: &'static str, body: Cow<'a, [u8]>) -> Answer<'a> {
+    let headers = HEADERS.iter().copied().chain([("Content-Type", kind)]).collect();
+    Answer { status, headers, body }
+}
+
+/// What a file holds, by its ending.
+fn kind(path: &str) -> &'static str {
+    match path.rsplit_once('.').map(|(_, extension)| extension) {
         Some("html") => "text/html; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
         Some("wgsl" | "md" | "txt") => "text/plain; charset=utf-8",
         Some("png") => "image/png",
         _ => "application/octet-stream",
-    };
-    // Whole, with their length: nothing that is served is made on the way.
-    let response = response.with_chunked_threshold(usize::MAX);
-    let headers = HEADERS.iter().map(|(name, value)| header(name, value));
-    headers.fold(response.with_header(header("Content-Type", kind)), |response, header| response.with_header(header))
-}
-
-/// A header in ASCII.
-fn header(name: &str, value: &str) -> Header {
-    Header::from_bytes(name, value).expect("names and values are ASCII, written above")
+    }
 }
