@@ -51,7 +51,7 @@ def torch_scorer(model, threads):
     def score(images):
         torch.set_num_threads(threads)
         with torch.inference_mode():
-            return model.score(torch.from_numpy(images).float() / 127.5 - 1).numpy()
+            return model.score(model.padded(torch.from_numpy(images).float() / 127.5 - 1)).numpy()
 
     return score
 

@@ -73,7 +73,6 @@ class Model(torch.nn.Module):
             metadata = {key: json.loads(file.metadata()[key]) for key in ("architecture", "preprocessing")}
         self.architecture, preprocessing = metadata["architecture"], metadata["preprocessing"]
         side, height, width = (preprocessing[key] for key in ("side", "height", "width"))
-        self.shape = (preprocessing["channels"], height, width)
         top, left = (side - height) // 2, (side - width) // 2
         self.margins = (left, side - width - left, top, side - height - top)
         self.statistics = self.architecture["statistics"]
@@ -97,10 +96,13 @@ class Model(torch.nn.Module):
         there = "discriminator.conv1.weight" in tensors
         self.discriminator = shrinking("discriminator", halvings) if there else None
 
+    def padded(self, pixels):
+        """Images, with values in -1..1, of the side that the networks take."""
+        return functional.pad(pixels, self.margins, value=-1.0)
+
     def score(self, pixels):
-        """Scores of images with values in -1..1."""
-        x = functional.pad(pixels, self.margins, value=-1.0)
-        latent, _, again = self.generator(x, self.statistics)
+        """Scores of padded images."""
+        latent, _, again = self.generator(pixels, self.statistics)
         return torch.linalg.vector_norm(latent - again, dim=(1, 2, 3))
 
 

@@ -170,9 +170,7 @@ class Scoring(Timed):
     def __init__(self, setting):
         super().__init__(setting)
         self.model = setting.model("teacher")
-        channels, height, width = self.model.shape
-        numbers = setting.images.flatten()[:setting.batch * channels * height * width]
-        self.pixels = numbers.reshape(setting.batch, channels, height, width)
+        self.pixels = setting.images[:setting.batch]
 
     def step(self):
         with torch.inference_mode():
