@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use pkdgan::model::ModelFile;
-use pkdgan::run::{RunFile, RunFolder};
+use pkdgan::run::model_file;
 use rust_embed::RustEmbed;
 use tiny_http::{Header, Method, Request, Response, Server};
 
@@ -91,8 +91,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// The bytes of a model file that can be used.
 fn checked_model(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let path =
-        if path.is_dir() { RunFolder::open(path, &[RunFile::Model])?.file(RunFile::Model) } else { path.to_owned() };
+    let path = model_file(path)?;
     ModelFile::read(&path)?;
     fs::read(&path).with_context(|| format!("{}: cannot be read", path.display()))
 }
