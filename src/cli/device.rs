@@ -109,13 +109,7 @@ impl Device {
                 refuse(&format!("--path {path} runs on a GPU; leave it out with --device cpu\n"));
             }
         }
-        Wish {
-            path,
-            without_device,
-            device: self.options(),
-            cpu_fallback: self.allow_cpu_fallback,
-            ..Wish::default()
-        }
+        Wish { path, without_device, device: self.options(), cpu_fallback: self.allow_cpu_fallback, ..Wish::default() }
     }
 
     fn refuse_adapter(&self) {
