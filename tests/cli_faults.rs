@@ -5,7 +5,7 @@ mod command;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use command::{Sandbox, stderr};
+use command::{Sandbox, TEST, stderr};
 
 /// Runs a training with trouble to come.
 fn train(sandbox: &Sandbox, fault: &str, more: &[&str]) -> Output {
@@ -81,6 +81,40 @@ fn scoring_begins_again_on_the_cpu_executor() {
     assert_eq!(figures["adapter"], "plain CPU executor");
     let (on_cpu, on_gpu) = (figures["auroc"].as_f64().unwrap(), sandbox.json("run/report.json")["auroc"].as_f64());
     assert!((on_cpu - on_gpu.unwrap()).abs() < 0.02, "{on_cpu} and {on_gpu:?}");
+}
+
+#[test]
+fn scoring_of_pictures_goes_on_on_the_cpu_path() {
+    let sandbox = Sandbox::new();
+    sandbox.train("run", &["--stage", "student"]).assert().success();
+    // Three batches.
+    let images = ["data/mnist/t10k-images-idx3-ubyte"; 3];
+    let score = |more: &[&str], fault: &str| {
+        let arguments = [&["score", "run", "--threshold=0"], &images[..], more].concat();
+        sandbox.pkdgan(&arguments).env("PKDGAN_FAULT", fault).output().unwrap()
+    };
+    let scores = |output: &Output| -> Vec<f32> {
+        let mut rows = csv::Reader::from_reader(&output.stdout[..]);
+        rows.records().map(|row| row.unwrap()[1].parse().unwrap()).collect()
+    };
+    let expected = scores(&score(&["--path=cpu"], "lost=9"));
+    assert_eq!(expected.len(), 3 * TEST);
+    said(&score(&["--path=fused-f32"], "lost=2"), 1, &["the device was lost"]);
+    let cases = [
+        (&["--path=fused-f32"][..], "lost=2", "the device was lost"),
+        (&["--path=fused-f32", "--device-timeout=2"], "hang=2", "within 2 s"),
+        (&["--path=fused-f32"], "kernel=fused_score", "the driver refuses the kernel fused_score"),
+        (&["--adapter=none of these"], "lost=9", "no usable GPU adapter"),
+    ];
+    for (arguments, fault, problem) in cases {
+        let output = score(&[arguments, &["--allow-cpu-fallback"]].concat(), fault);
+        said(&output, 0, &[problem, "warning: going on with the CPU path"]);
+        let scores = scores(&output);
+        assert_eq!(scores.len(), expected.len());
+        for (score, expected) in scores.iter().zip(&expected) {
+            assert!((score - expected).abs() <= 1e-4 * expected, "{fault}: {score} and {expected}");
+        }
+    }
 }
 
 /// The driver of this machine is taken away between two stages of a run.

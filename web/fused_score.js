@@ -8,6 +8,9 @@ const SHADERS = new URL("../shaders/", import.meta.url);
 const PARTS = ["fused_place", "fused_activation", "fused_dense", "fused_convolution", "fused_norm"];
 /** What src/engine/ops/unit_rms.rs has. */
 const SMALLEST = 1e-6;
+/** What an invocation sums at once; see src/engine/ops/fused_score.rs. */
+const MOST_SHARED = 8;
+const MOST_SUMS = 8;
 /** Most images in one dispatch. */
 export const BATCH = 32;
 
@@ -62,7 +65,7 @@ export async function source(planned, width) {
       for (const piece of layer.pieces) {
         const kernel = count(piece.grid) === 1 ? "fused_dense" : "fused_convolution";
         const call = "    pieceNUMBER(image, lane);";
-        add(["fused_place", "fused_activation", kernel], pieceConstants(layer, piece), call);
+        add(["fused_place", "fused_activation", kernel], pieceConstants(layer, piece, width), call);
       }
       calls.push("    workgroupBarrier();");
       if (layer.layer.norm === undefined) continue;
@@ -74,8 +77,10 @@ export async function source(planned, width) {
   return [...prelude, weights, kernel, ...instances, ...calls].join("\n");
 }
 
-function pieceConstants({ layer, from, to, bias }, piece) {
+function pieceConstants({ layer, from, to, bias }, piece, width) {
   const normed = layer.norm !== undefined;
+  const [grid, quads] = [count(piece.grid), Math.ceil(piece.columns / 4)];
+  const most = grid === 1 ? Math.ceil(quads / width) : Math.min(Math.floor(grid / width), Math.floor(MOST_SUMS / quads));
   return {
     FROM: u32(from.kind),
     READ: u32(from.start),
@@ -90,8 +95,10 @@ function pieceConstants({ layer, from, to, bias }, piece) {
     PX: u32(piece.padding[1]),
     GH: u32(piece.grid[0]),
     GW: u32(piece.grid[1]),
+    BANK: u32(0),
     WEIGHTS: u32(piece.weights / 4),
-    QUADS: u32(Math.ceil(piece.columns / 4)),
+    QUADS: u32(quads),
+    SHARE: u32(Math.max(1, Math.min(most, MOST_SHARED))),
     COLUMNS: u32(piece.columns),
     TO: u32(to.kind),
     WRITE: u32(to.start),
@@ -114,6 +121,7 @@ function normConstants({ layer, to, bias }) {
     AT: u32(to.start),
     C: u32(channels),
     PIXELS: u32(height * width),
+    BANK: u32(0),
     SCALE: u32(bias),
     SHIFT: u32(bias + padded(channels)),
     EPSILON: f32(layer.norm),

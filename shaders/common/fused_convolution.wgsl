@@ -1,33 +1,48 @@
-// A piece of a layer: each invocation owns positions of the grid, and sums all columns at once, so that weights are the same
-// for the whole workgroup.
+// A piece of a layer: each invocation owns positions of the grid, and sums all columns of some of them at once, so that weights
+// are the same for the whole workgroup, and are loaded once for those.
 
 fn pieceNUMBER(image: u32, lane: u32) {
     const GRID = P_GH * P_GW;
-    for (var first = 0u; first < GRID + nothing(); first += WIDTH) {
-        // Past the last position an invocation repeats it, and stores nothing.
-        let at = min(first + lane, GRID - 1u);
-        let gy = at / P_GW;
-        let gx = at % P_GW;
+    // No condition where none is needed: on llvmpipe it makes a store eight times as dear.
+    const EVEN = GRID % (WIDTH * P_SHARE) == 0u;
+    for (var first = 0u; first < GRID + nothing(); first += WIDTH * P_SHARE) {
         // Written out: in Chromium on SwiftShader a variable without a value was zeroed only once, not in each round of the loop.
-        var sums = array<vec4<f32>, P_QUADS>();
+        var sums = array<array<vec4<f32>, P_QUADS>, P_SHARE>();
         for (var ky = 0u; ky < P_KH + nothing(); ky++) {
-            let iy = gy * P_STRIDE + ky - P_PY;
             for (var kx = 0u; kx < P_KW + nothing(); kx++) {
-                let ix = gx * P_STRIDE + kx - P_PX;
-                let inside = iy < P_IH && ix < P_IW;
+                var pixels = array<u32, P_SHARE>();
+                var inside = array<bool, P_SHARE>();
+                for (var own = 0u; own < P_SHARE; own++) {
+                    // Past the last position an invocation repeats it, and stores nothing.
+                    let at = min(first + own * WIDTH + lane, GRID - 1u);
+                    let iy = at / P_GW * P_STRIDE + ky - P_PY;
+                    let ix = at % P_GW * P_STRIDE + kx - P_PX;
+                    pixels[own] = pixel_NUMBER(image, min(iy, P_IH - 1u), min(ix, P_IW - 1u));
+                    inside[own] = iy < P_IH && ix < P_IW;
+                }
                 let row = P_WEIGHTS + (ky * P_KW + kx) * P_CI * P_QUADS;
                 for (var channel = 0u; channel < P_CI + nothing(); channel++) {
-                    let v = select(0.0, load_NUMBER(image, min(iy, P_IH - 1u), min(ix, P_IW - 1u), channel), inside);
+                    var values = array<f32, P_SHARE>();
+                    for (var own = 0u; own < P_SHARE; own++) {
+                        values[own] = select(0.0, load_NUMBER(pixels[own], channel), inside[own]);
+                    }
                     for (var quad = 0u; quad < P_QUADS; quad++) {
-                        sums[quad] += v * weight(row + channel * P_QUADS + quad);
+                        let weights = weight(P_BANK, row + channel * P_QUADS + quad);
+                        for (var own = 0u; own < P_SHARE; own++) {
+                            sums[own][quad] += values[own] * weights;
+                        }
                     }
                 }
             }
         }
-        for (var quad = 0u; quad < P_QUADS; quad++) {
-            for (var i = 0u; i < 4u; i++) {
-                if 4u * quad + i < P_COLUMNS {
-                    store_NUMBER(image, gy, gx, 4u * quad + i, sums[quad][i], first + lane < GRID);
+        for (var own = 0u; own < P_SHARE; own++) {
+            let position = first + own * WIDTH + lane;
+            let at = min(position, GRID - 1u);
+            for (var quad = 0u; quad < P_QUADS; quad++) {
+                for (var i = 0u; i < 4u; i++) {
+                    if 4u * quad + i < P_COLUMNS {
+                        store_NUMBER(image, at / P_GW, at % P_GW, 4u * quad + i, sums[own][quad][i], EVEN || position < GRID);
+                    }
                 }
             }
         }

@@ -1,24 +1,33 @@
-// A piece of a single position: invocations own four columns each, and inputs are the same for the whole workgroup.
+// A piece of a single position: invocations own some quads of columns each, and inputs are the same for the whole workgroup.
 
 fn pieceNUMBER(image: u32, lane: u32) {
-    for (var first = 0u; first < P_QUADS; first += WIDTH) {
-        let quad = min(first + lane, P_QUADS - 1u);
-        var sum = vec4<f32>();
+    // See fused_convolution.wgsl.
+    const EVEN = P_COLUMNS % (4u * WIDTH * P_SHARE) == 0u;
+    for (var first = 0u; first < P_QUADS; first += WIDTH * P_SHARE) {
+        var sums = array<vec4<f32>, P_SHARE>();
         for (var ky = 0u; ky < P_KH + nothing(); ky++) {
             let iy = ky - P_PY;
             for (var kx = 0u; kx < P_KW + nothing(); kx++) {
                 let ix = kx - P_PX;
                 if iy < P_IH && ix < P_IW {
-                    let row = P_WEIGHTS + (ky * P_KW + kx) * P_CI * P_QUADS + quad;
+                    let pixel = pixel_NUMBER(image, iy, ix);
+                    let row = P_WEIGHTS + (ky * P_KW + kx) * P_CI * P_QUADS;
                     for (var channel = 0u; channel < P_CI + nothing(); channel++) {
-                        sum += load_NUMBER(image, iy, ix, channel) * weight(row + channel * P_QUADS);
+                        let v = load_NUMBER(pixel, channel);
+                        for (var own = 0u; own < P_SHARE; own++) {
+                            let quad = min(first + own * WIDTH + lane, P_QUADS - 1u);
+                            sums[own] += v * weight(P_BANK, row + channel * P_QUADS + quad);
+                        }
                     }
                 }
             }
         }
-        for (var i = 0u; i < 4u; i++) {
-            let column = 4u * quad + i;
-            store_NUMBER(image, 0u, 0u, column, sum[i], first + lane < P_QUADS && column < P_COLUMNS);
+        for (var own = 0u; own < P_SHARE; own++) {
+            let quad = first + own * WIDTH + lane;
+            for (var i = 0u; i < 4u; i++) {
+                let column = min(4u * quad + i, P_COLUMNS - 1u);
+                store_NUMBER(image, 0u, 0u, column, sums[own][i], EVEN || 4u * quad + i < P_COLUMNS);
+            }
         }
     }
 }

@@ -27,8 +27,8 @@ pub struct Device {
     /// Adapter by number or part of its name, as `pkdgan devices` lists them [default: the best one]
     #[arg(long, value_name = "NAME|INDEX", help_heading = "Device")]
     adapter: Option<String>,
-    /// Where the adapter cannot be opened, or fails, go on with the CPU executor: from the last checkpoint, or from the
-    /// start of the scoring
+    /// Where the adapter cannot be opened, or fails, go on without it: training from the last checkpoint, evaluation from
+    /// its start, `score` where it is
     #[arg(long, help_heading = "Device")]
     allow_cpu_fallback: bool,
     /// How long the adapter may take for what is waited for before it is given up
@@ -109,7 +109,7 @@ impl Device {
                 refuse(&format!("--path {path} runs on a GPU; leave it out with --device cpu\n"));
             }
         }
-        Wish { path, without_device, device: self.options(), ..Wish::default() }
+        Wish { path, without_device, device: self.options(), cpu_fallback: self.allow_cpu_fallback, ..Wish::default() }
     }
 
     fn refuse_adapter(&self) {

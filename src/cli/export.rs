@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use pkdgan::export::schema::{ElementKind, Length, Model, Value};
 use pkdgan::export::{in_half, onnx};
 use pkdgan::model::ModelFile;
-use pkdgan::run::{RunFile, RunFolder};
+use pkdgan::run::model_file;
 use serde_json::json;
 
 /// Arguments of `pkdgan export`.
@@ -49,11 +49,7 @@ A model has a p-value if it was calibrated. The metadata of either file holds ar
 
 /// Writes a model in another format.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let model_path = if arguments.model.is_dir() {
-        RunFolder::open(&arguments.model, &[RunFile::Model])?.file(RunFile::Model)
-    } else {
-        arguments.model.clone()
-    };
+    let model_path = model_file(&arguments.model)?;
     let extension = match arguments.format {
         Format::Onnx => "onnx",
         Format::SafetensorsF16 => "f16.safetensors",

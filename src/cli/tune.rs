@@ -11,11 +11,11 @@ use pkdgan::data::cache_folder;
 use pkdgan::engine::{ConvShape, EngineError, KernelTime, KernelTimes};
 use pkdgan::model::ModelFile;
 use pkdgan::pipeline;
+use pkdgan::run::model_file;
 use serde::Serialize;
 
 use super::console::Console;
 use super::device::Device;
-use super::score::model_file;
 use super::settings::Settings;
 
 /// Arguments of `pkdgan tune`.

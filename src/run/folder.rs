@@ -173,6 +173,14 @@ impl RunFolder {
     }
 }
 
+/// The model file that a path means: itself, or the result of the run whose folder it is.
+///
+/// # Errors
+/// A folder without a model.
+pub fn model_file(path: &Path) -> Result<PathBuf, RunError> {
+    if path.is_dir() { Ok(RunFolder::open(path, &[RunFile::Model])?.file(RunFile::Model)) } else { Ok(path.to_owned()) }
+}
+
 /// Refuses a folder that is not empty; in one that was a run's before, as its lock says, what the beginning of a run
 /// leaves is nothing.
 fn refuse_occupied(path: &Path, ours: bool) -> Result<(), RunError> {

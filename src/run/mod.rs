@@ -12,7 +12,7 @@ mod tensorboard;
 
 pub use atomic::{WriteError, rename_whole, replace_whole, write_whole, write_whole_keeping};
 pub use error::RunError;
-pub use folder::{RunFile, RunFolder};
+pub use folder::{RunFile, RunFolder, model_file};
 pub use kernels::{read_kernels, write_kernels};
 pub use metrics_log::{Logged, MetricsLog, read_metrics};
 pub use report::{NetworkReport, Report, ThresholdReport, peak_rss_bytes};

@@ -25,6 +25,8 @@ pub struct Wish {
     pub device: GpuOptions,
     /// Never opens a device.
     pub without_device: bool,
+    /// Whether scoring of a stream goes on on the CPU path where the device cannot be opened or fails.
+    pub cpu_fallback: bool,
 }
 
 /// The path that was chosen, and why.

@@ -1,13 +1,13 @@
 //! What the threads score with.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::list::has_picture_ending;
 use crate::data::files_below;
 use crate::model::ModelFile;
-use crate::scoring::{Choice, CpuScorer, Detector, Generator, Scores, ScoringError, ScoringPath, Wish};
+use crate::scoring::{Choice, CpuScorer, Detector, Generator, Scores, ScoringError, ScoringPath, Submitted, Wish};
 
 /// Pictures of a chunk at most where each thread scores for itself.
 const CHUNK: usize = 64;
@@ -19,13 +19,16 @@ const LITTLE: Duration = Duration::from_micros(40);
 /// What opening a device takes at least.
 const OPENING: Duration = Duration::from_millis(300);
 
-/// A model that many threads score with.
+/// A model that many threads score with: on one device, by turns, or else each by itself.
 #[derive(Clone)]
-pub enum Shared {
-    /// Each thread by itself.
-    Cpu(Arc<CpuScorer>),
-    /// One device, by turns.
-    Device(Arc<Mutex<Detector>>),
+pub struct Shared {
+    device: Option<Arc<Mutex<Detector>>>,
+    /// What scores without a device, or in the place of one that fails.
+    cpu: Arc<CpuScorer>,
+    /// Whether it may take its place.
+    fallback: bool,
+    /// Why the device is no longer used.
+    failure: Arc<OnceLock<String>>,
 }
 
 impl Shared {
@@ -33,17 +36,18 @@ impl Shared {
     /// other is tried. How many pictures `paths` hold is looked up as far as it matters, where `wish` does not say.
     ///
     /// # Errors
-    /// As of [`Detector::choose`].
+    /// As of [`Detector::choose`], but no failure of the device where the wish lets the CPU path take its place.
     pub fn choose(
         file: &ModelFile,
         paths: &[PathBuf],
         threads: usize,
         mut wish: Wish,
     ) -> Result<(Self, Choice), ScoringError> {
-        let scorer = CpuScorer::new(&Generator::new(file)?);
+        let cpu = Arc::new(CpuScorer::new(&Generator::new(file)?));
+        let mut shared = Self { device: None, cpu, fallback: wish.cpu_fallback, failure: Arc::default() };
         // An adapter that was named is tried.
         if wish.path.is_none() && !wish.without_device && wish.device.adapter.is_none() {
-            let seconds = trial(&scorer) / threads as u32;
+            let seconds = trial(&shared.cpu) / threads as u32;
             wish.without_device = seconds <= LITTLE;
             if !wish.without_device {
                 let enough = OPENING.as_nanos() / seconds.as_nanos();
@@ -54,45 +58,59 @@ impl Shared {
             wish.path = Some(ScoringPath::Cpu);
         }
         let capacity = BATCH.min(wish.images.unwrap_or(BATCH));
-        let (detector, choice) = Detector::choose(file, capacity, &wish)?;
-        let shared = match choice.path {
-            ScoringPath::Cpu => Self::Cpu(Arc::new(scorer)),
-            _ => Self::Device(Arc::new(Mutex::new(detector))),
+        let (detector, choice) = match Detector::choose(file, capacity, &wish) {
+            Err(error) if shared.takes_over(&error) => {
+                wish.path = Some(ScoringPath::Cpu);
+                Detector::choose(file, capacity, &wish)?
+            }
+            chosen => chosen?,
         };
+        if choice.path != ScoringPath::Cpu {
+            shared.device = Some(Arc::new(Mutex::new(detector)));
+        }
         Ok((shared, choice))
+    }
+
+    /// Why the device is no longer used, where the CPU path took its place.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
     }
 
     /// Fewest and most pictures of a chunk: a device works on whole batches.
     pub(super) fn chunk(&self) -> [usize; 2] {
-        match self {
-            Self::Cpu(_) => [1, CHUNK],
-            Self::Device(detector) => [locked(detector).capacity(); 2],
-        }
+        self.device.as_ref().map_or([1, CHUNK], |detector| [locked(detector).capacity(); 2])
     }
 
-    /// Threads beside `decoding` ones that keep all of them busy.
+    /// Threads beside `decoding` ones that keep all of them busy: one waits for the device.
     pub(super) fn threads(&self, decoding: usize) -> usize {
-        match self {
-            Self::Cpu(_) => decoding,
-            // One waits for the device.
-            Self::Device(_) => decoding + 1,
-        }
+        decoding + usize::from(self.device.is_some())
     }
 
     /// Scores images `[n, C, H, W]` with pixels in -1..1, at least one and at most as many as a chunk has.
     pub(super) fn score(&self, pixels: &[f32], reconstructions: bool) -> Result<Scores, ScoringError> {
-        let scorer = match self {
-            Self::Cpu(scorer) => scorer,
-            Self::Device(detector) => return locked(detector).submit(pixels, reconstructions)?.wait(),
-        };
-        let len = scorer.image_len();
+        if let Some(detector) = self.device.as_ref().filter(|_| self.failure().is_none()) {
+            match locked(detector).submit(pixels, reconstructions).and_then(Submitted::wait) {
+                Err(error) if self.takes_over(&error) => {}
+                scored => return scored,
+            }
+        }
+        let len = self.cpu.image_len();
         let mut scores = vec![0.0; pixels.len() / len];
         let mut room = reconstructions.then(|| vec![0.0; pixels.len()]);
         // One by one: the other threads have pictures of their own.
         for (index, (image, score)) in pixels.chunks_exact(len).zip(scores.chunks_exact_mut(1)).enumerate() {
-            scorer.score(image, score, room.as_mut().map(|room| &mut room[index * len..][..len]));
+            self.cpu.score(image, score, room.as_mut().map(|room| &mut room[index * len..][..len]));
         }
         Ok(Scores { scores, reconstructions: room })
+    }
+
+    /// Whether the CPU path takes the place of the device that failed so, from now on.
+    fn takes_over(&self, error: &ScoringError) -> bool {
+        let of_device = matches!(error, ScoringError::Engine(error) if error.is_of_device());
+        if self.fallback && of_device {
+            self.failure.get_or_init(|| error.to_string());
+        }
+        self.fallback && of_device
     }
 }
 

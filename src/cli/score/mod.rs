@@ -2,7 +2,7 @@ mod rows;
 mod verdict;
 
 use std::io::{self, BufReader, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use anyhow::Context;
 use clap::Args;
 use pkdgan::calibration::Calibration;
 use pkdgan::model::ModelFile;
-use pkdgan::run::{RunFile, RunFolder, write_whole};
+use pkdgan::run::{model_file, write_whole};
 use pkdgan::scoring::ScoringPath;
 use pkdgan::stream::{Inspected, Maps, Shared, Sources, StreamError, inspect};
 
@@ -142,7 +142,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (detector, choice) = Shared::choose(&model, &arguments.paths, threads, wish)?;
     let results = inspect(sources, model.preprocessing, &detector, threads, maps.as_ref());
 
-    let mut writer = Writer { console: &console, rule, calibration, tally: Tally::default() };
+    let tally = Tally::default();
+    let mut writer = Writer { console: &console, detector: &detector, warned: false, rule, calibration, tally };
     let ended = match &arguments.output {
         None => {
             // Rows on a terminal show the progress themselves.
@@ -180,26 +181,23 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         console.say("note: there was nothing to score");
     }
     let adapter = choice.adapter.filter(|_| choice.path != ScoringPath::Cpu);
+    let failed_over = adapter.is_some() && detector.failure().is_some();
     console.say(format!(
-        "{scored} pictures scored, {anomalous} anomalous, {failed} failed; {seconds:.2} s, {:.0} pictures/s, path {}{}",
+        "{scored} pictures scored, {anomalous} anomalous, {failed} failed; {seconds:.2} s, {:.0} pictures/s, path {}{}{}",
         (scored + failed) as f64 / seconds,
         choice.path,
-        adapter.map(|adapter| format!(" on {}", adapter.name)).unwrap_or_default()
+        adapter.map(|adapter| format!(" on {}", adapter.name)).unwrap_or_default(),
+        if failed_over { ", then cpu" } else { "" }
     ));
     Ok(writer.code(arguments))
-}
-
-/// The model file that a path means.
-pub fn model_file(path: &Path) -> anyhow::Result<PathBuf> {
-    if !path.is_dir() {
-        return Ok(path.to_owned());
-    }
-    Ok(RunFolder::open(path, &[RunFile::Model])?.file(RunFile::Model))
 }
 
 /// Judges and writes results.
 struct Writer<'a> {
     console: &'a Console,
+    detector: &'a Shared,
+    /// Whether the failure of the device was said.
+    warned: bool,
     rule: Rule,
     calibration: Option<Calibration>,
     tally: Tally,
@@ -218,6 +216,7 @@ impl Writer<'_> {
         let mut rows = Rows::new(format, out)?;
         rows.flush()?;
         for chunk in results {
+            self.warn(counter.as_mut());
             for inspected in chunk.map_err(Ended::Scoring)? {
                 self.row(inspected, &mut rows, counter.as_mut())?;
             }
@@ -234,6 +233,17 @@ impl Writer<'_> {
             counter.finish();
         }
         Ok(())
+    }
+
+    /// Says once that the device failed and the CPU path took its place.
+    fn warn(&mut self, counter: Option<&mut Counter>) {
+        let Some(problem) = self.detector.failure().filter(|_| !self.warned) else { return };
+        self.warned = true;
+        let say = || eprintln!("warning: {problem}\nwarning: going on with the CPU path");
+        match counter {
+            Some(counter) => counter.aside(say),
+            None => say(),
+        }
     }
 
     fn row(&mut self, inspected: Inspected, rows: &mut Rows, counter: Option<&mut Counter>) -> io::Result<()> {

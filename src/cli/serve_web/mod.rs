@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use pkdgan::model::ModelFile;
-use pkdgan::run::{RunFile, RunFolder};
+use pkdgan::run::model_file;
 use rust_embed::RustEmbed;
 
 use super::console::Console;
@@ -83,8 +83,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// The bytes of a model file that can be used.
 fn checked_model(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let path =
-        if path.is_dir() { RunFolder::open(path, &[RunFile::Model])?.file(RunFile::Model) } else { path.to_owned() };
+    let path = model_file(path)?;
     ModelFile::read(&path)?;
     fs::read(&path).with_context(|| format!("{}: cannot be read", path.display()))
 }

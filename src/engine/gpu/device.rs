@@ -16,7 +16,7 @@ use super::submitter::Submitter;
 use crate::engine::choices::KernelChoices;
 use crate::engine::error::EngineError;
 use crate::engine::executor::{Executor, Pending, ProgramId, Programs, Readback, State};
-use crate::engine::ops::kernel::{Dispatch, Tuning};
+use crate::engine::ops::kernel::{Dispatch, Slot, Tuning};
 use crate::engine::program::{Program, expect_len};
 use crate::engine::shape::count;
 use crate::engine::variables::{GroupId, VarId, Variables};
@@ -58,7 +58,8 @@ impl Shared {
 
     /// A buffer of so many `f32` that kernels read and write, padded to whole `vec4`.
     pub fn storage(&self, what: &str, len: usize) -> Result<wgpu::Buffer, EngineError> {
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let shader = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::UNIFORM;
+        let usage = shader | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         self.buffer(what, 4 * len.max(1).next_multiple_of(4) as u64, usage)
     }
 
@@ -77,7 +78,8 @@ impl Shared {
     /// Refuses a launch that is too large for the adapter.
     pub fn check_launch(&self, label: &str, dispatch: &Dispatch) -> Result<(), EngineError> {
         let limits = self.device.limits();
-        let (most, bindings) = (limits.max_compute_workgroups_per_dimension, dispatch.bindings.len() as u32);
+        let storage = dispatch.bindings.iter().filter(|slot| !matches!(slot, Slot::Uniform { .. }));
+        let (most, bindings) = (limits.max_compute_workgroups_per_dimension, storage.count() as u32);
         let refused = |needed: String, limit: u32| {
             Err(EngineError::Limit { what: label.into(), needed, limit: limit.to_string() })
         };
@@ -90,13 +92,21 @@ impl Shared {
         Ok(())
     }
 
+    /// Hands work to the driver that it has done to the end before. Some drivers do it within the call, and it ends again: no
+    /// other thread has to be woken, which for one small image takes as long as the work.
+    pub fn submit_again(
+        &self,
+        commands: wgpu::CommandBuffer,
+        during: &str,
+    ) -> Result<wgpu::SubmissionIndex, EngineError> {
+        catch_unwind(AssertUnwindSafe(|| self.queue.submit([commands]))).map_err(|_| driver_failed(during))
+    }
+
     /// Hands work to the driver, but does not wait for ever until it has taken it.
     pub fn submit(&self, commands: wgpu::CommandBuffer, during: &str) -> Result<wgpu::SubmissionIndex, EngineError> {
         self.submitter.submit(commands, self.patience).map_err(|error| match error {
             RecvTimeoutError::Timeout => self.give_up(during),
-            RecvTimeoutError::Disconnected => {
-                EngineError::Device { during: during.into(), problem: "its driver failed".into() }
-            }
+            RecvTimeoutError::Disconnected => driver_failed(during),
         })
     }
 
@@ -131,6 +141,10 @@ impl Shared {
     fn leak(&self) {
         std::mem::forget((self.device.clone(), self.queue.clone()));
     }
+}
+
+fn driver_failed(during: &str) -> EngineError {
+    EngineError::Device { during: during.into(), problem: "its driver failed".into() }
 }
 
 /// A number of bytes.
@@ -311,13 +325,15 @@ impl Executor for Gpu {
 
     fn run_and_read(&mut self, program: ProgramId, what: &[Readback]) -> Result<Pending, EngineError> {
         let encoder = self.encode(program, 1)?;
-        let mapping = Mapping::begin(&self.shared, encoder, &self.sources(what)?, self.latest.clone())?;
+        let done = &self.programs.get(program)?.done;
+        let mapping = Mapping::begin(&self.shared, encoder, &self.sources(what)?, self.latest.clone(), done)?;
         Ok(Pending(State::InFlight(mapping)))
     }
 
     fn read(&mut self, what: &[Readback]) -> Result<Pending, EngineError> {
         let encoder = self.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let mapping = Mapping::begin(&self.shared, encoder, &self.sources(what)?, self.latest.clone())?;
+        let done = Arc::default();
+        let mapping = Mapping::begin(&self.shared, encoder, &self.sources(what)?, self.latest.clone(), &done)?;
         Ok(Pending(State::InFlight(mapping)))
     }
 }

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::device::{Groups, Shared};
 use super::pipelines::{Kernel, Pipeline, Pipelines};
@@ -15,6 +16,8 @@ pub(super) struct Loaded {
     pub program: Program,
     locals: Vec<wgpu::Buffer>,
     pub launches: Vec<Launch>,
+    /// Whether a single run was ever done to the end.
+    pub done: Arc<AtomicBool>,
 }
 
 /// One kernel with everything bound.
@@ -93,7 +96,7 @@ impl Loaded {
             .collect::<Result<_, _>>()?;
         let name = program.name().into();
         shared.reports.check(&format!("the loading of {name}"))?;
-        Ok(Self { name, program, locals, launches })
+        Ok(Self { name, program, locals, launches, done: Arc::default() })
     }
 
     /// The buffer behind a place.
@@ -126,6 +129,10 @@ fn launch(
         .map(|(binding, slot)| {
             let (buffer, offset, size) = match *slot {
                 Slot::Input(i) => at(step.inputs[i].place),
+                Slot::Uniform { input, first, len } => {
+                    let place = step.inputs[input].place;
+                    at(Place { offset: place.offset + first, len, ..place })
+                }
                 Slot::Output(i) => at(step.outputs[i].place),
                 Slot::Mutated(i) => at(step.mutated[i]),
                 Slot::Scratch(_) | Slot::Parts(_) => (&buffers.scratch, 0, None),

@@ -176,8 +176,10 @@ fn layout_entry(binding: u32, slot: Slot) -> wgpu::BindGroupLayoutEntry {
         binding,
         visibility: wgpu::ShaderStages::COMPUTE,
         ty: wgpu::BindingType::Buffer {
-            ty: wgpu::BufferBindingType::Storage {
-                read_only: matches!(slot, Slot::Input(_) | Slot::Parts(_) | Slot::Unused),
+            ty: match slot {
+                Slot::Uniform { .. } => wgpu::BufferBindingType::Uniform,
+                Slot::Input(_) | Slot::Parts(_) | Slot::Unused => wgpu::BufferBindingType::Storage { read_only: true },
+                _ => wgpu::BufferBindingType::Storage { read_only: false },
             },
             has_dynamic_offset: false,
             min_binding_size: None,

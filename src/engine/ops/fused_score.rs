@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
-use super::kernel::{Dispatch, Slot};
+use super::fused_weights::FusedWeights;
+use super::kernel::{Dispatch, Tuning};
 use super::unit_rms::{SMALLEST, scale};
 use super::{CpuCall, GpuCall, Real, Rule};
 use crate::engine::error::EngineError;
-use crate::engine::fused::{FusedNetworks, PlannedLayer, Precision, Source, half_at};
+use crate::engine::fused::{FusedNetworks, Piece, PlannedLayer, Precision, Source, half_at};
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::shape::{Shape, count};
 
@@ -82,49 +83,41 @@ impl Rule for FusedScore {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let [channels, height, width] = self.plan.image();
-        let mut dispatch = Dispatch::new(
-            "fused_score",
-            &[Slot::Input(0), Slot::Input(1), Slot::Output(0), Slot::Output(1), Slot::Output(2)],
-        )
-        .with("WIDTH", call.tuning.width())
-        .with("MEMORY", self.plan.memory())
-        .with("IMAGE", channels * height * width)
-        .with("LATENTS", self.plan.latents())
-        .with("SMALLEST", SMALLEST)
-        .element(match (self.precision, call.tuning.half_precision) {
-            (Precision::Single, _) => "weights_single",
-            (Precision::Half, true) => "weights_half",
-            (Precision::Half, false) => "weights_half_packed",
-        });
-        if self.precision == Precision::Half && call.tuning.half_precision {
-            dispatch = dispatch.enable("f16");
-        }
+        let weights = FusedWeights::new(&self.plan, self.precision, call.tuning);
+        let dispatch = Dispatch::new("fused_score", &weights.bindings())
+            .with("WIDTH", call.tuning.width())
+            .with("MEMORY", self.plan.memory())
+            .with("IMAGE", channels * height * width)
+            .with("LATENTS", self.plan.latents())
+            .with("SMALLEST", SMALLEST);
+        let (mut dispatch, mut text) = weights.declare(dispatch);
         let rms = |at: &PlannedLayer| match at.to {
             Source::Memory(start) => start,
             _ => 0,
         };
         let [encoder1, _, encoder2] = self.plan.layers().each_ref().map(|layers| &layers[layers.len() - 1]);
         dispatch = dispatch.with("LATENT1", rms(encoder1)).with("LATENT2", rms(encoder2));
-        let mut calls = String::new();
-        let mut number = 0;
+        let (mut number, mut layer) = (0, 0);
         for (network, layers) in self.plan.layers().iter().enumerate() {
-            calls += &format!("fn network{network}(image: u32, lane: u32) {{\n");
+            text += &format!("fn network{network}(image: u32, lane: u32) {{\n");
             for planned in layers {
-                for piece in 0..planned.pieces.len() {
-                    dispatch = instance(dispatch, planned, piece, number);
-                    calls += &format!("    piece{number}(image, lane);\n");
+                let bank = weights.bank(layer);
+                layer += 1;
+                for piece in &planned.pieces {
+                    dispatch = instance(dispatch, planned, piece, bank, call.tuning, number);
+                    text += &format!("    piece{number}(image, lane);\n");
                     number += 1;
                 }
-                calls += "    workgroupBarrier();\n";
+                text += "    workgroupBarrier();\n";
                 if let Some(epsilon) = planned.layer.norm {
-                    dispatch = norm_instance(dispatch, planned, epsilon, number);
-                    calls += &format!("    norm{number}(lane);\n    workgroupBarrier();\n");
+                    dispatch = norm_instance(dispatch, planned, epsilon, bank, number);
+                    text += &format!("    norm{number}(lane);\n    workgroupBarrier();\n");
                     number += 1;
                 }
             }
-            calls += "}\n";
+            text += "}\n";
         }
-        vec![dispatch.text(calls).workgroups(call.inputs[0][0], 1, 1)]
+        vec![dispatch.text(text).workgroups(call.inputs[0][0], 1, 1)]
     }
 }
 
@@ -189,10 +182,28 @@ fn forward<T: Real>(planned: &PlannedLayer, x: &[T], weights: &[T]) -> Vec<T> {
     y
 }
 
-/// Adds the kernel of a piece, `piece{number}`.
-fn instance(dispatch: Dispatch, planned: &PlannedLayer, piece: usize, number: usize) -> Dispatch {
+/// Positions or quads of columns that an invocation sums at once at most: each load of a weight or an input serves as many.
+const MOST_SHARED: usize = 8;
+
+/// Sums that an invocation holds at most: quads of columns at so many positions.
+const MOST_SUMS: usize = 8;
+
+/// Adds the kernel of a piece, `piece{number}`; `bank` is where its weights are, and where that starts.
+fn instance(
+    dispatch: Dispatch,
+    planned: &PlannedLayer,
+    piece: &Piece,
+    (bank, start): (usize, usize),
+    tuning: &Tuning,
+    number: usize,
+) -> Dispatch {
     let layer = &planned.layer;
-    let piece = &planned.pieces[piece];
+    let dense = piece.grid == [1, 1];
+    let (width, quads) = (tuning.width() as usize, piece.padded_columns() / 4);
+    let share = match dense {
+        true => quads.div_ceil(width).min(MOST_SHARED),
+        false => (piece.grid[0] * piece.grid[1] / width).min(MOST_SUMS / quads.max(1)).clamp(1, MOST_SHARED),
+    };
     let ([inputs, height, width], [outputs, out_height, out_width]) = (layer.input, layer.output);
     let name = |constant: &str| format!("P{number}_{constant}");
     let (from, read) = place(planned.from);
@@ -211,8 +222,10 @@ fn instance(dispatch: Dispatch, planned: &PlannedLayer, piece: usize, number: us
         .with(&name("PX"), piece.padding[1] as i32 as u32)
         .with(&name("GH"), piece.grid[0])
         .with(&name("GW"), piece.grid[1])
-        .with(&name("WEIGHTS"), piece.weights / 4)
-        .with(&name("QUADS"), piece.padded_columns() / 4)
+        .with(&name("BANK"), bank)
+        .with(&name("WEIGHTS"), (piece.weights - start) / 4)
+        .with(&name("QUADS"), quads)
+        .with(&name("SHARE"), share)
         .with(&name("COLUMNS"), piece.columns)
         .with(&name("TO"), to)
         .with(&name("WRITE"), write)
@@ -223,17 +236,22 @@ fn instance(dispatch: Dispatch, planned: &PlannedLayer, piece: usize, number: us
         .with(&name("STEP"), piece.step)
         .with(&name("OY"), piece.offset[0])
         .with(&name("OX"), piece.offset[1])
-        .with(&name("BIAS"), planned.bias)
+        .with(&name("BIAS"), planned.bias - start)
         .with(&name("NORMED"), layer.norm.is_some());
     let dispatch = if layer.norm.is_some() { Default::default() } else { layer.activation }
         .declare_as(dispatch, &format!("P{number}_"));
-    let dense = piece.grid == [1, 1];
     let dispatch = dispatch.part("fused_place", number).part("fused_activation", number);
     dispatch.part(if dense { "fused_dense" } else { "fused_convolution" }, number)
 }
 
 /// Adds the kernel of a norm, `norm{number}`.
-fn norm_instance(dispatch: Dispatch, planned: &PlannedLayer, epsilon: f32, number: usize) -> Dispatch {
+fn norm_instance(
+    dispatch: Dispatch,
+    planned: &PlannedLayer,
+    epsilon: f32,
+    (bank, start): (usize, usize),
+    number: usize,
+) -> Dispatch {
     let [channels, height, width] = planned.layer.output;
     let name = |constant: &str| format!("P{number}_{constant}");
     let (_, at) = place(planned.to);
@@ -241,8 +259,9 @@ fn norm_instance(dispatch: Dispatch, planned: &PlannedLayer, epsilon: f32, numbe
         .with(&name("AT"), at)
         .with(&name("C"), channels)
         .with(&name("PIXELS"), height * width)
-        .with(&name("SCALE"), planned.bias)
-        .with(&name("SHIFT"), planned.bias + planned.padded_channels())
+        .with(&name("BANK"), bank)
+        .with(&name("SCALE"), planned.bias - start)
+        .with(&name("SHIFT"), planned.bias - start + planned.padded_channels())
         .with(&name("EPSILON"), epsilon);
     planned
         .layer

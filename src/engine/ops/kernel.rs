@@ -60,6 +60,8 @@ impl Tuning {
 pub(crate) enum Slot {
     /// Read.
     Input(usize),
+    /// Read, as a uniform: the input from number `first` on, `len` numbers of it.
+    Uniform { input: usize, first: usize, len: usize },
     /// Written.
     Output(usize),
     /// Read and written, in the order of [`super::Rule::mutates`].

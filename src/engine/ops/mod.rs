@@ -18,6 +18,7 @@ pub mod conv_kernel;
 pub mod conv_transpose2d;
 pub mod distance;
 pub mod fused_score;
+mod fused_weights;
 pub mod gather;
 pub mod kernel;
 pub mod not_finite;
