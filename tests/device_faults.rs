@@ -125,7 +125,7 @@ fn with_little_memory() {
     assert!(std::process::Command::new("prlimit").args([process, most]).status().unwrap().success());
     let mut variables = Variables::new();
     for n in 0..16 {
-        let group = variables.group(&format!("group {n}"));
+        let group = variables.group(format!("group {n}"));
         variables.add(group, "numbers", [1, 1, 25, 1 << 20]);
     }
     let error = gpu.allocate(&variables).unwrap_err();

@@ -29,6 +29,9 @@ pub struct ConvShape {
     pub(crate) geometry: Geometry,
 }
 
+/// Inputs of a program by name, with how many numbers each takes.
+pub(crate) type InputLens = [(&'static str, usize); 2];
+
 impl ConvShape {
     /// Multiply-accumulates.
     pub fn macs(&self) -> u64 {
@@ -42,7 +45,7 @@ impl ConvShape {
     }
 
     /// The convolution by itself, of two inputs, without anything done to its sums.
-    pub(crate) fn program(&self) -> Result<(Program, [(&'static str, usize); 2]), EngineError> {
+    pub(crate) fn program(&self) -> Result<(Program, InputLens), EngineError> {
         let Geometry { wide, narrow, kernel: [kernel_h, kernel_w], window } = self.geometry;
         let weight = [narrow[1], wide[1], kernel_h, kernel_w];
         let epilogue = Epilogue::default();

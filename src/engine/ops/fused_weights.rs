@@ -33,16 +33,17 @@ impl FusedWeights {
             (Precision::Half, false) => "weights_half_packed",
         };
         let half = precision == Precision::Half && tuning.half_precision;
-        Self { banks: vec![0..plan.weights()], of_layers: vec![0; plan.chain().count()], element: Some(element), half }
+        let banks = std::iter::once(0..plan.weights()).collect();
+        Self { banks, of_layers: vec![0; plan.chain().count()], element: Some(element), half }
     }
 
     /// The bindings of the kernel with those of its weights: number 1, and the last ones.
     pub fn bindings(&self) -> Vec<Slot> {
         let mut slots = vec![Slot::Input(0), Slot::Input(1), Slot::Output(0), Slot::Output(1), Slot::Output(2)];
         if self.element.is_none() {
-            let uniform = |at: &Range<usize>| Slot::Uniform { input: 1, first: at.start, len: at.len() };
-            slots[1] = uniform(&self.banks[0]);
-            slots.extend(self.banks[1..].iter().map(uniform));
+            let mut uniforms = self.banks.iter().map(|at| Slot::Uniform { input: 1, first: at.start, len: at.len() });
+            slots.splice(1..2, uniforms.next());
+            slots.extend(uniforms);
         }
         slots
     }
