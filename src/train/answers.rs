@@ -54,7 +54,7 @@ impl Answers {
         })
     }
 
-    /// What answers [`BATCH`] images.
+    /// What answers a batch of images.
     ///
     /// # Errors
     /// Networks that do not go together.
