@@ -30,6 +30,7 @@ import torch_steps
 from machine import processor
 
 BURN = Path(__file__).parent / "burn"
+PEER_BURN = BURN / "target" / "release" / "peer-burn"
 # Largest relative difference of a loss, in the first step and after updates.
 FIRST, LATER = 1e-4, 1e-2
 
@@ -73,7 +74,7 @@ class Burn:
     """A process that goes on over all rounds: it tunes its kernels as it begins."""
 
     def __init__(self, folder, work, batch, backend, threads, driver_threads):
-        command = [BURN / "target" / "release" / "peer-burn", folder, work.partition("-")[0], str(batch), backend]
+        command = [PEER_BURN, folder, work.partition("-")[0], str(batch), backend]
         self.settings = {"driver_threads": driver_threads} if backend == "wgpu" else {}
         variables = environment(driver_threads)
         if threads is not None:
@@ -199,6 +200,8 @@ def main():
     ]
     if not wanted:
         parser.error("nothing to compare")
+    if any(peer.startswith("Burn") for _, peer, *_ in wanted) and not PEER_BURN.exists():
+        parser.error(f"no {PEER_BURN}: build it first, as --help says, or give --peer PyTorch")
     executable, settings = bench_executable(), arguments.driver_threads.split(",")
 
     with tempfile.TemporaryDirectory() as folder:
