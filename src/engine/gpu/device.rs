@@ -92,16 +92,6 @@ impl Shared {
         Ok(())
     }
 
-    /// Hands work to the driver that it has done to the end before. Some drivers do it within the call, and it ends again: no
-    /// other thread has to be woken, which for one small image takes as long as the work.
-    pub fn submit_again(
-        &self,
-        commands: wgpu::CommandBuffer,
-        during: &str,
-    ) -> Result<wgpu::SubmissionIndex, EngineError> {
-        catch_unwind(AssertUnwindSafe(|| self.queue.submit([commands]))).map_err(|_| driver_failed(during))
-    }
-
     /// Hands work to the driver, but does not wait for ever until it has taken it.
     pub fn submit(&self, commands: wgpu::CommandBuffer, during: &str) -> Result<wgpu::SubmissionIndex, EngineError> {
         self.submitter.submit(commands, self.patience).map_err(|error| match error {
@@ -325,15 +315,13 @@ impl Executor for Gpu {
 
     fn run_and_read(&mut self, program: ProgramId, what: &[Readback]) -> Result<Pending, EngineError> {
         let encoder = self.encode(program, 1)?;
-        let done = &self.programs.get(program)?.done;
-        let mapping = Mapping::begin(&self.shared, encoder, &self.sources(what)?, self.latest.clone(), done)?;
+        let mapping = Mapping::begin(&self.shared, encoder, &self.sources(what)?, self.latest.clone())?;
         Ok(Pending(State::InFlight(mapping)))
     }
 
     fn read(&mut self, what: &[Readback]) -> Result<Pending, EngineError> {
         let encoder = self.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let done = Arc::default();
-        let mapping = Mapping::begin(&self.shared, encoder, &self.sources(what)?, self.latest.clone(), &done)?;
+        let mapping = Mapping::begin(&self.shared, encoder, &self.sources(what)?, self.latest.clone())?;
         Ok(Pending(State::InFlight(mapping)))
     }
 }

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use super::device::{Groups, Shared};
 use super::pipelines::{Kernel, Pipeline, Pipelines};
@@ -16,8 +15,6 @@ pub(super) struct Loaded {
     pub program: Program,
     locals: Vec<wgpu::Buffer>,
     pub launches: Vec<Launch>,
-    /// Whether a single run was ever done to the end.
-    pub done: Arc<AtomicBool>,
 }
 
 /// One kernel with everything bound.
@@ -96,7 +93,7 @@ impl Loaded {
             .collect::<Result<_, _>>()?;
         let name = program.name().into();
         shared.reports.check(&format!("the loading of {name}"))?;
-        Ok(Self { name, program, locals, launches, done: Arc::default() })
+        Ok(Self { name, program, locals, launches })
     }
 
     /// The buffer behind a place.

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use super::device::Gpu;
 use super::loaded::{Launch, Loaded};
 use super::readback::Mapping;
@@ -98,8 +96,7 @@ impl Gpu {
             }
         }
         encoder.resolve_query_set(&queries, 0..marks as u32, &resolved, 0);
-        let words =
-            Mapping::begin(shared, encoder, &[(&resolved, 0, 2 * marks)], name.clone(), &Arc::default())?.wait()?;
+        let words = Mapping::begin(shared, encoder, &[(&resolved, 0, 2 * marks)], name.clone())?.wait()?;
         let ticks: Vec<u64> = words[0]
             .chunks_exact(2)
             .map(|pair| u64::from(pair[0].to_bits()) | u64::from(pair[1].to_bits()) << 32)

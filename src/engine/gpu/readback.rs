@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 
 use super::device::Shared;
@@ -15,19 +14,16 @@ pub(crate) struct Mapping {
     lens: Vec<usize>,
     /// What was run before, for errors.
     during: Arc<str>,
-    /// Is set once all of it is done.
-    done: Arc<AtomicBool>,
 }
 
 impl Mapping {
     /// Submits what was recorded and, after it, the copying of ranges of buffers, given in `f32`; `during` was the last
-    /// that ran. `done` says whether the same was done before, and is set once it is.
+    /// that ran.
     pub(super) fn begin(
         shared: &Shared,
         mut encoder: wgpu::CommandEncoder,
         sources: &[(&wgpu::Buffer, usize, usize)],
         during: Arc<str>,
-        done: &Arc<AtomicBool>,
     ) -> Result<Self, EngineError> {
         let lens: Vec<usize> = sources.iter().map(|&(_, _, len)| len).collect();
         let size = 4 * lens.iter().sum::<usize>().max(1) as u64;
@@ -41,25 +37,20 @@ impl Mapping {
             encoder.copy_buffer_to_buffer(buffer, 4 * offset as u64, &staging, 4 * end as u64, Some(4 * len as u64));
             end += len;
         }
-        let submission = if done.load(Ordering::Relaxed) {
-            shared.submit_again(encoder.finish(), &during)?
-        } else {
-            shared.submit(encoder.finish(), &during)?
-        };
+        let submission = shared.submit(encoder.finish(), &during)?;
         let (sender, mapped) = mpsc::channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
             // Nobody waits for a read-back that was dropped.
             let _ = sender.send(result);
         });
-        Ok(Self { shared: shared.clone(), staging, submission, mapped, lens, during, done: done.clone() })
+        Ok(Self { shared: shared.clone(), staging, submission, mapped, lens, during })
     }
 
     /// Waits for the numbers, one vector for each range.
     pub fn wait(self) -> Result<Vec<Vec<f32>>, EngineError> {
-        let Self { shared, staging, submission, mapped, lens, during, done } = self;
+        let Self { shared, staging, submission, mapped, lens, during } = self;
         let failed = |problem: String| EngineError::Device { during: format!("a read-back after {during}"), problem };
         shared.wait(submission, &during)?;
-        done.store(true, Ordering::Relaxed);
         let mapped = mapped.recv_timeout(shared.patience).map_err(|error| match error {
             RecvTimeoutError::Timeout => shared.give_up(&during),
             RecvTimeoutError::Disconnected => failed(error.to_string()),
