@@ -30,7 +30,9 @@ const COMMON: &[(&str, &str)] = texts!["/common":
 /// What the speed of convolutions depends on: their kernels' texts, and how they are launched.
 pub(super) fn convolution_texts() -> impl Iterator<Item = &'static str> {
     let kernels = KERNELS.iter().filter(|(name, _)| name.starts_with("conv"));
-    kernels.chain(COMMON).map(|&(_, text)| text).chain([include_str!("../ops/conv_dispatch.rs")])
+    // Pieces of the fused network, and the weights' kinds that it has, are no convolution's.
+    let shared = COMMON.iter().filter(|(name, _)| !name.starts_with("fused_") && !name.starts_with("weights_"));
+    kernels.chain(shared).map(|&(_, text)| text).chain([include_str!("../ops/conv_dispatch.rs")])
 }
 
 /// A kernel of a program, as a GPU's driver gets it.

@@ -12,6 +12,7 @@ use crate::engine::error::EngineError;
 use crate::engine::executor::{Executor, ProgramId};
 use crate::engine::measurements::{KernelTime, KernelTimes, MeasuredOn};
 use crate::engine::ops::conv_kernel::ConvShape;
+use crate::engine::shape::count;
 
 /// Runs that a median is taken of.
 const RUNS: std::ops::RangeInclusive<usize> = 5..=33;
@@ -75,13 +76,15 @@ impl Gpu {
 
     /// Seconds that the convolution takes as things are chosen; none if clearly more than `best`.
     fn time_one(&mut self, shape: &ConvShape, best: f64) -> Result<Option<f64>, EngineError> {
-        let (program, inputs) = shape.program()?;
+        let program = shape.program()?;
+        let inputs: Vec<(String, usize)> =
+            program.inputs.iter().map(|(name, operand)| (name.clone(), count(operand.shape))).collect();
         let id = self.load(program)?;
         let timed = (|| {
             for (name, len) in inputs {
                 // Some numbers of either sign, none so small that arithmetic on it is slow.
                 let numbers: Vec<f32> = (0..len).map(|i| (i % 31) as f32 / 16.0 - 0.96).collect();
-                self.input(id, name, &numbers)?;
+                self.input(id, &name, &numbers)?;
             }
             if self.seconds_of(id, 1)? > HOPELESS * best + PUT_OFF {
                 return Ok(None);

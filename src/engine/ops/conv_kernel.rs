@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Op;
 use super::conv_dispatch::{Tile, candidates};
 use super::conv_geometry::{Geometry, Window};
 use super::conv_transpose2d::ConvTranspose2d;
@@ -29,9 +30,6 @@ pub struct ConvShape {
     pub(crate) geometry: Geometry,
 }
 
-/// Inputs of a program by name, with how many numbers each takes.
-pub(crate) type InputLens = [(&'static str, usize); 2];
-
 impl ConvShape {
     /// Multiply-accumulates.
     pub fn macs(&self) -> u64 {
@@ -44,33 +42,23 @@ impl ConvShape {
         candidates(self, software).iter().map(ToString::to_string).collect()
     }
 
-    /// The convolution by itself, of two inputs, without anything done to its sums.
-    pub(crate) fn program(&self) -> Result<(Program, InputLens), EngineError> {
-        let Geometry { wide, narrow, kernel: [kernel_h, kernel_w], window } = self.geometry;
-        let weight = [narrow[1], wide[1], kernel_h, kernel_w];
+    /// The convolution by itself, without anything done to its sums.
+    pub(crate) fn program(&self) -> Result<Program, EngineError> {
+        let Geometry { wide, narrow, kernel, window } = self.geometry;
+        let weight = [narrow[1], wide[1], kernel[0], kernel[1]];
         let epilogue = Epilogue::default();
-        let mut graph = Graph::new();
-        let mut inputs = |shapes: [_; 2]| {
-            let tensors = [graph.input("a", shapes[0]), graph.input("b", shapes[1])];
-            (tensors, [("a", shapes[0].iter().product()), ("b", shapes[1].iter().product())])
-        };
-        let (made, lens) = match self.kind {
-            ConvKind::Forward => {
-                let (tensors, lens) = inputs([wide, weight]);
-                (graph.push(Conv2d { window, epilogue }, &tensors)?, lens)
-            }
+        let (op, shapes): (Op, _) = match self.kind {
+            ConvKind::Forward => (Conv2d { window, epilogue }.into(), [wide, weight]),
             ConvKind::Transposed => {
-                let (tensors, lens) = inputs([narrow, weight]);
-                let output = [wide[2], wide[3]];
-                (graph.push(ConvTranspose2d { window, output, epilogue }, &tensors)?, lens)
+                (ConvTranspose2d { window, output: [wide[2], wide[3]], epilogue }.into(), [narrow, weight])
             }
-            ConvKind::WeightGradient => {
-                let (tensors, lens) = inputs([wide, narrow]);
-                (graph.push(Conv2dWeightGrad { window, kernel: self.geometry.kernel }, &tensors)?, lens)
-            }
+            ConvKind::WeightGradient => (Conv2dWeightGrad { window, kernel }.into(), [wide, narrow]),
         };
-        graph.output("y", made);
-        Ok((Program::compile(&graph, &Variables::new())?, lens))
+        let mut graph = Graph::new();
+        let inputs = [graph.input("a", shapes[0]), graph.input("b", shapes[1])];
+        let y = graph.push(op, &inputs)?;
+        graph.output("y", y);
+        Program::compile(&graph, &Variables::new())
     }
 }
 
