@@ -5,9 +5,16 @@
 #[forbid(unsafe_code)]
 mod cli;
 
-fn main() -> std::process::ExitCode {
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
     quieten_driver();
-    cli::main()
+    let code = cli::main();
+    #[cfg(unix)]
+    if pkdgan::engine::driver_given_up() {
+        leave(code);
+    }
+    code
 }
 
 /// Mesa's layer that reorders devices complains on machines without a desktop; we choose for ourselves.
@@ -17,4 +24,17 @@ fn quieten_driver() {
         // SAFETY: no other thread runs yet.
         unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
+}
+
+/// Ends the process without the driver's clearing up, which would take from its threads what they work with.
+#[cfg(unix)]
+#[allow(unsafe_code, reason = "the standard library ends processes with the clearing up only")]
+fn leave(code: ExitCode) -> ! {
+    use std::io::Write;
+
+    // What is printed waits in a buffer; nobody may be left to read it.
+    let _ = std::io::stdout().flush();
+    let status = (0..=u8::MAX).find(|&status| ExitCode::from(status) == code).unwrap_or(1);
+    // SAFETY: it takes a number, and nothing of this process comes after it.
+    unsafe { libc::_exit(status.into()) }
 }

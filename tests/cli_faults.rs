@@ -99,8 +99,12 @@ fn scoring_of_pictures_goes_on_on_the_cpu_path() {
     };
     let expected = scores(&score(&["--path=cpu"], "lost=9"));
     assert_eq!(expected.len(), 3 * TEST);
+    said(&score(&["--path=fused-f32"], "lost=2"), 1, &["the device was lost"]);
+    said(&score(&["--path=fused-f32", "--device-timeout=2"], "hang=2"), 1, &["within 2 s"]);
     let cases = [
-        (&["--path=fused-f32"][..], "kernel=fused_score", "the driver refuses the kernel fused_score"),
+        (&["--path=fused-f32"][..], "lost=2", "the device was lost"),
+        (&["--path=fused-f32", "--device-timeout=2"], "hang=2", "within 2 s"),
+        (&["--path=fused-f32"], "kernel=fused_score", "the driver refuses the kernel fused_score"),
         (&["--adapter=none of these"], "lost=9", "no usable GPU adapter"),
     ];
     for (arguments, fault, problem) in cases {

@@ -195,17 +195,17 @@ impl Counter {
     }
 }
 
-/// A flag that ctrl-C raises; the second time it ends the process.
-pub fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+/// A flag that ctrl-C raises, `when` that takes effect; the second time it ends the process.
+pub fn stop_on_interrupt(when: &'static str) -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = stop.clone();
     ctrlc::set_handler(move || {
         if asked.swap(true, Ordering::SeqCst) {
-            // Asked twice, or after training: the latest checkpoint has to do.
+            // Asked twice, or after what heeds the flag: what is saved has to do.
             eprintln!("\nstopped");
             std::process::exit(1);
         }
-        eprintln!("\nstopping after the steps under way; ctrl-C again stops at once");
+        eprintln!("\nstopping {when}; ctrl-C again stops at once");
     })
     .context("ctrl-C cannot be caught")?;
     Ok(stop)

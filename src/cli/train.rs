@@ -144,7 +144,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     console.say(format!("run folder {}", folder.path().display()));
 
     let open = || arguments.device.executor();
-    let mut watcher = Watcher::new(&console, stop_on_interrupt()?, started);
+    let mut watcher = Watcher::new(&console, stop_on_interrupt("after the steps under way")?, started);
     if let Some(parent) = &arguments.tensorboard {
         let events = match parent {
             Some(parent) => parent.join(folder.path().file_name().unwrap_or_default()),

@@ -48,9 +48,9 @@ pub use cpu::Cpu;
 pub use error::EngineError;
 pub use executor::{Executor, Pending, ProgramId, Readback};
 pub use fused::{FusedLayer, FusedNetworks, PackedWeights, Piece, PlannedLayer, Precision, RawLayer, Source};
-pub use gpu::set_driver_threads;
 pub use gpu::{
     AdapterSummary, Fault, Gpu, GpuOptions, KernelText, PATIENCE, PipelineStore, Timed, UnknownFault, adapters,
+    driver_given_up, set_driver_threads,
 };
 pub use graph::{Graph, Tensor};
 pub use measurements::{KernelTime, KernelTimes, MeasuredOn, Measurements};

@@ -28,7 +28,7 @@ pub struct Shared {
     /// Whether it may take its place.
     fallback: bool,
     /// Why the device is no longer used.
-    failure: Arc<OnceLock<String>>,
+    failure: Arc<OnceLock<Arc<ScoringError>>>,
 }
 
 impl Shared {
@@ -59,7 +59,8 @@ impl Shared {
         }
         let capacity = BATCH.min(wish.images.unwrap_or(BATCH));
         let (detector, choice) = match Detector::choose(file, capacity, &wish) {
-            Err(error) if shared.takes_over(&error) => {
+            Err(error) if shared.fallback && is_of_device(&error) => {
+                shared.failure = Arc::new(OnceLock::from(Arc::new(error)));
                 wish.path = Some(ScoringPath::Cpu);
                 Detector::choose(file, capacity, &wish)?
             }
@@ -72,8 +73,8 @@ impl Shared {
     }
 
     /// Why the device is no longer used, where the CPU path took its place.
-    pub fn failure(&self) -> Option<&str> {
-        self.failure.get().map(String::as_str)
+    pub fn failure(&self) -> Option<&ScoringError> {
+        self.failure.get().filter(|_| self.fallback).map(Arc::as_ref)
     }
 
     /// Fewest and most pictures of a chunk: a device works on whole batches.
@@ -87,11 +88,19 @@ impl Shared {
     }
 
     /// Scores images `[n, C, H, W]` with pixels in -1..1, at least one and at most as many as a chunk has.
-    pub(super) fn score(&self, pixels: &[f32], reconstructions: bool) -> Result<Scores, ScoringError> {
-        if let Some(detector) = self.device.as_ref().filter(|_| self.failure().is_none()) {
-            match locked(detector).submit(pixels, reconstructions).and_then(Submitted::wait) {
-                Err(error) if self.takes_over(&error) => {}
-                scored => return scored,
+    pub(super) fn score(&self, pixels: &[f32], reconstructions: bool) -> Result<Scores, Arc<ScoringError>> {
+        if let Some(device) = &self.device {
+            let mut detector = locked(device);
+            // Asked by whose turn it is: a device that hangs would hold up whoever uses it again.
+            let failure = match self.failure.get() {
+                Some(failure) => failure,
+                None => match detector.submit(pixels, reconstructions).and_then(Submitted::wait) {
+                    Err(error) if is_of_device(&error) => self.failure.get_or_init(|| Arc::new(error)),
+                    scored => return scored.map_err(Arc::new),
+                },
+            };
+            if !self.fallback {
+                return Err(failure.clone());
             }
         }
         let len = self.cpu.image_len();
@@ -103,15 +112,11 @@ impl Shared {
         }
         Ok(Scores { scores, reconstructions: room })
     }
+}
 
-    /// Whether the CPU path takes the place of the device that failed so, from now on.
-    fn takes_over(&self, error: &ScoringError) -> bool {
-        let of_device = matches!(error, ScoringError::Engine(error) if error.is_of_device());
-        if self.fallback && of_device {
-            self.failure.get_or_init(|| error.to_string());
-        }
-        self.fallback && of_device
-    }
+/// Whether the CPU path could do what failed so.
+fn is_of_device(error: &ScoringError) -> bool {
+    matches!(error, ScoringError::Engine(error) if error.is_of_device())
 }
 
 fn locked(detector: &Mutex<Detector>) -> MutexGuard<'_, Detector> {

@@ -1,5 +1,6 @@
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -37,7 +38,7 @@ pub enum PictureFault {
 pub enum StreamError {
     /// The model or the device failed.
     #[error(transparent)]
-    Scoring(#[from] ScoringError),
+    Scoring(#[from] Arc<ScoringError>),
     /// A map cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),

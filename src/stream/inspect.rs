@@ -5,7 +5,7 @@ use image::DynamicImage;
 use super::detector::Shared;
 use super::list::{Found, Picture, Sources};
 use super::maps::Maps;
-use super::ordered::{Ordered, ordered};
+use super::ordered::ordered;
 use super::{PictureFault, StreamError};
 use crate::data::{Images, PictureError, Preprocessing, read_picture};
 use crate::scoring::Scores;
@@ -21,14 +21,15 @@ pub struct Inspected {
 
 /// Scores pictures in order, with so many threads that decode.
 ///
-/// What fails a picture stands in its place; what fails all, such as a device that is lost, in the place of a chunk.
+/// What fails a picture stands in its place; what fails all, such as a device that is lost, in the place of a chunk. Once
+/// the results are dropped, no thread uses the device any more.
 pub fn inspect(
     sources: Sources,
     preprocessing: Preprocessing,
     detector: &Shared,
     threads: usize,
     maps: Option<&Maps>,
-) -> Ordered<Result<Vec<Inspected>, StreamError>> {
+) -> impl Iterator<Item = Result<Vec<Inspected>, StreamError>> + use<> {
     let worker = |_| {
         let (detector, mut maps) = (detector.clone(), maps.cloned());
         move |chunk: Vec<Found>| scored(chunk, &preprocessing, &detector, maps.as_mut())

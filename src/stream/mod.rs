@@ -15,4 +15,3 @@ pub use error::{PictureFault, StreamError};
 pub use inspect::{Inspected, inspect};
 pub use list::{Found, Picture, Sources};
 pub use maps::{Maps, map_file};
-pub use ordered::Ordered;

@@ -1,10 +1,10 @@
 //! Work on many threads whose results come in the order of what was found.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Chunks on their way for each thread: one at work, one that waits for its turn.
@@ -14,17 +14,39 @@ const SHORT: Duration = Duration::from_millis(2);
 /// Time from which on a chunk is too long to be shared out evenly.
 const LONG: Duration = Duration::from_millis(20);
 
-/// The results of the work on each chunk, in order. Dropped early, it lets the threads end by themselves.
-pub struct Ordered<R> {
+/// The results of the work on each chunk, in order. When it is dropped the workers end, and with them what they hold; the
+/// thread that lists ends by itself, for it may be waiting for somebody to type.
+pub struct Ordered<T, R> {
     results: Receiver<Receiver<R>>,
+    to_workers: SyncSender<Work<T, R>>,
+    workers: Vec<JoinHandle<()>>,
+    /// Whether nobody wants results any more.
+    ended: Arc<AtomicBool>,
 }
 
-impl<R> Iterator for Ordered<R> {
+/// A chunk, and where its result goes; `None` ends a worker.
+type Work<T, R> = Option<(Vec<T>, SyncSender<R>)>;
+
+impl<T, R> Iterator for Ordered<T, R> {
     type Item = R;
 
     fn next(&mut self) -> Option<R> {
         let result = self.results.recv().ok()?;
         Some(result.recv().expect("a thread that panicked has said so"))
+    }
+}
+
+impl<T, R> Drop for Ordered<T, R> {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        for _ in &self.workers {
+            // Where no worker is left, none is to end.
+            let _ = self.to_workers.send(None);
+        }
+        for worker in self.workers.drain(..) {
+            // One that panicked has said so.
+            let _ = worker.join();
+        }
     }
 }
 
@@ -35,22 +57,26 @@ type Emit<'a, T> = &'a mut dyn FnMut(Option<T>) -> ControlFlow<()>;
 /// items; of fewer at the end and before a pause. No more than two chunks a worker are on their way at once, whatever their number.
 ///
 /// The chunks begin short, and grow while the work on them is.
-pub fn ordered<T: Send + 'static, R: Send + 'static>(
+pub fn ordered<T: Send + 'static, R: Send + 'static, W: FnMut(Vec<T>) -> R + Send + 'static>(
     list: impl FnOnce(Emit<T>) -> ControlFlow<()> + Send + 'static,
-    workers: Vec<impl FnMut(Vec<T>) -> R + Send + 'static>,
+    workers: Vec<W>,
     [least, most]: [usize; 2],
-) -> Ordered<R> {
+) -> Ordered<T, R> {
     let bound = AHEAD * workers.len();
-    let (to_workers, work) = sync_channel::<(Vec<T>, SyncSender<R>)>(bound);
+    let (to_workers, work) = sync_channel::<Work<T, R>>(bound);
     // The results' places are taken in order before the work on them begins: this bounds what is on its way.
     let (to_results, results) = sync_channel(bound);
     let length = Arc::new(AtomicUsize::new(least));
+    let ended = Arc::new(AtomicBool::new(false));
     let work = Arc::new(Mutex::new(work));
-    for mut worker in workers {
-        let (work, length) = (work.clone(), length.clone());
+    let begin = |mut worker: W| {
+        let (work, length, ended) = (work.clone(), length.clone(), ended.clone());
         thread::spawn(move || {
             let next = || work.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            while let Ok((chunk, result)) = next() {
+            while let Ok(Some((chunk, result))) = next() {
+                if ended.load(Ordering::Relaxed) {
+                    continue;
+                }
                 let (items, started) = (chunk.len(), Instant::now());
                 let done = worker(chunk);
                 let target = match started.elapsed() {
@@ -62,8 +88,10 @@ pub fn ordered<T: Send + 'static, R: Send + 'static>(
                 // Nobody may be left who wants it.
                 let _ = result.send(done);
             }
-        });
-    }
+        })
+    };
+    let workers = workers.into_iter().map(begin).collect();
+    let workers_at = to_workers.clone();
     thread::spawn(move || {
         let mut chunk = Vec::new();
         let send = |chunk: &mut Vec<T>| {
@@ -71,7 +99,7 @@ pub fn ordered<T: Send + 'static, R: Send + 'static>(
                 return ControlFlow::Continue(());
             }
             let (result, place) = sync_channel(1);
-            let sent = to_results.send(place).is_ok() && to_workers.send((std::mem::take(chunk), result)).is_ok();
+            let sent = to_results.send(place).is_ok() && workers_at.send(Some((std::mem::take(chunk), result))).is_ok();
             if sent { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
         let stopped = list(&mut |item| match item {
@@ -85,5 +113,5 @@ pub fn ordered<T: Send + 'static, R: Send + 'static>(
             let _ = send(&mut chunk);
         }
     });
-    Ordered { results }
+    Ordered { results, to_workers, workers, ended }
 }

@@ -150,7 +150,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         console.say(opened.describe());
         Ok(grid::Device { open: &open, adapter: opened.summary, kernels: opened.kernels })
     };
-    let mut watcher = GridWatcher::new(&console, stop_on_interrupt()?, &survey);
+    let mut watcher = GridWatcher::new(&console, stop_on_interrupt("after the steps under way")?, &survey);
     // Where the device failed on the way, what is done is looked up anew.
     let outcome = arguments.device.work(|| Survey::new(cells.clone())?.run(&mut output, device, &mut watcher));
     watcher.finish();

@@ -4,7 +4,6 @@ mod verdict;
 use std::io::{self, BufReader, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
 use std::time::Instant;
@@ -17,7 +16,7 @@ use pkdgan::run::{model_file, write_whole};
 use pkdgan::scoring::ScoringPath;
 use pkdgan::stream::{Inspected, Maps, Shared, Sources, StreamError, inspect};
 
-use super::console::{Console, Counter};
+use super::console::{Console, Counter, stop_on_interrupt};
 use super::device::{Device, PathWish};
 use rows::{Format, Rows};
 use verdict::Rule;
@@ -151,7 +150,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             writer.write(results, arguments.format, &mut io::stdout().lock(), shown, &AtomicBool::new(false))
         }
         Some(path) => {
-            let stop = stop_on_interrupt()?;
+            let stop = stop_on_interrupt("after the pictures under way")?;
             let mut ended = Ok(());
             let written = write_whole(path, |out| {
                 ended = writer.write(results, arguments.format, out, true, &stop);
@@ -274,18 +273,4 @@ impl Writer<'_> {
             _ => ExitCode::SUCCESS,
         }
     }
-}
-
-/// A flag that ctrl-C raises, so that no part of a file is left; the second time it ends the process.
-fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = stop.clone();
-    ctrlc::set_handler(move || {
-        if asked.swap(true, Ordering::SeqCst) {
-            std::process::exit(1);
-        }
-        eprintln!("\nstopping; ctrl-C again stops at once");
-    })
-    .context("ctrl-C cannot be caught")?;
-    Ok(stop)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::adapter::{AdapterSummary, GpuOptions, PATIENCE, choose, summary};
 use super::driver_threads::driver_thread_choices;
 use super::faults::Fault;
+use super::given_up::give_driver_up;
 use super::loaded::Loaded;
 use super::pipeline_cache::PipelineCache;
 use super::pipelines::Pipelines;
@@ -130,6 +131,7 @@ impl Shared {
     /// Keeps a device that hangs from being dropped: that waits until it has done all its work.
     fn leak(&self) {
         std::mem::forget((self.device.clone(), self.queue.clone()));
+        give_driver_up();
     }
 }
 
