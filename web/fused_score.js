@@ -109,7 +109,7 @@ function pieceConstants({ layer, from, to, bias }, piece, width) {
     STEP: u32(piece.step),
     OY: u32(piece.offset[0]),
     OX: u32(piece.offset[1]),
-    BIAS: u32(bias),
+    BIAS: u32(bias / 4),
     NORMED: `bool = ${normed}`,
     ...activationConstants(normed ? [0, 0] : layer.activation),
   };

@@ -17,13 +17,13 @@ const KERNELS: &[(&str, &str)] = texts!["":
     "conv2d_naive", "conv2d_register", "conv2d_tiled",
     "conv2d_weight_grad_naive", "conv2d_weight_grad_register", "conv2d_weight_grad_tiled",
     "conv_transpose2d_naive", "conv_transpose2d_register", "conv_transpose2d_tiled",
-    "distance", "distance_grad", "fused_score", "gather", "not_finite", "record", "reduce", "scale", "sum_parts", "tick",
+    "distance", "distance_grad", "fused_score", "fused_score_register", "gather", "not_finite", "record", "reduce", "scale", "sum_parts", "tick",
     "unit_rms", "unit_rms_grad",
 ];
 
 const COMMON: &[(&str, &str)] = texts!["/common":
     "activation", "columns", "convolution", "exchange", "exchange_subgroup", "fused_activation", "fused_convolution", "fused_dense", "fused_norm",
-    "fused_place", "quad", "reduce", "reduce_subgroup", "single",
+    "fused_place", "fused_register", "quad", "reduce", "reduce_subgroup", "single",
     "weights_half", "weights_half_packed", "weights_single",
 ];
 

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use super::fused_register::Tile;
 use super::fused_weights::FusedWeights;
 use super::kernel::{Dispatch, Tuning};
 use super::unit_rms::{SMALLEST, scale};
@@ -84,19 +85,21 @@ impl Rule for FusedScore {
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let [channels, height, width] = self.plan.image();
         let weights = FusedWeights::new(&self.plan, self.precision, call.tuning);
-        let dispatch = Dispatch::new("fused_score", &weights.bindings())
+        let tiles = self.tiles(call.tuning);
+        // What the shader counts in: numbers or quads.
+        let (shader, unit) = if tiles.is_some() { ("fused_score_register", 4) } else { ("fused_score", 1) };
+        let dispatch = Dispatch::new(shader, &weights.bindings())
             .with("WIDTH", call.tuning.width())
-            .with("MEMORY", self.plan.memory())
-            .with("IMAGE", channels * height * width)
-            .with("LATENTS", self.plan.latents())
+            .with("LANES", call.tuning.width())
+            .with("MEMORY", self.plan.memory() / unit)
+            .with("IMAGE", channels * height * width / unit)
+            .with("LATENTS", self.plan.latents() / unit)
             .with("SMALLEST", SMALLEST);
         let (mut dispatch, mut text) = weights.declare(dispatch);
-        let rms = |at: &PlannedLayer| match at.to {
-            Source::Memory(start) => start,
-            _ => 0,
-        };
-        let [encoder1, _, encoder2] = self.plan.layers().each_ref().map(|layers| &layers[layers.len() - 1]);
-        dispatch = dispatch.with("LATENT1", rms(encoder1)).with("LATENT2", rms(encoder2));
+        let vector = |layers: &[PlannedLayer]| place(layers[layers.len() - 1].to).1 / unit;
+        let [encoder1, _, encoder2] = self.plan.layers();
+        dispatch = dispatch.with("LATENT1", vector(encoder1)).with("LATENT2", vector(encoder2));
+        let mut tiles = tiles.map(Vec::into_iter);
         let (mut number, mut layer) = (0, 0);
         for (network, layers) in self.plan.layers().iter().enumerate() {
             text += &format!("fn network{network}(image: u32, lane: u32) {{\n");
@@ -104,7 +107,12 @@ impl Rule for FusedScore {
                 let bank = weights.bank(layer);
                 layer += 1;
                 for piece in &planned.pieces {
-                    dispatch = instance(dispatch, planned, piece, bank, call.tuning, number);
+                    dispatch = match tiles.as_mut().and_then(Iterator::next) {
+                        Some(tile) => {
+                            tile.instance(piece_constants(dispatch, planned, piece, bank, unit, number), number)
+                        }
+                        None => instance(dispatch, planned, piece, bank, call.tuning, number),
+                    };
                     text += &format!("    piece{number}(image, lane);\n");
                     number += 1;
                 }
@@ -128,6 +136,13 @@ impl FusedScore {
             Precision::Single => self.plan.weights(),
             Precision::Half => self.plan.weights() / 2,
         }
+    }
+
+    /// How the pieces are shared out where the adapter is a CPU; none if one of them does not divide into quads.
+    fn tiles(&self, tuning: &Tuning) -> Option<Vec<Tile>> {
+        let even = tuning.software && self.plan.memory().is_multiple_of(4) && self.plan.latents().is_multiple_of(4);
+        let pieces = self.plan.chain().flat_map(|planned| planned.pieces.iter().map(move |piece| (planned, piece)));
+        pieces.map(|(planned, piece)| Tile::of(planned, piece, tuning.width() as usize).filter(|_| even)).collect()
     }
 }
 
@@ -197,20 +212,35 @@ fn instance(
     tuning: &Tuning,
     number: usize,
 ) -> Dispatch {
-    let layer = &planned.layer;
     let dense = piece.grid == [1, 1];
     let (width, quads) = (tuning.width() as usize, piece.padded_columns() / 4);
     let share = match dense {
         true => quads.div_ceil(width).min(MOST_SHARED),
         false => (piece.grid[0] * piece.grid[1] / width).min(MOST_SUMS / quads.max(1)).clamp(1, MOST_SHARED),
     };
+    let dispatch = piece_constants(dispatch, planned, piece, (bank, start), 1, number)
+        .with(&format!("P{number}_SHARE"), share)
+        .part("fused_place", number);
+    dispatch.part(if dense { "fused_dense" } else { "fused_convolution" }, number)
+}
+
+/// Declares a piece and its activation, `P{number}_...`; places are counted in so many numbers, weights always in quads.
+fn piece_constants(
+    dispatch: Dispatch,
+    planned: &PlannedLayer,
+    piece: &Piece,
+    (bank, start): (usize, usize),
+    unit: usize,
+    number: usize,
+) -> Dispatch {
+    let layer = &planned.layer;
     let ([inputs, height, width], [outputs, out_height, out_width]) = (layer.input, layer.output);
     let name = |constant: &str| format!("P{number}_{constant}");
     let (from, read) = place(planned.from);
     let (to, write) = place(planned.to);
     let dispatch = dispatch
         .with(&name("FROM"), from)
-        .with(&name("READ"), read)
+        .with(&name("READ"), read / unit)
         .with(&name("CI"), inputs)
         .with(&name("IH"), height)
         .with(&name("IW"), width)
@@ -224,11 +254,10 @@ fn instance(
         .with(&name("GW"), piece.grid[1])
         .with(&name("BANK"), bank)
         .with(&name("WEIGHTS"), (piece.weights - start) / 4)
-        .with(&name("QUADS"), quads)
-        .with(&name("SHARE"), share)
+        .with(&name("QUADS"), piece.padded_columns() / 4)
         .with(&name("COLUMNS"), piece.columns)
         .with(&name("TO"), to)
-        .with(&name("WRITE"), write)
+        .with(&name("WRITE"), write / unit)
         .with(&name("CO"), outputs)
         .with(&name("OH"), out_height)
         .with(&name("OW"), out_width)
@@ -236,12 +265,10 @@ fn instance(
         .with(&name("STEP"), piece.step)
         .with(&name("OY"), piece.offset[0])
         .with(&name("OX"), piece.offset[1])
-        .with(&name("BIAS"), planned.bias - start)
+        .with(&name("BIAS"), (planned.bias - start) / 4)
         .with(&name("NORMED"), layer.norm.is_some());
-    let dispatch = if layer.norm.is_some() { Default::default() } else { layer.activation }
-        .declare_as(dispatch, &format!("P{number}_"));
-    let dispatch = dispatch.part("fused_place", number).part("fused_activation", number);
-    dispatch.part(if dense { "fused_dense" } else { "fused_convolution" }, number)
+    let activation = if layer.norm.is_some() { Default::default() } else { layer.activation };
+    activation.declare_as(dispatch, &format!("P{number}_")).part("fused_activation", number)
 }
 
 /// Adds the kernel of a norm, `norm{number}`.
