@@ -108,6 +108,13 @@ fn others() -> Program {
     let twice = graph.batch_concat(y, target).unwrap();
     let difference = graph.sub(y, target).unwrap();
     let [sum, difference] = [twice, difference].map(|x| graph.sum(x).unwrap());
+    // Losses that what follows keeps from giving their gradients.
+    let [far, unlikely] = [graph.distance(y, target, Measure::L1).unwrap(), graph.bce_with_logits(y, target).unwrap()]
+        .map(|loss| {
+            let mean = graph.mean(loss).unwrap();
+            graph.activation(mean, Activation::Sigmoid).unwrap()
+        });
+    losses.extend([far, unlikely]);
     // Activations and factors that no convolution before them takes in, and a gradient that is no constant.
     let half = graph.scale(x, 0.5).unwrap();
     let bent = graph.activation(half, Activation::Tanh).unwrap();

@@ -5,9 +5,12 @@ use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::shape::{Shape, count};
 
-/// `y = max(l, 0) - l t + log(1 + exp(-|l|))` of logits `l` and targets `t`, element-wise.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct BceWithLogits;
+/// `y = max(l, 0) - l t + log(1 + exp(-|l|))` of logits `l` and targets `t`, element-wise; with the work of
+/// [`BceWithLogitsGrad`] if `gradient`: then `dy` is a third input, and `dl` a second output.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct BceWithLogits {
+    pub gradient: bool,
+}
 
 impl Rule for BceWithLogits {
     fn name(&self) -> &'static str {
@@ -18,7 +21,7 @@ impl Rule for BceWithLogits {
         if inputs[0] != inputs[1] {
             return Err(format!("logits {:?} and targets {:?} differ", inputs[0], inputs[1]));
         }
-        Ok(vec![inputs[0]])
+        Ok(vec![inputs[0]; 1 + usize::from(self.gradient)])
     }
 
     fn backward(&self, graph: &mut Graph, at: &Arrived) -> Result<Vec<Option<Tensor>>, EngineError> {
@@ -34,11 +37,16 @@ impl Rule for BceWithLogits {
             let (l, t) = (inputs[0][i], inputs[1][i]);
             l.max(T::zero()) - l * t + (-l.abs()).exp().ln_1p()
         });
+        if let [_, gradient] = &mut call.outputs {
+            gradient.iter_mut().enumerate().for_each(|(i, dl)| *dl = slope(&call.inputs, i));
+        }
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
-        let dispatch = Dispatch::new("bce_with_logits", &[Slot::Input(0), Slot::Input(1), Slot::Output(0)]);
-        vec![dispatch.over(count(call.outputs[0]), call.tuning)]
+        let [dy, dl] =
+            if self.gradient { [Slot::Input(2), Slot::Output(1)] } else { [Slot::Unused, Slot::UnusedOutput] };
+        let dispatch = Dispatch::new("bce_with_logits", &[Slot::Input(0), Slot::Input(1), dy, Slot::Output(0), dl]);
+        vec![dispatch.with("GRADIENT", self.gradient).over(count(call.outputs[0]), call.tuning)]
     }
 }
 
@@ -56,10 +64,7 @@ impl Rule for BceWithLogitsGrad {
     }
 
     fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
-        call.each(|inputs, i| {
-            let sigmoid = T::one() / (T::one() + (-inputs[0][i]).exp());
-            inputs[2][i] * (sigmoid - inputs[1][i])
-        });
+        call.each(slope);
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
@@ -68,10 +73,16 @@ impl Rule for BceWithLogitsGrad {
     }
 }
 
+/// An element of the gradient; of the inputs of [`BceWithLogitsGrad`].
+fn slope<T: Real>(inputs: &[&[T]], i: usize) -> T {
+    let sigmoid = T::one() / (T::one() + (-inputs[0][i]).exp());
+    inputs[2][i] * (sigmoid - inputs[1][i])
+}
+
 impl Graph {
     /// Binary cross-entropy of each logit with its target in 0..=1; shapes must agree and stay.
     /// No gradient passes to the targets.
     pub fn bce_with_logits(&mut self, logits: Tensor, targets: Tensor) -> Result<Tensor, EngineError> {
-        self.push(BceWithLogits, &[logits, targets])
+        self.push(BceWithLogits::default(), &[logits, targets])
     }
 }

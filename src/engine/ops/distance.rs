@@ -19,15 +19,30 @@ pub enum Measure {
 /// Below this an L2 distance has no gradient.
 const SMALLEST: f32 = 1e-12;
 
-/// The distance of each pair of samples: `[N, C, H, W]` twice to `[N, 1, 1, 1]`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Distance(pub Measure);
-
-impl Distance {
+impl Measure {
     /// What the sum over a sample's `len` elements is multiplied by.
-    fn factor(&self, len: usize) -> f32 {
-        if self.0 == Measure::L2 { 1.0 } else { 1.0 / len as f32 }
+    fn factor(self, len: usize) -> f32 {
+        if self == Self::L2 { 1.0 } else { 1.0 / len as f32 }
     }
+
+    /// The gradient by `a` of a distance `y` of samples of `len` elements, where the difference of `a` and `b` is `d`.
+    fn slope<T: Real>(self, d: T, y: T, len: usize) -> T {
+        let factor = T::of(self.factor(len).into());
+        match self {
+            Self::L1 if d == T::zero() => T::zero(),
+            Self::L1 => factor * d.signum(),
+            Self::MeanSquared => T::of(2.0) * factor * d,
+            Self::L2 => d / y.max(T::of(SMALLEST.into())),
+        }
+    }
+}
+
+/// The distance of each pair of samples: `[N, C, H, W]` twice to `[N, 1, 1, 1]`; with the work of [`DistanceGrad`] by the first
+/// of both, or by each, as `gradients` says: then the gradient by the distance is a third input, and those are further outputs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Distance {
+    pub measure: Measure,
+    pub gradients: usize,
 }
 
 /// Declares the measure and the samples' length to a shader, and what `more` declares of the number of elements.
@@ -39,7 +54,7 @@ fn declare(
 ) -> Dispatch {
     let len = count(shape);
     let sample = len / shape[0];
-    let dispatch = dispatch.with("MEASURE", measure as u32).with("FACTOR", Distance(measure).factor(sample));
+    let dispatch = dispatch.with("MEASURE", measure as u32).with("FACTOR", measure.factor(sample));
     dispatch.elements(&[sample], |dispatch, each| more(dispatch.with("SAMPLE", sample / each), len / each))
 }
 
@@ -52,36 +67,48 @@ impl Rule for Distance {
         if inputs[0] != inputs[1] {
             return Err(format!("{:?} and {:?} differ", inputs[0], inputs[1]));
         }
-        Ok(vec![[inputs[0][0], 1, 1, 1]])
+        let gradients = std::iter::repeat_n(inputs[0], self.gradients);
+        Ok(std::iter::once([inputs[0][0], 1, 1, 1]).chain(gradients).collect())
     }
 
     fn backward(&self, graph: &mut Graph, at: &Arrived) -> Result<Vec<Option<Tensor>>, EngineError> {
         let (a, b, y, dy) = (at.inputs[0], at.inputs[1], at.outputs[0], at.gradient()?);
         Ok(vec![
-            at.wants(0, || graph.push(DistanceGrad(self.0), &[a, b, y, dy]))?,
-            at.wants(1, || graph.push(DistanceGrad(self.0), &[b, a, y, dy]))?,
+            at.wants(0, || graph.push(DistanceGrad(self.measure), &[a, b, y, dy]))?,
+            at.wants(1, || graph.push(DistanceGrad(self.measure), &[b, a, y, dy]))?,
         ])
     }
 
     fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
         let len = count(call.input_shapes[0]) / call.input_shapes[0][0];
-        let factor = T::of(self.factor(len).into());
+        let factor = T::of(self.measure.factor(len).into());
         let (a, b) = (call.inputs[0], call.inputs[1]);
-        for (n, y) in call.outputs[0].iter_mut().enumerate() {
+        let (distances, gradients) = call.outputs.split_at_mut(1);
+        for (n, y) in distances[0].iter_mut().enumerate() {
             let differences = a[n * len..][..len].iter().zip(&b[n * len..][..len]).map(|(&a, &b)| a - b);
-            *y = match self.0 {
+            *y = match self.measure {
                 Measure::L1 => factor * differences.map(T::abs).sum(),
                 Measure::MeanSquared => factor * differences.map(|d| d * d).sum(),
                 Measure::L2 => differences.map(|d| d * d).sum::<T>().sqrt(),
             };
         }
+        for (gradient, [a, b]) in gradients.iter_mut().zip([[a, b], [b, a]]) {
+            for (i, dx) in gradient.iter_mut().enumerate() {
+                *dx = call.inputs[2][i / len] * self.measure.slope(a[i] - b[i], distances[0][i / len], len);
+            }
+        }
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
-        let dispatch = Dispatch::new("distance", &[Slot::Input(0), Slot::Input(1), Slot::Output(0)])
+        let gradient = |number| if number <= self.gradients { Slot::Output(number) } else { Slot::UnusedOutput };
+        let dy = if self.gradients > 0 { Slot::Input(2) } else { Slot::Unused };
+        let bindings = [Slot::Input(0), Slot::Input(1), dy, Slot::Output(0), gradient(1), gradient(2)];
+        let dispatch = Dispatch::new("distance", &bindings)
             .with("WIDTH", call.tuning.reduction_width())
+            .with("GRADIENTS", self.gradients)
+            .with("SMALLEST", SMALLEST)
             .workgroups(call.outputs[0][0], 1, 1);
-        vec![declare(dispatch, self.0, call.inputs[0], |dispatch, _| dispatch)]
+        vec![declare(dispatch, self.measure, call.inputs[0], |dispatch, _| dispatch)]
     }
 }
 
@@ -100,16 +127,9 @@ impl Rule for DistanceGrad {
 
     fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
         let len = count(call.input_shapes[0]) / call.input_shapes[0][0];
-        let factor = T::of(Distance(self.0).factor(len).into());
-        let measure = self.0;
         call.each(|inputs, i| {
             let (d, y, dy) = (inputs[0][i] - inputs[1][i], inputs[2][i / len], inputs[3][i / len]);
-            dy * match measure {
-                Measure::L1 if d == T::zero() => T::zero(),
-                Measure::L1 => factor * d.signum(),
-                Measure::MeanSquared => T::of(2.0) * factor * d,
-                Measure::L2 => d / y.max(T::of(SMALLEST.into())),
-            }
+            dy * self.0.slope(d, y, len)
         });
     }
 
@@ -124,6 +144,6 @@ impl Rule for DistanceGrad {
 impl Graph {
     /// Distance of each pair of samples of `a` and `b`, both `[N, C, H, W]`; result `[N, 1, 1, 1]`.
     pub fn distance(&mut self, a: Tensor, b: Tensor, measure: Measure) -> Result<Tensor, EngineError> {
-        self.push(Distance(measure), &[a, b])
+        self.push(Distance { measure, gradients: 0 }, &[a, b])
     }
 }
