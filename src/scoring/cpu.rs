@@ -12,6 +12,9 @@ use crate::engine::Source;
 /// Norms below this count as this, as in the engine's `unit_rms`.
 const SMALLEST: f32 = 1e-6;
 
+/// Multiply-accumulates from which on other threads are worth their waking, which takes some 50 microseconds.
+const WORTH_WAKING: u64 = 2_000_000;
+
 /// A generator on the CPU: any architecture, single precision.
 pub struct CpuScorer {
     generator: Generator,
@@ -72,30 +75,29 @@ impl CpuScorer {
         assert_eq!(pixels.len(), scores.len() * len, "pixels of as many images as scores");
         let room = reconstructions.as_ref().map_or(pixels.len(), |room| room.len());
         assert_eq!(room, pixels.len(), "room for as many reconstructions");
-        if let [score] = scores {
-            self.with_workspace(|workspace| *score = self.score_one(workspace, pixels, reconstructions));
-            return;
+        if scores.len() == 1 || self.generator.plan.macs() * (scores.len() as u64) < WORTH_WAKING {
+            return self.in_turn(pixels, scores, reconstructions);
         }
         // A few images at a time, so that threads do not wait for each other.
         const CHUNK: usize = 4;
         let chunks = pixels.par_chunks(CHUNK * len).zip(scores.par_chunks_mut(CHUNK));
         match reconstructions {
-            None => chunks.for_each(|(pixels, scores)| {
-                self.with_workspace(|workspace| {
-                    for (pixels, score) in pixels.chunks_exact(len).zip(scores) {
-                        *score = self.score_one(workspace, pixels, None);
-                    }
-                });
-            }),
-            Some(room) => chunks.zip(room.par_chunks_mut(CHUNK * len)).for_each(|((pixels, scores), room)| {
-                self.with_workspace(|workspace| {
-                    for ((pixels, score), room) in pixels.chunks_exact(len).zip(scores).zip(room.chunks_exact_mut(len))
-                    {
-                        *score = self.score_one(workspace, pixels, Some(room));
-                    }
-                });
-            }),
+            None => chunks.for_each(|(pixels, scores)| self.in_turn(pixels, scores, None)),
+            Some(room) => chunks
+                .zip(room.par_chunks_mut(CHUNK * len))
+                .for_each(|((pixels, scores), room)| self.in_turn(pixels, scores, Some(room))),
         }
+    }
+
+    /// Scores images one by one on this thread.
+    fn in_turn(&self, pixels: &[f32], scores: &mut [f32], mut reconstructions: Option<&mut [f32]>) {
+        let len = self.image_len();
+        self.with_workspace(|workspace| {
+            for (index, (pixels, score)) in pixels.chunks_exact(len).zip(scores).enumerate() {
+                let room = reconstructions.as_mut().map(|room| &mut room[index * len..][..len]);
+                *score = self.score_one(workspace, pixels, room);
+            }
+        });
     }
 
     fn with_workspace(&self, work: impl FnOnce(&mut Workspace)) {
