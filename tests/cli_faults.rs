@@ -118,6 +118,35 @@ fn scoring_of_pictures_goes_on_on_the_cpu_path() {
     }
 }
 
+/// A driver that does not come back when it is asked for adapters.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_driver_that_hangs_when_it_is_opened_is_given_up() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "hangs.c",
+        b"#include <unistd.h>\nint vk_icdNegotiateLoaderICDInterfaceVersion(unsigned *v) { for (;;) pause(); }",
+    );
+    let compiled = std::process::Command::new("cc")
+        .args(["-shared", "-fPIC", "-o", "hangs.so", "hangs.c"])
+        .current_dir(sandbox.path("."))
+        .status();
+    assert!(compiled.unwrap().success());
+    let driver = serde_json::json!({
+        "file_format_version": "1.0.0",
+        "ICD": { "library_path": sandbox.path("hangs.so"), "api_version": "1.3.0" },
+    });
+    sandbox.write("driver.json", driver.to_string().as_bytes());
+    let train = |more: &[&str]| {
+        let mut command = sandbox.train("run", &[&["--force", "--device-timeout=2"], more].concat());
+        command.env("VK_DRIVER_FILES", sandbox.path("driver.json")).output().unwrap()
+    };
+    said(&train(&[]), 1, &["did not finish the opening of the adapter within 2 s", "--device-timeout"]);
+    let output = train(&["--allow-cpu-fallback"]);
+    said(&output, 0, &["the opening of the adapter", "going on with the plain CPU executor"]);
+    assert_eq!(sandbox.json("run/report.json")["adapter"], "plain CPU executor");
+}
+
 /// The driver of this machine is taken away between two stages of a run.
 #[test]
 #[cfg(target_os = "linux")]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::adapter::{AdapterSummary, GpuOptions, PATIENCE, choose, summary};
 use super::driver_threads::driver_thread_choices;
 use super::faults::Fault;
-use super::given_up::give_driver_up;
+use super::given_up::{give_driver_up, watched};
 use super::loaded::Loaded;
 use super::pipeline_cache::PipelineCache;
 use super::pipelines::Pipelines;
@@ -135,13 +135,41 @@ impl Shared {
     }
 }
 
-fn driver_failed(during: &str) -> EngineError {
+pub(super) fn driver_failed(during: &str) -> EngineError {
     EngineError::Device { during: during.into(), problem: "its driver failed".into() }
 }
 
 /// A number of bytes.
 fn in_words(bytes: u64) -> String {
     if bytes < 1 << 20 { format!("{bytes} bytes") } else { format!("{} MiB", bytes >> 20) }
+}
+
+/// An adapter in use.
+struct Opened {
+    adapter: wgpu::Adapter,
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+}
+
+impl Opened {
+    fn new(options: &GpuOptions) -> Result<Self, EngineError> {
+        let adapter = choose(options.adapter.as_deref())?;
+        let summary = summary(&adapter);
+        let timestamps = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
+        let half = if options.without_half { wgpu::Features::empty() } else { wgpu::Features::SHADER_F16 };
+        let info = adapter.get_info();
+        let eights = summary.is_software() && [info.subgroup_min_size, info.subgroup_max_size] == [8; 2];
+        let subgroups = if eights { wgpu::Features::SUBGROUP } else { wgpu::Features::empty() };
+        let request = wgpu::DeviceDescriptor {
+            label: Some("pkdgan"),
+            required_features: adapter.features() & (timestamps | half | subgroups | wgpu::Features::PIPELINE_CACHE),
+            required_limits: options.fault.iter().fold(adapter.limits(), |limits, fault| fault.limits(limits)),
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&request))
+            .map_err(|e| EngineError::NoAdapter { problem: format!("{} refused: {e}", summary.name) })?;
+        Ok(Self { adapter, device, queue })
+    }
 }
 
 /// The executor that runs kernels through wgpu.
@@ -163,23 +191,13 @@ impl Gpu {
     /// Opens the adapter that the options ask for.
     ///
     /// # Errors
-    /// [`EngineError::NoAdapter`] if it is not there or refuses.
+    /// [`EngineError::NoAdapter`] if it is not there or refuses, [`EngineError::TimedOut`] if its driver does not come back.
     pub fn open(options: &GpuOptions) -> Result<Self, EngineError> {
-        let adapter = choose(options.adapter.as_deref())?;
+        let patience = options.patience.unwrap_or(PATIENCE);
+        let wanted = options.clone();
+        let Opened { adapter, device, queue } =
+            watched("the opening of the adapter", patience, move || Opened::new(&wanted))??;
         let summary = summary(&adapter);
-        let timestamps = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
-        let half = if options.without_half { wgpu::Features::empty() } else { wgpu::Features::SHADER_F16 };
-        let info = adapter.get_info();
-        let eights = summary.is_software() && [info.subgroup_min_size, info.subgroup_max_size] == [8; 2];
-        let subgroups = if eights { wgpu::Features::SUBGROUP } else { wgpu::Features::empty() };
-        let request = wgpu::DeviceDescriptor {
-            label: Some("pkdgan"),
-            required_features: adapter.features() & (timestamps | half | subgroups | wgpu::Features::PIPELINE_CACHE),
-            required_limits: options.fault.iter().fold(adapter.limits(), |limits, fault| fault.limits(limits)),
-            ..Default::default()
-        };
-        let (device, queue) = pollster::block_on(adapter.request_device(&request))
-            .map_err(|e| EngineError::NoAdapter { problem: format!("{} refused: {e}", summary.name) })?;
         let cache = options.pipelines.as_ref();
         let cache = cache.and_then(|store| PipelineCache::open(&device, &adapter.get_info(), store));
         let pipelines = Pipelines::new(cache);
@@ -196,7 +214,7 @@ impl Gpu {
                 submitter: Submitter::of(&queue),
                 device,
                 queue,
-                patience: options.patience.unwrap_or(PATIENCE),
+                patience,
                 fault: options.fault.clone(),
                 staging: Arc::default(),
             },

@@ -36,7 +36,7 @@ pub fn set_driver_threads(threads: Option<usize>) {
         return;
     }
     // SAFETY: Rust's own readers of the environment take its lock. Of others, the drivers read it while an instance is made,
-    // which the thread that calls this does later; those at work have read it.
+    // which the thread that calls this waits for, later; those at work have read it.
     unsafe {
         match threads {
             Some(threads) => env::set_var(VARIABLE, threads.to_string()),
