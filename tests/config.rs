@@ -73,7 +73,7 @@ adversarial = 0.1
 statistics = "running"
 
 [student]
-encoder = [[8, 4, 4, 0], [16, 2, 2, 0]]
+encoder = [[8, 4, 4, 0], [12, 2, 2, 0]]
 discriminator = [8, 16, 32]
 statistics = "running"
 

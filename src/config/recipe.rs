@@ -116,7 +116,7 @@ pub(super) fn doublings(side: usize) -> usize {
 /// The student of a data set: layers that reach the papers' compression ratios.
 fn student(dataset: Dataset) -> StudentConfig {
     let (encoder, statistics) = match dataset {
-        Dataset::Mnist => (vec![[8, 4, 4, 0], [16, 2, 2, 0]], Statistics::Running),
+        Dataset::Mnist => (vec![[8, 4, 4, 0], [12, 2, 2, 0]], Statistics::Running),
         Dataset::FashionMnist => (vec![[4, 4, 4, 0], [8, 2, 2, 0]], Statistics::Running),
         Dataset::Cifar10 => (vec![[10, 4, 2, 1], [20, 4, 2, 1], [40, 4, 2, 1]], Statistics::PerImage),
     };
