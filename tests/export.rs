@@ -247,6 +247,18 @@ fn half_precision_keeps_the_generator_and_the_calibration() {
     }
 }
 
+/// The model that ships with the page, its calibration included.
+#[test]
+fn an_mnist_student_in_half_precision_takes_at_most_64_kib() {
+    let folder = TempDir::new().unwrap();
+    let path = file(&folder, "half.safetensors");
+    let whole = ModelFile::read(Path::new("web/model.safetensors")).unwrap();
+    assert!(whole.calibration.is_some());
+    in_half(&whole).unwrap().write(&path).unwrap();
+    let bytes = std::fs::metadata(&path).unwrap().len();
+    assert!(bytes <= 64 * 1024, "{bytes}");
+}
+
 #[test]
 fn what_half_precision_cannot_hold_is_named() {
     let folder = TempDir::new().unwrap();
