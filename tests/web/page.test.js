@@ -237,6 +237,16 @@ test("a digit drawn with the mouse is scored", async () => {
   const eight = await result(page, "score");
   await screenshot(page, "drawn");
   await changed(page, () => page.getByRole("button", { name: "Clear" }).click());
+  await changed(page, () =>
+    drawn([
+      [20, 25],
+      [80, 25],
+      [45, 85],
+    ]),
+  );
+  const seven = await result(page, "score");
+  assert.ok(seven.score > 1.2 * eight.score, `an eight scores ${eight.score}, a seven ${seven.score}`);
+  await changed(page, () => page.getByRole("button", { name: "Clear" }).click());
   await changed(page, () => drawn(ring(50, 50, 28, 36)));
   const zero = await result(page, "score");
   assert.deepEqual(

@@ -145,7 +145,7 @@ fn pipeline(device: &wgpu::Device, cache: Option<&wgpu::PipelineCache>, source: 
         ..wgpu::ShaderRuntimeChecks::checked()
     };
     // SAFETY: every loop of our kernels counts to a limit that is fixed before it starts, and in the register kernels every index
-    // of an array in registers does too.
+    // of an array in registers or in workgroup memory does too, or is a sum of such counters below the array's end.
     let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
     let entries: Vec<wgpu::BindGroupLayoutEntry> =
         dispatch.bindings.iter().enumerate().map(|(binding, slot)| layout_entry(binding as u32, *slot)).collect();

@@ -67,7 +67,7 @@ fn divisors(n: usize) -> impl Iterator<Item = usize> {
 /// Whether all that a piece reads or writes lies in whole quads, and no window reaches into padding.
 fn in_quads(planned: &PlannedLayer, piece: &Piece) -> bool {
     let layer = &planned.layer;
-    let ([inputs, height, width], [outputs, _, out_width]) = (layer.input, layer.output);
+    let ([inputs, height, width], outputs) = (layer.input, layer.output[0]);
     let inside = |axis: usize| {
         let last = (piece.grid[axis] - 1) * piece.stride + piece.window[axis];
         piece.padding[axis] == 0 && last <= [height, width][axis]
@@ -77,16 +77,13 @@ fn in_quads(planned: &PlannedLayer, piece: &Piece) -> bool {
         // Channels of an image lie apart.
         Source::Image | Source::Reconstruction => channels == 1,
     };
+    // Whole runs of columns make whole rows of output, too.
     let lengths = [
         piece.window[1] * inputs,
         // No second position, no step to it.
         if piece.grid[1] == 1 { 0 } else { piece.stride * inputs },
         width * inputs,
-        piece.columns,
         piece.spread * outputs,
-        if piece.grid[1] == 1 { 0 } else { piece.step * outputs },
-        piece.offset[1] * outputs,
-        if piece.grid[0] * piece.spread == 1 { 0 } else { out_width * outputs },
     ];
     layer.norm.is_none()
         && piece.rows > 0
