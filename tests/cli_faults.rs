@@ -142,6 +142,9 @@ fn a_driver_that_hangs_when_it_is_opened_is_given_up() {
         command.env("VK_DRIVER_FILES", sandbox.path("driver.json")).output().unwrap()
     };
     said(&train(&[]), 1, &["did not finish the opening of the adapter within 2 s", "--device-timeout"]);
+    let mut devices = sandbox.pkdgan(&["devices", "--device-timeout=2"]);
+    let output = devices.env("VK_DRIVER_FILES", sandbox.path("driver.json")).output().unwrap();
+    said(&output, 1, &["did not finish the search for adapters within 2 s"]);
     let output = train(&["--allow-cpu-fallback"]);
     said(&output, 0, &["the opening of the adapter", "going on with the plain CPU executor"]);
     assert_eq!(sandbox.json("run/report.json")["adapter"], "plain CPU executor");

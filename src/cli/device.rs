@@ -227,7 +227,7 @@ fn refuse(message: &str) -> ! {
 }
 
 /// A time in seconds, some years at most.
-fn seconds(text: &str) -> Result<f64, String> {
+pub fn seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(seconds) if seconds > 0.0 && seconds <= 1e8 => Ok(seconds),
         _ => Err("a number of seconds above 0 is wanted".into()),

@@ -1,7 +1,10 @@
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use pkdgan::engine::{EngineError, adapters};
+
+use super::device::seconds;
 
 /// Arguments of `pkdgan devices`.
 #[derive(Args)]
@@ -9,11 +12,14 @@ pub struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// How long drivers may take before they are given up
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
+    device_timeout: f64,
 }
 
 /// Lists the adapters.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let adapters = adapters();
+    let adapters = adapters(Duration::from_secs_f64(arguments.device_timeout))?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&adapters)?);
         return Ok(ExitCode::SUCCESS);

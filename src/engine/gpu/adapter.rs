@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::faults::Fault;
+use super::given_up::watched;
 use super::pipeline_cache::PipelineStore;
 use crate::engine::error::EngineError;
 use crate::engine::measurements::Measurements;
@@ -61,8 +62,11 @@ impl fmt::Display for AdapterSummary {
 }
 
 /// The adapters of this machine, in the order that [`GpuOptions::adapter`] counts from 0.
-pub fn adapters() -> Vec<AdapterSummary> {
-    found(&instance()).iter().map(summary).collect()
+///
+/// # Errors
+/// [`EngineError::TimedOut`] if a driver does not come back in time.
+pub fn adapters(patience: Duration) -> Result<Vec<AdapterSummary>, EngineError> {
+    watched("the search for adapters", patience, || found(&instance()).iter().map(summary).collect())
 }
 
 fn instance() -> wgpu::Instance {
