@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::{adapter, random};
 use pkdgan::config::{Recipe, Statistics};
 use pkdgan::data::{Dataset, Part};
-use pkdgan::engine::{Cpu, EngineError, Executor, Gpu, GpuOptions, Variables};
+use pkdgan::engine::{Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, Precision, Program, Readback, Variables};
 use pkdgan::model::{Architecture, EdeGan, ModelFile, Normal, Shrink, named};
 use pkdgan::scoring::{CpuScorer, Detector, Generator, ScoringError, ScoringPath, Wish, measure};
 use pkdgan::weights::Weights;
@@ -211,6 +211,53 @@ fn batches_do_not_matter() {
     let submitted: Vec<_> = pixels.chunks(5 * 1024).map(|batch| fused.submit(batch, true).unwrap()).collect();
     let scores: Vec<f32> = submitted.into_iter().flat_map(|batch| batch.wait().unwrap().scores).collect();
     assert_eq!(scores, on_device);
+}
+
+/// A student whose kernel reads its weights from a texture, which is made from the variable when that has changed.
+#[test]
+fn weights_that_are_written_anew_count() {
+    let generator = Generator::new(&student()).unwrap();
+    let pixels = pixels(2, &student());
+    let words = generator.weights.singles();
+    let others: Vec<f32> = words.iter().map(|word| 0.9 * word).collect();
+    let mut variables = Variables::new();
+    let group = variables.group("packed");
+    let weights = variables.add(group, "weights", [1, 1, 1, words.len()]);
+    let program = || {
+        let mut graph = Graph::new();
+        let images = graph.input("images", [2, 1, 32, 32]);
+        let weights = graph.variable(&variables, weights);
+        let [score, ..] = graph.fused_score(images, weights, generator.plan.clone(), Precision::Single).unwrap();
+        graph.output("score", score);
+        Program::compile(&graph, &variables).unwrap()
+    };
+    let scores = |written: &[&[f32]]| -> Vec<Vec<f32>> {
+        let mut gpu = gpu(false);
+        let program = gpu.load(program()).unwrap();
+        gpu.input(program, "images", &pixels).unwrap();
+        let mut score = |words: &&[f32]| {
+            gpu.write(weights, words).unwrap();
+            gpu.run_and_read(program, &[Readback::Output(program, "score")]).unwrap().wait_one().unwrap()
+        };
+        written.iter().map(&mut score).collect()
+    };
+    let both = scores(&[words, &others]);
+    assert_eq!(both[1..], scores(&[&others]));
+    assert_ne!(both[0], both[1]);
+}
+
+/// A texture cannot hold what kernels before it have computed: that is an error, not old weights.
+#[test]
+fn weights_that_the_program_computes_are_refused() {
+    let generator = Generator::new(&student()).unwrap();
+    let mut graph = Graph::new();
+    let images = graph.input("images", [2, 1, 32, 32]);
+    let weights = graph.input("weights", [1, 1, 1, generator.weights.singles().len()]);
+    let halved = graph.scale(weights, 0.5).unwrap();
+    let [score, ..] = graph.fused_score(images, halved, generator.plan.clone(), Precision::Single).unwrap();
+    graph.output("score", score);
+    let refused = gpu(false).load(Program::compile(&graph, &Variables::new()).unwrap()).err();
+    assert!(matches!(refused, Some(EngineError::Kernel { shader: "fused_score_register", .. })), "{refused:?}");
 }
 
 #[test]

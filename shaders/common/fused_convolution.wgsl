@@ -27,7 +27,7 @@ fn pieceNUMBER(image: u32, lane: u32) {
                         values[own] = select(0.0, load_NUMBER(pixels[own], channel), inside[own]);
                     }
                     for (var quad = 0u; quad < P_QUADS; quad++) {
-                        let weights = weight(P_BANK, row + channel * P_QUADS + quad);
+                        let weights = weight(row + channel * P_QUADS + quad);
                         for (var own = 0u; own < P_SHARE; own++) {
                             sums[own][quad] += values[own] * weights;
                         }

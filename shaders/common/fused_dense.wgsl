@@ -16,7 +16,7 @@ fn pieceNUMBER(image: u32, lane: u32) {
                         let v = load_NUMBER(pixel, channel);
                         for (var own = 0u; own < P_SHARE; own++) {
                             let quad = min(first + own * WIDTH + lane, P_QUADS - 1u);
-                            sums[own] += v * weight(P_BANK, row + channel * P_QUADS + quad);
+                            sums[own] += v * weight(row + channel * P_QUADS + quad);
                         }
                     }
                 }

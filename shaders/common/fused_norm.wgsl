@@ -13,8 +13,8 @@ fn normNUMBER(lane: u32) {
             squares += d * d;
         }
         let inverse = 1.0 / sqrt(squares / f32(P_PIXELS) + P_EPSILON);
-        let factor = inverse * weight(P_BANK, (P_SCALE + channel) / 4u)[(P_SCALE + channel) % 4u];
-        let offset = weight(P_BANK, (P_SHIFT + channel) / 4u)[(P_SHIFT + channel) % 4u];
+        let factor = inverse * weight((P_SCALE + channel) / 4u)[(P_SCALE + channel) % 4u];
+        let offset = weight((P_SHIFT + channel) / 4u)[(P_SHIFT + channel) % 4u];
         for (var pixel = 0u; pixel < P_PIXELS; pixel++) {
             let at = P_AT + pixel * P_C + channel;
             memory[at] = activate_NUMBER((memory[at] - mean) * factor + offset);

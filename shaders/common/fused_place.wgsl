@@ -23,7 +23,7 @@ fn store_NUMBER(image: u32, gy: u32, gx: u32, column: u32, sum: f32, real: bool)
     let x = gx * P_STEP + P_OX + pixel % P_SPREAD;
     var v = sum;
     if !P_NORMED {
-        v = activate_NUMBER(sum + weight(P_BANK, P_BIAS + channel / 4u)[channel % 4u]);
+        v = activate_NUMBER(sum + weight(P_BIAS + channel / 4u)[channel % 4u]);
     }
     if real {
         switch P_TO {

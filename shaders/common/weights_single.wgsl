@@ -1,6 +1,6 @@
 // Packed weights in single precision.
 @group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;
 
-fn weight(bank: u32, quad: u32) -> vec4<f32> {
+fn weight(quad: u32) -> vec4<f32> {
     return weights[quad];
 }

@@ -127,6 +127,10 @@ impl<P> Programs<P> {
         self.held.get(&id).ok_or_else(|| unknown(id))
     }
 
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut P> {
+        self.held.values_mut()
+    }
+
     pub fn get_mut(&mut self, id: ProgramId) -> Result<&mut P, EngineError> {
         self.held.get_mut(&id).ok_or_else(|| unknown(id))
     }

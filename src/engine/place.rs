@@ -19,7 +19,7 @@ pub(crate) enum Buffer {
 }
 
 /// Where a tensor lies, in `f32`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub buffer: Buffer,
     pub offset: usize,

@@ -107,6 +107,15 @@ impl Program {
         }
     }
 
+    /// The buffers that its steps write.
+    pub(crate) fn written(&self) -> HashSet<Buffer> {
+        let of = |step: &Step| {
+            let outputs = step.outputs.iter().map(|y| y.place);
+            outputs.chain(step.mutated.iter().copied()).map(|place| place.buffer).collect::<Vec<_>>()
+        };
+        self.steps.iter().flat_map(of).collect()
+    }
+
     /// For each of its own buffers the op that uses it first.
     pub(crate) fn users(&self) -> Vec<&str> {
         let mut users = vec!["the program's inputs and outputs"; self.locals.len()];

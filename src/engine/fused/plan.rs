@@ -1,5 +1,3 @@
-use std::ops::Range;
-
 use super::piece::Piece;
 use crate::engine::ops::activation::Activation;
 
@@ -120,22 +118,6 @@ impl FusedNetworks {
     /// Numbers of memory that activations take while an image is scored.
     pub fn memory(&self) -> usize {
         self.memory
-    }
-
-    /// Ranges of the packed weights that are no longer than `most` numbers and hold whole layers, and for each layer which;
-    /// none if a layer by itself is longer. They begin at multiples of `alignment`, and may overlap for it.
-    pub fn banks(&self, most: usize, alignment: usize) -> Option<(Vec<Range<usize>>, Vec<usize>)> {
-        let (mut banks, mut of_layers): (Vec<Range<usize>>, Vec<usize>) = Default::default();
-        for layer in self.chain() {
-            let start = layer.pieces[0].weights / alignment * alignment;
-            match banks.last_mut() {
-                Some(bank) if layer.end() - bank.start <= most => bank.end = layer.end(),
-                _ if layer.end() - start <= most => banks.push(start..layer.end()),
-                _ => return None,
-            }
-            of_layers.push(banks.len() - 1);
-        }
-        Some((banks, of_layers))
     }
 
     /// Numbers of the packed weights.

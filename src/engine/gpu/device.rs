@@ -18,6 +18,7 @@ use crate::engine::choices::KernelChoices;
 use crate::engine::error::EngineError;
 use crate::engine::executor::{Executor, Pending, ProgramId, Programs, Readback, State};
 use crate::engine::ops::kernel::{Dispatch, Slot, Tuning};
+use crate::engine::place::Buffer;
 use crate::engine::program::{Program, expect_len};
 use crate::engine::shape::count;
 use crate::engine::variables::{GroupId, VarId, Variables};
@@ -59,8 +60,7 @@ impl Shared {
 
     /// A buffer of so many `f32` that kernels read and write, padded to whole `vec4`.
     pub fn storage(&self, what: &str, len: usize) -> Result<wgpu::Buffer, EngineError> {
-        let shader = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::UNIFORM;
-        let usage = shader | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         self.buffer(what, 4 * len.max(1).next_multiple_of(4) as u64, usage)
     }
 
@@ -79,7 +79,7 @@ impl Shared {
     /// Refuses a launch that is too large for the adapter.
     pub fn check_launch(&self, label: &str, dispatch: &Dispatch) -> Result<(), EngineError> {
         let limits = self.device.limits();
-        let storage = dispatch.bindings.iter().filter(|slot| !matches!(slot, Slot::Uniform { .. }));
+        let storage = dispatch.bindings.iter().filter(|slot| !matches!(slot, Slot::Texture(_)));
         let (most, bindings) = (limits.max_compute_workgroups_per_dimension, storage.count() as u32);
         let refused = |needed: String, limit: u32| {
             Err(EngineError::Limit { what: label.into(), needed, limit: limit.to_string() })
@@ -251,13 +251,14 @@ impl Gpu {
 
     /// Records so many runs of a program in one compute pass.
     fn encode(&mut self, program: ProgramId, times: usize) -> Result<wgpu::CommandEncoder, EngineError> {
-        let loaded = self.programs.get(program)?;
+        let loaded = self.programs.get_mut(program)?;
         self.latest = loaded.name.clone();
         self.runs += 1;
         if let Some(fault) = &self.shared.fault {
             fault.before_run(&self.shared, self.runs, &self.latest)?;
         }
         let mut encoder = self.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        loaded.fill_textures(&self.groups, &mut encoder);
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             for _ in 0..times {
@@ -266,7 +267,14 @@ impl Gpu {
                 }
             }
         }
+        let changed = Arc::clone(&loaded.changes);
+        self.outdate(&changed);
         Ok(encoder)
+    }
+
+    /// Has textures made anew from buffers that change, whichever program reads them.
+    pub(super) fn outdate(&mut self, changed: &[Buffer]) {
+        self.programs.iter_mut().for_each(|loaded| loaded.outdate(changed));
     }
 
     /// The kernels of convolutions, where those are not the default.
@@ -316,12 +324,14 @@ impl Executor for Gpu {
         expect_len(self.variables.name(variable), self.variables.shape(variable), values.len())?;
         let offset = 4 * self.variables.offset(variable) as u64;
         self.shared.queue.write_buffer(&self.groups[&variable.group], offset, bytemuck::cast_slice(values));
+        self.outdate(&[Buffer::Group(variable.group)]);
         Ok(())
     }
 
     fn input(&mut self, program: ProgramId, name: &str, values: &[f32]) -> Result<(), EngineError> {
-        let loaded = self.programs.get(program)?;
+        let loaded = self.programs.get_mut(program)?;
         let place = loaded.program.input(name, values.len())?;
+        loaded.outdate(&[place.buffer]);
         let buffer = loaded.buffer(&self.groups, place);
         self.shared.queue.write_buffer(buffer, 4 * place.offset as u64, bytemuck::cast_slice(values));
         Ok(())

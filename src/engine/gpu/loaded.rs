@@ -1,12 +1,18 @@
+use std::collections::HashSet;
+use std::collections::hash_map::{Entry, HashMap};
 use std::sync::Arc;
 
 use super::device::{Groups, Shared};
 use super::pipelines::{Kernel, Pipeline, Pipelines};
 use super::reports::{heard, named};
+use super::textures::TextureCopy;
 use crate::engine::error::EngineError;
 use crate::engine::ops::kernel::{Dispatch, Slot, Tuning};
 use crate::engine::place::{Buffer, Place};
 use crate::engine::program::{Program, Step};
+
+/// Copies of what lies at some places.
+type Textures = HashMap<Place, TextureCopy>;
 
 /// A program with its buffers, pipelines and bind groups.
 pub(super) struct Loaded {
@@ -15,6 +21,9 @@ pub(super) struct Loaded {
     pub program: Program,
     locals: Vec<wgpu::Buffer>,
     pub launches: Vec<Launch>,
+    textures: Textures,
+    /// Groups of variables that a run changes.
+    pub changes: Arc<[Buffer]>,
 }
 
 /// One kernel with everything bound.
@@ -40,6 +49,7 @@ impl Launch {
 struct Buffers<'a> {
     groups: &'a Groups,
     locals: &'a [wgpu::Buffer],
+    textures: &'a Textures,
     scratch: wgpu::Buffer,
     /// Bound where nothing is read, and where nothing is written.
     unused: [wgpu::Buffer; 2],
@@ -74,9 +84,12 @@ impl Loaded {
             Slot::Scratch(len) => *len,
             _ => 0,
         });
+        let written = program.written();
+        let textures = textures(shared, &program, &dispatches, &owners, &written)?;
         let buffers = Buffers {
             groups,
             locals: &locals,
+            textures: &textures,
             scratch: shared.poisoned("partial sums", scratch.max().unwrap_or(0))?,
             unused: [shared.storage("nothing", 4)?, shared.storage("nothing", 4)?],
         };
@@ -93,16 +106,66 @@ impl Loaded {
             .collect::<Result<_, _>>()?;
         let name = program.name().into();
         shared.reports.check(&format!("the loading of {name}"))?;
-        Ok(Self { name, program, locals, launches })
+        let changes = written.into_iter().filter(|buffer| matches!(buffer, Buffer::Group(_))).collect();
+        Ok(Self { name, program, locals, launches, textures, changes })
+    }
+
+    /// Brings its textures up to date, before a run.
+    pub fn fill_textures(&mut self, groups: &Groups, encoder: &mut wgpu::CommandEncoder) {
+        for (&of, texture) in self.textures.iter_mut().filter(|(_, texture)| !texture.fresh) {
+            texture.fill(buffer(groups, &self.locals, of), of, encoder);
+        }
+    }
+
+    /// Marks copies of buffers that have changed.
+    pub fn outdate(&mut self, changed: &[Buffer]) {
+        for (_, texture) in self.textures.iter_mut().filter(|(of, _)| changed.contains(&of.buffer)) {
+            texture.fresh = false;
+        }
     }
 
     /// The buffer behind a place.
     pub fn buffer<'a>(&'a self, groups: &'a Groups, place: Place) -> &'a wgpu::Buffer {
-        match place.buffer {
-            Buffer::Group(group) => &groups[&group],
-            Buffer::Local(local) => &self.locals[local],
+        buffer(groups, &self.locals, place)
+    }
+}
+
+fn buffer<'a>(groups: &'a Groups, locals: &'a [wgpu::Buffer], place: Place) -> &'a wgpu::Buffer {
+    match place.buffer {
+        Buffer::Group(group) => &groups[&group],
+        Buffer::Local(local) => &locals[local],
+    }
+}
+
+/// A texture for each input that kernels read from one.
+fn textures(
+    shared: &Shared,
+    program: &Program,
+    dispatches: &[Dispatch],
+    owners: &[usize],
+    written: &HashSet<Buffer>,
+) -> Result<Textures, EngineError> {
+    let mut textures = Textures::new();
+    for (dispatch, &owner) in dispatches.iter().zip(owners) {
+        let step = &program.steps[owner];
+        let inputs = dispatch.bindings.iter().filter_map(|slot| match slot {
+            Slot::Texture(input) => Some(step.inputs[*input].place),
+            _ => None,
+        });
+        for of in inputs {
+            if written.contains(&of.buffer) {
+                return Err(EngineError::Kernel {
+                    op: step.label.clone(),
+                    shader: dispatch.shader,
+                    problem: "it reads a texture, which cannot hold what the same program computes".into(),
+                });
+            }
+            if let Entry::Vacant(place) = textures.entry(of) {
+                place.insert(TextureCopy::new(shared, &format!("a texture of {}", step.label), of.len)?);
+            }
         }
     }
+    Ok(textures)
 }
 
 fn launch(
@@ -113,31 +176,24 @@ fn launch(
     Pipeline { pipeline, layout }: Pipeline,
 ) -> Result<Launch, EngineError> {
     let at = |place: Place| {
-        let buffer = match place.buffer {
-            Buffer::Group(group) => &buffers.groups[&group],
-            Buffer::Local(local) => &buffers.locals[local],
-        };
-        (buffer, 4 * place.offset as u64, Some(4 * place.len.next_multiple_of(4) as u64))
+        let buffer = buffer(buffers.groups, buffers.locals, place);
+        let size = wgpu::BufferSize::new(4 * place.len.next_multiple_of(4) as u64);
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 4 * place.offset as u64, size })
     };
     let entries: Vec<wgpu::BindGroupEntry> = dispatch
         .bindings
         .iter()
         .enumerate()
         .map(|(binding, slot)| {
-            let (buffer, offset, size) = match *slot {
+            let resource = match *slot {
                 Slot::Input(i) => at(step.inputs[i].place),
-                Slot::Uniform { input, first, len } => {
-                    let place = step.inputs[input].place;
-                    at(Place { offset: place.offset + first, len, ..place })
-                }
+                Slot::Texture(i) => wgpu::BindingResource::TextureView(&buffers.textures[&step.inputs[i].place].view),
                 Slot::Output(i) => at(step.outputs[i].place),
                 Slot::Mutated(i) => at(step.mutated[i]),
-                Slot::Scratch(_) | Slot::Parts(_) => (&buffers.scratch, 0, None),
-                Slot::Unused => (&buffers.unused[0], 0, None),
-                Slot::UnusedOutput => (&buffers.unused[1], 0, None),
+                Slot::Scratch(_) | Slot::Parts(_) => buffers.scratch.as_entire_binding(),
+                Slot::Unused => buffers.unused[0].as_entire_binding(),
+                Slot::UnusedOutput => buffers.unused[1].as_entire_binding(),
             };
-            let size = size.and_then(wgpu::BufferSize::new);
-            let resource = wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size });
             wgpu::BindGroupEntry { binding: binding as u32, resource }
         })
         .collect();

@@ -13,6 +13,7 @@ mod readback;
 mod reports;
 mod shaders;
 mod submitter;
+mod textures;
 mod tune;
 
 pub use adapter::{AdapterSummary, GpuOptions, PATIENCE, adapters};

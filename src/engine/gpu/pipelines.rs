@@ -5,6 +5,7 @@ use super::device::Shared;
 use super::pipeline_cache::PipelineCache;
 use super::reports::{heard, named, words};
 use super::shaders;
+use super::textures;
 use crate::engine::error::EngineError;
 use crate::engine::ops::kernel::{Dispatch, Slot, Tuning};
 
@@ -172,17 +173,18 @@ fn pipeline(device: &wgpu::Device, cache: Option<&wgpu::PipelineCache>, source: 
 }
 
 fn layout_entry(binding: u32, slot: Slot) -> wgpu::BindGroupLayoutEntry {
+    let buffer = |read_only: bool| wgpu::BindingType::Buffer {
+        ty: wgpu::BufferBindingType::Storage { read_only },
+        has_dynamic_offset: false,
+        min_binding_size: None,
+    };
     wgpu::BindGroupLayoutEntry {
         binding,
         visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer {
-            ty: match slot {
-                Slot::Uniform { .. } => wgpu::BufferBindingType::Uniform,
-                Slot::Input(_) | Slot::Parts(_) | Slot::Unused => wgpu::BufferBindingType::Storage { read_only: true },
-                _ => wgpu::BufferBindingType::Storage { read_only: false },
-            },
-            has_dynamic_offset: false,
-            min_binding_size: None,
+        ty: match slot {
+            Slot::Texture(_) => textures::BINDING,
+            Slot::Input(_) | Slot::Parts(_) | Slot::Unused => buffer(true),
+            _ => buffer(false),
         },
         count: None,
     }

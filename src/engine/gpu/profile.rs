@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::device::Gpu;
 use super::loaded::{Launch, Loaded};
 use super::readback::Mapping;
@@ -64,8 +66,8 @@ impl Gpu {
         if !shared.device.features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) {
             return Ok(None);
         }
-        let Loaded { name, launches, .. } = self.programs.get(program)?;
-        let marks_of_run = launches.len() + 1;
+        let loaded = self.programs.get_mut(program)?;
+        let marks_of_run = loaded.launches.len() + 1;
         let runs = runs.min(MOST_MARKS / marks_of_run).max(1);
         let marks = runs * marks_of_run;
         if marks > MOST_MARKS {
@@ -79,6 +81,7 @@ impl Gpu {
         let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
         let resolved = shared.buffer("a profile", 8 * marks as u64, usage)?;
         let mut encoder = shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        loaded.fill_textures(&self.groups, &mut encoder);
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             let mut mark = 0..marks as u32;
@@ -89,19 +92,21 @@ impl Gpu {
             };
             for _ in 0..runs {
                 write(&mut pass);
-                for launch in launches {
+                for launch in &loaded.launches {
                     launch.encode(&mut pass);
                     write(&mut pass);
                 }
             }
         }
         encoder.resolve_query_set(&queries, 0..marks as u32, &resolved, 0);
-        let words = Mapping::begin(shared, encoder, &[(&resolved, 0, 2 * marks)], name.clone())?.wait()?;
+        let words = Mapping::begin(shared, encoder, &[(&resolved, 0, 2 * marks)], loaded.name.clone())?.wait()?;
+        let changed = Arc::clone(&loaded.changes);
         let ticks: Vec<u64> = words[0]
             .chunks_exact(2)
             .map(|pair| u64::from(pair[0].to_bits()) | u64::from(pair[1].to_bits()) << 32)
             .collect();
         let period = f64::from(shared.queue.get_timestamp_period()) * 1e-9;
+        self.outdate(&changed);
         let between = |marks: &[u64]| marks[1].saturating_sub(marks[0]) as f64 * period;
         Ok(Some(ticks.chunks_exact(marks_of_run).map(|run| run.windows(2).map(between).collect()).collect()))
     }

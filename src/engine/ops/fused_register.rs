@@ -1,8 +1,8 @@
 use super::kernel::Dispatch;
 use crate::engine::fused::{Piece, PlannedLayer, Source};
 
-/// Sums that an invocation holds at most, in quads.
-const MOST_SUMS: usize = 16;
+/// Sums that an invocation holds at most, in quads: more leave the registers of a CPU.
+const MOST_SUMS: usize = 8;
 
 /// How a workgroup shares a piece in `fused_score_register`: its lanes own positions, rows and quads of columns, and sum so many
 /// positions and quads each at once.
@@ -16,14 +16,25 @@ pub(super) struct Tile {
 }
 
 impl Tile {
-    /// The tile that should take the shortest time; none for a piece that does not divide into quads everywhere.
-    pub fn of(planned: &PlannedLayer, piece: &Piece, lanes: usize) -> Option<Self> {
+    /// The tile that should take the shortest time for so many images; none for a piece that does not divide into quads
+    /// everywhere. Sums are taken in an order that does not depend on the number of images.
+    pub fn of(planned: &PlannedLayer, piece: &Piece, images: usize, lanes: usize) -> Option<Self> {
         if !in_quads(planned, piece) {
             return None;
         }
-        let (grid, steps, columns) = (piece.grid[0] * piece.grid[1], piece.rows / 4, piece.columns / 4);
+        let fastest = |images: usize, row_lanes: Option<usize>| {
+            let sizes = [images * piece.grid[0] * piece.grid[1], piece.rows / 4, piece.columns / 4];
+            let tiles = Self::all(sizes, lanes).filter(|tile| row_lanes.is_none_or(|lanes| tile.row_lanes == lanes));
+            tiles.min_by_key(|tile| tile.nanoseconds(planned.from, sizes))
+        };
+        fastest(images, Some(fastest(1, None)?.row_lanes))
+    }
+
+    /// All that divide so many positions, quads of rows and quads of columns.
+    fn all([grid, steps, columns]: [usize; 3], lanes: usize) -> impl Iterator<Item = Self> {
         let mut tiles = Vec::new();
-        for position_lanes in divisors(lanes).filter(|&n| grid.is_multiple_of(n)) {
+        // Of equals the first counts, whose lanes own more positions: they share weights.
+        for position_lanes in divisors(lanes).rev().filter(|&n| grid.is_multiple_of(n)) {
             for row_lanes in divisors(lanes / position_lanes).filter(|&n| steps.is_multiple_of(n)) {
                 let quad_lanes = lanes / position_lanes / row_lanes;
                 for positions in divisors(grid / position_lanes) {
@@ -33,15 +44,14 @@ impl Tile {
                 }
             }
         }
-        let held = tiles.into_iter().filter(|tile| tile.positions * tile.quads <= MOST_SUMS);
-        held.min_by_key(|tile| tile.nanoseconds(planned.from, [grid, steps, columns]))
+        tiles.into_iter().filter(|tile| tile.positions * tile.quads <= MOST_SUMS)
     }
 
     /// About what llvmpipe takes for a piece of so many positions, quads of rows and quads of columns: a load is a loop over
     /// lanes, arithmetic is not.
     fn nanoseconds(&self, from: Source, [grid, steps, columns]: [usize; 3]) -> usize {
         let (sums, load) = (self.positions * self.quads, if let Source::Memory(_) = from { 16 } else { 25 });
-        let step = 10 + load * self.positions + 4 * 12 * self.quads + 11 * sums;
+        let step = 10 + load * self.positions + 4 * 6 * self.quads + 11 * sums;
         let end = sums * (23 + 4 * 2 * self.row_lanes.ilog2() as usize);
         let rounds = grid / (self.position_lanes * self.positions) * (columns / (self.quad_lanes * self.quads));
         rounds * (20 + steps / self.row_lanes * step + end)
@@ -60,7 +70,7 @@ impl Tile {
     }
 }
 
-fn divisors(n: usize) -> impl Iterator<Item = usize> {
+fn divisors(n: usize) -> impl DoubleEndedIterator<Item = usize> {
     (1..=n).filter(move |&divisor| n.is_multiple_of(divisor))
 }
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::fused_register::Tile;
 use super::fused_weights::FusedWeights;
-use super::kernel::{Dispatch, Tuning};
+use super::kernel::{Dispatch, Slot, Tuning};
 use super::unit_rms::{SMALLEST, scale};
 use super::{CpuCall, GpuCall, Real, Rule};
 use crate::engine::error::EngineError;
@@ -84,48 +84,49 @@ impl Rule for FusedScore {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let [channels, height, width] = self.plan.image();
-        let weights = FusedWeights::new(&self.plan, self.precision, call.tuning);
-        let tiles = self.tiles(call.tuning);
+        let images = self.images_together(call.inputs[0][0]);
+        let tiles = self.tiles(images, call.tuning);
+        let weights = FusedWeights::new(1, self.precision, tiles.is_some(), call.tuning);
         // What the shader counts in: numbers or quads.
-        let (shader, unit) = if tiles.is_some() { ("fused_score_register", 4) } else { ("fused_score", 1) };
-        let dispatch = Dispatch::new(shader, &weights.bindings())
+        let (shader, unit, images) =
+            if tiles.is_some() { ("fused_score_register", 4, images) } else { ("fused_score", 1, 1) };
+        let bindings = [Slot::Input(0), weights.slot, Slot::Output(0), Slot::Output(1), Slot::Output(2)];
+        let mut dispatch = weights
+            .declare(Dispatch::new(shader, &bindings))
             .with("WIDTH", call.tuning.width())
             .with("LANES", call.tuning.width())
+            .with("IMAGES", images)
             .with("MEMORY", self.plan.memory() / unit)
             .with("IMAGE", channels * height * width / unit)
             .with("LATENTS", self.plan.latents() / unit)
             .with("SMALLEST", SMALLEST);
-        let (mut dispatch, mut text) = weights.declare(dispatch);
+        let mut text = String::new();
         let vector = |layers: &[PlannedLayer]| place(layers[layers.len() - 1].to).1 / unit;
         let [encoder1, _, encoder2] = self.plan.layers();
         dispatch = dispatch.with("LATENT1", vector(encoder1)).with("LATENT2", vector(encoder2));
         let mut tiles = tiles.map(Vec::into_iter);
-        let (mut number, mut layer) = (0, 0);
+        let mut number = 0;
         for (network, layers) in self.plan.layers().iter().enumerate() {
             text += &format!("fn network{network}(image: u32, lane: u32) {{\n");
             for planned in layers {
-                let bank = weights.bank(layer);
-                layer += 1;
                 for piece in &planned.pieces {
                     dispatch = match tiles.as_mut().and_then(Iterator::next) {
-                        Some(tile) => {
-                            tile.instance(piece_constants(dispatch, planned, piece, bank, unit, number), number)
-                        }
-                        None => instance(dispatch, planned, piece, bank, call.tuning, number),
+                        Some(tile) => tile.instance(piece_constants(dispatch, planned, piece, unit, number), number),
+                        None => instance(dispatch, planned, piece, call.tuning, number),
                     };
                     text += &format!("    piece{number}(image, lane);\n");
                     number += 1;
                 }
                 text += "    workgroupBarrier();\n";
                 if let Some(epsilon) = planned.layer.norm {
-                    dispatch = norm_instance(dispatch, planned, epsilon, bank, number);
+                    dispatch = norm_instance(dispatch, planned, epsilon, number);
                     text += &format!("    norm{number}(lane);\n    workgroupBarrier();\n");
                     number += 1;
                 }
             }
             text += "}\n";
         }
-        vec![dispatch.text(text).workgroups(call.inputs[0][0], 1, 1)]
+        vec![dispatch.text(text).workgroups(call.inputs[0][0] / images, 1, 1)]
     }
 }
 
@@ -138,11 +139,19 @@ impl FusedScore {
         }
     }
 
+    /// How many of a batch one workgroup scores where the adapter is a CPU, whose cores it fills with few of them.
+    fn images_together(&self, batch: usize) -> usize {
+        let most = (WORKGROUP_MEMORY / (4 * self.plan.memory()).max(1)).min(batch / 2);
+        [8, 4, 2].into_iter().find(|&images| images <= most && batch.is_multiple_of(images)).unwrap_or(1)
+    }
+
     /// How the pieces are shared out where the adapter is a CPU; none if one of them does not divide into quads.
-    fn tiles(&self, tuning: &Tuning) -> Option<Vec<Tile>> {
+    fn tiles(&self, images: usize, tuning: &Tuning) -> Option<Vec<Tile>> {
         let even = tuning.software && self.plan.memory().is_multiple_of(4) && self.plan.latents().is_multiple_of(4);
         let pieces = self.plan.chain().flat_map(|planned| planned.pieces.iter().map(move |piece| (planned, piece)));
-        pieces.map(|(planned, piece)| Tile::of(planned, piece, tuning.width() as usize).filter(|_| even)).collect()
+        pieces
+            .map(|(planned, piece)| Tile::of(planned, piece, images, tuning.width() as usize).filter(|_| even))
+            .collect()
     }
 }
 
@@ -203,36 +212,22 @@ const MOST_SHARED: usize = 8;
 /// Sums that an invocation holds at most: quads of columns at so many positions.
 const MOST_SUMS: usize = 8;
 
-/// Adds the kernel of a piece, `piece{number}`; `bank` is where its weights are, and where that starts.
-fn instance(
-    dispatch: Dispatch,
-    planned: &PlannedLayer,
-    piece: &Piece,
-    (bank, start): (usize, usize),
-    tuning: &Tuning,
-    number: usize,
-) -> Dispatch {
+/// Adds the kernel of a piece, `piece{number}`.
+fn instance(dispatch: Dispatch, planned: &PlannedLayer, piece: &Piece, tuning: &Tuning, number: usize) -> Dispatch {
     let dense = piece.grid == [1, 1];
     let (width, quads) = (tuning.width() as usize, piece.padded_columns() / 4);
     let share = match dense {
         true => quads.div_ceil(width).min(MOST_SHARED),
         false => (piece.grid[0] * piece.grid[1] / width).min(MOST_SUMS / quads.max(1)).clamp(1, MOST_SHARED),
     };
-    let dispatch = piece_constants(dispatch, planned, piece, (bank, start), 1, number)
+    let dispatch = piece_constants(dispatch, planned, piece, 1, number)
         .with(&format!("P{number}_SHARE"), share)
         .part("fused_place", number);
     dispatch.part(if dense { "fused_dense" } else { "fused_convolution" }, number)
 }
 
 /// Declares a piece and its activation, `P{number}_...`; places are counted in so many numbers, weights always in quads.
-fn piece_constants(
-    dispatch: Dispatch,
-    planned: &PlannedLayer,
-    piece: &Piece,
-    (bank, start): (usize, usize),
-    unit: usize,
-    number: usize,
-) -> Dispatch {
+fn piece_constants(dispatch: Dispatch, planned: &PlannedLayer, piece: &Piece, unit: usize, number: usize) -> Dispatch {
     let layer = &planned.layer;
     let ([inputs, height, width], [outputs, out_height, out_width]) = (layer.input, layer.output);
     let name = |constant: &str| format!("P{number}_{constant}");
@@ -252,8 +247,7 @@ fn piece_constants(
         .with(&name("PX"), piece.padding[1] as i32 as u32)
         .with(&name("GH"), piece.grid[0])
         .with(&name("GW"), piece.grid[1])
-        .with(&name("BANK"), bank)
-        .with(&name("WEIGHTS"), (piece.weights - start) / 4)
+        .with(&name("WEIGHTS"), piece.weights / 4)
         .with(&name("QUADS"), piece.padded_columns() / 4)
         .with(&name("COLUMNS"), piece.columns)
         .with(&name("TO"), to)
@@ -265,20 +259,14 @@ fn piece_constants(
         .with(&name("STEP"), piece.step)
         .with(&name("OY"), piece.offset[0])
         .with(&name("OX"), piece.offset[1])
-        .with(&name("BIAS"), (planned.bias - start) / 4)
+        .with(&name("BIAS"), planned.bias / 4)
         .with(&name("NORMED"), layer.norm.is_some());
     let activation = if layer.norm.is_some() { Default::default() } else { layer.activation };
     activation.declare_as(dispatch, &format!("P{number}_")).part("fused_activation", number)
 }
 
 /// Adds the kernel of a norm, `norm{number}`.
-fn norm_instance(
-    dispatch: Dispatch,
-    planned: &PlannedLayer,
-    epsilon: f32,
-    (bank, start): (usize, usize),
-    number: usize,
-) -> Dispatch {
+fn norm_instance(dispatch: Dispatch, planned: &PlannedLayer, epsilon: f32, number: usize) -> Dispatch {
     let [channels, height, width] = planned.layer.output;
     let name = |constant: &str| format!("P{number}_{constant}");
     let (_, at) = place(planned.to);
@@ -286,9 +274,8 @@ fn norm_instance(
         .with(&name("AT"), at)
         .with(&name("C"), channels)
         .with(&name("PIXELS"), height * width)
-        .with(&name("BANK"), bank)
-        .with(&name("SCALE"), planned.bias - start)
-        .with(&name("SHIFT"), planned.bias - start + planned.padded_channels())
+        .with(&name("SCALE"), planned.bias)
+        .with(&name("SHIFT"), planned.bias + planned.padded_channels())
         .with(&name("EPSILON"), epsilon);
     planned
         .layer

@@ -55,13 +55,17 @@ impl Tuning {
     }
 }
 
+/// Quads of words in a row of a texture.
+pub(crate) const TEXELS: usize = 256;
+
 /// A buffer bound to a kernel, in the order of its bindings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Slot {
     /// Read.
     Input(usize),
-    /// Read, as a uniform: the input from number `first` on, `len` numbers of it.
-    Uniform { input: usize, first: usize, len: usize },
+    /// Read, from a texture that holds a copy of the input: words by fours, [`TEXELS`] of these in a row. No step of the program
+    /// may write the input.
+    Texture(usize),
     /// Written.
     Output(usize),
     /// Read and written, in the order of [`super::Rule::mutates`].
