@@ -1,5 +1,6 @@
 //! From the geometry of a convolution to its kernels: those there are, tile constants, workgroups.
 
+use std::cmp::Reverse;
 use std::fmt;
 
 use super::conv_geometry::Geometry;
@@ -73,10 +74,11 @@ impl Sizes {
 /// faster first; and first of all the variant that suits an adapter that is a CPU, if `software`, or a GPU.
 pub(crate) fn candidates(shape: &ConvShape, software: bool) -> Vec<ConvKernel> {
     let sizes = Sizes::new(&shape.geometry, shape.kind == ConvKind::Transposed);
+    let enough = if shape.macs() < SMALL { 1 } else { ENOUGH };
     let (tiles, columns) = match shape.kind {
-        ConvKind::Forward => (conv2d_tiles(&sizes), sizes.n * sizes.oh * sizes.ow),
+        ConvKind::Forward => (conv2d_tiles(&sizes, enough), sizes.n * sizes.oh * sizes.ow),
         ConvKind::Transposed => (
-            conv_transpose2d_tiles(&sizes.fold_taps_into_output()),
+            conv_transpose2d_tiles(&sizes.fold_taps_into_output(), enough),
             sizes.n * sizes.oh.div_ceil(sizes.sy) * sizes.ow.div_ceil(sizes.sx),
         ),
         ConvKind::WeightGradient => (weight_grad_tiles(&sizes), sizes.ci * sizes.kh * sizes.kw),
@@ -252,18 +254,36 @@ const CONV2D_TILES: [(usize, usize); 8] = [(8, 24), (4, 24), (8, 16), (16, 16), 
 const CONV_TRANSPOSE2D_TILES: [(usize, usize); 7] = [(8, 16), (4, 24), (8, 8), (16, 8), (4, 16), (4, 8), (1, 8)];
 /// Workgroups that keep two threads evenly busy.
 const ENOUGH: usize = 4;
+/// Multiply-accumulates of a convolution that is over before another thread has woken up.
+const SMALL: u64 = 1_000_000;
 
-fn conv2d_tiles(sizes: &Sizes) -> Vec<Tile> {
-    Tile::all(sizes.n * sizes.oh, sizes.ow, 1, sizes.co, 64 / sizes.kw, &CONV2D_TILES)
+fn conv2d_tiles(sizes: &Sizes, enough: usize) -> Vec<Tile> {
+    let mut candidates = CONV2D_TILES;
+    prefer_for_single_columns(sizes.ow, &mut candidates);
+    Tile::all(sizes.n * sizes.oh, sizes.ow, 1, sizes.co, enough, 64 / sizes.kw, &candidates)
 }
 
-fn conv_transpose2d_tiles(folded: &Sizes) -> Vec<Tile> {
+fn conv_transpose2d_tiles(folded: &Sizes, enough: usize) -> Vec<Tile> {
     let (rows, columns) = (folded.n * folded.oh.div_ceil(folded.sy), folded.ow.div_ceil(folded.sx));
     let most = if folded.kw <= 4 { 16 } else { 40 / folded.kw };
-    Tile::all(rows, columns, folded.sy, folded.co, most, &CONV_TRANSPOSE2D_TILES)
+    let mut candidates = CONV_TRANSPOSE2D_TILES;
+    prefer_for_single_columns(columns, &mut candidates);
+    if folded.co < 8 {
+        // Few channels leave room for pixels.
+        candidates.sort_by_key(|&(pixels, _)| Reverse(pixels));
+    }
+    Tile::all(rows, columns, folded.sy, folded.co, enough, most, &candidates)
 }
 
-/// Few rows of kernels and many channels first.
+/// Puts the tile first that is fastest where rows are single pixels: a matrix product.
+fn prefer_for_single_columns(columns: usize, candidates: &mut [(usize, usize)]) {
+    if columns == 1 {
+        candidates.sort_by_key(|&tile| tile != (4, 24));
+    }
+}
+
+/// As many channels as the driver keeps apart first, fewer where a step takes more pixels; and a single row of kernels, but where
+/// a step is one pixel, which two rows then share.
 fn weight_grad_tiles(sizes: &Sizes) -> Vec<Tile> {
     let x = sizes.ow.min(8);
     let tile = |(y, most): (usize, usize)| {
@@ -271,23 +291,25 @@ fn weight_grad_tiles(sizes: &Sizes) -> Vec<Tile> {
         let lanes_c = lanes_along_channels(sizes.ci * sizes.kh.div_ceil(y), sizes.co, c);
         Tile { y, x, c, lanes_c }
     };
-    // No more than the driver keeps apart.
-    let most = 64 / sizes.kw.clamp(1, 8);
-    [(1, most), (2, most), (1, 2 * most), (4, most), (1, 8)].into_iter().map(tile).collect()
+    let columns = sizes.kw.clamp(1, 8);
+    let most = (64 / columns).min(256 / (columns * x)).max(1);
+    let (first, second) = if x == 1 { (2, 1) } else { (1, 2) };
+    [(first, most), (second, most), (1, 2 * most), (4, most), (1, 8)].into_iter().map(tile).collect()
 }
 
 impl Tile {
-    /// Of the candidates those that have no more pixels than the driver unrolls: first the largest that leaves two
-    /// threads enough workgroups of full lanes, or the smallest if none does, then the others.
+    /// Of the candidates those that have no more pixels than the driver unrolls: first the largest that leaves
+    /// enough workgroups of full lanes, or the smallest if none does, then the others.
     fn all(
         rows: usize,
         columns: usize,
         classes: usize,
         co: usize,
+        enough: usize,
         most_pixels: usize,
         candidates: &[(usize, usize)],
     ) -> Vec<Self> {
-        let mut enough = None;
+        let mut largest = None;
         let mut tiles = Vec::new();
         for &(pixels, most) in candidates.iter().filter(|(pixels, _)| *pixels <= most_pixels.max(1)) {
             let x = columns.min(8).min(pixels);
@@ -296,12 +318,14 @@ impl Tile {
             let blocks = rows.div_ceil(y) * columns.div_ceil(x);
             let lanes_c = lanes_along_channels(blocks, co, c);
             let groups = blocks.div_ceil(LANES / lanes_c) * co.div_ceil(c * lanes_c) * classes;
-            if blocks * co.div_ceil(c) >= LANES && groups >= ENOUGH {
-                enough = enough.or(Some(tiles.len()));
+            // Where columns are shared, lanes along more channels than two load more weights than that saves.
+            let apart = lanes_c > 2 && x > 1;
+            if blocks * co.div_ceil(c) >= LANES && groups >= enough && !apart {
+                largest = largest.or(Some(tiles.len()));
             }
             tiles.push(Self { y, x, c, lanes_c });
         }
-        let first = enough.unwrap_or(tiles.len().saturating_sub(1));
+        let first = largest.unwrap_or(tiles.len().saturating_sub(1));
         tiles[..=first].rotate_right(1);
         tiles
     }
@@ -324,9 +348,10 @@ impl fmt::Display for Tile {
     }
 }
 
-/// Channels of an invocation: `most` where there are that many.
+/// Channels of an invocation: no more than `most`, and even parts of all where those fill vectors.
 fn channel_tile(channels: usize, most: usize) -> usize {
-    channels.min(most)
+    let part = channels.div_ceil(channels.div_ceil(most).max(1));
+    if part.is_multiple_of(LANES) { part } else { channels.min(most) }
 }
 
 /// Lanes along the channels, where blocks of pixels do not fill a workgroup and there are channels
