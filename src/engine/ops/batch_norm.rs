@@ -135,16 +135,14 @@ impl Rule for BatchNorm {
         let rows = if self.running.is_some() { 1 } else { self.sets };
         let dispatch = Dispatch::new("batch_norm", &bindings.collect::<Vec<_>>())
             .with("WIDTH", call.tuning.reduction_width())
-            .with("C", channels)
-            .plane(h * w)
+            .channels([n, channels, h * w], rows, call.tuning)
             .with("SETS", self.sets)
             .with("IMAGES", n / self.sets)
             .with("ROWS", rows)
             .with("FIXED", self.fixed)
             .with("TRACKED", self.running.is_some())
             .with("MOMENTUM", self.running.map_or(0.0, |running| running.momentum))
-            .with("EPSILON", self.epsilon)
-            .workgroups(channels, rows, 1);
+            .with("EPSILON", self.epsilon);
         vec![self.activation.declare(dispatch)]
     }
 }

@@ -54,12 +54,10 @@ impl Rule for BatchNormGrad {
         ]);
         let dispatch = Dispatch::new("batch_norm_grad", &bindings.collect::<Vec<_>>())
             .with("WIDTH", call.tuning.reduction_width())
-            .with("C", channels)
-            .plane(h * w)
+            .channels([n, channels, h * w], 1, call.tuning)
             .with("SETS", self.sets)
             .with("IMAGES", n / self.sets)
-            .with("FIXED", self.fixed)
-            .workgroups(channels, 1, 1);
+            .with("FIXED", self.fixed);
         vec![dispatch]
     }
 }

@@ -31,9 +31,7 @@ impl Rule for ChannelSum {
         let dispatch = Dispatch::new("channel_sum", &[Slot::Input(0), Slot::Output(0)])
             .with("WIDTH", call.tuning.reduction_width())
             .with("N", n)
-            .with("C", channels)
-            .plane(h * w)
-            .workgroups(channels, 1, 1);
+            .channels([n, channels, h * w], 1, call.tuning);
         vec![dispatch]
     }
 }

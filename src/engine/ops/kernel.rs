@@ -49,6 +49,11 @@ impl Tuning {
         if self.software { 8 } else { 64 }
     }
 
+    /// How many workgroups share so many loads of an element at most. One costs a CPU as much as five such loads of its lanes.
+    fn most_workgroups(&self, loads: usize) -> usize {
+        if self.software { (loads / (16 * self.width() as usize)).clamp(1, 16) } else { 16_384 }
+    }
+
     /// Invocations in a workgroup that reduces together.
     pub fn reduction_width(&self) -> u32 {
         if self.software { 8 } else { 256 }
@@ -188,9 +193,17 @@ impl Dispatch {
         declare(self.element(name), numbers)
     }
 
-    /// Declares `PLANE` for a shader that goes through planes of so many numbers by fours where it can.
-    pub fn plane(self, numbers: usize) -> Self {
-        self.elements(&[numbers], |dispatch, each| dispatch.with("PLANE", numbers / each))
+    /// Declares `PLANE`, `C` and `BLOCK` for a shader whose workgroups go through the planes, of so many numbers each and by fours
+    /// where they can, of a block of channels of so many images, and launches `rows` times as many as that takes.
+    pub fn channels(self, [images, channels, plane]: [usize; 3], rows: usize, tuning: &Tuning) -> Self {
+        self.elements(&[plane], |dispatch, each| {
+            let block = channels.div_ceil(tuning.most_workgroups(images * channels * plane / each));
+            dispatch.with("PLANE", plane / each).with("C", channels).with("BLOCK", block).workgroups(
+                channels.div_ceil(block),
+                rows,
+                1,
+            )
+        })
     }
 
     /// Sets the number of workgroups.
@@ -203,9 +216,8 @@ impl Dispatch {
     /// `len` elements, and launches as many as that takes, up to a limit.
     pub fn over(self, len: usize, tuning: &Tuning) -> Self {
         let width = tuning.width() as usize;
-        // Past this many workgroups each takes several rounds, over neighbouring elements.
-        let most = if tuning.software { 256 } else { 16_384 };
-        let rounds = len.div_ceil(width * most).max(1);
+        // Each may take several rounds, over neighbouring elements.
+        let rounds = len.div_ceil(width * tuning.most_workgroups(len)).max(1);
         let block = rounds * width;
         self.with("WIDTH", width).with("LEN", len).with("BLOCK", block).workgroups(len.div_ceil(block), 1, 1)
     }
