@@ -5,12 +5,14 @@
     cargo build --release
     python benches/peers/compare.py runs/mnist-8-default-seed0/model.safetensors
 
-A round is one `pkdgan bench`, then onnxruntime, then PyTorch. Figures are medians over rounds. One image is timed with one
-thread for the peers, 512 images with two. First the peers' scores are compared with those of `pkdgan score`. Nothing else
-should run on the machine.
+A round is one `pkdgan bench` for each of --driver-threads, of which the fastest counts, then onnxruntime, then PyTorch. Figures
+are medians over rounds. One image is timed with one thread for the peers, 512 images with two. What has a single thread at work
+at a time, peers with one and llvmpipe without driver threads, is bound to one core: there its threads wake each other soonest.
+First the peers' scores are compared with those of `pkdgan score`. Nothing else should run on the machine.
 """
 
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -29,7 +31,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "onnx"))
 from idx import read_images, read_rows  # noqa: E402
 
-from machine import processor  # noqa: E402
+from machine import environment, processor  # noqa: E402
 from networks import Model  # noqa: E402
 
 # Images at once, and threads for the peers.
@@ -69,9 +71,22 @@ def timed(score, images, seconds):
     return np.percentile(times, [50, 95, 99])
 
 
-def pkdgan(binary, *arguments):
+@contextlib.contextmanager
+def bound(to_one_core):
+    """Within it this process, and those that it starts, run on one core."""
+    cores = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(cores)} if to_one_core else cores)
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+def pkdgan(binary, *arguments, driver_threads="own"):
     """What a command prints."""
-    done = subprocess.run([binary, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
+    command = [binary, *map(str, arguments)]
+    with bound(driver_threads == "0"):
+        done = subprocess.run(command, env=environment(driver_threads), stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
         sys.exit(f"failed: {binary} {' '.join(map(str, arguments))}")
     return done.stdout
@@ -103,16 +118,21 @@ def rows_of(name, batch, times):
 
 
 def medians(rounds):
-    """Rows with the median over rounds of each figure."""
+    """Rows with the median over rounds of each figure, at the driver threads that are fastest."""
     gathered = {}
     for row in (row for rows in rounds for row in rows):
-        gathered.setdefault((row["network"], row["path"], row["batch"]), []).append(row)
+        settings = gathered.setdefault((row["network"], row["path"], row["batch"]), {})
+        settings.setdefault(row.get("driver_threads"), []).append(row)
     figures = ("median_us", "p95_us", "p99_us", "images_per_s")
-    return [
-        {"network": network, "path": path, "batch": batch}
-        | {figure: statistics.median(row[figure] for row in rows) for figure in figures}
-        for (network, path, batch), rows in gathered.items()
-    ]
+    found = []
+    for (network, path, batch), settings in gathered.items():
+        rows = [
+            {"network": network, "path": path, "batch": batch, "driver_threads": setting}
+            | {figure: statistics.median(row[figure] for row in rows) for figure in figures}
+            for setting, rows in settings.items()
+        ]
+        found.append(min(rows, key=lambda row: row["median_us"]))
+    return found
 
 
 def ratios_of(rows):
@@ -138,6 +158,8 @@ def main():
     parser.add_argument("--images", default="data/mnist/t10k-images-idx3-ubyte.gz", help="IDX file of images to score")
     parser.add_argument("--rounds", type=int, default=5, help="[default: 5]")
     parser.add_argument("--seconds", type=float, default=1.0, help="a peer's time per round and batch [default: 1]")
+    parser.add_argument("--driver-threads", default=os.environ.get("LP_NUM_THREADS", "0,2"),
+                        help="settings of LP_NUM_THREADS to choose from; own: unset [default: 0,2]")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
 
@@ -155,18 +177,23 @@ def main():
         rounds = []
         for number in range(arguments.rounds):
             print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
-            rows = json.loads(pkdgan(arguments.pkdgan, "bench", arguments.model, "--json"))
-            for batch, _ in SETTINGS:
-                rows += [
-                    rows_of(peer, batch, timed(scorers[peer, batch], images[:batch], arguments.seconds)) for peer in PEERS
-                ]
+            rows = []
+            for setting in arguments.driver_threads.split(","):
+                ours = pkdgan(arguments.pkdgan, "bench", arguments.model, "--json", "--quiet", driver_threads=setting)
+                rows += [row | {"driver_threads": setting} for row in json.loads(ours)]
+            for batch, threads in SETTINGS:
+                with bound(threads == 1):
+                    rows += [
+                        rows_of(peer, batch, timed(scorers[peer, batch], images[:batch], arguments.seconds))
+                        for peer in PEERS
+                    ]
             rounds.append(rows)
 
     rows = medians(rounds)
     result = {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "adapters": json.loads(pkdgan(arguments.pkdgan, "devices", "--json")),
-        "machine": {"processor": processor(), "cores": os.cpu_count(), "driver_threads": os.environ.get("LP_NUM_THREADS")},
+        "machine": {"processor": processor(), "cores": os.cpu_count()},
         "versions": {
             "pkdgan": pkdgan(arguments.pkdgan, "--version").split()[-1], "onnxruntime": onnxruntime.__version__,
             "torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version(),
@@ -185,10 +212,11 @@ def report(result):
     lines.append(f"{versions}; {result['rounds']} rounds; peers with 1 thread at batch 1, 2 at batch 512")
     lines.append("largest relative difference of scores: " + ", ".join(
         f"{peer} {value:.1e}" for peer, value in result["largest_relative_difference_of_scores"].items()))
-    lines.append(f"\n{'network':<10} {'path':<16} {'batch':>5} {'median us':>11} {'p95':>11} {'p99':>11} {'images/s':>10}")
+    lines.append(f"\n{'network':<10} {'path':<16} {'batch':>5} {'driver threads':>14} {'median us':>11} {'p95':>11} "
+                 f"{'p99':>11} {'images/s':>10}")
     for row in result["rows"]:
-        lines.append(f"{row['network']:<10} {row['path']:<16} {row['batch']:>5} {row['median_us']:>11.1f} {row['p95_us']:>11.1f} "
-                     f"{row['p99_us']:>11.1f} {row['images_per_s']:>10.0f}")
+        lines.append(f"{row['network']:<10} {row['path']:<16} {row['batch']:>5} {row['driver_threads'] or '-':>14} "
+                     f"{row['median_us']:>11.1f} {row['p95_us']:>11.1f} {row['p99_us']:>11.1f} {row['images_per_s']:>10.0f}")
     lines.append("\nratios: latency at batch 1, less is better; throughput at batch 512, more is better")
     for row in result["ratios"]:
         to = ", ".join(f"{row[peer]:.2f} of {peer}'s" for peer in PEERS)

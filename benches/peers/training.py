@@ -27,7 +27,7 @@ from pathlib import Path
 import torch
 
 import torch_steps
-from machine import processor
+from machine import environment, processor
 
 BURN = Path(__file__).parent / "burn"
 PEER_BURN = BURN / "target" / "release" / "peer-burn"
@@ -107,11 +107,6 @@ class Torch:
     def measure(self, seconds):
         torch.set_num_threads(self.threads)
         return self.timed.measure(seconds)
-
-
-def environment(driver_threads):
-    """The variables of a process; "own" is what the driver, or the program, chooses by itself."""
-    return os.environ | ({} if driver_threads == "own" else {"LP_NUM_THREADS": driver_threads})
 
 
 def contestants(work, peer, threads, batch, folder, driver_threads):
