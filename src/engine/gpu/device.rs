@@ -13,7 +13,7 @@ use super::pipeline_cache::PipelineCache;
 use super::pipelines::Pipelines;
 use super::readback::Mapping;
 use super::reports::{Reports, heard, named};
-use super::submitter::Submitter;
+use super::submitter::{Submission, Submitter};
 use crate::engine::choices::KernelChoices;
 use crate::engine::error::EngineError;
 use crate::engine::executor::{Executor, Pending, ProgramId, Programs, Readback, State};
@@ -94,7 +94,7 @@ impl Shared {
     }
 
     /// Hands work to the driver, but does not wait for ever until it has taken it.
-    pub fn submit(&self, commands: wgpu::CommandBuffer, during: &str) -> Result<wgpu::SubmissionIndex, EngineError> {
+    pub fn submit(&self, commands: wgpu::CommandBuffer, during: &str) -> Result<Submission, EngineError> {
         self.submitter.submit(commands, self.patience).map_err(|error| match error {
             RecvTimeoutError::Timeout => self.give_up(during),
             RecvTimeoutError::Disconnected => driver_failed(during),
@@ -102,11 +102,15 @@ impl Shared {
     }
 
     /// Waits until a submission is done, but not for ever.
-    pub fn wait(&self, submission: wgpu::SubmissionIndex, during: &str) -> Result<(), EngineError> {
-        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(self.patience) };
+    pub fn wait(&self, submission: &Submission, during: &str) -> Result<(), EngineError> {
+        let wait =
+            wgpu::PollType::Wait { submission_index: Some(submission.index.clone()), timeout: Some(self.patience) };
         // wgpu panics where the driver loses the device while it is waited for.
         match catch_unwind(AssertUnwindSafe(|| self.device.poll(wait))) {
-            Ok(Ok(_)) => self.reports.check(during),
+            Ok(Ok(_)) => {
+                self.submitter.done(submission);
+                self.reports.check(during)
+            }
             Ok(Err(wgpu::PollError::Timeout)) => Err(self.give_up(during)),
             // The submission was refused, and the driver's reason is on its way.
             Ok(Err(error)) => {
@@ -208,10 +212,11 @@ impl Gpu {
                 convolution: options.convolution,
                 choices: KernelChoices::default(),
                 half_precision: device.features().contains(wgpu::Features::SHADER_F16),
+                texels: device.limits().max_texture_dimension_1d as usize,
             },
             shared: Shared {
                 reports: Reports::of(&device),
-                submitter: Submitter::of(&queue),
+                submitter: Submitter::of(&queue, &adapter.get_info()),
                 device,
                 queue,
                 patience,

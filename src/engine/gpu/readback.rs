@@ -2,13 +2,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 
 use super::device::Shared;
+use super::submitter::Submission;
 use crate::engine::error::EngineError;
 
 /// A staging buffer that fills once the submission before it is done.
 pub(crate) struct Mapping {
     shared: Shared,
     staging: wgpu::Buffer,
-    submission: wgpu::SubmissionIndex,
+    submission: Submission,
     mapped: mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
     /// Number of `f32` of each thing asked for.
     lens: Vec<usize>,
@@ -50,7 +51,7 @@ impl Mapping {
     pub fn wait(self) -> Result<Vec<Vec<f32>>, EngineError> {
         let Self { shared, staging, submission, mapped, lens, during } = self;
         let failed = |problem: String| EngineError::Device { during: format!("a read-back after {during}"), problem };
-        shared.wait(submission, &during)?;
+        shared.wait(&submission, &during)?;
         let mapped = mapped.recv_timeout(shared.patience).map_err(|error| match error {
             RecvTimeoutError::Timeout => shared.give_up(&during),
             RecvTimeoutError::Disconnected => failed(error.to_string()),

@@ -35,6 +35,9 @@ pub(super) fn convolution_texts() -> impl Iterator<Item = &'static str> {
     kernels.chain(shared).map(|&(_, text)| text).chain([include_str!("../ops/conv_dispatch.rs")])
 }
 
+/// Texels of a texture that every adapter has.
+const TEXELS: usize = 8192;
+
 /// A kernel of a program, as a GPU's driver gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelText {
@@ -58,7 +61,8 @@ impl Program {
         half_precision: bool,
     ) -> Vec<KernelText> {
         let choices = KernelChoices::default();
-        let tuning = Tuning { software, subgroups, convolution: Some(convolution), choices, half_precision };
+        let tuning =
+            Tuning { software, subgroups, convolution: Some(convolution), choices, half_precision, texels: TEXELS };
         let dispatches = self.dispatches(&tuning);
         dispatches.iter().map(|(step, dispatch)| text_of(&self.steps[*step], dispatch, &tuning)).collect()
     }
@@ -70,7 +74,8 @@ impl Program {
             let Some(shape) = step.convolution() else { continue };
             for kernel in shape.candidates(software) {
                 let choices = KernelChoices::from_iter([(shape, kernel)]);
-                let tuning = Tuning { software, subgroups, convolution: None, choices, half_precision: false };
+                let tuning =
+                    Tuning { software, subgroups, convolution: None, choices, half_precision: false, texels: TEXELS };
                 texts.extend(step.dispatches(&tuning).iter().map(|dispatch| text_of(step, dispatch, &tuning)));
             }
         }

@@ -86,7 +86,8 @@ impl Rule for FusedScore {
         let [channels, height, width] = self.plan.image();
         let images = self.images_together(call.inputs[0][0]);
         let tiles = self.tiles(images, call.tuning);
-        let weights = FusedWeights::new(1, self.precision, tiles.is_some(), call.tuning);
+        let texture = tiles.is_some() && self.words().div_ceil(4) <= call.tuning.texels;
+        let weights = FusedWeights::new(1, self.precision, texture, call.tuning);
         // What the shader counts in: numbers or quads.
         let (shader, unit, images) =
             if tiles.is_some() { ("fused_score_register", 4, images) } else { ("fused_score", 1, 1) };

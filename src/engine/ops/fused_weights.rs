@@ -1,4 +1,4 @@
-use super::kernel::{Dispatch, Slot, TEXELS, Tuning};
+use super::kernel::{Dispatch, Slot, Tuning};
 use crate::engine::fused::Precision;
 
 /// How a kernel of [`super::fused_score`] reads its packed weights: from a storage buffer, or from a texture. Where the adapter is
@@ -29,7 +29,7 @@ impl FusedWeights {
 
     /// Declares what the shader calls `weight`.
     pub fn declare(&self, dispatch: Dispatch) -> Dispatch {
-        let dispatch = dispatch.element(self.element).with("TEXELS", TEXELS);
+        let dispatch = dispatch.element(self.element);
         if self.half { dispatch.enable("f16") } else { dispatch }
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Tuning {
     pub choices: KernelChoices,
     /// Whether kernels may hold numbers in half precision.
     pub half_precision: bool,
+    /// Quads of words that a texture holds at most.
+    pub texels: usize,
 }
 
 impl Tuning {
@@ -60,16 +62,13 @@ impl Tuning {
     }
 }
 
-/// Quads of words in a row of a texture.
-pub(crate) const TEXELS: usize = 256;
-
 /// A buffer bound to a kernel, in the order of its bindings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Slot {
     /// Read.
     Input(usize),
-    /// Read, from a texture that holds a copy of the input: words by fours, [`TEXELS`] of these in a row. No step of the program
-    /// may write the input.
+    /// Read, from a texture that holds a copy of the input, words by fours; see [`Tuning::texels`]. No step of the program may write
+    /// the input.
     Texture(usize),
     /// Written.
     Output(usize),
