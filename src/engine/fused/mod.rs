@@ -1,6 +1,6 @@
 //! A whole generator as one op: its layers cut into pieces of one kind, and its weights packed for them.
 //!
-//! [`crate::engine::Graph::fused_score`] runs the pieces in one dispatch, one workgroup an image; the CPU scoring path runs
+//! [`crate::engine::Graph::fused_score`] runs the pieces in one dispatch, a workgroup for one image or a few; the CPU scoring path runs
 //! the same pieces over the same weights.
 
 mod pack;
