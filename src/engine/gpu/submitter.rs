@@ -59,7 +59,7 @@ impl Submitter {
         ends.latest += 1;
         let number = ends.latest;
         if ends.lists && ends.done + 1 == number {
-            // Two more changes of threads would cost a small image a sixth of its time.
+            // Two more changes of threads would cost a small image a sixth of its time. wgpu panics where the driver loses the device.
             let submitted = catch_unwind(AssertUnwindSafe(|| ends.queue.submit([commands])));
             return match submitted {
                 Ok(index) => Ok(Submission { index, number }),
