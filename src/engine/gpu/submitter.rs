@@ -11,7 +11,6 @@ use std::time::Duration;
 pub(super) struct Submitter(Arc<Mutex<Ends>>);
 
 /// Work that was handed over.
-#[derive(Clone)]
 pub(super) struct Submission {
     /// What wgpu calls it.
     pub index: wgpu::SubmissionIndex,
