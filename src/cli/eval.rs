@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -5,8 +6,9 @@ use anyhow::bail;
 use clap::Args;
 use pkdgan::config::Config;
 use pkdgan::metrics::BestF1;
+use pkdgan::pipeline::OpenedModel;
 use pkdgan::run::{RunFile, RunFolder, ThresholdReport, read_kernels, write_picture_scores, write_scores};
-use pkdgan::train::{Evaluation, Model, TrainError};
+use pkdgan::train::{Evaluation, TrainError};
 use serde::Serialize;
 
 use super::console::Console;
@@ -64,17 +66,28 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let data = console.load(&config)?;
     let (evaluation, calibration, adapter) = arguments.device.work(|| {
-        let mut opened = arguments.device.open()?;
         // The run's own, so that its scores come out again to the last digit.
-        opened.kernels = read_kernels(&folder)?;
-        console.say(opened.describe());
-        let executor = opened.executor.as_mut();
-        executor.choose_kernels(&opened.kernels);
-        let model = Model::load(&folder.path().join(&arguments.model), executor)?;
-        let mut progress = console.progress("scoring", "images", 0, data.split.test.len());
-        let evaluation = Evaluation::run(executor, &model, &data.judge, &data.split, |done| progress.update(done, ""))?;
+        let kernels = read_kernels(&folder)?;
+        let adapter = RefCell::new(None);
+        let open = || {
+            let mut opened = arguments.device.open()?;
+            opened.kernels = kernels.clone();
+            opened.executor.choose_kernels(&kernels);
+            if adapter.borrow().is_none() {
+                console.say(opened.describe());
+            }
+            *adapter.borrow_mut() = Some(opened.summary.name);
+            Ok(opened.executor)
+        };
+        let images = data.split.test.len();
+        let file = folder.path().join(&arguments.model);
+        let OpenedModel { mut executor, model, tried } = OpenedModel::open(&file, images, &open)?;
+        console.tried_threads("scoring", "batch", &tried);
+        let mut progress = console.progress("scoring", "images", 0, images);
+        let report = |done| progress.update(done, "");
+        let evaluation = Evaluation::run(executor.as_mut(), &model, &data.judge, &data.split, report)?;
         progress.finish();
-        Ok::<_, TrainError>((evaluation, model.calibration, opened.summary))
+        Ok::<_, TrainError>((evaluation, model.calibration, adapter.take()))
     })?;
     let threshold = |calibration| evaluation.threshold(calibration, arguments.alpha, data.split.normal);
     let threshold = match (&calibration, arguments.alpha) {
@@ -100,7 +113,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             blank_l1_normal: evaluation.blank_l1_normal,
             threshold,
             best_f1: evaluation.best_f1,
-            adapter: &adapter.name,
+            adapter: adapter.as_deref().unwrap_or_default(),
         };
         println!("{}", serde_json::to_string_pretty(&figures)?);
     } else {

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use pkdgan::engine::TriedThreads;
 use pkdgan::pipeline::Watch;
 use pkdgan::run::{EventFile, RunError};
 use pkdgan::train::{Event, Losses, Stage};
@@ -114,16 +115,11 @@ impl Watch for Watcher<'_> {
         }
     }
 
-    fn tried_threads(&mut self, stage: Stage, tried: &[(usize, f64)]) {
-        self.finish();
-        let words = |&(threads, seconds): &(usize, f64)| format!("{threads}: {:.2} ms a step", 1e3 * seconds);
-        let fastest = tried.iter().min_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(0, |&(threads, _)| threads);
-        let all: Vec<String> = tried.iter().map(words).collect();
-        self.console.say(format!(
-            "{stage}: {fastest} worker threads of llvmpipe ({}); LP_NUM_THREADS chooses otherwise",
-            all.join(", ")
-        ));
-        self.console.event("driver_threads", json!({ "stage": stage, "threads": fastest, "tried": tried }));
+    fn tried_threads(&mut self, phase: &str, piece: &str, tried: &TriedThreads) {
+        if !tried.is_empty() {
+            self.finish();
+            self.console.tried_threads(phase, piece, tried);
+        }
     }
 
     fn trained(&mut self, stage: Stage, event: Event) -> bool {

@@ -57,7 +57,7 @@ pub trait Executor: Send {
     /// Computes the convolutions of programs loaded from now on with these kernels, where the executor has any.
     fn choose_kernels(&mut self, _choices: &KernelChoices) {}
 
-    /// Numbers of threads that its driver may be given, where that can be chosen; see [`super::set_driver_threads`].
+    /// Numbers of threads that its driver may be given, where that can be chosen, its own first; see [`super::open_fastest`].
     fn driver_thread_choices(&self) -> Vec<usize> {
         Vec::new()
     }

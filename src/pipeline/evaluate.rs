@@ -1,7 +1,9 @@
-use super::{Data, Open, Plan, Watch, with_kernels};
+use std::time::Duration;
+
+use super::{Data, Open, OpenedModel, Plan, Watch, with_kernels};
 use crate::config::Config;
 use crate::run::{MetricsLog, NetworkReport, RunFile, RunFolder, Score, read_kernels};
-use crate::train::{Evaluation, Model, Stage, TrainError, scoring_latency};
+use crate::train::{Evaluation, Stage, TrainError, scoring_latency};
 
 /// What the networks of a run are worth.
 pub struct Evaluated {
@@ -15,6 +17,9 @@ pub struct Evaluated {
 
 /// What the teacher is called that a student learns from.
 pub(super) const TEACHER: &str = "teacher";
+
+/// Most time spent on finding out how long scoring an image takes.
+const LATENCY: Duration = Duration::from_secs(2);
 
 /// A network to evaluate: its name, its file, and the stage it comes from.
 struct Candidate {
@@ -42,10 +47,10 @@ pub fn evaluate(
     let mut candidates = candidates(config, &plan, folder);
     candidates.retain(|candidate| !leave_out.contains(&candidate.name));
     for Candidate { name, file, stage } in candidates {
-        let mut opened = open()?;
-        let executor = opened.as_mut();
-        let model = Model::load(&folder.file(file), executor)?;
         let images = data.split.test.len();
+        let OpenedModel { mut executor, model, tried } = OpenedModel::open(&folder.file(file), images, &open)?;
+        let executor = executor.as_mut();
+        watch.tried_threads(&format!("scoring {name}"), "batch", &tried);
         let report = |done: usize| watch.scored(name, done, images);
         let evaluation = Evaluation::run(executor, &model, &data.judge, &data.split, report)?;
         let budget = stage.budget(config);
@@ -67,7 +72,7 @@ pub fn evaluate(
             blank_l1_normal: evaluation.blank_l1_normal,
             threshold: model.calibration.as_ref().map(threshold).transpose()?,
             best_f1: evaluation.best_f1,
-            latency_seconds: scoring_latency(executor, &model)?,
+            latency_seconds: scoring_latency(executor, &model, 1, LATENCY)?,
         });
         let former = std::mem::replace(&mut scores, evaluation.scores);
         if networks.len() == 2 && networks[0].network == TEACHER {

@@ -4,22 +4,23 @@ mod begin;
 mod data;
 mod evaluate;
 mod finish;
+mod open;
 mod page;
 mod plan;
 mod programs;
-mod threads;
 mod train;
 
 pub use begin::begin;
 pub use data::{Data, Own};
 pub use evaluate::{Evaluated, evaluate};
 pub use finish::finish;
+pub use open::OpenedModel;
 pub use page::page;
 pub use plan::Plan;
 pub use programs::{programs, scoring_programs};
 pub use train::{Progress, train};
 
-use crate::engine::{EngineError, Executor, KernelChoices};
+use crate::engine::{EngineError, Executor, KernelChoices, TriedThreads};
 use crate::train::{Event, Stage};
 
 /// Opens a device anew: each stage has one of its own.
@@ -42,8 +43,9 @@ pub trait Watch {
     /// A stage begins, at a step, of so many.
     fn begin(&mut self, stage: Stage, done: usize, steps: usize);
 
-    /// Numbers of driver threads were tried for a stage, each with the seconds that a step took; the fastest is taken.
-    fn tried_threads(&mut self, _stage: Stage, _tried: &[(usize, f64)]) {}
+    /// Numbers of driver threads were tried for a phase, each with the seconds that a piece of its work, such as a step,
+    /// took; the fastest is taken.
+    fn tried_threads(&mut self, _phase: &str, _piece: &str, _tried: &TriedThreads) {}
 
     /// What is heard of the stage. True asks to stop.
     fn trained(&mut self, stage: Stage, event: Event) -> bool;

@@ -1,15 +1,14 @@
 use std::path::Path;
 
-use super::threads::open_fastest;
 use super::{Data, Open, Plan, Watch, with_kernels};
 use crate::calibration::Calibration;
 use crate::config::Config;
-use crate::engine::Executor;
+use crate::engine::{Executor, open_fastest};
 use crate::model::EdeGan;
 use crate::run::{RunFile, RunFolder, read_kernels};
 use crate::train::{
-    Checkpoint, CheckpointEvery, Glance, Outcome, SCORED_AT_ONCE, Scorer, Stage, TrainError, Trainer, load_weights,
-    take_model,
+    Checkpoint, CheckpointEvery, Glance, Outcome, SCORED_AT_ONCE, Scorer, Stage, Traced, TrainError, Trainer,
+    load_weights, take_model,
 };
 use crate::weights::Weights;
 
@@ -46,7 +45,10 @@ pub fn train(
         let trainer =
             |executor: &mut dyn Executor| Trainer::new(config, stage, executor, &data.train.images, &data.split.train);
         let steps = stage.budget(config).steps;
-        let mut opened = open_fastest(stage, steps, &open, watch, |executor| trainer(executor)?.trial(executor))?;
+        let dispatches = steps * Traced::new(config, stage, 1)?.program()?.labels().count();
+        let trial = |mut executor: Box<dyn Executor>| trainer(executor.as_mut())?.trial(executor.as_mut());
+        let (mut opened, tried) = open_fastest(dispatches, &open, trial)?;
+        watch.tried_threads(stage.name(), "step", &tried);
         let executor = opened.as_mut();
         let mut trainer = trainer(executor)?;
         match Checkpoint::latest(folder)? {

@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -9,7 +10,7 @@ use super::error::ScoringError;
 use super::generator::Generator;
 use super::measure::measure;
 use super::path::ScoringPath;
-use crate::engine::{AdapterSummary, EngineError, Gpu, GpuOptions};
+use crate::engine::{AdapterSummary, EngineError, Executor, Gpu, GpuOptions, TriedThreads, open_fastest};
 use crate::model::ModelFile;
 
 /// What a choice of path may take into account.
@@ -19,7 +20,7 @@ pub struct Wish {
     pub path: Option<ScoringPath>,
     /// Whether weights in half precision will do.
     pub half: bool,
-    /// How many images there are, if known: for a few no device is opened.
+    /// How many images there are at least, if known: for a few no device is opened.
     pub images: Option<usize>,
     /// Which adapter to open, if one is.
     pub device: GpuOptions,
@@ -40,6 +41,14 @@ pub struct Choice {
     pub adapter: Option<AdapterSummary>,
     /// Why there is no adapter, where one was looked for and could not be used.
     pub without_adapter: Option<String>,
+    /// Numbers of driver threads that were tried, each with the seconds that a batch took.
+    pub tried_threads: TriedThreads,
+}
+
+impl Choice {
+    fn of(path: ScoringPath) -> Self {
+        Self { path, timings: Vec::new(), adapter: None, without_adapter: None, tried_threads: TriedThreads::new() }
+    }
 }
 
 /// How fast a path was when it was tried.
@@ -55,73 +64,104 @@ pub struct Timing {
 const OPENING: f64 = 0.3;
 /// How long each path is tried.
 const TRIAL: Duration = Duration::from_millis(10);
+/// Dispatches that a layer takes at most.
+const MOST_OPS: usize = 3;
 
 impl Detector {
     /// A detector for batches of up to `capacity` images on the path wished for, or else on the one that proves fastest in
     /// a short trial with whole batches. A device is opened only where the path needs it, or where scoring without one
-    /// would take longer than opening it; without an adapter the CPU path is taken.
+    /// would take longer than opening it; without an adapter the CPU path is taken. Where there are images enough for it to
+    /// pay, numbers of driver threads are tried too.
     ///
     /// # Errors
     /// A model that does not suit the path wished for, or whose tensors do not go with its architecture; no adapter where
     /// the path wished for, or the adapter, needs one; failures of the device.
     pub fn choose(file: &ModelFile, capacity: usize, wish: &Wish) -> Result<(Self, Choice), ScoringError> {
         let capacity = capacity.max(1);
-        let plain = |path| Choice { path, timings: Vec::new(), adapter: None, without_adapter: None };
-        match wish.path {
-            Some(ScoringPath::Cpu) => return Ok((Self::cpu(file, capacity)?, plain(ScoringPath::Cpu))),
-            Some(path) => {
-                let gpu = Gpu::open(&wish.device)?;
-                let adapter = Some(gpu.summary().clone());
-                let detector = Self::on(Box::new(gpu), file, path, capacity)?;
-                return Ok((detector, Choice { adapter, ..plain(path) }));
-            }
-            None => {}
-        }
+        let batch = capacity.min(wish.images.unwrap_or(capacity)).max(1);
         let generator = Generator::new(file)?;
         let cpu = Backend::Cpu(CpuScorer::new(&generator));
         let mut detector = Self::with(ScoringPath::Cpu, cpu, capacity, &generator);
-        let batch = capacity.min(wish.images.unwrap_or(capacity)).max(1);
-        let seconds = measure(&mut detector, batch, TRIAL)?.median();
-        let mut choice = plain(ScoringPath::Cpu);
-        choice.timings.push(Timing { path: ScoringPath::Cpu, median_us: 1e6 * seconds });
-        let soon = wish.images.is_some_and(|images| images as f64 / batch as f64 * seconds < OPENING);
-        if wish.without_device || soon {
+        let mut choice = Choice::of(ScoringPath::Cpu);
+        if wish.path.is_none() {
+            let seconds = measure(&mut detector, batch, TRIAL)?.median();
+            choice.timings.push(Timing { path: ScoringPath::Cpu, median_us: 1e6 * seconds });
+            // An adapter that was named is tried.
+            let soon = wish.device.adapter.is_none()
+                && wish.images.is_some_and(|images| images as f64 / batch as f64 * seconds < OPENING);
+            if wish.without_device || soon {
+                return Ok((detector, choice));
+            }
+        }
+        if wish.path == Some(ScoringPath::Cpu) {
             return Ok((detector, choice));
         }
-        let gpu = match Gpu::open(&wish.device) {
-            Ok(gpu) => gpu,
+        let adapter = RefCell::new(None);
+        let open = || {
+            let gpu = Gpu::open(&wish.device)?;
+            *adapter.borrow_mut() = Some(gpu.summary().clone());
+            Ok(Box::new(gpu) as Box<dyn Executor>)
+        };
+        let candidate = |executor| {
+            let device = Backend::Device(Box::new(DeviceScorer::new(executor, file, &generator)));
+            Self::with(wish.path.unwrap_or(ScoringPath::OpByOp), device, capacity, &generator)
+        };
+        let trial = |executor| {
+            let mut timings = candidate(executor).time_paths(wish, batch)?;
+            timings.sort_by(|a, b| a.median_us.total_cmp(&b.median_us));
+            Ok(timings.first().map_or(f64::INFINITY, |fastest| fastest.median_us / 1e6))
+        };
+        let ops = MOST_OPS * generator.plan.chain().count();
+        let dispatches = wish.images.map_or(0, |images| images.div_ceil(batch) * ops);
+        let (executor, tried) = match open_fastest(dispatches, &open, trial) {
+            Ok(opened) => opened,
             // Asked for by name, it must be there.
-            Err(EngineError::NoAdapter { problem }) if wish.device.adapter.is_none() => {
+            Err(ScoringError::Engine(EngineError::NoAdapter { problem }))
+                if wish.device.adapter.is_none() && wish.path.is_none() =>
+            {
                 choice.without_adapter = Some(problem);
                 return Ok((detector, choice));
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         };
-        choice.adapter = Some(gpu.summary().clone());
-        let device = Backend::Device(Box::new(DeviceScorer::new(Box::new(gpu), file, &generator)));
-        let mut candidate = Self::with(ScoringPath::OpByOp, device, capacity, &generator);
-        let mut fastest = seconds;
+        (choice.adapter, choice.tried_threads) = (adapter.take(), tried);
+        let mut candidate = candidate(executor);
+        match wish.path {
+            Some(path) => {
+                choice.path = path;
+                candidate.prepare()?;
+            }
+            None => {
+                choice.timings.extend(candidate.time_paths(wish, batch)?);
+                let fastest = choice.timings.iter().min_by(|a, b| a.median_us.total_cmp(&b.median_us));
+                choice.path = fastest.map_or(ScoringPath::Cpu, |fastest| fastest.path);
+                if choice.path == ScoringPath::Cpu {
+                    return Ok((detector, choice));
+                }
+                candidate.set_path(choice.path);
+            }
+        }
+        Ok((candidate, choice))
+    }
+
+    /// How long batches take on each path of the device that the wish lets through.
+    fn time_paths(&mut self, wish: &Wish, batch: usize) -> Result<Vec<Timing>, ScoringError> {
+        let mut timings = Vec::new();
         for path in [ScoringPath::FusedF32, ScoringPath::FusedF16, ScoringPath::OpByOp] {
-            if path == ScoringPath::FusedF16 && !wish.half {
+            let wanted = wish.path.map_or(path != ScoringPath::FusedF16 || wish.half, |wanted| wanted == path);
+            if !wanted {
                 continue;
             }
-            candidate.set_path(path);
-            let seconds = match measure(&mut candidate, batch, TRIAL) {
-                Ok(measured) => measured.median(),
+            self.set_path(path);
+            match measure(self, batch, TRIAL) {
+                Ok(measured) => timings.push(Timing { path, median_us: 1e6 * measured.median() }),
                 // A network that does not fit this path, or does not fit the adapter on this path.
                 Err(ScoringError::Unsuited { .. })
-                | Err(ScoringError::Engine(EngineError::Shape { .. } | EngineError::Limit { .. })) => continue,
+                | Err(ScoringError::Engine(EngineError::Shape { .. } | EngineError::Limit { .. }))
+                    if wish.path.is_none() => {}
                 Err(error) => return Err(error),
-            };
-            choice.timings.push(Timing { path, median_us: 1e6 * seconds });
-            if seconds < fastest {
-                (fastest, choice.path) = (seconds, path);
             }
         }
-        if choice.path == ScoringPath::Cpu {
-            return Ok((detector, choice));
-        }
-        candidate.set_path(choice.path);
-        Ok((candidate, choice))
+        Ok(timings)
     }
 }

@@ -87,9 +87,18 @@ impl Detector {
             return Self::cpu(file, capacity);
         }
         let generator = Generator::new(file)?;
-        let mut device = DeviceScorer::new(executor, file, &generator);
-        device.program(path, capacity.max(1))?;
-        Ok(Self::with(path, Backend::Device(Box::new(device)), capacity, &generator))
+        let device = Backend::Device(Box::new(DeviceScorer::new(executor, file, &generator)));
+        let mut detector = Self::with(path, device, capacity, &generator);
+        detector.prepare()?;
+        Ok(detector)
+    }
+
+    /// Makes ready what whole batches take.
+    pub(super) fn prepare(&mut self) -> Result<(), ScoringError> {
+        if let Backend::Device(device) = &mut self.backend {
+            device.program(self.path, self.capacity)?;
+        }
+        Ok(())
     }
 
     pub(super) fn with(path: ScoringPath, backend: Backend, capacity: usize, generator: &Generator) -> Self {

@@ -16,8 +16,8 @@ pub const BATCH: usize = 32;
 /// To read and decode the smallest of pictures takes about half as long: where scoring takes no longer than this, a
 /// device would have little to win.
 const LITTLE: Duration = Duration::from_micros(40);
-/// What opening a device takes at least.
-const OPENING: Duration = Duration::from_millis(300);
+/// Pictures that are counted beforehand: more are many.
+const MANY: usize = 50_000;
 
 /// A model that many threads score with: on one device, by turns, or else each by itself.
 #[derive(Clone)]
@@ -33,7 +33,7 @@ pub struct Shared {
 
 impl Shared {
     /// Makes a model ready, on the path wished for or else on the fastest one; for the CPU path where it is fast anyhow, no
-    /// other is tried. How many pictures `paths` hold is looked up as far as it matters, where `wish` does not say.
+    /// other is tried. How many pictures `paths` hold is looked up where it matters and `wish` does not say.
     ///
     /// # Errors
     /// As of [`Detector::choose`], but no failure of the device where the wish lets the CPU path take its place.
@@ -49,15 +49,15 @@ impl Shared {
         if wish.path.is_none() && !wish.without_device && wish.device.adapter.is_none() {
             let seconds = trial(&shared.cpu) / threads as u32;
             wish.without_device = seconds <= LITTLE;
-            if !wish.without_device {
-                let enough = OPENING.as_nanos() / seconds.as_nanos();
-                wish.images = wish.images.or_else(|| count(paths, enough as usize));
-            }
         }
         if wish.without_device {
             wish.path = Some(ScoringPath::Cpu);
         }
-        let capacity = BATCH.min(wish.images.unwrap_or(BATCH));
+        if wish.path != Some(ScoringPath::Cpu) {
+            wish.images = wish.images.or_else(|| count(paths));
+        }
+        let few = wish.images.filter(|_| wish.path.is_none());
+        let capacity = BATCH.min(few.unwrap_or(BATCH));
         let (detector, choice) = match Detector::choose(file, capacity, &wish) {
             Err(error) if shared.fallback && is_of_device(&error) => {
                 shared.failure = Arc::new(OnceLock::from(Arc::new(error)));
@@ -103,13 +103,10 @@ impl Shared {
                 return Err(failure.clone());
             }
         }
-        let len = self.cpu.image_len();
-        let mut scores = vec![0.0; pixels.len() / len];
+        let mut scores = vec![0.0; pixels.len() / self.cpu.image_len()];
         let mut room = reconstructions.then(|| vec![0.0; pixels.len()]);
-        // One by one: the other threads have pictures of their own.
-        for (index, (image, score)) in pixels.chunks_exact(len).zip(scores.chunks_exact_mut(1)).enumerate() {
-            self.cpu.score(image, score, room.as_mut().map(|room| &mut room[index * len..][..len]));
-        }
+        // The other threads have pictures of their own.
+        self.cpu.score_here(pixels, &mut scores, room.as_deref_mut());
         Ok(Scores { scores, reconstructions: room })
     }
 }
@@ -135,18 +132,18 @@ fn trial(scorer: &CpuScorer) -> Duration {
     time().min(time())
 }
 
-/// How many pictures there are, unless there may be `enough` of them or they cannot be counted beforehand.
-fn count(paths: &[PathBuf], enough: usize) -> Option<usize> {
+/// How many pictures there are at least, unless they cannot be counted beforehand.
+fn count(paths: &[PathBuf]) -> Option<usize> {
     let mut count = 0;
     for path in paths {
         count += match path.is_dir() {
-            true => files_below(path).take(enough).count(),
+            true => files_below(path).take(MANY).count(),
             false if has_picture_ending(path) => 1,
             // A list, or a file of many images.
             false => return None,
         };
-        if count >= enough {
-            return None;
+        if count >= MANY {
+            break;
         }
     }
     Some(count)

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::HumanDuration;
+use pkdgan::engine::TriedThreads;
 use pkdgan::pipeline::Watch;
 use pkdgan::reproduce::{Cell, Observe, Survey};
 use pkdgan::train::{Event, Stage};
@@ -63,8 +64,8 @@ impl Watch for GridWatcher<'_> {
         self.watcher.begin(stage, done, steps);
     }
 
-    fn tried_threads(&mut self, stage: Stage, tried: &[(usize, f64)]) {
-        self.watcher.tried_threads(stage, tried);
+    fn tried_threads(&mut self, phase: &str, piece: &str, tried: &TriedThreads) {
+        self.watcher.tried_threads(phase, piece, tried);
     }
 
     fn trained(&mut self, stage: Stage, event: Event) -> bool {

@@ -18,7 +18,7 @@ mod tune;
 
 pub use adapter::{AdapterSummary, GpuOptions, PATIENCE, adapters};
 pub use device::Gpu;
-pub use driver_threads::set_driver_threads;
+pub use driver_threads::{TriedThreads, fastest, open_fastest};
 pub use faults::{Fault, UnknownFault};
 pub use given_up::driver_given_up;
 pub use pipeline_cache::PipelineStore;
