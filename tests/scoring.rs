@@ -103,6 +103,14 @@ fn check(file: &ModelFile, images: usize) {
 /// Kernels that overlap, that do not, that leave pixels out; windows of a single pixel; padding past the image.
 #[test]
 fn random_networks() {
+    for (architecture, seed) in random_architectures().into_iter().zip(0..) {
+        for (statistics, images) in [(Statistics::Running, 3), (Statistics::PerImage, 1)] {
+            check(&model(architecture.clone(), statistics, 100 * seed), images);
+        }
+    }
+}
+
+fn random_architectures() -> Vec<Architecture> {
     let cases: [(usize, usize, &[[usize; 4]], usize); 6] = [
         (1, 8, &[[3, 3, 1, 1], [5, 2, 2, 0]], 7),
         (3, 16, &[[6, 4, 2, 1], [9, 4, 2, 1]], 10),
@@ -111,11 +119,7 @@ fn random_networks() {
         (1, 24, &[[4, 6, 3, 3], [6, 3, 3, 0]], 5),
         (3, 8, &[[4, 5, 3, 0]], 9),
     ];
-    for (seed, (channels, side, encoder, latents)) in (0..).zip(cases) {
-        for (statistics, images) in [(Statistics::Running, 3), (Statistics::PerImage, 1)] {
-            check(&model(architecture(channels, side, encoder, latents), statistics, 100 * seed), images);
-        }
-    }
+    cases.map(|(channels, side, encoder, latents)| architecture(channels, side, encoder, latents)).into()
 }
 
 /// The students of the recipes.
@@ -190,18 +194,20 @@ fn a_teacher_on_the_cpu_path() {
 #[test]
 fn batches_do_not_matter() {
     let file = student();
-    let pixels = pixels(13, &file);
+    // Enough for other threads to be woken.
+    const IMAGES: usize = 83;
+    let pixels = pixels(IMAGES, &file);
     let threads = |count| rayon::ThreadPoolBuilder::new().num_threads(count).build().unwrap();
     let scorer = CpuScorer::new(&Generator::new(&file).unwrap());
     let on_threads = |count| {
-        let mut scores = vec![f32::NAN; 13];
+        let mut scores = vec![f32::NAN; IMAGES];
         threads(count).install(|| scorer.score(&pixels, &mut scores, None));
         scores
     };
     let whole = on_threads(1);
     assert_eq!(on_threads(3), whole);
-    let mut cpu = Detector::cpu(&file, 13).unwrap();
-    let mut fused = Detector::on(gpu(false), &file, ScoringPath::FusedF32, 16).unwrap();
+    let mut cpu = Detector::cpu(&file, IMAGES).unwrap();
+    let mut fused = Detector::on(gpu(false), &file, ScoringPath::FusedF32, IMAGES).unwrap();
     let on_device = fused.score(&pixels).unwrap();
     for (index, image) in pixels.chunks_exact(1024).enumerate() {
         assert_eq!(cpu.score(image).unwrap(), [whole[index]]);
@@ -211,6 +217,33 @@ fn batches_do_not_matter() {
     let submitted: Vec<_> = pixels.chunks(5 * 1024).map(|batch| fused.submit(batch, true).unwrap()).collect();
     let scores: Vec<f32> = submitted.into_iter().flat_map(|batch| batch.wait().unwrap().scores).collect();
     assert_eq!(scores, on_device);
+}
+
+/// On the CPU path images are computed abreast, a number of each in a vector, where there are as many as a vector has
+/// numbers, and one by one where there are not: all numbers are the same.
+#[test]
+fn images_abreast_come_out_as_they_do_alone() {
+    const IMAGES: usize = 2 * 8 + 3;
+    let mut cases =
+        vec![Recipe::Default.config(Dataset::Cifar10).student(), Recipe::Default.config(Dataset::Mnist).student()];
+    cases.extend(random_architectures());
+    for (architecture, seed) in cases.into_iter().zip(40..) {
+        for statistics in [Statistics::Running, Statistics::PerImage] {
+            let file = model(architecture.clone(), statistics, 100 * seed);
+            let pixels = pixels(IMAGES, &file);
+            let scorer = CpuScorer::new(&Generator::new(&file).unwrap());
+            let score = |pixels: &[f32]| {
+                let images = pixels.len() / scorer.image_len();
+                let (mut scores, mut reconstructions) = (vec![f32::NAN; images], vec![f32::NAN; pixels.len()]);
+                scorer.score_here(pixels, &mut scores, Some(&mut reconstructions));
+                (scores, reconstructions)
+            };
+            let alone: (Vec<_>, Vec<_>) = pixels.chunks_exact(scorer.image_len()).map(score).unzip();
+            let alone = (alone.0.concat(), alone.1.concat());
+            assert!(alone.0.iter().chain(&alone.1).all(|v| v.is_finite()));
+            assert!(score(&pixels) == alone, "{architecture:?}, {statistics:?}");
+        }
+    }
 }
 
 /// A student whose kernel reads its weights from a texture, which is made from the variable when that has changed.

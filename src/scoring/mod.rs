@@ -16,14 +16,12 @@
 
 mod choose;
 mod cpu;
-mod cpu_layer;
 mod detector;
 mod device;
 mod error;
 mod generator;
 mod measure;
 mod path;
-mod tanh;
 
 pub use choose::{Choice, Timing, Wish};
 pub use cpu::CpuScorer;
