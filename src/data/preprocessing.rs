@@ -82,6 +82,9 @@ impl Preprocessing {
             let scaled = self.scaled(width, height, bytes, values);
             scaled.map_err(|problem| PictureProblem::Scale(problem.to_string()))?
         };
+        if self.channels == 1 && values == 1 {
+            return Ok(interleaved);
+        }
         let plane = self.height * self.width;
         let mut planes = vec![0; self.channels * plane];
         for (place, pixel) in interleaved.chunks_exact(values).enumerate() {

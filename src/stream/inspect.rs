@@ -46,7 +46,7 @@ fn scored(
 ) -> Result<Vec<Inspected>, StreamError> {
     let decoded: Vec<_> = chunk.into_iter().map(|found| decode(found, preprocessing)).collect();
     let good = || decoded.iter().filter_map(|(picture, pixels)| Some((picture, pixels.as_ref().ok()?)));
-    let pixels: Vec<f32> = good().flat_map(|(_, (_, signed))| signed).copied().collect();
+    let pixels = good().map(|(_, (_, signed))| &signed[..]).collect::<Vec<_>>().concat();
     let scored = if pixels.is_empty() { Scores::default() } else { detector.score(&pixels, maps.is_some())? };
     if let (Some(maps), Some(reconstructions)) = (maps, &scored.reconstructions) {
         let each = reconstructions.chunks_exact(pixels.len() / scored.scores.len());
