@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
 use super::error::EngineError;
+use super::gpu::with_uniforms;
 use super::graph::Graph;
 use super::lower::lower;
 use super::ops::conv_kernel::ConvShape;
@@ -48,7 +49,8 @@ impl Step {
 
     /// Its kernels in order.
     pub fn dispatches(&self, tuning: &Tuning) -> Vec<Dispatch> {
-        self.op.gpu(&GpuCall { inputs: &self.input_shapes(), outputs: &self.output_shapes(), tuning })
+        let call = GpuCall { inputs: &self.input_shapes(), outputs: &self.output_shapes(), tuning };
+        self.op.gpu(&call).into_iter().map(|dispatch| with_uniforms(self, dispatch, tuning)).collect()
     }
 }
 

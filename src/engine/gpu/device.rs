@@ -60,7 +60,10 @@ impl Shared {
 
     /// A buffer of so many `f32` that kernels read and write, padded to whole `vec4`.
     pub fn storage(&self, what: &str, len: usize) -> Result<wgpu::Buffer, EngineError> {
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let usage = wgpu::BufferUsages::STORAGE
+            | wgpu::BufferUsages::UNIFORM
+            | wgpu::BufferUsages::COPY_SRC
+            | wgpu::BufferUsages::COPY_DST;
         self.buffer(what, 4 * len.max(1).next_multiple_of(4) as u64, usage)
     }
 
@@ -79,7 +82,7 @@ impl Shared {
     /// Refuses a launch that is too large for the adapter.
     pub fn check_launch(&self, label: &str, dispatch: &Dispatch) -> Result<(), EngineError> {
         let limits = self.device.limits();
-        let storage = dispatch.bindings.iter().filter(|slot| !matches!(slot, Slot::Texture(_)));
+        let storage = dispatch.bindings.iter().filter(|slot| !matches!(slot, Slot::Texture(_) | Slot::Uniform { .. }));
         let (most, bindings) = (limits.max_compute_workgroups_per_dimension, storage.count() as u32);
         let refused = |needed: String, limit: u32| {
             Err(EngineError::Limit { what: label.into(), needed, limit: limit.to_string() })
@@ -213,6 +216,10 @@ impl Gpu {
                 choices: KernelChoices::default(),
                 half_precision: device.features().contains(wgpu::Features::SHADER_F16),
                 texels: device.limits().max_texture_dimension_1d as usize,
+                uniform_quads: match summary.is_software() {
+                    true => device.limits().max_uniform_buffer_binding_size as usize / 16,
+                    false => 0,
+                },
             },
             shared: Shared {
                 reports: Reports::of(&device),

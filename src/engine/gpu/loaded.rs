@@ -186,7 +186,7 @@ fn launch(
         .enumerate()
         .map(|(binding, slot)| {
             let resource = match *slot {
-                Slot::Input(i) => at(step.inputs[i].place),
+                Slot::Input(i) | Slot::Uniform { input: i, .. } => at(step.inputs[i].place),
                 Slot::Texture(i) => wgpu::BindingResource::TextureView(&buffers.textures[&step.inputs[i].place].view),
                 Slot::Output(i) => at(step.outputs[i].place),
                 Slot::Mutated(i) => at(step.mutated[i]),

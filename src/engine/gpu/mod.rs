@@ -15,6 +15,7 @@ mod shaders;
 mod submitter;
 mod textures;
 mod tune;
+mod uniforms;
 
 pub use adapter::{AdapterSummary, GpuOptions, PATIENCE, adapters};
 pub use device::Gpu;
@@ -25,3 +26,4 @@ pub use pipeline_cache::PipelineStore;
 pub use profile::Timed;
 pub(crate) use readback::Mapping;
 pub use shaders::KernelText;
+pub(crate) use uniforms::with_uniforms;

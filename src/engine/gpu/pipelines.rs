@@ -183,6 +183,11 @@ fn layout_entry(binding: u32, slot: Slot) -> wgpu::BindGroupLayoutEntry {
         visibility: wgpu::ShaderStages::COMPUTE,
         ty: match slot {
             Slot::Texture(_) => textures::BINDING,
+            Slot::Uniform { .. } => wgpu::BindingType::Buffer {
+                ty: wgpu::BufferBindingType::Uniform,
+                has_dynamic_offset: false,
+                min_binding_size: None,
+            },
             Slot::Input(_) | Slot::Parts(_) | Slot::Unused => buffer(true),
             _ => buffer(false),
         },

@@ -5,6 +5,8 @@ use crate::engine::choices::KernelChoices;
 use crate::engine::ops::kernel::{ConvVariant, Dispatch, Tuning};
 use crate::engine::program::{Program, Step};
 
+use super::uniforms;
+
 macro_rules! texts {
     ($folder:literal: $($name:literal),* $(,)?) => {
         &[$(($name, include_str!(concat!("../../../shaders", $folder, "/", $name, ".wgsl")))),*]
@@ -37,6 +39,8 @@ pub(super) fn convolution_texts() -> impl Iterator<Item = &'static str> {
 
 /// Texels of a texture that every adapter has.
 const TEXELS: usize = 8192;
+/// Quads of a uniform buffer that every adapter has.
+const UNIFORM_QUADS: usize = 1024;
 
 /// A kernel of a program, as a GPU's driver gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,8 +65,10 @@ impl Program {
         half_precision: bool,
     ) -> Vec<KernelText> {
         let choices = KernelChoices::default();
+        let uniform_quads = if software { UNIFORM_QUADS } else { 0 };
+        let convolution = Some(convolution);
         let tuning =
-            Tuning { software, subgroups, convolution: Some(convolution), choices, half_precision, texels: TEXELS };
+            Tuning { software, subgroups, convolution, choices, half_precision, texels: TEXELS, uniform_quads };
         let dispatches = self.dispatches(&tuning);
         dispatches.iter().map(|(step, dispatch)| text_of(&self.steps[*step], dispatch, &tuning)).collect()
     }
@@ -74,8 +80,10 @@ impl Program {
             let Some(shape) = step.convolution() else { continue };
             for kernel in shape.candidates(software) {
                 let choices = KernelChoices::from_iter([(shape, kernel)]);
+                let (convolution, half_precision) = (None, false);
+                let uniform_quads = if software { UNIFORM_QUADS } else { 0 };
                 let tuning =
-                    Tuning { software, subgroups, convolution: None, choices, half_precision: false, texels: TEXELS };
+                    Tuning { software, subgroups, convolution, choices, half_precision, texels: TEXELS, uniform_quads };
                 texts.extend(step.dispatches(&tuning).iter().map(|dispatch| text_of(step, dispatch, &tuning)));
             }
         }
@@ -90,19 +98,30 @@ fn text_of(step: &Step, dispatch: &Dispatch, tuning: &Tuning) -> KernelText {
 /// The full text of a kernel: constants, imports, then its own.
 pub(super) fn source(dispatch: &Dispatch, tuning: &Tuning) -> String {
     let own = text(KERNELS, dispatch.shader);
-    let imports = own.lines().filter_map(|line| line.strip_prefix("//#import ")).map(str::trim);
-    let imports = dispatch.element.into_iter().chain(imports).map(|name| imported(name, tuning.subgroups));
+    let imports = dispatch.element.into_iter().chain(imports(own)).map(|name| imported(name, tuning.subgroups));
     let extension = dispatch.extension.map(|name| format!("enable {name};")).unwrap_or_default();
     let parts: Vec<String> =
         dispatch.parts.iter().map(|&(name, number)| instance(text(COMMON, name), number)).collect();
-    [extension.as_str(), &dispatch.prelude]
-        .into_iter()
-        .chain(imports)
-        .chain([own])
-        .chain(parts.iter().map(String::as_str))
-        .chain([dispatch.text.as_str()])
-        .collect::<Vec<_>>()
-        .join("\n")
+    let texts = [extension.as_str(), &dispatch.prelude].into_iter().chain(imports).chain([own]);
+    let texts = texts.chain(parts.iter().map(String::as_str)).chain([dispatch.text.as_str()]);
+    uniforms::declared(texts.collect::<Vec<_>>().join("\n"), dispatch)
+}
+
+/// What a kernel's own text imports.
+fn imports(own: &'static str) -> impl Iterator<Item = &'static str> {
+    own.lines().filter_map(|line| line.strip_prefix("//#import ")).map(str::trim)
+}
+
+/// A kernel's own text, and those that it imports.
+pub(super) fn own_texts(dispatch: &Dispatch) -> impl Iterator<Item = &'static str> {
+    let own = text(KERNELS, dispatch.shader);
+    imports(own).map(|name| text(COMMON, name)).chain([own])
+}
+
+/// The line of a text that declares a binding.
+pub(super) fn declaration(text: &str, binding: usize) -> Option<&str> {
+    let start = format!("@group(0) @binding({binding}) ");
+    text.lines().find(|line| line.starts_with(&start))
 }
 
 /// A piece's text with its constants and functions under a number.

@@ -30,6 +30,8 @@ pub(crate) struct Tuning {
     pub half_precision: bool,
     /// Quads of words that a texture holds at most.
     pub texels: usize,
+    /// Quads of numbers that an input holds at most to be read from a uniform buffer; none on GPUs.
+    pub uniform_quads: usize,
 }
 
 impl Tuning {
@@ -67,6 +69,8 @@ impl Tuning {
 pub(crate) enum Slot {
     /// Read.
     Input(usize),
+    /// Read by quads, so many, from a uniform buffer; see [`Tuning::uniform_quads`].
+    Uniform { input: usize, quads: usize },
     /// Read, from a texture that holds a copy of the input, words by fours; see [`Tuning::texels`]. No step of the program may write
     /// the input.
     Texture(usize),
