@@ -64,7 +64,7 @@ pub struct Timing {
 const OPENING: f64 = 0.3;
 /// How long each path is tried.
 const TRIAL: Duration = Duration::from_millis(10);
-/// Dispatches that a layer takes at most.
+/// Dispatches that a layer takes at most, op by op.
 const MOST_OPS: usize = 3;
 
 impl Detector {
@@ -111,7 +111,10 @@ impl Detector {
             timings.sort_by(|a, b| a.median_us.total_cmp(&b.median_us));
             Ok(timings.first().map_or(f64::INFINITY, |fastest| fastest.median_us / 1e6))
         };
-        let ops = MOST_OPS * generator.plan.chain().count();
+        let ops = match wish.path {
+            Some(ScoringPath::FusedF32 | ScoringPath::FusedF16) => 1,
+            _ => MOST_OPS * generator.plan.chain().count(),
+        };
         let dispatches = wish.images.map_or(0, |images| images.div_ceil(batch) * ops);
         let (executor, tried) = match open_fastest(dispatches, &open, trial) {
             Ok(opened) => opened,

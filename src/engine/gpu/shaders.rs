@@ -34,7 +34,10 @@ pub(super) fn convolution_texts() -> impl Iterator<Item = &'static str> {
     let kernels = KERNELS.iter().filter(|(name, _)| name.starts_with("conv"));
     // Pieces of the fused network, and the weights' kinds that it has, are no convolution's.
     let shared = COMMON.iter().filter(|(name, _)| !name.starts_with("fused_") && !name.starts_with("weights_"));
-    kernels.chain(shared).map(|&(_, text)| text).chain([include_str!("../ops/conv_dispatch.rs")])
+    kernels
+        .chain(shared)
+        .map(|&(_, text)| text)
+        .chain([include_str!("../ops/conv_dispatch.rs"), include_str!("uniforms.rs")])
 }
 
 /// Texels of a texture that every adapter has.

@@ -14,13 +14,10 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::generator::Generator;
-use crate::engine::Source;
+use crate::engine::{SMALLEST_NORM, Source};
 use bordered::Bordered;
 use columns::Memory;
 use layer::CpuLayer;
-
-/// Norms below this count as this, as in the engine's `unit_rms`.
-const SMALLEST: f32 = 1e-6;
 
 /// Multiply-accumulates from which on other threads are worth their waking, which takes some 50 microseconds.
 const WORTH_WAKING: u64 = 5_000_000;
@@ -257,7 +254,7 @@ const PARTS: usize = 16;
 fn unit_rms<const L: usize>(x: &mut [f32]) {
     let (numbers, _) = x.as_chunks_mut::<L>();
     let count = numbers.len() as f32;
-    let scales = squares(numbers.iter().copied()).map(|sum| count.sqrt() / sum.sqrt().max(SMALLEST));
+    let scales = squares(numbers.iter().copied()).map(|sum| count.sqrt() / sum.sqrt().max(SMALLEST_NORM));
     numbers.iter_mut().for_each(|v| *v = array::from_fn(|lane| v[lane] * scales[lane]));
 }
 
