@@ -7,9 +7,8 @@
 // neighbouring blocks of pixels, (n, block row, block column) flattened, in the same channels, or LANES_C lanes the same block in
 // channels of their own. There a load is a loop over the lanes, whether they load the same or not; so each lane loads inputs of its
 // own, shared by TC channels and up to KW taps, and its share of the weights, which the lanes then exchange.
-// Prelude: shape constants, LANES, LANES_C, TY, TX, TC. Elements of y are quads where OW and TX divide into them.
+// Prelude: shape constants, LANES, LANES_C, TY, TX, TC; weights (common/weights_*.wgsl). Elements of y are quads where OW and TX divide into them.
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> w: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<Element>;
 
 const BLOCKS_X = (OW + TX - 1u) / TX;
@@ -58,18 +57,18 @@ fn main(
                 for (var kx = 0u; kx < KW; kx += select(1u, 4u, QUAD_W)) {
                     let at = tap + kx;
                     if QUAD_W {
-                        let t = w[at / 4u];
+                        let t = weight(at / 4u);
                         taps[i * KW + kx] = t.x;
                         taps[i * KW + kx + 1u] = t.y;
                         taps[i * KW + kx + 2u] = t.z;
                         taps[i * KW + kx + 3u] = t.w;
                     } else {
-                        taps[i * KW + kx] = w[at / 4u][at % 4u];
+                        taps[i * KW + kx] = weight(at / 4u)[at % 4u];
                     }
                 }
             }
-            // A loop over a whole array is always unrolled by the driver, and keeps the array in registers.
-            for (var c = 0u; c < TC; c++) {
+            // The loops within are unrolled by drivers: each goes through the whole of an array.
+            for (var c = 0u; c < TC; c++) { //#unroll
                 for (var kx = 0u; kx < KW; kx++) {
                     let tap = of_lane(taps[c / SHARE * KW + kx], lane, c % SHARE * LANES_C + lane % LANES_C);
                     for (var ty = 0u; ty < TY; ty++) {
@@ -82,7 +81,7 @@ fn main(
         }
     }
 
-    for (var c = 0u; c < TC; c++) {
+    for (var c = 0u; c < TC; c++) { //#unroll
         let co = co0 + c;
         for (var ty = 0u; ty < TY; ty++) {
             let n = (row0 + ty) / OH;

@@ -68,8 +68,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                     }
                 }
             }
-            // A loop over a whole array is always unrolled by the driver, and keeps the array in registers.
-            for (var c = 0u; c < TC; c++) {
+            // The loops within are unrolled by drivers: each goes through the whole of an array.
+            for (var c = 0u; c < TC; c++) { //#unroll
                 for (var tx = 0u; tx < TX; tx++) {
                     let gradient = of_lane(d[c / SHARE * TX + tx], lane, c % SHARE * LANES_C + lane % LANES_C);
                     for (var tk = 0u; tk < TK; tk++) {
@@ -82,7 +82,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
     }
 
-    for (var c = 0u; c < TC; c++) {
+    for (var c = 0u; c < TC; c++) { //#unroll
         let co = co0 + c;
         for (var tk = 0u; tk < TK; tk++) {
             let ky = ky0 + tk;

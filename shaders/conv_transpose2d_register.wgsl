@@ -8,9 +8,8 @@
 // class s in turn, and the matching kx = (s+PX) mod SX, + SX, ... are known when the shader is compiled: no dead taps, no division
 // in the loop. Weights are shared and exchanged by the lanes as in conv2d_register.
 // Prelude: shape constants, LANES, LANES_C, TY, TX, TC and CHANNEL_SPAN (output channels that share one bias: 1, or more where the
-// kernel's taps have been folded into the channels). Elements of y are quads where OW and WIDTH divide into them.
+// kernel's taps have been folded into the channels); weights (common/weights_*.wgsl). Elements of y are quads where OW and WIDTH divide into them.
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> w: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<Element>;
 
 const REACH = (KW - 1u) / SX; // input columns that the kernel reaches to the left
@@ -66,19 +65,19 @@ fn main(
             for (var i = 0u; i < OWN; i++) {
                 let tap = ((ci * CO + co0 + (i * SHARE + lane / LANES_C) * UNIT) * KH + ky) * KW;
                 if QUAD_C || QUAD_W {
-                    let t = w[tap / 4u];
+                    let t = weight(tap / 4u);
                     taps[i * 4u] = t.x;
                     taps[i * 4u + 1u] = t.y;
                     taps[i * 4u + 2u] = t.z;
                     taps[i * 4u + 3u] = t.w;
                 } else {
                     for (var kx = 0u; kx < KW; kx++) {
-                        taps[i * KW + kx] = w[(tap + kx) / 4u][(tap + kx) % 4u];
+                        taps[i * KW + kx] = weight((tap + kx) / 4u)[(tap + kx) % 4u];
                     }
                 }
             }
-            // A loop over a whole array is always unrolled by the driver, and keeps the array in registers.
-            for (var c = 0u; c < TC; c++) {
+            // The loops within are unrolled by drivers: each goes through the whole of an array.
+            for (var c = 0u; c < TC; c++) { //#unroll
                 for (var kx = 0u; kx < KW; kx++) {
                     let own = (c / UNIT / SHARE * UNIT + c % UNIT) * KW + kx;
                     let tap = of_lane(taps[own], lane, c / UNIT % SHARE * LANES_C + lane % LANES_C);
@@ -94,7 +93,7 @@ fn main(
         }
     }
 
-    for (var c = 0u; c < TC; c++) {
+    for (var c = 0u; c < TC; c++) { //#unroll
         let co = co0 + c;
         for (var ty = 0u; ty < TY; ty++) {
             let n = (row0 + ty) / QH;

@@ -2,10 +2,10 @@
 
 mod common;
 
-use common::{VARIANTS, assert_close, check, gpu, open, random};
+use common::{VARIANTS, adapter, assert_close, check, gpu, open, random};
 use pkdgan::engine::{
-    Activation, ConvVariant, Cpu, EngineError, Executor, Graph, Measure, Program, Shape, Statistics, Tensor, Variables,
-    Window,
+    Activation, ConvVariant, Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, Measure, Program, Readback, Shape,
+    Statistics, Tensor, Variables, Window,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -232,6 +232,54 @@ fn every_kernel_that_may_be_chosen_gives_the_same_numbers() {
         cases.iter().flat_map(|case| [false, true].map(|transposed| check_candidates(case, transposed))).collect();
     // Three variants for each of three ops at least, and most shapes leave a choice of tiles.
     assert!(counts.iter().all(|&count| count >= 9) && counts.iter().sum::<usize>() > 12 * counts.len(), "{counts:?}");
+}
+
+/// Weights that a program does not change come from textures on adapters that are CPUs: of a row, of several with a rest, and of
+/// a number of weights that does not divide into fours. A texture is made anew when the weights have changed.
+#[test]
+fn weights_that_no_step_changes() {
+    let mut variables = Variables::new();
+    let group = variables.group("weights");
+    let shapes = [[192, 96, 4, 4], [96, 5, 3, 3], [5, 7, 3, 3]];
+    let weights = shapes.map(|shape| variables.add(group, format!("{shape:?}"), shape));
+    let mut graph = Graph::new();
+    let [large, middle, small] = weights.map(|weight| graph.variable(&variables, weight));
+    let window = Window { stride: [2; 2], padding: [1; 2] };
+    let x = graph.input("x", [2, 96, 8, 8]);
+    let narrow = graph.conv2d(x, large, None, window).unwrap();
+    let wide = graph.conv_transpose2d(narrow, large, None, window, [0; 2]).unwrap();
+    let few = graph.conv_transpose2d(wide, middle, None, Window { stride: [1; 2], padding: [1; 2] }, [0; 2]).unwrap();
+    let y = graph.conv_transpose2d(few, small, None, window, [1; 2]).unwrap();
+    for (name, tensor) in [("narrow", narrow), ("wide", wide), ("few", few), ("y", y)] {
+        graph.output(name, tensor);
+    }
+    let program = Program::compile(&graph, &variables).unwrap();
+    let kernels = program.kernels(ConvVariant::Register, true, true, false);
+    let textures = |kind: &str| kernels.iter().filter(|kernel| kernel.wgsl.contains(kind)).count();
+    assert_eq!([textures("texture_storage_2d<"), textures("texture_storage_1d<")], [2, 2]);
+
+    let results = |executor: &mut dyn Executor| -> Vec<Vec<f32>> {
+        let program = executor.load(program.clone()).unwrap();
+        let numbers = |seed, len| random(seed, len).into_iter().map(|v| v as f32 / 8.0).collect::<Vec<_>>();
+        executor.input(program, "x", &numbers(1, 2 * 96 * 64)).unwrap();
+        let mut after_writing = |seed: u64| {
+            for ((weight, shape), number) in weights.iter().zip(shapes).zip(seed..) {
+                executor.write(*weight, &numbers(number, shape.iter().product())).unwrap();
+            }
+            executor.run(program, 1).unwrap();
+            let outputs = ["narrow", "wide", "few", "y"].map(|name| Readback::Output(program, name));
+            executor.read(&outputs).unwrap().wait().unwrap()
+        };
+        [after_writing(2), after_writing(12)].concat()
+    };
+    let expected = results(&mut Cpu::new());
+    let options = GpuOptions { adapter: adapter(), convolution: Some(ConvVariant::Register), ..GpuOptions::default() };
+    let got = results(&mut Gpu::open(&options).unwrap());
+    assert!(expected[..4].iter().zip(&expected[4..]).all(|(first, second)| first != second));
+    for (i, (got, expected)) in got.iter().zip(&expected).enumerate() {
+        let [got, expected] = [got, expected].map(|numbers| numbers.iter().map(|&v| v.into()).collect::<Vec<f64>>());
+        assert_close(&format!("output {i}"), &got, &expected, 2e-5);
+    }
 }
 
 fn shape() -> impl Strategy<Value = Shape> {

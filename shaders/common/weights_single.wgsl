@@ -1,4 +1,4 @@
-// Packed weights in single precision.
+// Weights in single precision, by fours.
 @group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;
 
 fn weight(quad: u32) -> vec4<f32> {

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use super::error::EngineError;
-use super::gpu::with_uniforms;
+use super::gpu::{with_textures, with_uniforms};
 use super::graph::Graph;
 use super::lower::lower;
 use super::ops::conv_kernel::ConvShape;
@@ -47,10 +47,11 @@ impl Step {
         self.op.convolution(&self.input_shapes(), &self.output_shapes())
     }
 
-    /// Its kernels in order.
-    pub fn dispatches(&self, tuning: &Tuning) -> Vec<Dispatch> {
+    /// Its kernels in order, in a program that writes these buffers.
+    pub fn dispatches(&self, tuning: &Tuning, written: &HashSet<Buffer>) -> Vec<Dispatch> {
         let call = GpuCall { inputs: &self.input_shapes(), outputs: &self.output_shapes(), tuning };
-        self.op.gpu(&call).into_iter().map(|dispatch| with_uniforms(self, dispatch, tuning)).collect()
+        let fed = |dispatch| with_uniforms(self, with_textures(self, dispatch, tuning, written), tuning);
+        self.op.gpu(&call).into_iter().map(fed).collect()
     }
 }
 
@@ -95,8 +96,10 @@ impl Program {
 
     /// The kernels of one run, each with the index of its step.
     pub(crate) fn dispatches(&self, tuning: &Tuning) -> Vec<(usize, Dispatch)> {
-        let of =
-            |(index, step): (usize, &Step)| step.dispatches(tuning).into_iter().map(move |dispatch| (index, dispatch));
+        let written = self.written();
+        let of = |(index, step): (usize, &Step)| {
+            step.dispatches(tuning, &written).into_iter().map(move |dispatch| (index, dispatch))
+        };
         self.steps.iter().enumerate().flat_map(of).collect()
     }
 

@@ -82,7 +82,8 @@ impl Shared {
     /// Refuses a launch that is too large for the adapter.
     pub fn check_launch(&self, label: &str, dispatch: &Dispatch) -> Result<(), EngineError> {
         let limits = self.device.limits();
-        let storage = dispatch.bindings.iter().filter(|slot| !matches!(slot, Slot::Texture(_) | Slot::Uniform { .. }));
+        let storage =
+            dispatch.bindings.iter().filter(|slot| !matches!(slot, Slot::Texture { .. } | Slot::Uniform { .. }));
         let (most, bindings) = (limits.max_compute_workgroups_per_dimension, storage.count() as u32);
         let refused = |needed: String, limit: u32| {
             Err(EngineError::Limit { what: label.into(), needed, limit: limit.to_string() })

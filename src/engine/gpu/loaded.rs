@@ -1,4 +1,3 @@
-use std::collections::HashSet;
 use std::collections::hash_map::{Entry, HashMap};
 use std::sync::Arc;
 
@@ -85,7 +84,7 @@ impl Loaded {
             _ => 0,
         });
         let written = program.written();
-        let textures = textures(shared, &program, &dispatches, &owners, &written)?;
+        let textures = textures(shared, tuning, &program, &dispatches, &owners)?;
         let buffers = Buffers {
             groups,
             locals: &locals,
@@ -140,28 +139,20 @@ fn buffer<'a>(groups: &'a Groups, locals: &'a [wgpu::Buffer], place: Place) -> &
 /// A texture for each input that kernels read from one.
 fn textures(
     shared: &Shared,
+    tuning: &Tuning,
     program: &Program,
     dispatches: &[Dispatch],
     owners: &[usize],
-    written: &HashSet<Buffer>,
 ) -> Result<Textures, EngineError> {
     let mut textures = Textures::new();
     for (dispatch, &owner) in dispatches.iter().zip(owners) {
         let step = &program.steps[owner];
-        let inputs = dispatch.bindings.iter().filter_map(|slot| match slot {
-            Slot::Texture(input) => Some(step.inputs[*input].place),
-            _ => None,
-        });
-        for of in inputs {
-            if written.contains(&of.buffer) {
-                return Err(EngineError::Kernel {
-                    op: step.label.clone(),
-                    shader: dispatch.shader,
-                    problem: "it reads a texture, which cannot hold what the same program computes".into(),
-                });
-            }
+        for slot in &dispatch.bindings {
+            let &Slot::Texture { input, rows } = slot else { continue };
+            let of = step.inputs[input].place;
             if let Entry::Vacant(place) = textures.entry(of) {
-                place.insert(TextureCopy::new(shared, &format!("a texture of {}", step.label), of.len)?);
+                let what = format!("a texture of {}", step.label);
+                place.insert(TextureCopy::new(shared, &what, of.len.div_ceil(4), rows, tuning.texels)?);
             }
         }
     }
@@ -187,7 +178,9 @@ fn launch(
         .map(|(binding, slot)| {
             let resource = match *slot {
                 Slot::Input(i) | Slot::Uniform { input: i, .. } => at(step.inputs[i].place),
-                Slot::Texture(i) => wgpu::BindingResource::TextureView(&buffers.textures[&step.inputs[i].place].view),
+                Slot::Texture { input: i, .. } => {
+                    wgpu::BindingResource::TextureView(&buffers.textures[&step.inputs[i].place].view)
+                }
                 Slot::Output(i) => at(step.outputs[i].place),
                 Slot::Mutated(i) => at(step.mutated[i]),
                 Slot::Scratch(_) | Slot::Parts(_) => buffers.scratch.as_entire_binding(),

@@ -16,6 +16,7 @@ mod submitter;
 mod textures;
 mod tune;
 mod uniforms;
+mod unroll;
 
 pub use adapter::{AdapterSummary, GpuOptions, PATIENCE, adapters};
 pub use device::Gpu;
@@ -26,4 +27,5 @@ pub use pipeline_cache::PipelineStore;
 pub use profile::Timed;
 pub(crate) use readback::Mapping;
 pub use shaders::KernelText;
+pub(crate) use textures::with_textures;
 pub(crate) use uniforms::with_uniforms;

@@ -182,7 +182,7 @@ fn layout_entry(binding: u32, slot: Slot) -> wgpu::BindGroupLayoutEntry {
         binding,
         visibility: wgpu::ShaderStages::COMPUTE,
         ty: match slot {
-            Slot::Texture(_) => textures::BINDING,
+            Slot::Texture { rows, .. } => textures::binding(rows),
             Slot::Uniform { .. } => wgpu::BindingType::Buffer {
                 ty: wgpu::BufferBindingType::Uniform,
                 has_dynamic_offset: false,

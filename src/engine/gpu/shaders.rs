@@ -1,11 +1,12 @@
 //! The kernels' texts. A line `//#import NAME` stands for `shaders/common/NAME.wgsl`, or for `NAME_subgroup.wgsl` there, if there
-//! is such and a workgroup's lanes are one subgroup.
+//! is such and a workgroup's lanes are one subgroup. Loops marked `//#unroll` are written out for CPUs (`unroll.rs`).
 
 use crate::engine::choices::KernelChoices;
-use crate::engine::ops::kernel::{ConvVariant, Dispatch, Tuning};
+use crate::engine::ops::kernel::{ConvVariant, Dispatch, Tuning, Weights};
 use crate::engine::program::{Program, Step};
 
 use super::uniforms;
+use super::unroll::unrolled;
 
 macro_rules! texts {
     ($folder:literal: $($name:literal),* $(,)?) => {
@@ -27,17 +28,19 @@ const COMMON: &[(&str, &str)] = texts!["/common":
     "activation", "columns", "convolution", "distance_slope", "exchange", "exchange_subgroup", "fused_activation", "fused_convolution", "fused_dense", "fused_norm",
     "fused_place", "fused_register", "quad", "reduce", "reduce_subgroup", "single",
     "weights_half", "weights_half_packed", "weights_half_texture", "weights_single", "weights_texture",
+    "weights_texture_rows",
 ];
 
 /// What the speed of convolutions depends on: their kernels' texts, and how they are launched.
 pub(super) fn convolution_texts() -> impl Iterator<Item = &'static str> {
     let kernels = KERNELS.iter().filter(|(name, _)| name.starts_with("conv"));
-    // Pieces of the fused network, and the weights' kinds that it has, are no convolution's.
-    let shared = COMMON.iter().filter(|(name, _)| !name.starts_with("fused_") && !name.starts_with("weights_"));
-    kernels
-        .chain(shared)
-        .map(|&(_, text)| text)
-        .chain([include_str!("../ops/conv_dispatch.rs"), include_str!("uniforms.rs")])
+    // Pieces of the fused network are no convolution's.
+    let shared = COMMON.iter().filter(|(name, _)| !name.starts_with("fused_"));
+    kernels.chain(shared).map(|&(_, text)| text).chain([
+        include_str!("../ops/conv_dispatch.rs"),
+        include_str!("uniforms.rs"),
+        include_str!("unroll.rs"),
+    ])
 }
 
 /// Texels of a texture that every adapter has.
@@ -79,6 +82,7 @@ impl Program {
     /// The kernels of its convolutions with every candidate in turn.
     pub fn candidates(&self, software: bool, subgroups: bool) -> Vec<KernelText> {
         let mut texts = Vec::new();
+        let written = self.written();
         for step in &self.steps {
             let Some(shape) = step.convolution() else { continue };
             for kernel in shape.candidates(software) {
@@ -87,7 +91,8 @@ impl Program {
                 let uniform_quads = if software { UNIFORM_QUADS } else { 0 };
                 let tuning =
                     Tuning { software, subgroups, convolution, choices, half_precision, texels: TEXELS, uniform_quads };
-                texts.extend(step.dispatches(&tuning).iter().map(|dispatch| text_of(step, dispatch, &tuning)));
+                texts
+                    .extend(step.dispatches(&tuning, &written).iter().map(|dispatch| text_of(step, dispatch, &tuning)));
             }
         }
         texts
@@ -101,13 +106,16 @@ fn text_of(step: &Step, dispatch: &Dispatch, tuning: &Tuning) -> KernelText {
 /// The full text of a kernel: constants, imports, then its own.
 pub(super) fn source(dispatch: &Dispatch, tuning: &Tuning) -> String {
     let own = text(KERNELS, dispatch.shader);
-    let imports = dispatch.element.into_iter().chain(imports(own)).map(|name| imported(name, tuning.subgroups));
-    let extension = dispatch.extension.map(|name| format!("enable {name};")).unwrap_or_default();
+    let chosen = dispatch.element.into_iter().chain(dispatch.weights.map(Weights::text));
+    let imports = chosen.chain(imports(own)).map(|name| imported(name, tuning.subgroups));
+    let extension = dispatch.weights.and_then(Weights::extension);
+    let extension = extension.map(|name| format!("enable {name};")).unwrap_or_default();
     let parts: Vec<String> =
         dispatch.parts.iter().map(|&(name, number)| instance(text(COMMON, name), number)).collect();
     let texts = [extension.as_str(), &dispatch.prelude].into_iter().chain(imports).chain([own]);
     let texts = texts.chain(parts.iter().map(String::as_str)).chain([dispatch.text.as_str()]);
-    uniforms::declared(texts.collect::<Vec<_>>().join("\n"), dispatch)
+    let text = uniforms::declared(texts.collect::<Vec<_>>().join("\n"), dispatch);
+    if tuning.software { unrolled(&text) } else { text }
 }
 
 /// What a kernel's own text imports.
@@ -115,10 +123,10 @@ fn imports(own: &'static str) -> impl Iterator<Item = &'static str> {
     own.lines().filter_map(|line| line.strip_prefix("//#import ")).map(str::trim)
 }
 
-/// A kernel's own text, and those that it imports.
+/// A kernel's own text, that of its weights, and those that it imports.
 pub(super) fn own_texts(dispatch: &Dispatch) -> impl Iterator<Item = &'static str> {
     let own = text(KERNELS, dispatch.shader);
-    imports(own).map(|name| text(COMMON, name)).chain([own])
+    imports(own).chain(dispatch.weights.map(Weights::text)).map(|name| text(COMMON, name)).chain([own])
 }
 
 /// The line of a text that declares a binding.

@@ -6,7 +6,7 @@ use std::fmt;
 use super::conv_geometry::Geometry;
 use super::conv_kernel::{ConvKernel, ConvKind, ConvShape, WorkgroupSides};
 use super::conv2d::Epilogue;
-use super::kernel::{Dispatch, Slot, Tuning};
+use super::kernel::{Dispatch, Slot, Tuning, Weights};
 
 /// Most workgroups in one dimension that every adapter allows.
 const MOST: usize = 65_535;
@@ -108,7 +108,8 @@ pub(super) fn conv2d(geometry: &Geometry, epilogue: &Epilogue, kernel: ConvKerne
             let blocks = (sizes.n * sizes.oh).div_ceil(tile.y) * sizes.ow.div_ceil(tile.x);
             let (x, z) = spread(blocks.div_ceil(LANES / tile.lanes_c));
             let dispatch = sizes.declare(forward("conv2d_register", epilogue, element(sizes.ow, tile.x)));
-            tile.declare(dispatch, "TY").workgroups(x, sizes.co.div_ceil(tile.lanes_c * tile.c), z)
+            let dispatch = tile.declare(dispatch, "TY").weights(Weights::Single);
+            dispatch.workgroups(x, sizes.co.div_ceil(tile.lanes_c * tile.c), z)
         }
         ConvKernel::Tiled(WorkgroupSides(wx, wy)) => {
             let pixels = sizes.n * sizes.oh * sizes.ow;
@@ -137,7 +138,7 @@ pub(super) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue, kernel:
                 folded.declare(forward("conv_transpose2d_register", epilogue, element(folded.ow, tile.x * folded.sx)));
             let dispatch = dispatch.with("CHANNEL_SPAN", span);
             let channels = folded.co.div_ceil(tile.lanes_c * tile.c);
-            tile.declare(dispatch, "TY").workgroups(x, channels * folded.sy, z)
+            tile.declare(dispatch, "TY").weights(Weights::Single).workgroups(x, channels * folded.sy, z)
         }
         ConvKernel::Tiled(WorkgroupSides(wx, wy)) => {
             let pixels = sizes.n * sizes.oh.div_ceil(sizes.sy) * sizes.ow.div_ceil(sizes.sx);

@@ -1,8 +1,7 @@
 use std::sync::Arc;
 
 use super::fused_register::Tile;
-use super::fused_weights::FusedWeights;
-use super::kernel::{Dispatch, Slot, Tuning};
+use super::kernel::{Dispatch, Slot, Tuning, Weights};
 use super::unit_rms::{SMALLEST, scale};
 use super::{CpuCall, GpuCall, Real, Rule};
 use crate::engine::error::EngineError;
@@ -86,14 +85,17 @@ impl Rule for FusedScore {
         let [channels, height, width] = self.plan.image();
         let images = self.images_together(call.inputs[0][0]);
         let tiles = self.tiles(images, call.tuning);
-        let texture = tiles.is_some() && self.words().div_ceil(4) <= call.tuning.texels;
-        let weights = FusedWeights::new(1, self.precision, texture, call.tuning);
         // What the shader counts in: numbers or quads.
         let (shader, unit, images) =
             if tiles.is_some() { ("fused_score_register", 4, images) } else { ("fused_score", 1, 1) };
-        let bindings = [Slot::Input(0), weights.slot, Slot::Output(0), Slot::Output(1), Slot::Output(2)];
-        let mut dispatch = weights
-            .declare(Dispatch::new(shader, &bindings))
+        let weights = match self.precision {
+            Precision::Single => Weights::Single,
+            Precision::Half if call.tuning.half_precision => Weights::Half,
+            Precision::Half => Weights::HalfPacked,
+        };
+        let bindings = [Slot::Input(0), Slot::Input(1), Slot::Output(0), Slot::Output(1), Slot::Output(2)];
+        let mut dispatch = Dispatch::new(shader, &bindings)
+            .weights(weights)
             .with("WIDTH", call.tuning.width())
             .with("LANES", call.tuning.width())
             .with("IMAGES", images)

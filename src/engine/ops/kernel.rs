@@ -28,7 +28,7 @@ pub(crate) struct Tuning {
     pub choices: KernelChoices,
     /// Whether kernels may hold numbers in half precision.
     pub half_precision: bool,
-    /// Quads of words that a texture holds at most.
+    /// Quads of words in a row of a texture at most, and rows of it.
     pub texels: usize,
     /// Quads of numbers that an input holds at most to be read from a uniform buffer; none on GPUs.
     pub uniform_quads: usize,
@@ -71,9 +71,9 @@ pub(crate) enum Slot {
     Input(usize),
     /// Read by quads, so many, from a uniform buffer; see [`Tuning::uniform_quads`].
     Uniform { input: usize, quads: usize },
-    /// Read, from a texture that holds a copy of the input, words by fours; see [`Tuning::texels`]. No step of the program may write
-    /// the input.
-    Texture(usize),
+    /// Read, from a texture that holds a copy of the input, words by fours, in so many rows; see [`Tuning::texels`]. No step of the
+    /// program writes the input.
+    Texture { input: usize, rows: usize },
     /// Written.
     Output(usize),
     /// Read and written, in the order of [`super::Rule::mutates`].
@@ -86,6 +86,52 @@ pub(crate) enum Slot {
     Unused,
     /// Written only in such a part.
     UnusedOutput,
+}
+
+/// How a kernel reads its weights, by fours: `weight(quad)`, from binding 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Weights {
+    Single,
+    /// A word is two numbers in half precision.
+    Half,
+    /// The same, on adapters without arithmetic in half precision.
+    HalfPacked,
+    SingleTexture,
+    /// In rows of `ROW` quads.
+    SingleTextureRows,
+    HalfTexture,
+}
+
+impl Weights {
+    /// Their binding.
+    pub const BINDING: usize = 1;
+
+    /// The file under `shaders/common/`, without `.wgsl`.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Single => "weights_single",
+            Self::Half => "weights_half",
+            Self::HalfPacked => "weights_half_packed",
+            Self::SingleTexture => "weights_texture",
+            Self::SingleTextureRows => "weights_texture_rows",
+            Self::HalfTexture => "weights_half_texture",
+        }
+    }
+
+    /// The language extension that they take, if any.
+    pub fn extension(self) -> Option<&'static str> {
+        (self == Self::Half).then_some("f16")
+    }
+
+    /// The same from a texture of so many rows, if there is such.
+    pub fn in_texture(self, rows: usize) -> Option<Self> {
+        match (self, rows) {
+            (Self::Single, 1) => Some(Self::SingleTexture),
+            (Self::Single, _) => Some(Self::SingleTextureRows),
+            (Self::Half | Self::HalfPacked, 1) => Some(Self::HalfTexture),
+            _ => None,
+        }
+    }
 }
 
 /// A constant of a kernel.
@@ -130,8 +176,8 @@ pub(crate) struct Dispatch {
     pub prelude: String,
     /// Which of `shaders/common/` stands for tensor elements in the shader, if any.
     pub element: Option<&'static str>,
-    /// Language extension that the shader needs, if any.
-    pub extension: Option<&'static str>,
+    /// How the shader reads weights, if it has any.
+    pub weights: Option<Weights>,
     /// Pieces of `shaders/common/` that the shader has several of, each with its number. In their text `P_` stands for the
     /// number's constants, and `NUMBER` for the number.
     pub parts: Vec<(&'static str, usize)>,
@@ -148,7 +194,7 @@ impl Dispatch {
             shader,
             prelude: String::new(),
             element: None,
-            extension: None,
+            weights: None,
             parts: Vec::new(),
             text: String::new(),
             bindings: bindings.into(),
@@ -172,9 +218,9 @@ impl Dispatch {
         Self { element: Some(name), ..self }
     }
 
-    /// Enables a language extension.
-    pub fn enable(self, extension: &'static str) -> Self {
-        Self { extension: Some(extension), ..self }
+    /// Lets the shader read weights so.
+    pub fn weights(self, weights: Weights) -> Self {
+        Self { weights: Some(weights), ..self }
     }
 
     /// Adds `shaders/common/NAME.wgsl` under a number, whose constants are called `P{number}_...`.

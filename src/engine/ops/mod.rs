@@ -19,7 +19,6 @@ pub mod conv_transpose2d;
 pub mod distance;
 mod fused_register;
 mod fused_score;
-mod fused_weights;
 pub mod gather;
 pub mod kernel;
 pub mod not_finite;

@@ -1,0 +1,79 @@
+//! Loops that are written out before a driver of a CPU sees a kernel.
+//!
+//! An array stays in registers only where each of its indices is known. Mesa 22.3's llvmpipe unrolls all loops that go through the
+//! whole of an array; 25.0's only those without such loops within: a teacher's step took three times as long there.
+//! So `for (var NAME = 0u; NAME < END; NAME++) { //#unroll` becomes its rounds. `END` is a constant of the prelude.
+
+/// At the end of the line that begins such a loop.
+const MARK: &str = " //#unroll";
+
+/// The kernel's text without such loops, which do not lie within each other. One whose end is not known stays.
+pub(super) fn unrolled(text: &str) -> String {
+    let mut lines = text.lines();
+    let mut unrolled = String::with_capacity(text.len());
+    while let Some(line) = lines.next() {
+        let Some((name, rounds)) = begun(line, text) else {
+            unrolled.extend([line, "\n"]);
+            continue;
+        };
+        let indent = &line[..line.len() - line.trim_start().len()];
+        let end = format!("{indent}}}");
+        let body: Vec<&str> = lines.by_ref().take_while(|line| *line != end).collect();
+        let body = body.join("\n");
+        for round in 0..rounds {
+            unrolled += &format!("{indent}{{\n{indent}    const {name} = {round}u;\n{body}\n{end}\n");
+        }
+    }
+    unrolled
+}
+
+/// The counter and the rounds of the loop to write out that a line begins.
+fn begun<'a>(line: &'a str, text: &str) -> Option<(&'a str, u32)> {
+    let head = line.strip_suffix(MARK)?.trim_start().strip_prefix("for (var ")?;
+    let (name, rest) = head.split_once(" = 0u; ")?;
+    let (end, _) = rest.strip_prefix(name)?.strip_prefix(" < ")?.split_once("; ")?;
+    let declared = format!("const {end}: u32 = ");
+    let rounds = text.lines().find_map(|line| line.strip_prefix(&declared))?;
+    Some((name, rounds.strip_suffix("u;")?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unrolled;
+
+    #[test]
+    fn a_marked_loop_becomes_its_rounds() {
+        let text = "\
+const N: u32 = 2u;
+    for (var i = 0u; i < N; i++) { //#unroll
+        for (var j = 0u; j < N; j++) {
+            f(i, j);
+        }
+    }
+    g();
+";
+        let expected = "\
+const N: u32 = 2u;
+    {
+        const i = 0u;
+        for (var j = 0u; j < N; j++) {
+            f(i, j);
+        }
+    }
+    {
+        const i = 1u;
+        for (var j = 0u; j < N; j++) {
+            f(i, j);
+        }
+    }
+    g();
+";
+        assert_eq!(unrolled(text), expected);
+    }
+
+    #[test]
+    fn a_loop_of_unknown_length_stays() {
+        let text = "    for (var i = 0u; i < count; i++) { //#unroll\n        g(i);\n    }\n";
+        assert_eq!(unrolled(text), text);
+    }
+}
