@@ -94,6 +94,8 @@ proptest! {
 struct Silent;
 
 impl Watch for Silent {
+    fn prepare(&mut self, _phase: &str) {}
+
     fn begin(&mut self, _: Stage, _: usize, _: usize) {}
 
     fn trained(&mut self, _: Stage, _: Event) -> bool {

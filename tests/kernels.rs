@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{VARIANTS, adapter, assert_close, check, gpu, open, random};
+use common::{VARIANTS, adapter, assert_close, check, gpu, random};
 use pkdgan::engine::{
     Activation, ConvVariant, Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, Measure, Program, Readback, Shape,
     Statistics, Tensor, Variables, Window,
@@ -191,7 +191,9 @@ fn check_candidates(case: &Case, transposed: bool) -> usize {
 
     let convolutions = Program::compile(&graph, &Variables::new()).unwrap().convolutions();
     assert_eq!(convolutions.len(), 3, "a convolution and its two gradients");
-    let mut gpu = open();
+    // Either as the driver has it, or with all that it unrolls written out.
+    let options = GpuOptions { adapter: adapter(), unroll: transposed, ..GpuOptions::default() };
+    let mut gpu = Gpu::open(&options).unwrap();
     let candidates: Vec<Vec<String>> =
         convolutions.iter().map(|shape| shape.candidates(gpu.summary().is_software())).collect();
     let most = candidates.iter().map(Vec::len).max().unwrap();
@@ -273,13 +275,15 @@ fn weights_that_no_step_changes() {
         [after_writing(2), after_writing(12)].concat()
     };
     let expected = results(&mut Cpu::new());
-    let options = GpuOptions { adapter: adapter(), convolution: Some(ConvVariant::Register), ..GpuOptions::default() };
-    let got = results(&mut Gpu::open(&options).unwrap());
     assert!(expected[..4].iter().zip(&expected[4..]).all(|(first, second)| first != second));
-    for (i, (got, expected)) in got.iter().zip(&expected).enumerate() {
+    let register = GpuOptions { convolution: Some(ConvVariant::Register), ..GpuOptions::default() };
+    let [driver, unrolled] = [false, true]
+        .map(|unroll| results(&mut Gpu::open(&GpuOptions { adapter: adapter(), unroll, ..register.clone() }).unwrap()));
+    for (i, (got, expected)) in driver.iter().zip(&expected).enumerate() {
         let [got, expected] = [got, expected].map(|numbers| numbers.iter().map(|&v| v.into()).collect::<Vec<f64>>());
         assert_close(&format!("output {i}"), &got, &expected, 2e-5);
     }
+    assert!(driver == unrolled, "loops that are written out compute the same");
 }
 
 fn shape() -> impl Strategy<Value = Shape> {

@@ -65,6 +65,8 @@ fn the_check_sees_every_infinite_number_and_nan_wherever_it_is() {
 struct Silent;
 
 impl Watch for Silent {
+    fn prepare(&mut self, _phase: &str) {}
+
     fn begin(&mut self, _stage: Stage, _done: usize, _steps: usize) {}
     fn trained(&mut self, _stage: Stage, _event: Event) -> bool {
         false

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use pkdgan::config::Recipe;
 use pkdgan::data::Dataset;
-use pkdgan::engine::{Cpu, EngineError, Executor, Variables, fastest, open_fastest};
+use pkdgan::engine::{Cpu, EngineError, Executor, Phase, Variables, fastest, open_fastest};
 use pkdgan::model::ModelFile;
 use pkdgan::run::{RunFile, RunFolder};
 use pkdgan::scoring::{Detector, Figure, ScoringError, ScoringPath, measure};
@@ -101,12 +101,9 @@ fn figure(
             return Ok(measure(&mut Detector::cpu(file, batch)?, batch, time)?.figure(name, path));
         }
         let open = || arguments.device.executor();
-        let trial = |executor| {
-            let mut detector = Detector::on(executor, file, path, batch)?;
-            Ok::<_, ScoringError>(measure(&mut detector, batch, time / 10)?.median())
-        };
-        let (executor, tried) = open_fastest(usize::MAX, &open, trial)?;
-        let mut detector = Detector::on(executor, file, path, batch)?;
+        let prepare = |executor| Detector::on(executor, file, path, batch);
+        let trial = |detector: &mut Detector| Ok(measure(detector, batch, time / 10)?.median());
+        let (mut detector, tried) = open_fastest(Phase::LONG, &open, prepare, trial)?;
         let figure = measure(&mut detector, batch, time)?.figure(name, path);
         Ok(Figure { driver_threads: fastest(&tried), ..figure })
     };

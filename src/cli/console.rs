@@ -34,6 +34,8 @@ pub struct Console {
 
 /// Time between lines for people.
 const LINE_EVERY: Duration = Duration::from_secs(10);
+/// Time between pictures of a spinner.
+const SPINNING: Duration = Duration::from_millis(100);
 /// Time between lines for machines.
 const JSON_EVERY: Duration = Duration::from_secs(1);
 
@@ -89,6 +91,22 @@ impl Console {
         Progress { bar, name, unit, len, first: done, started: now, printed: None, show: self.show }
     }
 
+    /// Begins to make a phase of work ready: a device is opened, kernels are compiled.
+    pub fn preparing(&self, phase: &str) -> Preparing {
+        let what = format!("{phase}: opening the device, compiling kernels; drivers keep those for the next time");
+        self.event("prepare", json!({ "phase": phase }));
+        if self.show == Show::Plain {
+            eprintln!("{what}");
+        }
+        let bar = if self.show == Show::Auto { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        bar.set_message(what);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(SPINNING);
+        Preparing(bar)
+    }
+
     /// Reads the data of a run, and names the files that are skipped.
     pub fn load(&self, config: &Config) -> Result<Data, DataError> {
         let mut shown: Option<Progress> = None;
@@ -115,6 +133,15 @@ impl Console {
         let bar = if drawn { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         let now = Instant::now();
         Counter { bar, name, unit, started: now, printed: now, lines: !self.quiet && !drawn }
+    }
+}
+
+/// Work that is being made ready: a spinner until it is dropped.
+pub struct Preparing(ProgressBar);
+
+impl Drop for Preparing {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
     }
 }
 

@@ -81,7 +81,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         };
         let images = data.split.test.len();
         let file = folder.path().join(&arguments.model);
+        let preparing = console.preparing("scoring");
         let OpenedModel { mut executor, model, tried } = OpenedModel::open(&file, images, &open)?;
+        drop(preparing);
         console.tried_threads("scoring", "batch", &tried);
         let mut progress = console.progress("scoring", "images", 0, images);
         let report = |done| progress.update(done, "");

@@ -9,13 +9,14 @@ use pkdgan::run::{EventFile, RunError};
 use pkdgan::train::{Event, Losses, Stage};
 use serde_json::json;
 
-use super::console::{Console, Progress};
+use super::console::{Console, Preparing, Progress};
 
 /// Shows the progress of a run's stages, writes it for TensorBoard, and passes ctrl-C on.
 pub struct Watcher<'a> {
     console: &'a Console,
     stop: Arc<AtomicBool>,
     shown: Option<(String, Progress)>,
+    preparing: Option<Preparing>,
     /// When the program began, until its first step is done.
     started: Option<Instant>,
     /// AUROC of the last evaluation of the stage.
@@ -28,7 +29,16 @@ pub struct Watcher<'a> {
 impl<'a> Watcher<'a> {
     /// One that asks training to stop once `stop` is raised, in a program that began at `started`.
     pub fn new(console: &'a Console, stop: Arc<AtomicBool>, started: Instant) -> Self {
-        Self { console, stop, shown: None, started: Some(started), auroc: None, tensorboard: None, events: None }
+        Self {
+            console,
+            stop,
+            shown: None,
+            preparing: None,
+            started: Some(started),
+            auroc: None,
+            tensorboard: None,
+            events: None,
+        }
     }
 
     /// Writes event files for TensorBoard in a folder of each stage below this one, too.
@@ -41,8 +51,9 @@ impl<'a> Watcher<'a> {
         self.stop.store(true, Ordering::SeqCst);
     }
 
-    /// Clears the bar.
+    /// Clears what is shown.
     pub fn finish(&mut self) {
+        self.preparing = None;
         if let Some((_, progress)) = self.shown.take() {
             progress.finish();
         }
@@ -113,6 +124,11 @@ impl Watch for Watcher<'_> {
                 Err(error) => self.give_up(&error),
             }
         }
+    }
+
+    fn prepare(&mut self, phase: &str) {
+        self.finish();
+        self.preparing = Some(self.console.preparing(phase));
     }
 
     fn tried_threads(&mut self, phase: &str, piece: &str, tried: &TriedThreads) {

@@ -48,9 +48,11 @@ pub fn evaluate(
     candidates.retain(|candidate| !leave_out.contains(&candidate.name));
     for Candidate { name, file, stage } in candidates {
         let images = data.split.test.len();
+        let phase = format!("scoring {name}");
+        watch.prepare(&phase);
         let OpenedModel { mut executor, model, tried } = OpenedModel::open(&folder.file(file), images, &open)?;
         let executor = executor.as_mut();
-        watch.tried_threads(&format!("scoring {name}"), "batch", &tried);
+        watch.tried_threads(&phase, "batch", &tried);
         let report = |done: usize| watch.scored(name, done, images);
         let evaluation = Evaluation::run(executor, &model, &data.judge, &data.split, report)?;
         let budget = stage.budget(config);

@@ -43,6 +43,10 @@ pub trait Watch {
     /// A stage begins, at a step, of so many.
     fn begin(&mut self, stage: Stage, done: usize, steps: usize);
 
+    /// A device is being opened for a phase, which the kernels are compiled for: with some drivers that takes a minute the first
+    /// time, and little afterwards.
+    fn prepare(&mut self, phase: &str);
+
     /// Numbers of driver threads were tried for a phase, each with the seconds that a piece of its work, such as a step,
     /// took; the fastest is taken.
     fn tried_threads(&mut self, _phase: &str, _piece: &str, _tried: &TriedThreads) {}

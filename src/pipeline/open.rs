@@ -2,7 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Open, programs::scoring_program};
-use crate::engine::{Executor, TriedThreads, open_fastest};
+use crate::engine::{Executor, Phase, TriedThreads, open_fastest};
 use crate::model::ModelFile;
 use crate::train::{Model, SCORED_AT_ONCE, TrainError, scoring_latency};
 
@@ -26,13 +26,14 @@ impl OpenedModel {
     /// A file that cannot be read, is damaged or no model; failures of the device.
     pub fn open(path: &Path, images: usize, open: &Open) -> Result<Self, TrainError> {
         let file = ModelFile::read(path)?;
-        let dispatches = scoring_program(&file, SCORED_AT_ONCE)?.labels().count() * images.div_ceil(SCORED_AT_ONCE);
-        let trial = |mut executor: Box<dyn Executor>| {
+        let dispatches = scoring_program(&file, SCORED_AT_ONCE)?.labels().count();
+        let phase = Phase { pieces: images.div_ceil(SCORED_AT_ONCE), dispatches };
+        let prepare = |mut executor: Box<dyn Executor>| {
             let model = Model::place(file.clone(), executor.as_mut())?;
-            scoring_latency(executor.as_mut(), &model, SCORED_AT_ONCE, TRIAL)
+            Ok::<_, TrainError>(Self { executor, model, tried: TriedThreads::new() })
         };
-        let (mut executor, tried) = open_fastest(dispatches, open, trial)?;
-        let model = Model::place(file, executor.as_mut())?;
-        Ok(Self { executor, model, tried })
+        let time = |opened: &mut Self| scoring_latency(opened.executor.as_mut(), &opened.model, SCORED_AT_ONCE, TRIAL);
+        let (opened, tried) = open_fastest(phase, open, prepare, time)?;
+        Ok(Self { tried, ..opened })
     }
 }

@@ -3,7 +3,7 @@ use std::path::Path;
 use super::{Data, Open, Plan, Watch, with_kernels};
 use crate::calibration::Calibration;
 use crate::config::Config;
-use crate::engine::{Executor, open_fastest};
+use crate::engine::{Executor, Phase, open_fastest};
 use crate::model::EdeGan;
 use crate::run::{RunFile, RunFolder, read_kernels};
 use crate::train::{
@@ -42,15 +42,17 @@ pub fn train(
         if is_done(config, &plan, stage, folder)? {
             continue;
         }
-        let trainer =
-            |executor: &mut dyn Executor| Trainer::new(config, stage, executor, &data.train.images, &data.split.train);
         let steps = stage.budget(config).steps;
-        let dispatches = steps * Traced::new(config, stage, 1)?.program()?.labels().count();
-        let trial = |mut executor: Box<dyn Executor>| trainer(executor.as_mut())?.trial(executor.as_mut());
-        let (mut opened, tried) = open_fastest(dispatches, &open, trial)?;
+        let phase = Phase { pieces: steps, dispatches: Traced::new(config, stage, 1)?.program()?.labels().count() };
+        let prepare = |mut executor: Box<dyn Executor>| {
+            let trainer = Trainer::new(config, stage, executor.as_mut(), &data.train.images, &data.split.train)?;
+            Ok::<_, TrainError>((executor, trainer))
+        };
+        let time = |(executor, trainer): &mut (Box<dyn Executor>, Trainer)| trainer.trial(executor.as_mut());
+        watch.prepare(stage.name());
+        let ((mut executor, mut trainer), tried) = open_fastest(phase, &open, prepare, time)?;
+        let executor = executor.as_mut();
         watch.tried_threads(stage.name(), "step", &tried);
-        let executor = opened.as_mut();
-        let mut trainer = trainer(executor)?;
         match Checkpoint::latest(folder)? {
             Some(checkpoint) if checkpoint.stage == stage => trainer.resume(executor, checkpoint)?,
             _ => {

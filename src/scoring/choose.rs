@@ -10,7 +10,7 @@ use super::error::ScoringError;
 use super::generator::Generator;
 use super::measure::measure;
 use super::path::ScoringPath;
-use crate::engine::{AdapterSummary, EngineError, Executor, Gpu, GpuOptions, TriedThreads, open_fastest};
+use crate::engine::{AdapterSummary, EngineError, Executor, Gpu, GpuOptions, Phase, TriedThreads, open_fastest};
 use crate::model::ModelFile;
 
 /// What a choice of path may take into account.
@@ -102,12 +102,12 @@ impl Detector {
             *adapter.borrow_mut() = Some(gpu.summary().clone());
             Ok(Box::new(gpu) as Box<dyn Executor>)
         };
-        let candidate = |executor| {
+        let prepare = |executor| {
             let device = Backend::Device(Box::new(DeviceScorer::new(executor, file, &generator)));
-            Self::with(wish.path.unwrap_or(ScoringPath::OpByOp), device, capacity, &generator)
+            Ok(Self::with(wish.path.unwrap_or(ScoringPath::OpByOp), device, capacity, &generator))
         };
-        let trial = |executor| {
-            let mut timings = candidate(executor).time_paths(wish, batch)?;
+        let time = |candidate: &mut Self| {
+            let mut timings = candidate.time_paths(wish, batch)?;
             timings.sort_by(|a, b| a.median_us.total_cmp(&b.median_us));
             Ok(timings.first().map_or(f64::INFINITY, |fastest| fastest.median_us / 1e6))
         };
@@ -115,8 +115,8 @@ impl Detector {
             Some(ScoringPath::FusedF32 | ScoringPath::FusedF16) => 1,
             _ => MOST_OPS * generator.plan.chain().count(),
         };
-        let dispatches = wish.images.map_or(0, |images| images.div_ceil(batch) * ops);
-        let (executor, tried) = match open_fastest(dispatches, &open, trial) {
+        let phase = Phase { pieces: wish.images.map_or(0, |images| images.div_ceil(batch)), dispatches: ops };
+        let (mut candidate, tried) = match open_fastest(phase, &open, prepare, time) {
             Ok(opened) => opened,
             // Asked for by name, it must be there.
             Err(ScoringError::Engine(EngineError::NoAdapter { problem }))
@@ -128,7 +128,6 @@ impl Detector {
             Err(error) => return Err(error),
         };
         (choice.adapter, choice.tried_threads) = (adapter.take(), tried);
-        let mut candidate = candidate(executor);
         match wish.path {
             Some(path) => {
                 choice.path = path;

@@ -166,8 +166,9 @@ impl Trainer {
         answers.ask(executor, &self.variables, teacher, (images, indices), |done| progress(done, count))
     }
 
-    /// Seconds of a step, from some that are taken to find out; what they train is lost.
+    /// Seconds of a step, from some that are taken to find out; what they train is undone.
     pub fn trial(&self, executor: &mut dyn Executor) -> Result<f64, TrainError> {
+        let before = Checkpoint::take(executor, &self.variables, &self.state(), self.stage, 0.0)?;
         let mut steps = |count: usize| -> Result<f64, TrainError> {
             let started = Instant::now();
             executor.run(self.program, count)?;
@@ -176,10 +177,14 @@ impl Trainer {
         };
         // The first finds memory and kernels cold; the second tells how many make a trial.
         steps(1)?;
-        let count = (TRIAL.as_secs_f64() / steps(1)?.max(1e-9)) as usize;
-        let count = count.clamp(2, HISTORY);
-        let halves = [steps(count / 2)?, steps(count / 2)?];
-        Ok(halves[0].min(halves[1]))
+        let mut seconds = steps(1)?;
+        let half = (TRIAL.as_secs_f64() / seconds.max(1e-9) / 2.0) as usize;
+        if half > 0 {
+            let half = half.min(HISTORY / 2);
+            seconds = steps(half)?.min(steps(half)?);
+        }
+        self.restore(executor, before)?;
+        Ok(seconds)
     }
 
     /// Steps done so far.

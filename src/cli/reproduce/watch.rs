@@ -64,6 +64,10 @@ impl Watch for GridWatcher<'_> {
         self.watcher.begin(stage, done, steps);
     }
 
+    fn prepare(&mut self, phase: &str) {
+        self.watcher.prepare(phase);
+    }
+
     fn tried_threads(&mut self, phase: &str, piece: &str, tried: &TriedThreads) {
         self.watcher.tried_threads(phase, piece, tried);
     }

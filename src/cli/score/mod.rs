@@ -138,7 +138,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let threads = arguments.threads.map_or_else(|| available_parallelism().map_or(1, Into::into), usize::from);
     let wish = arguments.device.wish(arguments.path.0);
+    let preparing = console.preparing("scoring");
     let (detector, choice) = Shared::choose(&model, &arguments.paths, threads, wish)?;
+    drop(preparing);
     console.tried_threads("scoring", "batch", &choice.tried_threads);
     let results = inspect(sources, model.preprocessing, &detector, threads, maps.as_ref());
 

@@ -29,6 +29,8 @@ pub struct GpuOptions {
     /// Does without half-precision arithmetic in kernels, as on adapters that have none; half-precision weights are then
     /// unpacked.
     pub without_half: bool,
+    /// Writes loops of kernels out, as for drivers of CPUs that do not unroll them.
+    pub unroll: bool,
 }
 
 /// How long a device may take for what is waited for, unless it is told otherwise. What is submitted at once takes

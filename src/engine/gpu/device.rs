@@ -14,6 +14,7 @@ use super::pipelines::Pipelines;
 use super::readback::Mapping;
 use super::reports::{Reports, heard, named};
 use super::submitter::{Submission, Submitter};
+use super::unroll;
 use crate::engine::choices::KernelChoices;
 use crate::engine::error::EngineError;
 use crate::engine::executor::{Executor, Pending, ProgramId, Programs, Readback, State};
@@ -221,6 +222,7 @@ impl Gpu {
                     true => device.limits().max_uniform_buffer_binding_size as usize / 16,
                     false => 0,
                 },
+                unroll: options.unroll || unroll::is_wanted(&summary),
             },
             shared: Shared {
                 reports: Reports::of(&device),

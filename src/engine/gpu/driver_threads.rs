@@ -18,6 +18,8 @@ const VARIABLE: &str = "LP_NUM_THREADS";
 const WAKING: f64 = 50e-6;
 /// Seconds that a trial costs: devices are opened, and kernels compiled for each.
 const TRIAL: f64 = 1.5;
+/// Part of its time that a piece of work must be able to win by another number.
+const WORTH: f64 = 0.1;
 
 /// Numbers of driver threads that were tried for a phase of work, each with the seconds that a piece of it took; none where
 /// there was nothing to choose.
@@ -28,45 +30,73 @@ pub fn fastest(tried: &TriedThreads) -> Option<usize> {
     tried.iter().min_by(|(_, a), (_, b)| a.total_cmp(b)).map(|&(threads, _)| threads)
 }
 
-/// Opens a device for a phase of work that takes so many dispatches, with the number of driver threads that proves fastest:
-/// `time` says how many seconds a piece of the work takes on a device, which is then closed. The driver keeps the number
-/// that it likes best, one a core, where all that another could win is less than the trial would cost; where the user has
-/// chosen with `LP_NUM_THREADS`; and where it is another driver. Results do not depend on the number.
+/// A phase of work: so many pieces, such as steps, of so many dispatches each.
+#[derive(Clone, Copy, Debug)]
+pub struct Phase {
+    /// Pieces.
+    pub pieces: usize,
+    /// Dispatches of a piece.
+    pub dispatches: usize,
+}
+
+impl Phase {
+    /// One that a trial pays for in any case.
+    pub const LONG: Self = Self { pieces: usize::MAX, dispatches: usize::MAX };
+}
+
+/// Opens a device for a phase of work, with the number of driver threads that proves fastest: `prepare` makes the work ready on
+/// it, `time` says how many seconds a piece takes, and leaves the work as it was. The driver keeps the number that it likes
+/// best, one a core, where all that another could win is less than the trial would cost, or little beside what a piece takes;
+/// where the user has chosen with `LP_NUM_THREADS`; and where it is another driver. Results do not depend on the number.
 ///
 /// # Errors
-/// Those of `open` and `time`.
-pub fn open_fastest<E: From<EngineError>>(
-    dispatches: usize,
+/// Those of `open`, `prepare` and `time`.
+pub fn open_fastest<W, E: From<EngineError>>(
+    phase: Phase,
     open: &dyn Fn() -> Result<Box<dyn Executor>, EngineError>,
-    mut time: impl FnMut(Box<dyn Executor>) -> Result<f64, E>,
-) -> Result<(Box<dyn Executor>, TriedThreads), E> {
+    prepare: impl Fn(Box<dyn Executor>) -> Result<W, E>,
+    time: impl Fn(&mut W) -> Result<f64, E>,
+) -> Result<(W, TriedThreads), E> {
     let executor = open()?;
     let choices = executor.driver_thread_choices();
-    let most = dispatches as f64 * WAKING;
-    let Some(&own) = choices.first().filter(|_| most >= TRIAL) else {
+    let mut work = prepare(executor)?;
+    let waking = phase.dispatches as f64 * WAKING;
+    let most = phase.pieces as f64 * waking;
+    let Some((&own, others)) = choices.split_first().filter(|_| most >= TRIAL) else {
         if !choices.is_empty() {
             tracing::info!("the driver chooses its worker threads: other numbers could win {most:.1} s at most");
         }
-        return Ok((executor, TriedThreads::new()));
+        return Ok((work, TriedThreads::new()));
     };
-    let mut tried = vec![(own, time(executor)?)];
-    let _own_again = OwnAgain;
-    for &threads in &choices[1..] {
-        set(Some(threads));
-        tried.push((threads, time(open()?)?));
+    let mut last = own;
+    let mut tried = vec![(own, time(&mut work)?)];
+    if waking < WORTH * tried[0].1 {
+        return Ok((work, tried));
     }
-    set(fastest(&tried).filter(|&threads| threads != own));
-    Ok((open()?, tried))
+    let _own_again = OwnAgain;
+    for &threads in others {
+        drop(work);
+        set(Some(threads));
+        work = prepare(open()?)?;
+        tried.push((threads, time(&mut work)?));
+        last = threads;
+    }
+    if let Some(threads) = fastest(&tried).filter(|&threads| threads != last) {
+        drop(work);
+        set(Some(threads).filter(|&threads| threads != own));
+        work = prepare(open()?)?;
+    }
+    Ok((work, tried))
 }
 
 /// The numbers of worker threads that are worth trying on an adapter, first what the driver takes by itself; none where it
-/// has no such setting, or the user has chosen.
+/// has no such setting, or the user has chosen. A single worker computes no more at once than none, and has to be woken.
 pub(super) fn driver_thread_choices(adapter: &AdapterSummary) -> Vec<usize> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     if by_user().is_some() || cores == 1 || !adapter.driver.contains("llvmpipe") {
         return Vec::new();
     }
-    iter::once(cores).chain([2, 1, 0].into_iter().filter(|&threads| threads < cores)).collect()
+    iter::once(cores).chain([2, 0].into_iter().filter(|&threads| threads < cores)).collect()
 }
 
 /// What the user set, found out before anything here is set.

@@ -20,7 +20,7 @@ mod unroll;
 
 pub use adapter::{AdapterSummary, GpuOptions, PATIENCE, adapters};
 pub use device::Gpu;
-pub use driver_threads::{TriedThreads, fastest, open_fastest};
+pub use driver_threads::{Phase, TriedThreads, fastest, open_fastest};
 pub use faults::{Fault, UnknownFault};
 pub use given_up::driver_given_up;
 pub use pipeline_cache::PipelineStore;

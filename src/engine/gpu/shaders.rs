@@ -1,5 +1,5 @@
 //! The kernels' texts. A line `//#import NAME` stands for `shaders/common/NAME.wgsl`, or for `NAME_subgroup.wgsl` there, if there
-//! is such and a workgroup's lanes are one subgroup. Loops marked `//#unroll` are written out for CPUs (`unroll.rs`).
+//! is such and a workgroup's lanes are one subgroup. Loops marked `//#unroll` are written out for some drivers (`unroll.rs`).
 
 use crate::engine::choices::KernelChoices;
 use crate::engine::ops::kernel::{ConvVariant, Dispatch, Tuning, Weights};
@@ -61,8 +61,8 @@ pub struct KernelText {
 
 impl Program {
     /// The kernels that one run is made of, in their order, with convolutions computed so; on an adapter that is a CPU
-    /// if `software`, with subgroups as large as a CPU's vectors if `subgroups`, and can compute in half precision if
-    /// `half_precision`. No device is needed.
+    /// if `software`, whose driver unrolls no loops, with subgroups as large as a CPU's vectors if `subgroups`, and can
+    /// compute in half precision if `half_precision`. No device is needed.
     pub fn kernels(
         &self,
         convolution: ConvVariant,
@@ -70,11 +70,7 @@ impl Program {
         subgroups: bool,
         half_precision: bool,
     ) -> Vec<KernelText> {
-        let choices = KernelChoices::default();
-        let uniform_quads = if software { UNIFORM_QUADS } else { 0 };
-        let convolution = Some(convolution);
-        let tuning =
-            Tuning { software, subgroups, convolution, choices, half_precision, texels: TEXELS, uniform_quads };
+        let tuning = Tuning { convolution: Some(convolution), half_precision, ..any_adapter(software, subgroups) };
         let dispatches = self.dispatches(&tuning);
         dispatches.iter().map(|(step, dispatch)| text_of(&self.steps[*step], dispatch, &tuning)).collect()
     }
@@ -87,15 +83,26 @@ impl Program {
             let Some(shape) = step.convolution() else { continue };
             for kernel in shape.candidates(software) {
                 let choices = KernelChoices::from_iter([(shape, kernel)]);
-                let (convolution, half_precision) = (None, false);
-                let uniform_quads = if software { UNIFORM_QUADS } else { 0 };
-                let tuning =
-                    Tuning { software, subgroups, convolution, choices, half_precision, texels: TEXELS, uniform_quads };
+                let tuning = Tuning { choices, ..any_adapter(software, subgroups) };
                 texts
                     .extend(step.dispatches(&tuning, &written).iter().map(|dispatch| text_of(step, dispatch, &tuning)));
             }
         }
         texts
+    }
+}
+
+/// What every adapter of a kind can do.
+fn any_adapter(software: bool, subgroups: bool) -> Tuning {
+    Tuning {
+        software,
+        subgroups,
+        convolution: None,
+        choices: KernelChoices::default(),
+        half_precision: false,
+        texels: TEXELS,
+        uniform_quads: if software { UNIFORM_QUADS } else { 0 },
+        unroll: software,
     }
 }
 
@@ -115,7 +122,7 @@ pub(super) fn source(dispatch: &Dispatch, tuning: &Tuning) -> String {
     let texts = [extension.as_str(), &dispatch.prelude].into_iter().chain(imports).chain([own]);
     let texts = texts.chain(parts.iter().map(String::as_str)).chain([dispatch.text.as_str()]);
     let text = uniforms::declared(texts.collect::<Vec<_>>().join("\n"), dispatch);
-    if tuning.software { unrolled(&text) } else { text }
+    if tuning.unroll { unrolled(&text) } else { text }
 }
 
 /// What a kernel's own text imports.

@@ -1,8 +1,21 @@
 //! Loops that are written out before a driver of a CPU sees a kernel.
 //!
 //! An array stays in registers only where each of its indices is known. Mesa 22.3's llvmpipe unrolls all loops that go through the
-//! whole of an array; 25.0's only those without such loops within: a teacher's step took three times as long there.
-//! So `for (var NAME = 0u; NAME < END; NAME++) { //#unroll` becomes its rounds. `END` is a constant of the prelude.
+//! whole of an array, in less time than it takes for their rounds; 25.0's only those without such loops within: a teacher's step took
+//! three times as long there. So `for (var NAME = 0u; NAME < END; NAME++) { //#unroll` becomes its rounds. `END` is a constant of the
+//! prelude.
+
+use super::adapter::AdapterSummary;
+
+/// The last major version of Mesa that is known to unroll these loops by itself.
+const UNROLLS: u32 = 22;
+
+/// Whether an adapter's driver leaves these loops to be written out.
+pub(super) fn is_wanted(adapter: &AdapterSummary) -> bool {
+    let major = adapter.driver.split_once("llvmpipe Mesa ").and_then(|(_, version)| version.split_once('.'));
+    let unrolls = major.and_then(|(major, _)| major.parse().ok()).is_some_and(|major: u32| major <= UNROLLS);
+    adapter.is_software() && !unrolls
+}
 
 /// At the end of the line that begins such a loop.
 const MARK: &str = " //#unroll";
@@ -39,7 +52,21 @@ fn begun<'a>(line: &'a str, text: &str) -> Option<(&'a str, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::unrolled;
+    use super::{AdapterSummary, is_wanted, unrolled};
+
+    #[test]
+    fn drivers_of_cpus_that_do_not_unroll_want_it() {
+        let adapter = |kind: &str, driver: &str| AdapterSummary {
+            name: "any".into(),
+            backend: "vulkan".into(),
+            driver: driver.into(),
+            kind: kind.into(),
+        };
+        assert!(!is_wanted(&adapter("cpu", "llvmpipe Mesa 22.3.6 (LLVM 15.0.6)")));
+        assert!(is_wanted(&adapter("cpu", "llvmpipe Mesa 25.0.7-2~bpo12+1 (LLVM 15.0.6)")));
+        assert!(is_wanted(&adapter("cpu", "SwiftShader driver")));
+        assert!(!is_wanted(&adapter("integrated", "radv Mesa 25.0.7")));
+    }
 
     #[test]
     fn a_marked_loop_becomes_its_rounds() {

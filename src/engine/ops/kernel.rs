@@ -32,6 +32,8 @@ pub(crate) struct Tuning {
     pub texels: usize,
     /// Quads of numbers that an input holds at most to be read from a uniform buffer; none on GPUs.
     pub uniform_quads: usize,
+    /// Whether loops over arrays in registers are to be written out, for the driver does not unroll them.
+    pub unroll: bool,
 }
 
 impl Tuning {
