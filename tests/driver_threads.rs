@@ -47,7 +47,10 @@ fn long_phases_try_them() {
     let mut scores = Vec::new();
     for (images, tried) in [(1_000, &[][..]), (100_000_000, &expected)] {
         let mut opened = OpenedModel::open(path, images, &open).unwrap();
-        assert_eq!(numbers(&opened.tried), tried, "{images} images on {driver}");
+        // Where a batch takes long beside what waking the threads costs (50 us a dispatch, of at least ten), its own will do.
+        let long = opened.tried.first().is_some_and(|&(_, seconds)| seconds > 10.0 * 10.0 * 50e-6);
+        let numbers = numbers(&opened.tried);
+        assert!(numbers == tried || (long && numbers == tried[..1]), "{images} images on {driver}: {numbers:?}");
         let (executor, model) = (opened.executor.as_mut(), &opened.model);
         let scorer = Scorer::new(executor, &model.variables, &model.gan, model.statistics, SCORED_AT_ONCE).unwrap();
         scores.push(scorer.score_pixels(executor, &pixels).unwrap().wait().unwrap());
