@@ -210,6 +210,7 @@ impl Gpu {
         let cache = options.pipelines.as_ref();
         let cache = cache.and_then(|store| PipelineCache::open(&device, &adapter.get_info(), store));
         let pipelines = Pipelines::new(cache);
+        let limits = device.limits();
         let mut gpu = Self {
             tuning: Tuning {
                 software: summary.is_software(),
@@ -217,9 +218,9 @@ impl Gpu {
                 convolution: options.convolution,
                 choices: KernelChoices::default(),
                 half_precision: device.features().contains(wgpu::Features::SHADER_F16),
-                texels: device.limits().max_texture_dimension_1d as usize,
+                texels: limits.max_texture_dimension_1d.min(limits.max_texture_dimension_2d) as usize,
                 uniform_quads: match summary.is_software() {
-                    true => device.limits().max_uniform_buffer_binding_size as usize / 16,
+                    true => limits.max_uniform_buffer_binding_size as usize / 16,
                     false => 0,
                 },
                 unroll: options.unroll || unroll::is_wanted(&summary),
