@@ -72,9 +72,11 @@ fn finish(sandbox: &Sandbox, run: &str) {
     assert!(status.success(), "{run}: {}", String::from_utf8_lossy(&sandbox.read(&format!("{run}.log"))));
 }
 
-/// Stage and step of the run's last checkpoint.
+/// Stage and step of the checkpoint that the run would go on from: between the two renames of a new one, and for a
+/// process killed there, the one before it.
 fn checkpoint(folder: &Path) -> Option<(String, usize)> {
-    let weights = Weights::read(&folder.join("checkpoint.safetensors")).ok()?;
+    let read = |file: &str| Weights::read(&folder.join(file)).ok();
+    let weights = read("checkpoint.safetensors").or_else(|| read("checkpoint.previous.safetensors"))?;
     Some((weights.metadata["stage"].clone(), weights.tensors["clock/clock"].values[0] as usize))
 }
 
@@ -142,9 +144,8 @@ fn kill_in(sandbox: &Sandbox, phase: usize, seed: u64, window: Duration) -> Vec<
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(is_in(&folder, phase), "{stage}: the kill after {} came too late", steps.len());
-        // Where the kill fell between the two renames, the step is that of the checkpoint before.
         let step = checkpoint(&folder).filter(|(reached, _)| reached == stage).map(|(_, step)| step);
-        steps.push(step.or(steps.last().copied()).unwrap_or(0));
+        steps.push(step.unwrap_or(0));
     }
     finish(sandbox, stage);
     steps
