@@ -60,11 +60,6 @@ impl Images {
         &self.pixels
     }
 
-    /// All values, in the same order.
-    pub fn into_pixels(self) -> Vec<u8> {
-        self.pixels
-    }
-
     /// The values of image `index`, `channels * height * width` of them.
     ///
     /// # Errors

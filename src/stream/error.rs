@@ -39,6 +39,9 @@ pub enum StreamError {
     /// The model or the device failed.
     #[error(transparent)]
     Scoring(#[from] Arc<ScoringError>),
+    /// The network does not take what the preprocessing makes of pictures.
+    #[error(transparent)]
+    Preprocessing(#[from] DataError),
     /// A map cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),

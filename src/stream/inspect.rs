@@ -8,7 +8,6 @@ use super::maps::Maps;
 use super::ordered::ordered;
 use super::{PictureFault, StreamError};
 use crate::data::{Images, PictureError, Preprocessing, read_picture};
-use crate::scoring::Scores;
 
 /// What came of a picture.
 #[derive(Debug)]
@@ -45,16 +44,23 @@ fn scored(
     maps: Option<&mut Maps>,
 ) -> Result<Vec<Inspected>, StreamError> {
     let decoded: Vec<_> = chunk.into_iter().map(|found| decode(found, preprocessing)).collect();
-    let good = || decoded.iter().filter_map(|(picture, pixels)| Some((picture, pixels.as_ref().ok()?)));
-    let pixels = good().map(|(_, (_, signed))| &signed[..]).collect::<Vec<_>>().concat();
-    let scored = if pixels.is_empty() { Scores::default() } else { detector.score(&pixels, maps.is_some())? };
-    if let (Some(maps), Some(reconstructions)) = (maps, &scored.reconstructions) {
-        let each = reconstructions.chunks_exact(pixels.len() / scored.scores.len());
-        for ((picture, (bytes, _)), reconstruction) in good().zip(each) {
-            maps.write(picture, bytes, reconstruction, preprocessing)?;
+    let (pictures, pixels): (Vec<_>, Vec<_>) =
+        decoded.iter().filter_map(|(picture, pixels)| Some((picture, &pixels.as_ref().ok()?[..]))).unzip();
+    let mut scores = Vec::new();
+    if !pictures.is_empty() {
+        let Preprocessing { channels, height, width, side, .. } = *preprocessing;
+        let images = Images::new(pictures.len(), channels, height, width, pixels.concat())?;
+        let signed = images.to_signed_padded(&(0..pictures.len()).collect::<Vec<_>>(), side)?;
+        let scored = detector.score(&signed, maps.is_some())?;
+        if let (Some(maps), Some(reconstructions)) = (maps, &scored.reconstructions) {
+            let each = reconstructions.chunks_exact(signed.len() / pictures.len());
+            for ((picture, pixels), reconstruction) in pictures.into_iter().zip(pixels).zip(each) {
+                maps.write(picture, pixels, reconstruction, preprocessing)?;
+            }
         }
+        scores = scored.scores;
     }
-    let mut scores = scored.scores.into_iter();
+    let mut scores = scores.into_iter();
     let inspected = decoded.into_iter().map(|(picture, pixels)| {
         let score = pixels.and_then(|_| match scores.next() {
             Some(score) if score.is_finite() => Ok(score),
@@ -65,22 +71,16 @@ fn scored(
     Ok(inspected.collect())
 }
 
-/// The bytes of a picture as the network sees it, without the margin, and its pixels in -1..1 with the margin.
-type Pixels = (Vec<u8>, Vec<f32>);
-
-fn decode(found: Found, preprocessing: &Preprocessing) -> (Picture, Result<Pixels, PictureFault>) {
+/// A picture as the network sees it, without the margin.
+fn decode(found: Found, preprocessing: &Preprocessing) -> (Picture, Result<Vec<u8>, PictureFault>) {
     let Found { picture, content } = found;
-    let pixels = || -> Result<Pixels, PictureFault> {
+    let pixels = || -> Result<Vec<u8>, PictureFault> {
         let decoded = match content? {
             Some(image) => DynamicImage::ImageLuma8(image),
             None => read_picture(&picture.file)?,
         };
         let at = |problem| PictureError { path: picture.file.to_path_buf(), problem };
-        let bytes = preprocessing.pixels(decoded).map_err(at)?;
-        let Preprocessing { channels, height, width, side, .. } = *preprocessing;
-        let images = Images::new(1, channels, height, width, bytes)?;
-        let signed = images.to_signed_padded(&[0], side)?;
-        Ok((images.into_pixels(), signed))
+        Ok(preprocessing.pixels(decoded).map_err(at)?)
     };
     let pixels = pixels();
     (picture, pixels)

@@ -32,7 +32,7 @@ impl CpuLayer {
         }
         match &self.norm {
             Some(norm) => self.normalise_abreast(simd, norm, output),
-            None => self.curve_abreast::<S>(output),
+            None => self.curve_abreast(simd, output),
         }
     }
 
@@ -129,15 +129,15 @@ impl CpuLayer {
                 output[place] = rectified(simd, self.activation, v);
             }
         }
-        self.curve_abreast::<S>(output);
+        self.curve_abreast(simd, output);
     }
 
     /// Activations that are no rectifiers.
     #[inline(always)]
-    fn curve_abreast<S: Simd>(&self, output: &mut [S::f32s]) {
+    fn curve_abreast<S: Simd>(&self, simd: S, output: &mut [S::f32s]) {
         if matches!(self.activation, Activation::Tanh | Activation::Sigmoid) {
             for row in self.output.rows() {
-                curve(self.activation, bytemuck::cast_slice_mut(&mut output[row]));
+                curve(simd, self.activation, bytemuck::cast_slice_mut(&mut output[row]));
             }
         }
     }

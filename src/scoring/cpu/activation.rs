@@ -8,11 +8,14 @@ use crate::engine::Activation;
 pub(super) fn activate<S: Simd>(simd: S, activation: Activation, values: &mut [f32]) {
     // Where some values are to stay as they are, compilers make of a plain loop stores under a mask, which are slow.
     let (vectors, rest) = S::as_mut_simd_f32s(values);
-    vectors.iter_mut().for_each(|v| *v = rectified(simd, activation, *v));
+    // A loop, not a closure: what compilers do not inline is not compiled for the vectors.
+    for v in vectors {
+        *v = rectified(simd, activation, *v);
+    }
     match activation {
         Activation::Relu => rest.iter_mut().filter(|v| **v < 0.0).for_each(|v| *v = 0.0),
         Activation::LeakyRelu(slope) => rest.iter_mut().filter(|v| **v < 0.0).for_each(|v| *v *= slope),
-        _ => curve(activation, values),
+        _ => curve(simd, activation, values),
     }
 }
 
@@ -30,10 +33,19 @@ pub(super) fn rectified<S: Simd>(simd: S, activation: Activation, v: S::f32s) ->
 
 /// What activations that are no rectifiers make of values; those leave them as they are.
 #[inline(always)]
-pub(super) fn curve(activation: Activation, values: &mut [f32]) {
+pub(super) fn curve<S: Simd>(simd: S, activation: Activation, values: &mut [f32]) {
     match activation {
         Activation::Identity | Activation::Relu | Activation::LeakyRelu(_) => {}
-        Activation::Tanh => values.iter_mut().for_each(|v| *v = tanh(*v)),
+        Activation::Tanh => {
+            let (vectors, rest) = S::as_mut_simd_f32s(values);
+            for v in vectors {
+                *v = tanh(simd, *v);
+            }
+            if !rest.is_empty() {
+                let v = simd.partial_load_f32s(rest);
+                simd.partial_store_f32s(rest, tanh(simd, v));
+            }
+        }
         Activation::Sigmoid => values.iter_mut().for_each(|v| *v = 1.0 / (1.0 + (-*v).exp())),
     }
 }

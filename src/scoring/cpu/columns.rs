@@ -81,7 +81,7 @@ impl CpuLayer {
         if piece.together {
             return;
         }
-        curve(piece.activation, &mut memory.sums[..P * piece.columns]);
+        curve(simd, piece.activation, &mut memory.sums[..P * piece.columns]);
         let [_, further] = self.strides(&piece.piece);
         for p in 0..P {
             let to = to + p * further;
