@@ -1,6 +1,6 @@
 //! The files below a folder.
 
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, is_separator};
 
 use walkdir::{DirEntry, WalkDir};
 
@@ -11,9 +11,14 @@ use super::{PictureError, PictureProblem};
 ///
 /// An entry that cannot be listed is an error in its place.
 pub fn files_below(folder: &Path) -> impl Iterator<Item = Result<PathBuf, PictureError>> + use<> {
-    let hidden = |entry: &DirEntry| entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".");
+    // To take the names out of thousands of paths, here and for each comparison, would be slow.
+    let hidden = |entry: &DirEntry| {
+        let path = entry.path().as_os_str().as_encoded_bytes();
+        let name = path.rsplit(|&byte| is_separator(byte.into())).next();
+        entry.depth() > 0 && name.is_some_and(|name| name.starts_with(b"."))
+    };
     let top = folder.to_owned();
-    // Entries of one folder, whose paths differ in the names alone: to take these out for each comparison is slow.
+    // Entries of one folder, whose paths differ in the names alone.
     let by_name = |a: &DirEntry, b: &DirEntry| a.path().as_os_str().cmp(b.path().as_os_str());
     let entries = WalkDir::new(folder).follow_links(true).sort_by(by_name).into_iter();
     entries.filter_entry(move |entry| !hidden(entry)).filter_map(move |entry| match entry {

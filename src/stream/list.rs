@@ -70,7 +70,10 @@ impl Picture {
 
 impl fmt::Display for Picture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file.to_string_lossy())?;
+        match self.file.to_str() {
+            Some(name) => f.write_str(name)?,
+            None => self.file.display().fmt(f)?,
+        }
         self.index.map_or(Ok(()), |index| write!(f, "#{index}"))
     }
 }
