@@ -223,7 +223,7 @@ fn batches_do_not_matter() {
 /// numbers, and one by one where there are not: all numbers are the same.
 #[test]
 fn images_abreast_come_out_as_they_do_alone() {
-    const IMAGES: usize = 16 + 8 + 3;
+    const IMAGES: usize = 3 * 8 + 3;
     let mut cases =
         vec![Recipe::Default.config(Dataset::Cifar10).student(), Recipe::Default.config(Dataset::Mnist).student()];
     cases.extend(random_architectures());

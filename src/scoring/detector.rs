@@ -20,7 +20,7 @@ pub(super) enum Backend {
 }
 
 /// Scores of a batch.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Scores {
     /// Anomaly score of each image; higher is more anomalous.
     pub scores: Vec<f32>,

@@ -1,6 +1,7 @@
 //! Work on many threads whose results come in the order of what was found.
 
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,22 +18,24 @@ const LONG: Duration = Duration::from_millis(20);
 /// The results of the work on each chunk, in order. When it is dropped the workers end, and with them what they hold; the
 /// thread that lists ends by itself, for it may be waiting for somebody to type.
 pub struct Ordered<T, R> {
-    results: Receiver<Receiver<R>>,
+    results: Receiver<Receiver<thread::Result<R>>>,
     to_workers: SyncSender<Work<T, R>>,
     workers: Vec<JoinHandle<()>>,
     /// Whether nobody wants results any more.
     ended: Arc<AtomicBool>,
 }
 
-/// A chunk, and where its result goes; `None` ends a worker.
-type Work<T, R> = Option<(Vec<T>, SyncSender<R>)>;
+/// A chunk, and where its result goes, or the panic of the work on it; `None` ends a worker.
+type Work<T, R> = Option<(Vec<T>, SyncSender<thread::Result<R>>)>;
 
 impl<T, R> Iterator for Ordered<T, R> {
     type Item = R;
 
+    /// # Panics
+    /// As the work on the chunk did, in its place.
     fn next(&mut self) -> Option<R> {
-        let result = self.results.recv().ok()?;
-        Some(result.recv().expect("a thread that panicked has said so"))
+        let result = self.results.recv().ok()?.recv().ok()?;
+        Some(result.unwrap_or_else(|panic| resume_unwind(panic)))
     }
 }
 
@@ -44,7 +47,7 @@ impl<T, R> Drop for Ordered<T, R> {
             let _ = self.to_workers.send(None);
         }
         for worker in self.workers.drain(..) {
-            // One that panicked has said so.
+            // Their panics come with the results.
             let _ = worker.join();
         }
     }
@@ -78,7 +81,7 @@ pub fn ordered<T: Send + 'static, R: Send + 'static, W: FnMut(Vec<T>) -> R + Sen
                     continue;
                 }
                 let (items, started) = (chunk.len(), Instant::now());
-                let done = worker(chunk);
+                let done = catch_unwind(AssertUnwindSafe(|| worker(chunk)));
                 let target = match started.elapsed() {
                     time if time < SHORT => 2 * items,
                     time if time > LONG => items / 2,
@@ -114,4 +117,24 @@ pub fn ordered<T: Send + 'static, R: Send + 'static, W: FnMut(Vec<T>) -> R + Sen
         }
     });
     Ordered { results, to_workers, workers, ended }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::ordered;
+
+    #[test]
+    fn a_panic_comes_in_its_place_and_ends_nothing_else() {
+        let worker = |_| |chunk: Vec<usize>| chunk.iter().for_each(|&item| assert_ne!(item, 5, "of the work"));
+        let mut results =
+            ordered(|emit| (0..9).try_for_each(|item| emit(Some(item))), (0..2).map(worker).collect(), [1, 1]);
+        for item in 0..9 {
+            let result = catch_unwind(AssertUnwindSafe(|| results.next()));
+            assert_eq!(result.is_err(), item == 5, "item {item}");
+            assert!(result.unwrap_or(Some(())).is_some(), "item {item}");
+        }
+        assert!(results.next().is_none());
+    }
 }
