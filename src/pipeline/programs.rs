@@ -3,7 +3,7 @@ use crate::config::Config;
 use crate::engine::{EngineError, Program, Variables};
 use crate::model::{EdeGan, ModelFile};
 use crate::stream;
-use crate::train::{Answers, SCORED_AT_ONCE, Scorer, Traced};
+use crate::train::{FrozenTeacher, SCORED_AT_ONCE, Scorer, Traced};
 
 /// Images that scoring takes at a time: one that is waited for, pictures of one's own, and a test set.
 const SCORED: [usize; 3] = [1, stream::BATCH, SCORED_AT_ONCE];
@@ -18,7 +18,7 @@ pub fn programs(config: &Config) -> Result<Vec<Program>, EngineError> {
         let Traced { networks, variables, step } = Traced::new(config, stage, 1)?;
         programs.push(Program::compile(&step.graph, &variables)?);
         if let (Some(_), Some(teacher)) = (step.answers, &networks.teacher) {
-            programs.push(Answers::program(&variables, teacher, config.scoring.statistics)?);
+            programs.push(FrozenTeacher::program(&variables, teacher, config.scoring.statistics)?);
         }
         let teacher = networks.teacher.iter().map(|gan| (gan, config.scoring.statistics));
         let student = networks.student.iter().map(|gan| (gan, config.student.statistics));

@@ -7,8 +7,8 @@ use crate::engine::{Executor, Phase, open_fastest};
 use crate::model::EdeGan;
 use crate::run::{RunFile, RunFolder, read_kernels};
 use crate::train::{
-    Checkpoint, CheckpointEvery, Glance, Outcome, SCORED_AT_ONCE, Scorer, Stage, Traced, TrainError, Trainer,
-    load_weights, take_model,
+    Checkpoint, CheckpointEvery, FrozenTeacher, Glance, Outcome, SCORED_AT_ONCE, Scorer, Stage, Traced, TrainError,
+    Trainer, load_weights, take_model,
 };
 use crate::weights::Weights;
 
@@ -43,7 +43,10 @@ pub fn train(
             continue;
         }
         let steps = stage.budget(config).steps;
-        let phase = Phase { pieces: steps, dispatches: Traced::new(config, stage, 1)?.program()?.labels().count() };
+        let traced = Traced::new(config, stage, 1)?;
+        let asked = traced.step.answers.is_some();
+        let answers = asked.then(|| ask(config, &plan, stage, folder, &open, data, watch)).transpose()?;
+        let phase = Phase { pieces: steps, dispatches: traced.program()?.labels().count() };
         let prepare = |mut executor: Box<dyn Executor>| {
             let trainer = Trainer::new(config, stage, executor.as_mut(), &data.train.images, &data.split.train)?;
             Ok::<_, TrainError>((executor, trainer))
@@ -60,9 +63,9 @@ pub fn train(
                 start(config, &plan, stage, folder, executor, &trainer, init.as_deref())?;
             }
         }
-        trainer.ask_teacher(executor, &data.train.images, &data.split.train, |done, images| {
-            watch.scored("with the frozen teacher", done, images);
-        })?;
+        if let Some(answers) = answers {
+            trainer.learn_from(executor, &answers)?;
+        }
         watch.begin(stage, trainer.steps_done(), steps);
         let outcome = trainer.train(executor, folder, every, glance, |event| watch.trained(stage, event))?;
         if let Outcome::Stopped(step) = outcome {
@@ -89,6 +92,36 @@ fn is_done(config: &Config, plan: &Plan, stage: Stage, folder: &RunFolder) -> Re
     Ok(true)
 }
 
+/// Where the teacher is that a distillation begins with.
+fn teacher(config: &Config, plan: &Plan, stage: Stage) -> RunFile {
+    plan.joint(Stage::Step1, config).filter(|_| follows_step1(plan, stage)).unwrap_or(plan.teacher())
+}
+
+/// Whether a stage goes on from what the first step of distillation left.
+fn follows_step1(plan: &Plan, stage: Stage) -> bool {
+    stage == Stage::Step2 && plan.stages.contains(&Stage::Step1)
+}
+
+/// Asks the frozen teacher of a stage about the training images, on a device that computes many at a time: unlike the
+/// steps of its student, they keep as many driver threads busy as there are.
+fn ask(
+    config: &Config,
+    plan: &Plan,
+    stage: Stage,
+    folder: &RunFolder,
+    open: &Open,
+    data: &Data,
+    watch: &mut dyn Watch,
+) -> Result<[Vec<f32>; 3], TrainError> {
+    watch.prepare("asking the teacher");
+    let mut executor = open()?;
+    let executor = executor.as_mut();
+    let frozen = FrozenTeacher::load(config, &folder.file(teacher(config, plan, stage)), executor)?;
+    let images = &data.split.train;
+    let report = |done| watch.scored("with the frozen teacher", done, images.len());
+    frozen.ask(executor, &data.train.images, images, report)
+}
+
 /// Sets the networks of a stage to what earlier ones left.
 fn start(
     config: &Config,
@@ -104,13 +137,10 @@ fn start(
         None => Ok(()),
     };
     let networks = &trainer.networks;
-    let second = stage == Stage::Step2 && plan.stages.contains(&Stage::Step1);
     if stage != Stage::Teacher {
-        let joint = plan.joint(Stage::Step1, config).filter(|_| second);
-        let file = joint.unwrap_or(plan.teacher());
-        load(&networks.teacher, &folder.file(file))?;
+        load(&networks.teacher, &folder.file(teacher(config, plan, stage)))?;
     }
-    if second {
+    if follows_step1(plan, stage) {
         load(&networks.student, &folder.file(plan.file(Stage::Step1)))?;
     }
     match init {

@@ -1,12 +1,14 @@
 //! Training stages, and scoring with what they leave.
 
 mod answers;
+mod batches;
 mod checkpoint;
 mod checkpoint_every;
 mod distillation;
 mod error;
 mod evaluation;
 mod finite;
+mod frozen_teacher;
 mod gan;
 mod glance;
 mod latency;
@@ -25,6 +27,7 @@ pub use checkpoint::Checkpoint;
 pub use checkpoint_every::{CheckpointEvery, NotAnInterval};
 pub use error::TrainError;
 pub use evaluation::{Evaluation, SCORED_AT_ONCE};
+pub use frozen_teacher::FrozenTeacher;
 pub use glance::Glance;
 pub use latency::scoring_latency;
 pub use losses::{History, Losses};

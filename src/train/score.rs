@@ -3,6 +3,7 @@ use crate::data::Images;
 use crate::engine::{EngineError, Executor, Graph, Pending, Program, ProgramId, Readback, Variables};
 use crate::model::EdeGan;
 
+use super::batches::in_batches;
 use super::error::TrainError;
 use super::step::scoring_mode;
 
@@ -26,9 +27,6 @@ pub struct Scorer {
     batch: usize,
     side: usize,
 }
-
-/// Batches on their way at once: the device works on one while the next is prepared.
-const IN_FLIGHT: usize = 2;
 
 impl Scorer {
     /// Loads the scoring program of `gan` for batches of `batch` images of `[C, H, W]`.
@@ -78,30 +76,16 @@ impl Scorer {
         executor: &mut dyn Executor,
         images: &Images,
         indices: &[usize],
-        mut progress: impl FnMut(usize),
+        progress: impl FnMut(usize),
     ) -> Result<Vec<Scored>, TrainError> {
-        let mut scored = Vec::with_capacity(indices.len());
-        let mut waiting: std::collections::VecDeque<(usize, Pending)> = Default::default();
-        let mut batches = indices.chunks(self.batch);
-        loop {
-            let batch = batches.next();
-            if let Some(batch) = batch {
-                // The last batch is filled up with its last image, whose further scores are dropped.
-                let mut filled = batch.to_vec();
-                filled.resize(self.batch, batch[batch.len() - 1]);
-                let pixels = images.to_signed_padded(&filled, self.side)?;
-                waiting.push_back((batch.len(), self.score_pixels(executor, &pixels)?));
-            }
-            if waiting.len() >= IN_FLIGHT || batch.is_none() {
-                let Some((len, pending)) = waiting.pop_front() else { return Ok(scored) };
-                let values = pending.wait()?;
-                scored.extend((0..len).map(|image| Scored {
-                    score: values[0][image],
-                    reconstruction_l1: values[1][image],
-                    reconstruction_l2: values[2][image],
-                }));
-                progress(scored.len());
-            }
-        }
+        let pixels = |batch: &[usize]| Ok(images.to_signed_padded(batch, self.side)?);
+        let outputs = in_batches(executor, self.program, OUTPUTS, self.batch, indices, pixels, progress)?;
+        let [scores, l1, l2] = &outputs;
+        let scored = scores.iter().zip(l1).zip(l2).map(|((&score, &l1), &l2)| Scored {
+            score,
+            reconstruction_l1: l1,
+            reconstruction_l2: l2,
+        });
+        Ok(scored.collect())
     }
 }

@@ -151,19 +151,12 @@ impl Trainer {
         Ok(clock.first().map_or(0, |&step| step as usize).min(self.budget().steps))
     }
 
-    /// Asks a frozen teacher about the training images, once its weights are set, where the step wants its answers;
-    /// `progress` hears how many of how many it has answered.
-    pub fn ask_teacher(
-        &self,
-        executor: &mut dyn Executor,
-        images: &Images,
-        indices: &[usize],
-        mut progress: impl FnMut(usize, usize),
-    ) -> Result<(), TrainError> {
-        let (Some(answers), Some(teacher)) = (&self.step.answers, &self.networks.teacher) else { return Ok(()) };
-        let teacher = (teacher, self.config.scoring.statistics);
-        let count = indices.len();
-        answers.ask(executor, &self.variables, teacher, (images, indices), |done| progress(done, count))
+    /// Takes the answers of a frozen teacher that was asked about the training images.
+    pub fn learn_from(&self, executor: &mut dyn Executor, answers: &[Vec<f32>; 3]) -> Result<(), TrainError> {
+        match &self.step.answers {
+            Some(room) => Ok(room.write(executor, answers)?),
+            None => Ok(()),
+        }
     }
 
     /// Seconds of a step, from some that are taken to find out; what they train is undone.

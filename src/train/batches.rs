@@ -1,0 +1,47 @@
+use std::collections::VecDeque;
+
+use super::error::TrainError;
+use crate::engine::{Executor, Pending, ProgramId, Readback};
+
+/// Batches on their way at once: the device works on one while the next is prepared.
+const IN_FLIGHT: usize = 2;
+
+/// The named outputs of a program whose input `images` takes a batch, for the images at `indices`, one after the other.
+/// `pixels` makes the input of the images with some indices; `progress` hears how many are done.
+///
+/// # Errors
+/// Those of `pixels`, and failures of the device.
+pub(super) fn in_batches<const N: usize>(
+    executor: &mut dyn Executor,
+    program: ProgramId,
+    outputs: [&str; N],
+    batch: usize,
+    indices: &[usize],
+    pixels: impl Fn(&[usize]) -> Result<Vec<f32>, TrainError>,
+    mut progress: impl FnMut(usize),
+) -> Result<[Vec<f32>; N], TrainError> {
+    let mut all = outputs.map(|_| Vec::new());
+    let mut waiting: VecDeque<(usize, Pending)> = VecDeque::new();
+    let mut batches = indices.chunks(batch);
+    let mut done = 0;
+    loop {
+        let next = batches.next();
+        if let Some(images) = next {
+            // The last batch is filled up with its last image, whose further outputs are dropped.
+            let mut filled = images.to_vec();
+            filled.resize(batch, images[images.len() - 1]);
+            executor.input(program, "images", &pixels(&filled)?)?;
+            executor.run(program, 1)?;
+            let read = executor.read(&outputs.map(|name| Readback::Output(program, name)))?;
+            waiting.push_back((images.len(), read));
+        }
+        if waiting.len() >= IN_FLIGHT || next.is_none() {
+            let Some((images, pending)) = waiting.pop_front() else { return Ok(all) };
+            for (all, read) in all.iter_mut().zip(pending.wait()?) {
+                all.extend_from_slice(&read[..read.len() / batch * images]);
+            }
+            done += images;
+            progress(done);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+use std::path::Path;
+
+use super::batches::in_batches;
+use super::error::TrainError;
+use super::model_file::load_weights;
+use super::step::scoring_mode;
+use crate::config::{Config, Statistics};
+use crate::data::Images;
+use crate::engine::{EngineError, Executor, Graph, Program, ProgramId, Variables};
+use crate::model::EdeGan;
+
+/// Images that the teacher is asked about at a time.
+const BATCH: usize = 50;
+
+/// Names of the program's outputs.
+const OUTPUTS: [&str; 3] = ["latent", "reconstruction", "latent_again"];
+
+/// A frozen teacher on a device of its own, where it is asked about the training images before its student's first step.
+pub struct FrozenTeacher {
+    program: ProgramId,
+    side: usize,
+}
+
+impl FrozenTeacher {
+    /// Loads the teacher of a configuration with the weights in a file.
+    ///
+    /// # Errors
+    /// A file that cannot be read or has other tensors, and failures of the device.
+    pub fn load(config: &Config, weights: &Path, executor: &mut dyn Executor) -> Result<Self, TrainError> {
+        let mut variables = Variables::new();
+        let epsilon = config.training.norm_epsilon as f32;
+        let teacher = EdeGan::register(&mut variables, "teacher", &config.teacher(), epsilon);
+        load_weights(weights, executor, &variables, &teacher)?;
+        let program = executor.load(Self::program(&variables, &teacher, config.scoring.statistics)?)?;
+        Ok(Self { program, side: teacher.architecture.side })
+    }
+
+    /// What answers a batch of images.
+    ///
+    /// # Errors
+    /// Networks that do not go together.
+    pub fn program(variables: &Variables, teacher: &EdeGan, statistics: Statistics) -> Result<Program, EngineError> {
+        let mut graph = Graph::new();
+        let [channels, height, width] = teacher.encoder1.spec.input;
+        let input = graph.input("images", [BATCH, channels, height, width]);
+        let made = teacher.generate(&mut graph, variables, input, scoring_mode(statistics))?;
+        for (name, tensor) in OUTPUTS.into_iter().zip([made.latent, made.reconstruction, made.latent_again]) {
+            graph.output(name, tensor);
+        }
+        Program::compile(&graph, variables)
+    }
+
+    /// Latent vectors, reconstructions and their latent vectors of the images at `indices`, one after the other;
+    /// `progress` hears how many images are done.
+    ///
+    /// # Errors
+    /// Images that do not fit the networks, and failures of the device.
+    pub fn ask(
+        &self,
+        executor: &mut dyn Executor,
+        images: &Images,
+        indices: &[usize],
+        progress: impl FnMut(usize),
+    ) -> Result<[Vec<f32>; 3], TrainError> {
+        let pixels = |batch: &[usize]| Ok(images.to_signed_padded(batch, self.side)?);
+        in_batches(executor, self.program, OUTPUTS, BATCH, indices, pixels, progress)
+    }
+}
