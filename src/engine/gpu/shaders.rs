@@ -18,8 +18,8 @@ const KERNELS: &[(&str, &str)] = texts!["":
     "activation", "activation_grad", "adam", "add_scaled", "batch_concat", "batch_norm", "batch_norm_grad",
     "batch_slice", "bce_with_logits", "bce_with_logits_grad", "broadcast", "channel_sum",
     "conv2d_naive", "conv2d_register", "conv2d_tiled",
-    "conv2d_weight_grad_naive", "conv2d_weight_grad_register", "conv2d_weight_grad_tiled",
-    "conv_transpose2d_naive", "conv_transpose2d_register", "conv_transpose2d_tiled",
+    "conv2d_weight_grad_naive", "conv2d_weight_grad_plane_register", "conv2d_weight_grad_register", "conv2d_weight_grad_tiled",
+    "conv_transpose2d_naive", "conv_transpose2d_plane_register", "conv_transpose2d_register", "conv_transpose2d_tiled",
     "distance", "distance_grad", "fused_score", "fused_score_register", "gather", "not_finite", "record", "reduce", "scale", "sum_parts", "tick",
     "unit_rms", "unit_rms_grad",
 ];
@@ -38,6 +38,7 @@ pub(super) fn convolution_texts() -> impl Iterator<Item = &'static str> {
     let shared = COMMON.iter().filter(|(name, _)| !name.starts_with("fused_"));
     kernels.chain(shared).map(|&(_, text)| text).chain([
         include_str!("../ops/conv_dispatch.rs"),
+        include_str!("../ops/conv_plane.rs"),
         include_str!("uniforms.rs"),
         include_str!("unroll.rs"),
     ])
@@ -122,7 +123,7 @@ pub(super) fn source(dispatch: &Dispatch, tuning: &Tuning) -> String {
     let texts = [extension.as_str(), &dispatch.prelude].into_iter().chain(imports).chain([own]);
     let texts = texts.chain(parts.iter().map(String::as_str)).chain([dispatch.text.as_str()]);
     let text = uniforms::declared(texts.collect::<Vec<_>>().join("\n"), dispatch);
-    if tuning.unroll { unrolled(&text) } else { text }
+    unrolled(&text, !tuning.unroll)
 }
 
 /// What a kernel's own text imports.

@@ -19,13 +19,16 @@ pub(super) fn is_wanted(adapter: &AdapterSummary) -> bool {
 
 /// At the end of the line that begins such a loop.
 const MARK: &str = " //#unroll";
+/// The same where it is to be written out for every driver.
+const ALWAYS: &str = " //#unroll always";
 
-/// The kernel's text without such loops, which do not lie within each other. One whose end is not known stays.
-pub(super) fn unrolled(text: &str) -> String {
+/// The kernel's text without such loops, of which none lies within another; where the driver unrolls by itself, without those for
+/// every driver. One whose end is not known stays.
+pub(super) fn unrolled(text: &str, by_driver: bool) -> String {
     let mut lines = text.lines();
     let mut unrolled = String::with_capacity(text.len());
     while let Some(line) = lines.next() {
-        let Some((name, rounds)) = begun(line, text) else {
+        let Some((name, rounds)) = begun(line, text, by_driver) else {
             unrolled.extend([line, "\n"]);
             continue;
         };
@@ -41,8 +44,9 @@ pub(super) fn unrolled(text: &str) -> String {
 }
 
 /// The counter and the rounds of the loop to write out that a line begins.
-fn begun<'a>(line: &'a str, text: &str) -> Option<(&'a str, u32)> {
-    let head = line.strip_suffix(MARK)?.trim_start().strip_prefix("for (var ")?;
+fn begun<'a>(line: &'a str, text: &str, by_driver: bool) -> Option<(&'a str, u32)> {
+    let marked = line.strip_suffix(ALWAYS).or(line.strip_suffix(MARK).filter(|_| !by_driver));
+    let head = marked?.trim_start().strip_prefix("for (var ")?;
     let (name, rest) = head.split_once(" = 0u; ")?;
     let (end, _) = rest.strip_prefix(name)?.strip_prefix(" < ")?.split_once("; ")?;
     let declared = format!("const {end}: u32 = ");
@@ -95,12 +99,15 @@ const N: u32 = 2u;
     }
     g();
 ";
-        assert_eq!(unrolled(text), expected);
+        assert_eq!(unrolled(text, false), expected);
+        assert_eq!(unrolled(text, true), text);
+        let always = text.replace("//#unroll", "//#unroll always");
+        assert_eq!(unrolled(&always, true), expected);
     }
 
     #[test]
     fn a_loop_of_unknown_length_stays() {
         let text = "    for (var i = 0u; i < count; i++) { //#unroll\n        g(i);\n    }\n";
-        assert_eq!(unrolled(text), text);
+        assert_eq!(unrolled(text, false), text);
     }
 }

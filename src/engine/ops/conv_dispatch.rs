@@ -5,42 +5,43 @@ use std::fmt;
 
 use super::conv_geometry::Geometry;
 use super::conv_kernel::{ConvKernel, ConvKind, ConvShape, WorkgroupSides};
+use super::conv_plane;
 use super::conv2d::Epilogue;
 use super::kernel::{Dispatch, Slot, Tuning, Weights};
 
 /// Most workgroups in one dimension that every adapter allows.
-const MOST: usize = 65_535;
+pub(super) const MOST: usize = 65_535;
 /// Invocations in a workgroup of the register kernels: one vector of a CPU driver.
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 
 /// Sizes as the kernels name them; `i*` is what the kernel reads, `o*` what it writes.
 #[derive(Clone, Copy)]
-struct Sizes {
-    n: usize,
-    ci: usize,
-    ih: usize,
-    iw: usize,
-    co: usize,
-    oh: usize,
-    ow: usize,
-    kh: usize,
-    kw: usize,
-    sy: usize,
-    sx: usize,
-    py: usize,
-    px: usize,
+pub(super) struct Sizes {
+    pub n: usize,
+    pub ci: usize,
+    pub ih: usize,
+    pub iw: usize,
+    pub co: usize,
+    pub oh: usize,
+    pub ow: usize,
+    pub kh: usize,
+    pub kw: usize,
+    pub sy: usize,
+    pub sx: usize,
+    pub py: usize,
+    pub px: usize,
 }
 
 impl Sizes {
     /// Of a convolution, from wide to narrow, or of its transpose.
-    fn new(geometry: &Geometry, transposed: bool) -> Self {
+    pub fn new(geometry: &Geometry, transposed: bool) -> Self {
         let (from, to) = if transposed { (geometry.narrow, geometry.wide) } else { (geometry.wide, geometry.narrow) };
         let ([n, ci, ih, iw], [_, co, oh, ow]) = (from, to);
         let ([kh, kw], [sy, sx], [py, px]) = (geometry.kernel, geometry.window.stride, geometry.window.padding);
         Self { n, ci, ih, iw, co, oh, ow, kh, kw, sy, sx, py, px }
     }
 
-    fn declare(&self, dispatch: Dispatch) -> Dispatch {
+    pub fn declare(&self, dispatch: Dispatch) -> Dispatch {
         [
             ("N", self.n),
             ("CI", self.ci),
@@ -92,7 +93,8 @@ pub(crate) fn candidates(shape: &ConvShape, software: bool) -> Vec<ConvKernel> {
         }
     };
     if software {
-        register.chain([ConvKernel::Naive]).chain(tiled).for_each(add);
+        let plane = conv_plane::fits(shape).then_some(ConvKernel::Plane);
+        plane.into_iter().chain(register).chain([ConvKernel::Naive]).chain(tiled).for_each(add);
     } else {
         tiled.into_iter().chain(register).chain([ConvKernel::Naive]).for_each(add);
     }
@@ -103,7 +105,10 @@ pub(crate) fn candidates(shape: &ConvShape, software: bool) -> Vec<ConvKernel> {
 pub(super) fn conv2d(geometry: &Geometry, epilogue: &Epilogue, kernel: ConvKernel) -> Dispatch {
     let sizes = Sizes::new(geometry, false);
     match kernel {
-        ConvKernel::Naive => naive(forward("conv2d_naive", epilogue, "single"), &sizes, outputs(&sizes)),
+        // There is none of whole planes; see `conv_plane::fits`.
+        ConvKernel::Naive | ConvKernel::Plane => {
+            naive(forward("conv2d_naive", epilogue, "single"), &sizes, outputs(&sizes))
+        }
         ConvKernel::Register(tile) => {
             let blocks = (sizes.n * sizes.oh).div_ceil(tile.y) * sizes.ow.div_ceil(tile.x);
             let (x, z) = spread(blocks.div_ceil(LANES / tile.lanes_c));
@@ -128,6 +133,7 @@ pub(super) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue, kernel:
     let sizes = Sizes::new(geometry, true);
     match kernel {
         ConvKernel::Naive => naive(forward("conv_transpose2d_naive", epilogue, "single"), &sizes, outputs(&sizes)),
+        ConvKernel::Plane => conv_plane::conv_transpose2d(geometry, epilogue),
         ConvKernel::Register(tile) => {
             let folded = sizes.fold_taps_into_output();
             let span = folded.co / sizes.co.max(1);
@@ -157,7 +163,7 @@ pub(super) fn conv2d_weight_grad(geometry: &Geometry, kernel: ConvKernel, tuning
     let sizes = Sizes::new(geometry, false);
     let weights = sizes.co * sizes.ci * sizes.kh * sizes.kw;
     let splits = match kernel {
-        ConvKernel::Naive => 1,
+        ConvKernel::Naive | ConvKernel::Plane => 1,
         // Enough workgroups for the cores.
         ConvKernel::Register(_) => {
             if sizes.ci == 1 {
@@ -179,6 +185,7 @@ pub(super) fn conv2d_weight_grad(geometry: &Geometry, kernel: ConvKernel, tuning
             let channels = sizes.co.div_ceil(tile.lanes_c * tile.c);
             tile.declare(dispatch, "TK").workgroups(blocks.div_ceil(LANES / tile.lanes_c), channels, splits)
         }
+        ConvKernel::Plane => conv_plane::conv2d_weight_grad(geometry),
         ConvKernel::Tiled(WorkgroupSides(wx, wy)) => {
             let taps = sizes.ci * sizes.kh * sizes.kw;
             sizes.declare(dispatch("conv2d_weight_grad_tiled")).with("WX", wx).with("WY", wy).workgroups(
@@ -202,7 +209,7 @@ fn element(columns: usize, owned: usize) -> &'static str {
 }
 
 /// A launch with image, weight, bias, gate and result bound.
-fn forward(shader: &'static str, epilogue: &Epilogue, element: &'static str) -> Dispatch {
+pub(super) fn forward(shader: &'static str, epilogue: &Epilogue, element: &'static str) -> Dispatch {
     let bias = if epilogue.bias { Slot::Input(2) } else { Slot::Unused };
     let gate = match epilogue.gate {
         Some(_) => Slot::Input(2 + usize::from(epilogue.bias)),

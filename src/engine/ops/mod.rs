@@ -15,6 +15,7 @@ pub mod conv2d_weight_grad;
 pub mod conv_dispatch;
 pub mod conv_geometry;
 pub mod conv_kernel;
+mod conv_plane;
 pub mod conv_transpose2d;
 pub mod distance;
 mod fused_register;

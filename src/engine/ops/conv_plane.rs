@@ -1,0 +1,104 @@
+//! Kernels of convolutions whose lanes keep whole planes, all pixels of a channel, in registers: for small images, on adapters that are
+//! CPUs. All multiply-accumulates of a pair of channels are written out, but for those on the padding.
+
+use std::fmt::Write;
+
+use super::conv_dispatch::{LANES, MOST, Sizes, forward};
+use super::conv_geometry::Geometry;
+use super::conv_kernel::{ConvKind, ConvShape};
+use super::conv2d::Epilogue;
+use super::kernel::{Dispatch, Slot, Weights};
+
+/// Most multiply-accumulates of a pair of channels, and most pixels that a lane keeps.
+const MOST_MACS: usize = 1024;
+const MOST_PIXELS: usize = 256;
+/// Workgroups that keep some cores evenly busy.
+const ENOUGH: usize = 16;
+
+/// Whether there is such a kernel for a convolution. Forward ones, tried, were not faster.
+pub(super) fn fits(shape: &ConvShape) -> bool {
+    shape.kind != ConvKind::Forward && images_at_once(&shape.geometry) > 0
+}
+
+/// Images whose planes lanes along the wide grid's channels keep at once: as many as their number divides into, if they are small
+/// enough; none where planes or the kernel do not divide into fours, or there are fewer channels than lanes.
+fn images_at_once(geometry: &Geometry) -> usize {
+    let Geometry { wide: [n, channels, wide_h, wide_w], narrow: [_, _, narrow_h, narrow_w], kernel, .. } = *geometry;
+    let [wide, narrow, taps] = [wide_h * wide_w, narrow_h * narrow_w, kernel[0] * kernel[1]];
+    let fours = [wide, narrow, taps].iter().all(|len| len.is_multiple_of(4));
+    let fit = |images: &usize| images * wide <= MOST_PIXELS && images * narrow * taps <= MOST_MACS;
+    let most = (1..=n).take_while(fit).filter(|images| n.is_multiple_of(*images)).last().unwrap_or(0);
+    if fours && channels >= LANES && n <= most * MOST { most } else { 0 }
+}
+
+/// The kernel of a transposed convolution.
+pub(super) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> Dispatch {
+    let (sizes, images) = (Sizes::new(geometry, true), images_at_once(geometry));
+    let [x, y] = [sizes.ih * sizes.iw, sizes.oh * sizes.ow].map(|plane| images * plane);
+    let mut products = products(geometry, images);
+    products.sort_by_key(|product| product.wide);
+    let line =
+        |&Product { tap, narrow, wide }: &_| format!("acc[{wide}] = fma(taps[{tap}], plane[{narrow}], acc[{wide}]);");
+    sizes
+        .declare(forward("conv_transpose2d_plane_register", epilogue, "quad"))
+        .with("LANES", LANES)
+        .with("IMAGES", images)
+        .with("PIXELS_X", x)
+        .with("QUADS_Y", y / 4)
+        .with("SHARES", images * (sizes.ih * sizes.iw / 4).div_ceil(LANES))
+        .with("QUADS_K", sizes.kh * sizes.kw / 4)
+        .weights(Weights::Single)
+        .text(add_products(products.iter().map(line)))
+        .workgroups(sizes.co.div_ceil(LANES), sizes.n / images, 1)
+}
+
+/// The kernel of a convolution's weight gradient.
+pub(super) fn conv2d_weight_grad(geometry: &Geometry) -> Dispatch {
+    let (sizes, images) = (Sizes::new(geometry, false), images_at_once(geometry));
+    let [x, g] = [sizes.ih * sizes.iw, sizes.oh * sizes.ow].map(|plane| images * plane);
+    let groups = sizes.ci.div_ceil(LANES);
+    let block = sizes.co.div_ceil(ENOUGH.div_ceil(groups));
+    let mut products = products(geometry, images);
+    products.sort_by_key(|product| product.narrow);
+    let line =
+        |&Product { tap, narrow, wide }: &_| format!("acc[{tap}] = fma(plane[{narrow}], image[{wide}], acc[{tap}]);");
+    let bindings = [Slot::Input(0), Slot::Input(1), Slot::Output(0)];
+    sizes
+        .declare(Dispatch::new("conv2d_weight_grad_plane_register", &bindings))
+        .with("LANES", LANES)
+        .with("BLOCK", block)
+        .with("IMAGES", images)
+        .with("QUADS_X", x / 4)
+        .with("PIXELS_G", g)
+        .with("SHARES", images * (sizes.oh * sizes.ow / 4).div_ceil(LANES))
+        .text(add_products(products.iter().map(line)))
+        .workgroups(groups, sizes.co.div_ceil(block), 1)
+}
+
+/// A multiply-accumulate of a pair of channels: the tap, and pixels of both planes.
+struct Product {
+    tap: usize,
+    narrow: usize,
+    wide: usize,
+}
+
+/// Those of so many images.
+fn products(geometry: &Geometry, images: usize) -> Vec<Product> {
+    let plane = |[_, _, h, w]: [usize; 4]| [images, 1, h, w];
+    let mut products = Vec::new();
+    Geometry { wide: plane(geometry.wide), narrow: plane(geometry.narrow), ..*geometry }.visit(|run| {
+        let pixels = (0..run.len).map(|i| (run.narrow + i, run.wide + i * run.stride));
+        products.extend(pixels.map(|(narrow, wide)| Product { tap: run.tap, narrow, wide }));
+    });
+    products
+}
+
+/// The function that the kernels call for all of them.
+fn add_products(lines: impl Iterator<Item = String>) -> String {
+    let mut text = String::from("fn add_products() {\n");
+    for line in lines {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "    {line}");
+    }
+    text + "}\n"
+}
