@@ -261,9 +261,9 @@ pub(crate) struct Tile {
 const CONV2D_TILES: [(usize, usize); 8] = [(8, 24), (4, 24), (8, 16), (16, 16), (4, 32), (8, 8), (4, 8), (1, 8)];
 const CONV_TRANSPOSE2D_TILES: [(usize, usize); 7] = [(8, 16), (4, 24), (8, 8), (16, 8), (4, 16), (4, 8), (1, 8)];
 /// Workgroups that keep two threads evenly busy.
-const ENOUGH: usize = 4;
+pub(super) const ENOUGH: usize = 4;
 /// Multiply-accumulates of a convolution that is over before another thread has woken up.
-const SMALL: u64 = 1_000_000;
+pub(super) const SMALL: u64 = 1_000_000;
 
 fn conv2d_tiles(sizes: &Sizes, enough: usize) -> Vec<Tile> {
     let mut candidates = CONV2D_TILES;

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::conv_dispatch::{LANES, MOST, Sizes, forward};
+use super::conv_dispatch::{ENOUGH, LANES, MOST, SMALL, Sizes, forward};
 use super::conv_geometry::Geometry;
 use super::conv_kernel::{ConvKind, ConvShape};
 use super::conv2d::Epilogue;
@@ -13,22 +13,42 @@ use super::kernel::{Dispatch, Slot, Weights};
 const MOST_MACS: usize = 1024;
 const MOST_PIXELS: usize = 256;
 /// Workgroups that keep some cores evenly busy.
-const ENOUGH: usize = 16;
+const PLENTY: usize = 16;
+/// Output channels that a plane, once loaded, serves at least in a weight gradient.
+const LEAST_SERVED: usize = 16;
 
-/// Whether there is such a kernel for a convolution. Forward ones, tried, were not faster.
+/// Whether there is such a kernel for a convolution, which keeps two threads busy where that matters. Forward ones, tried, were not
+/// faster.
 pub(super) fn fits(shape: &ConvShape) -> bool {
-    shape.kind != ConvKind::Forward && images_at_once(&shape.geometry) > 0
+    let images = images_at_once(&shape.geometry);
+    let [n, channels, ..] = shape.geometry.wide;
+    let groups = channels.div_ceil(LANES);
+    let workgroups = match shape.kind {
+        _ if images == 0 => 0,
+        ConvKind::Forward => 0,
+        ConvKind::Transposed => groups * n / images,
+        ConvKind::WeightGradient => groups * shape.geometry.narrow[1].div_ceil(block(&shape.geometry)),
+    };
+    workgroups >= ENOUGH || (workgroups > 0 && shape.macs() < SMALL)
+}
+
+/// Output channels of a workgroup of the weight gradient.
+fn block(geometry: &Geometry) -> usize {
+    let groups = geometry.wide[1].div_ceil(LANES).max(1);
+    geometry.narrow[1].div_ceil(PLENTY.div_ceil(groups)).max(LEAST_SERVED)
 }
 
 /// Images whose planes lanes along the wide grid's channels keep at once: as many as their number divides into, if they are small
-/// enough; none where planes or the kernel do not divide into fours, or there are fewer channels than lanes.
+/// enough; none where planes or the kernel do not divide into fours, kernels do not overlap, or there are fewer channels than lanes.
 fn images_at_once(geometry: &Geometry) -> usize {
     let Geometry { wide: [n, channels, wide_h, wide_w], narrow: [_, _, narrow_h, narrow_w], kernel, .. } = *geometry;
     let [wide, narrow, taps] = [wide_h * wide_w, narrow_h * narrow_w, kernel[0] * kernel[1]];
+    // Where kernels do not overlap, each number that is loaded serves once: the other kernels load fewer.
+    let overlap = narrow * taps >= 2 * wide;
     let fours = [wide, narrow, taps].iter().all(|len| len.is_multiple_of(4));
     let fit = |images: &usize| images * wide <= MOST_PIXELS && images * narrow * taps <= MOST_MACS;
     let most = (1..=n).take_while(fit).filter(|images| n.is_multiple_of(*images)).last().unwrap_or(0);
-    if fours && channels >= LANES && n <= most * MOST { most } else { 0 }
+    if fours && overlap && channels >= LANES && n <= most * MOST { most } else { 0 }
 }
 
 /// The kernel of a transposed convolution.
@@ -56,8 +76,7 @@ pub(super) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> Disp
 pub(super) fn conv2d_weight_grad(geometry: &Geometry) -> Dispatch {
     let (sizes, images) = (Sizes::new(geometry, false), images_at_once(geometry));
     let [x, g] = [sizes.ih * sizes.iw, sizes.oh * sizes.ow].map(|plane| images * plane);
-    let groups = sizes.ci.div_ceil(LANES);
-    let block = sizes.co.div_ceil(ENOUGH.div_ceil(groups));
+    let block = block(geometry);
     let mut products = products(geometry, images);
     products.sort_by_key(|product| product.narrow);
     let line =
@@ -72,7 +91,7 @@ pub(super) fn conv2d_weight_grad(geometry: &Geometry) -> Dispatch {
         .with("PIXELS_G", g)
         .with("SHARES", images * (sizes.oh * sizes.ow / 4).div_ceil(LANES))
         .text(add_products(products.iter().map(line)))
-        .workgroups(groups, sizes.co.div_ceil(block), 1)
+        .workgroups(sizes.ci.div_ceil(LANES), sizes.co.div_ceil(block), 1)
 }
 
 /// A multiply-accumulate of a pair of channels: the tap, and pixels of both planes.
