@@ -18,8 +18,8 @@ const VARIABLE: &str = "LP_NUM_THREADS";
 const WAKING: f64 = 50e-6;
 /// Seconds that a trial costs: devices are opened, and kernels compiled for each.
 const TRIAL: f64 = 1.5;
-/// Part of its time that a piece of work must be able to win by another number.
-const WORTH: f64 = 0.1;
+/// Part of its time that waking must take of a piece of work, for without workers it computes on one core.
+const WORTH: f64 = 0.25;
 
 /// Numbers of driver threads that were tried for a phase of work, each with the seconds that a piece of it took; none where
 /// there was nothing to choose.

@@ -1,7 +1,8 @@
 //! Kernels of convolutions whose lanes keep whole planes, all pixels of a channel, in registers: for small images, on adapters that are
 //! CPUs. All multiply-accumulates of a pair of channels are written out, but for those on the padding.
 
-use std::fmt::Write;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write};
 
 use super::conv_dispatch::{ENOUGH, LANES, MOST, SMALL, Sizes, forward};
 use super::conv_geometry::Geometry;
@@ -57,8 +58,6 @@ pub(super) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> Disp
     let [x, y] = [sizes.ih * sizes.iw, sizes.oh * sizes.ow].map(|plane| images * plane);
     let mut products = products(geometry, images);
     products.sort_by_key(|product| product.wide);
-    let line =
-        |&Product { tap, narrow, wide }: &_| format!("acc[{wide}] = fma(taps[{tap}], plane[{narrow}], acc[{wide}]);");
     sizes
         .declare(forward("conv_transpose2d_plane_register", epilogue, "quad"))
         .with("LANES", LANES)
@@ -68,7 +67,7 @@ pub(super) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> Disp
         .with("SHARES", images * (sizes.ih * sizes.iw / 4).div_ceil(LANES))
         .with("QUADS_K", sizes.kh * sizes.kw / 4)
         .weights(Weights::Single)
-        .text(add_products(products.iter().map(line)))
+        .text(add_products(&products, ["acc", "taps", "plane"], |product| [product.wide, product.tap, product.narrow]))
         .workgroups(sizes.co.div_ceil(LANES), sizes.n / images, 1)
 }
 
@@ -79,8 +78,6 @@ pub(super) fn conv2d_weight_grad(geometry: &Geometry) -> Dispatch {
     let block = block(geometry);
     let mut products = products(geometry, images);
     products.sort_by_key(|product| product.narrow);
-    let line =
-        |&Product { tap, narrow, wide }: &_| format!("acc[{tap}] = fma(plane[{narrow}], image[{wide}], acc[{tap}]);");
     let bindings = [Slot::Input(0), Slot::Input(1), Slot::Output(0)];
     sizes
         .declare(Dispatch::new("conv2d_weight_grad_plane_register", &bindings))
@@ -90,7 +87,7 @@ pub(super) fn conv2d_weight_grad(geometry: &Geometry) -> Dispatch {
         .with("QUADS_X", x / 4)
         .with("PIXELS_G", g)
         .with("SHARES", images * (sizes.oh * sizes.ow / 4).div_ceil(LANES))
-        .text(add_products(products.iter().map(line)))
+        .text(add_products(&products, ["acc", "plane", "image"], |product| [product.tap, product.narrow, product.wide]))
         .workgroups(sizes.ci.div_ceil(LANES), sizes.co.div_ceil(block), 1)
 }
 
@@ -112,12 +109,24 @@ fn products(geometry: &Geometry, images: usize) -> Vec<Product> {
     products
 }
 
-/// The function that the kernels call for all of them.
-fn add_products(lines: impl Iterator<Item = String>) -> String {
+/// The function that the kernels call for all of them: adds to one of three arrays in registers the products of the others, at the
+/// indices that `at` tells. Each number has a name of its own: drivers are slow at following many accesses to arrays.
+fn add_products(products: &[Product], arrays: [&str; 3], at: impl Fn(&Product) -> [usize; 3]) -> String {
     let mut text = String::from("fn add_products() {\n");
-    for line in lines {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "    {line}");
+    // Writing to a string cannot fail.
+    let mut add = |line: fmt::Arguments| writeln!(text, "    {line}").unwrap_or_default();
+    for (place, array) in arrays.into_iter().enumerate() {
+        let used: BTreeSet<usize> = products.iter().map(|product| at(product)[place]).collect();
+        used.iter().for_each(|i| add(format_args!("let {array}{i}_0 = {array}[{i}];")));
     }
+    let [sums, left, right] = arrays;
+    let mut added = BTreeMap::new();
+    for [sum, i, j] in products.iter().map(at) {
+        let count = added.entry(sum).or_insert(0);
+        let before = *count;
+        *count += 1;
+        add(format_args!("let {sums}{sum}_{count} = fma({left}{i}_0, {right}{j}_0, {sums}{sum}_{before});"));
+    }
+    added.iter().for_each(|(sum, count)| add(format_args!("{sums}[{sum}] = {sums}{sum}_{count};")));
     text + "}\n"
 }
