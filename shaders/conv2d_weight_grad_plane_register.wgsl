@@ -1,24 +1,26 @@
 //#import exchange
+//#import plane
 // conv2d weight gradient of small images in registers, for adapters whose "GPU" is a CPU: no workgroup memory, no barrier.
 // One invocation keeps all pixels x of one input channel of some IMAGES, and goes through its kernels to BLOCK output channels, to which
 // further images then add; the lanes of a workgroup own neighbouring input channels. Each lane loads its share of a channel's gradients
 // g, which the lanes exchange as in conv2d_register.
-// Prelude: shape constants, LANES, BLOCK, IMAGES; QUADS_X fours of pixels and PIXELS_G gradients of a channel of as many images, and
-// SHARES fours of the gradients that a lane loads. Text: add_products() adds plane[j] * image[k] to acc[i] for each tap i that joins
-// pixels j and k. N is a multiple of IMAGES; planes and kernels divide into fours.
+// Prelude: shape constants, LANES, BLOCK, IMAGES; the plane of gradients (common/plane.wgsl); QUADS_X fours of a channel's pixels of as many
+// images. Text: add_products() adds plane[j] * image[k] to acc[i] for each tap i that joins pixels j and k. N is a multiple of IMAGES;
+// planes and kernels divide into fours.
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> g: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> dw: array<vec4<f32>>;
 
 const PLANE_X = IH * IW; // of an image
-const PLANE_G = OH * OW;
-const QUADS_G = PLANE_G / 4u;
-const SHARE = SHARES / IMAGES;
 const TAPS = KH * KW;
+const C_NARROW = CO;
 
 var<private> image: array<f32, QUADS_X * 4u>;
-var<private> plane: array<f32, PIXELS_G>;
 var<private> acc: array<f32, TAPS>;
+
+fn narrow(quad: u32) -> vec4<f32> {
+    return g[quad];
+}
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -44,17 +46,7 @@ fn add_images(n0: u32, group: vec3<u32>, lane: u32) {
         image[4u * q + 3u] = v.w;
     }
     for (var co = group.y * BLOCK; co < min((group.y + 1u) * BLOCK, CO); co++) {
-        var share: array<vec4<f32>, SHARES>;
-        for (var i = 0u; i < SHARES; i++) { //#unroll
-            let quad = i % SHARE * LANES + lane;
-            if quad < QUADS_G {
-                share[i] = g[((n0 + i / SHARE) * CO + co) * QUADS_G + quad];
-            }
-        }
-        for (var p = 0u; p < PIXELS_G; p++) { //#unroll always
-            let quad = p % PLANE_G / 4u;
-            plane[p] = of_lane(share[p / PLANE_G * SHARE + quad / LANES][p % 4u], lane, quad % LANES);
-        }
+        load_plane(n0, co, lane);
         acc = array<f32, TAPS>();
         add_products();
         if ci < CI {

@@ -26,7 +26,7 @@ const KERNELS: &[(&str, &str)] = texts!["":
 
 const COMMON: &[(&str, &str)] = texts!["/common":
     "activation", "columns", "convolution", "distance_slope", "exchange", "exchange_subgroup", "fused_activation", "fused_convolution", "fused_dense", "fused_norm",
-    "fused_place", "fused_register", "quad", "reduce", "reduce_subgroup", "single",
+    "fused_place", "fused_register", "plane", "quad", "reduce", "reduce_subgroup", "single",
     "weights_half", "weights_half_packed", "weights_half_texture", "weights_single", "weights_texture",
     "weights_texture_rows",
 ];

@@ -55,16 +55,10 @@ fn images_at_once(geometry: &Geometry) -> usize {
 /// The kernel of a transposed convolution.
 pub(super) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> Dispatch {
     let (sizes, images) = (Sizes::new(geometry, true), images_at_once(geometry));
-    let [x, y] = [sizes.ih * sizes.iw, sizes.oh * sizes.ow].map(|plane| images * plane);
     let mut products = products(geometry, images);
     products.sort_by_key(|product| product.wide);
-    sizes
-        .declare(forward("conv_transpose2d_plane_register", epilogue, "quad"))
-        .with("LANES", LANES)
-        .with("IMAGES", images)
-        .with("PIXELS_X", x)
-        .with("QUADS_Y", y / 4)
-        .with("SHARES", images * (sizes.ih * sizes.iw / 4).div_ceil(LANES))
+    declare_plane(sizes.declare(forward("conv_transpose2d_plane_register", epilogue, "quad")), geometry, images)
+        .with("QUADS_Y", images * sizes.oh * sizes.ow / 4)
         .with("QUADS_K", sizes.kh * sizes.kw / 4)
         .weights(Weights::Single)
         .text(add_products(&products, ["acc", "taps", "plane"], |product| [product.wide, product.tap, product.narrow]))
@@ -74,21 +68,26 @@ pub(super) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> Disp
 /// The kernel of a convolution's weight gradient.
 pub(super) fn conv2d_weight_grad(geometry: &Geometry) -> Dispatch {
     let (sizes, images) = (Sizes::new(geometry, false), images_at_once(geometry));
-    let [x, g] = [sizes.ih * sizes.iw, sizes.oh * sizes.ow].map(|plane| images * plane);
     let block = block(geometry);
     let mut products = products(geometry, images);
     products.sort_by_key(|product| product.narrow);
     let bindings = [Slot::Input(0), Slot::Input(1), Slot::Output(0)];
-    sizes
-        .declare(Dispatch::new("conv2d_weight_grad_plane_register", &bindings))
-        .with("LANES", LANES)
+    declare_plane(sizes.declare(Dispatch::new("conv2d_weight_grad_plane_register", &bindings)), geometry, images)
         .with("BLOCK", block)
-        .with("IMAGES", images)
-        .with("QUADS_X", x / 4)
-        .with("PIXELS_G", g)
-        .with("SHARES", images * (sizes.oh * sizes.ow / 4).div_ceil(LANES))
+        .with("QUADS_X", images * sizes.ih * sizes.iw / 4)
         .text(add_products(&products, ["acc", "plane", "image"], |product| [product.tap, product.narrow, product.wide]))
         .workgroups(sizes.ci.div_ceil(LANES), sizes.co.div_ceil(block), 1)
+}
+
+/// Declares the narrow grid's plane of so many images for `common/plane.wgsl`.
+fn declare_plane(dispatch: Dispatch, geometry: &Geometry, images: usize) -> Dispatch {
+    let [_, _, h, w] = geometry.narrow;
+    dispatch
+        .with("LANES", LANES)
+        .with("IMAGES", images)
+        .with("PLANE", h * w)
+        .with("PIXELS", images * h * w)
+        .with("SHARES", images * (h * w / 4).div_ceil(LANES))
 }
 
 /// A multiply-accumulate of a pair of channels: the tap, and pixels of both planes.
