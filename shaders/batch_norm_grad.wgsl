@@ -1,5 +1,4 @@
-//#import reduce
-// One workgroup a block of channels. PLANE and tensors count elements of `quad` or `single`.
+// One workgroup a block of channels, SHARE invocations each. PLANE and tensors count elements of `quad` or `single`.
 @group(0) @binding(0) var<storage, read> dy: array<Element>;
 @group(0) @binding(1) var<storage, read> x: array<Element>;
 @group(0) @binding(2) var<storage, read> scale: array<f32>;
@@ -17,7 +16,9 @@ fn address(subset: u32, channel: u32, i: u32) -> u32 {
 
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    for (var channel = group.x * BLOCK; channel < min(C, (group.x + 1u) * BLOCK); channel++) {
+    let share = lane % SHARE;
+    for (var first = group.x * BLOCK; first < min(C, (group.x + 1u) * BLOCK); first += WIDTH / SHARE) {
+        let channel = first + lane / SHARE;
         // Sums of dy and of dy times the normalised input.
         var totals = vec2<f32>(0.0);
         for (var subset = 0u; subset < SETS; subset++) {
@@ -25,22 +26,23 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             let inverse = statistics[(2u * subset + 1u) * C + channel];
             var plain = Element();
             var product = Element();
-            for (var i = lane; i < COUNT; i += WIDTH) {
+            for (var i = share; i < COUNT; i += SHARE) {
                 let at = address(subset, channel, i);
                 let g = dy[at];
                 plain += g;
                 product += g * ((x[at] - mean) * inverse);
             }
-            let sums = workgroup_sum2(lane, vec2<f32>(total(plain), total(product)));
+            let sums = shared_sum2(lane, vec2<f32>(total(plain), total(product)));
             totals += sums;
             let means = select(sums / f32(COUNT * PER_ELEMENT), vec2<f32>(0.0), FIXED);
             let factor = scale[channel] * inverse;
-            for (var i = lane; i < COUNT; i += WIDTH) {
+            for (var i = share; i < COUNT; i += SHARE) {
                 let at = address(subset, channel, i);
-                dx[at] = factor * (dy[at] - means.x - (x[at] - mean) * (inverse * means.y));
+                let value = factor * (dy[at] - means.x - (x[at] - mean) * (inverse * means.y));
+                if channel < C { dx[at] = value; }
             }
         }
-        if lane == 0u {
+        if share == 0u && channel < C {
             dscale[channel] = totals.y;
             dshift[channel] = totals.x;
         }

@@ -17,7 +17,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let d = a[start + i] - b[start + i];
         sums += select(d * d, abs(d), MEASURE == 0u);
     }
-    let sum = workgroup_sum(lane, total(sums));
+    let sum = shared_sum(lane, total(sums));
     let distance = select(FACTOR * sum, sqrt(sum), MEASURE == 2u);
     if lane == 0u {
         y[group.x] = distance;

@@ -9,7 +9,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     for (var i = lane; i < LEN; i += WIDTH) {
         sum += x[i];
     }
-    sum = workgroup_sum(lane, sum);
+    sum = shared_sum(lane, sum);
     if lane == 0u {
         y[0] = FACTOR * sum;
     }

@@ -10,7 +10,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var i = lane; i < LEN; i += WIDTH) {
         sum += x[start + i] * x[start + i];
     }
-    let norm = sqrt(workgroup_sum(lane, sum));
+    let norm = sqrt(shared_sum(lane, sum));
     let scale = sqrt(f32(LEN)) / max(norm, SMALLEST);
     for (var i = lane; i < LEN; i += WIDTH) {
         y[start + i] = scale * x[start + i];

@@ -11,7 +11,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var i = lane; i < LEN; i += WIDTH) {
         sums += x[start + i] * vec2<f32>(x[start + i], dy[start + i]);
     }
-    sums = workgroup_sum2(lane, sums);
+    sums = shared_sum2(lane, sums);
     let norm = sqrt(sums.x);
     let scale = sqrt(f32(LEN)) / max(norm, SMALLEST);
     let along = select(0.0, scale * scale * scale * sums.y / f32(LEN), norm > SMALLEST);

@@ -50,6 +50,8 @@ struct Case {
     /// Pixels of the larger image that the last position does not reach; below the stride.
     extra: [usize; 2],
     bias: bool,
+    /// Whether a tensor is added to the result, on which side.
+    added: Option<bool>,
     activation: Activation,
     seed: u64,
 }
@@ -59,9 +61,9 @@ fn convolution() -> impl Strategy<Value = Case> {
     (
         (batch(), channels(), channels()),
         (pair(1..=9), pair(1..=5), pair(1..=3), pair(0..=2), pair(0..=2)),
-        (any::<bool>(), activation(), any::<u64>()),
+        (any::<bool>(), any::<Option<bool>>(), activation(), any::<u64>()),
     )
-        .prop_map(|((n, a, b), (side, kernel, stride, padding, extra), (bias, activation, seed))| Case {
+        .prop_map(|((n, a, b), (side, kernel, stride, padding, extra), (bias, added, activation, seed))| Case {
             n,
             channels: [a, b],
             side,
@@ -69,6 +71,7 @@ fn convolution() -> impl Strategy<Value = Case> {
             window: Window { stride, padding },
             extra: [extra[0] % stride[0], extra[1] % stride[1]],
             bias,
+            added,
             activation,
             seed,
         })
@@ -80,29 +83,40 @@ impl Case {
         ((self.side[axis] - 1) * self.window.stride[axis] + self.kernel[axis] + self.extra[axis])
             .saturating_sub(2 * self.window.padding[axis])
     }
+
+    /// What follows the convolution: a sum with the last input, if any, and the activation.
+    fn finish(&self, graph: &mut Graph, y: Tensor, inputs: &[Tensor]) -> Result<Tensor, EngineError> {
+        let last = inputs[inputs.len() - 1];
+        let y = match self.added {
+            Some(true) => graph.add(y, last)?,
+            Some(false) => graph.add(last, y)?,
+            None => y,
+        };
+        graph.activation(y, self.activation)
+    }
 }
 
 fn check_conv2d(variant: ConvVariant, case: &Case) {
     let [ci, co] = case.channels;
     let mut shapes = vec![[case.n, ci, case.wide(0), case.wide(1)], [co, ci, case.kernel[0], case.kernel[1]]];
-    if case.bias {
-        shapes.push([1, co, 1, 1]);
-    }
+    shapes.extend(case.bias.then_some([1, co, 1, 1]));
+    shapes.extend(case.added.map(|_| [case.n, co, case.side[0], case.side[1]]));
     check(&mut gpu(variant), case.seed, &shapes, 2e-5, |graph, inputs| {
-        let y = graph.conv2d(inputs[0], inputs[1], inputs.get(2).copied(), case.window)?;
-        graph.activation(y, case.activation)
+        let bias = case.bias.then(|| inputs[2]);
+        let y = graph.conv2d(inputs[0], inputs[1], bias, case.window)?;
+        case.finish(graph, y, inputs)
     });
 }
 
 fn check_conv_transpose2d(variant: ConvVariant, case: &Case) {
     let [ci, co] = case.channels;
     let mut shapes = vec![[case.n, ci, case.side[0], case.side[1]], [ci, co, case.kernel[0], case.kernel[1]]];
-    if case.bias {
-        shapes.push([1, co, 1, 1]);
-    }
+    shapes.extend(case.bias.then_some([1, co, 1, 1]));
+    shapes.extend(case.added.map(|_| [case.n, co, case.wide(0), case.wide(1)]));
     check(&mut gpu(variant), case.seed, &shapes, 2e-5, |graph, inputs| {
-        let y = graph.conv_transpose2d(inputs[0], inputs[1], inputs.get(2).copied(), case.window, case.extra)?;
-        graph.activation(y, case.activation)
+        let bias = case.bias.then(|| inputs[2]);
+        let y = graph.conv_transpose2d(inputs[0], inputs[1], bias, case.window, case.extra)?;
+        case.finish(graph, y, inputs)
     });
 }
 
@@ -151,6 +165,7 @@ fn convolutions_of_the_networks() {
                     window: Window::stride(stride).padding(padding),
                     extra: [0; 2],
                     bias: true,
+                    added: None,
                     activation: Activation::LeakyRelu(0.2),
                     seed: seed as u64,
                 };
@@ -173,23 +188,27 @@ fn check_candidates(case: &Case, transposed: bool) -> usize {
     let mut graph = Graph::new();
     let (x, w) = (graph.input("x", image), graph.input("w", weight));
     let b = graph.input("b", [1, co, 1, 1]);
+    let result = if transposed { [case.wide(0), case.wide(1)] } else { case.side };
+    let a = graph.input("a", [case.n, co, result[0], result[1]]);
     let y = if transposed {
         graph.conv_transpose2d(x, w, Some(b), case.window, case.extra)
     } else {
         graph.conv2d(x, w, Some(b), case.window)
     };
-    let y = graph.activation(y.unwrap(), case.activation).unwrap();
+    let y = case.finish(&mut graph, y.unwrap(), &[a]).unwrap();
     let loss = graph.sum(y).unwrap();
     let gradients = graph.gradients(loss, &[x, w]).unwrap();
     for (name, tensor) in ["y", "dx", "dw"].into_iter().zip([y, gradients[0], gradients[1]]) {
         graph.output(name, tensor);
     }
-    let inputs = [("x", image), ("w", weight), ("b", [1, co, 1, 1])];
+    let inputs = [("x", image), ("w", weight), ("b", [1, co, 1, 1]), ("a", graph.shape(a))];
     let values = inputs.map(|(name, shape)| (name, random(case.seed, shape.iter().product())));
     let singles = values.clone().map(|(name, values)| (name, values.iter().map(|&v| v as f32).collect::<Vec<_>>()));
     let exact = Cpu::exact().evaluate_exactly(&graph, &values.each_ref().map(|(name, v)| (*name, &v[..]))).unwrap();
 
-    let convolutions = Program::compile(&graph, &Variables::new()).unwrap().convolutions();
+    let program = Program::compile(&graph, &Variables::new()).unwrap();
+    assert!(program.labels().all(|op| !op.ends_with("add_scaled")), "the sum is a part of the convolution");
+    let convolutions = program.convolutions();
     assert_eq!(convolutions.len(), 3, "a convolution and its two gradients");
     // Either as the driver has it, or with all that it unrolls written out.
     let options = GpuOptions { adapter: adapter(), unroll: transposed, ..GpuOptions::default() };
@@ -219,6 +238,7 @@ fn check_every_candidate(transposed: bool) {
         window: Window { stride: [stride; 2], padding: [padding; 2] },
         extra,
         bias: true,
+        added: Some(transposed),
         activation: Activation::LeakyRelu(0.2),
         seed: 5,
     };

@@ -3,7 +3,7 @@
 var<workgroup> partial_sums: array<vec2<f32>, WIDTH>;
 
 // Two sums at once. Every invocation must call it, and each gets the result.
-fn workgroup_sum2(lane: u32, value: vec2<f32>) -> vec2<f32> {
+fn shared_sum2(lane: u32, value: vec2<f32>) -> vec2<f32> {
     partial_sums[lane] = value;
     workgroupBarrier();
     for (var half = WIDTH / 2u; half > 0u; half /= 2u) {
@@ -15,6 +15,6 @@ fn workgroup_sum2(lane: u32, value: vec2<f32>) -> vec2<f32> {
     return workgroupUniformLoad(&partial_sums[0]);
 }
 
-fn workgroup_sum(lane: u32, value: f32) -> f32 {
-    return workgroup_sum2(lane, vec2<f32>(value, 0.0)).x;
+fn shared_sum(lane: u32, value: f32) -> f32 {
+    return shared_sum2(lane, vec2<f32>(value, 0.0)).x;
 }

@@ -3,10 +3,11 @@ use std::collections::{HashMap, HashSet};
 use super::graph::{Node, Tensor};
 use super::ops::Op;
 use super::ops::activation::{Activate, Activation, ActivationGrad};
+use super::ops::add_scaled::AddScaled;
 
 /// Makes one op of several that can be one dispatch.
 pub(crate) fn fuse(nodes: &mut Vec<Node>, kept: &HashSet<Tensor>) {
-    fuse_activations(nodes, kept);
+    fuse_into_makers(nodes, kept);
     fuse_losses(nodes);
 }
 
@@ -55,9 +56,9 @@ fn give_gradient(loss: &mut Node, node: &Node, earlier: impl Fn(Tensor) -> bool)
     true
 }
 
-/// Moves activations into the op that feeds them, and the gradients of activations into the
-/// convolution that the gradient comes from, where nothing else reads the tensor in between.
-fn fuse_activations(nodes: &mut Vec<Node>, kept: &HashSet<Tensor>) {
+/// Moves activations into the op that feeds them, and sums of gradients and the gradients of activations into the convolution that
+/// the gradient comes from, where nothing else reads the tensor in between.
+fn fuse_into_makers(nodes: &mut Vec<Node>, kept: &HashSet<Tensor>) {
     let mut readers: HashMap<Tensor, usize> = HashMap::new();
     for &x in nodes.iter().flat_map(|node| &node.inputs).chain(kept) {
         *readers.entry(x).or_default() += 1;
@@ -67,9 +68,9 @@ fn fuse_activations(nodes: &mut Vec<Node>, kept: &HashSet<Tensor>) {
     for index in 0..nodes.len() {
         let (before, rest) = nodes.split_at_mut(index);
         let node = &rest[0];
-        let absorbed = node.inputs.first().filter(|x| readers.get(x) == Some(&1)).and_then(|x| {
-            let &maker = makers.get(x)?;
-            absorb(&mut before[maker], node, |x| makers.get(&x).is_none_or(|&m| m < maker)).then_some(maker)
+        let absorbed = node.inputs.iter().filter(|x| readers.get(x) == Some(&1)).find_map(|&x| {
+            let &maker = makers.get(&x)?;
+            absorb(&mut before[maker], node, x, |x| makers.get(&x).is_none_or(|&m| m < maker)).then_some(maker)
         });
         dropped.push(absorbed.is_some());
         match absorbed {
@@ -84,9 +85,10 @@ fn fuse_activations(nodes: &mut Vec<Node>, kept: &HashSet<Tensor>) {
     nodes.retain(|_| !dropped.next().unwrap_or(false));
 }
 
-/// Lets `maker` do the work of `node`, if it can; `earlier` says whether a tensor is ready for it.
-fn absorb(maker: &mut Node, node: &Node, earlier: impl Fn(Tensor) -> bool) -> bool {
-    if node.inputs[0] != maker.outputs[0] {
+/// Lets `maker` of `x` do the work of `node`, which reads it, if it can; `earlier` says whether a tensor is ready for it.
+fn absorb(maker: &mut Node, node: &Node, x: Tensor, earlier: impl Fn(Tensor) -> bool) -> bool {
+    let other = node.inputs.iter().copied().find(|&input| input != x);
+    if x != maker.outputs[0] || (x != node.inputs[0] && !matches!(node.op, Op::AddScaled(_))) {
         return false;
     }
     if let (&Op::Activation(Activate(activation)), Op::BatchNorm(norm)) = (&node.op, &mut maker.op)
@@ -96,11 +98,15 @@ fn absorb(maker: &mut Node, node: &Node, earlier: impl Fn(Tensor) -> bool) -> bo
         return true;
     }
     let Some(epilogue) = maker.op.epilogue().filter(|epilogue| epilogue.is_open()) else { return false };
-    match node.op {
-        Op::Activation(Activate(activation)) => epilogue.activation = activation,
-        Op::ActivationGrad(ActivationGrad(activation)) if earlier(node.inputs[1]) => {
+    match (&node.op, other.filter(|&other| earlier(other))) {
+        (&Op::Activation(Activate(activation)), _) => epilogue.activation = activation,
+        (&Op::ActivationGrad(ActivationGrad(activation)), Some(y)) => {
             epilogue.gate = Some(activation);
-            maker.inputs.push(node.inputs[1]);
+            maker.inputs.push(y);
+        }
+        (Op::AddScaled(AddScaled { factor: 1.0 }), Some(other)) if !epilogue.adds => {
+            epilogue.adds = true;
+            maker.inputs.push(other);
         }
         _ => return false,
     }

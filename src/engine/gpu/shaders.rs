@@ -26,7 +26,7 @@ const KERNELS: &[(&str, &str)] = texts!["":
 
 const COMMON: &[(&str, &str)] = texts!["/common":
     "activation", "columns", "convolution", "distance_slope", "exchange", "exchange_subgroup", "fused_activation", "fused_convolution", "fused_dense", "fused_norm",
-    "fused_place", "fused_register", "plane", "quad", "reduce", "reduce_subgroup", "single",
+    "fused_place", "fused_register", "plane", "quad", "reduce", "reduce_alone", "reduce_subgroup", "single",
     "weights_half", "weights_half_packed", "weights_half_texture", "weights_single", "weights_texture",
     "weights_texture_rows",
 ];
@@ -114,7 +114,7 @@ fn text_of(step: &Step, dispatch: &Dispatch, tuning: &Tuning) -> KernelText {
 /// The full text of a kernel: constants, imports, then its own.
 pub(super) fn source(dispatch: &Dispatch, tuning: &Tuning) -> String {
     let own = text(KERNELS, dispatch.shader);
-    let chosen = dispatch.element.into_iter().chain(dispatch.weights.map(Weights::text));
+    let chosen = dispatch.element.into_iter().chain(dispatch.sums).chain(dispatch.weights.map(Weights::text));
     let imports = chosen.chain(imports(own)).map(|name| imported(name, tuning.subgroups));
     let extension = dispatch.weights.and_then(Weights::extension);
     let extension = extension.map(|name| format!("enable {name};")).unwrap_or_default();

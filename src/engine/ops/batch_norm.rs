@@ -134,7 +134,6 @@ impl Rule for BatchNorm {
         // Sets bring running averages up to date one after the other, in one workgroup.
         let rows = if self.running.is_some() { 1 } else { self.sets };
         let dispatch = Dispatch::new("batch_norm", &bindings.collect::<Vec<_>>())
-            .with("WIDTH", call.tuning.reduction_width())
             .channels([n, channels, h * w], rows, call.tuning)
             .with("SETS", self.sets)
             .with("IMAGES", n / self.sets)

@@ -53,7 +53,6 @@ impl Rule for BatchNormGrad {
             Slot::Output(2),
         ]);
         let dispatch = Dispatch::new("batch_norm_grad", &bindings.collect::<Vec<_>>())
-            .with("WIDTH", call.tuning.reduction_width())
             .channels([n, channels, h * w], 1, call.tuning)
             .with("SETS", self.sets)
             .with("IMAGES", n / self.sets)

@@ -28,10 +28,11 @@ impl Rule for ChannelSum {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let [n, channels, h, w] = call.inputs[0];
-        let dispatch = Dispatch::new("channel_sum", &[Slot::Input(0), Slot::Output(0)])
-            .with("WIDTH", call.tuning.reduction_width())
-            .with("N", n)
-            .channels([n, channels, h * w], 1, call.tuning);
+        let dispatch = Dispatch::new("channel_sum", &[Slot::Input(0), Slot::Output(0)]).with("N", n).channels(
+            [n, channels, h * w],
+            1,
+            call.tuning,
+        );
         vec![dispatch]
     }
 }

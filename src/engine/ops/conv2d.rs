@@ -16,6 +16,8 @@ use crate::engine::shape::Shape;
 pub(crate) struct Epilogue {
     /// Adds a bias, the third input.
     pub bias: bool,
+    /// Adds a tensor like the result, the input after the bias.
+    pub adds: bool,
     pub activation: Activation,
     /// Multiplies by the activation's slope where its output was the last input.
     pub gate: Option<Activation>,
@@ -23,7 +25,17 @@ pub(crate) struct Epilogue {
 
 impl Epilogue {
     fn inputs(&self) -> usize {
-        2 + usize::from(self.bias) + usize::from(self.gate.is_some())
+        self.gate_input() + usize::from(self.gate.is_some())
+    }
+
+    /// Which input is added.
+    pub fn added_input(&self) -> usize {
+        2 + usize::from(self.bias)
+    }
+
+    /// Which input is the activation's output.
+    pub fn gate_input(&self) -> usize {
+        self.added_input() + usize::from(self.adds)
     }
 
     /// Whether fusion may still add something after the sum.
@@ -39,9 +51,9 @@ impl Epilogue {
         if self.bias && inputs[2] != [1, shape[1], 1, 1] {
             return Err(format!("the bias {:?} must be [1, {}, 1, 1]", inputs[2], shape[1]));
         }
-        match (self.gate, inputs.last()) {
-            (Some(_), Some(&gate)) if gate != shape => Err(format!("the gate {gate:?} must be {shape:?}")),
-            _ => Ok(()),
+        match inputs[self.added_input()..].iter().find(|&&input| input != shape) {
+            Some(other) => Err(format!("what is added and the gate must be {shape:?}, not {other:?}")),
+            None => Ok(()),
         }
     }
 
@@ -52,9 +64,12 @@ impl Epilogue {
             if self.bias {
                 *v += inputs[2][i / plane % shape[1]];
             }
+            if self.adds {
+                *v += inputs[self.added_input()][i];
+            }
             *v = self.activation.of(*v);
-            if let (Some(gate), Some(at)) = (self.gate, inputs.last()) {
-                *v *= gate.slope(at[i]);
+            if let Some(gate) = self.gate {
+                *v *= gate.slope(inputs[self.gate_input()][i]);
             }
         }
     }

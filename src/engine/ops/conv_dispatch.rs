@@ -208,15 +208,15 @@ fn element(columns: usize, owned: usize) -> &'static str {
     if columns.is_multiple_of(4) && owned.is_multiple_of(4) { "quad" } else { "single" }
 }
 
-/// A launch with image, weight, bias, gate and result bound.
+/// A launch with image, weight, bias, gate, result and what is added bound.
 pub(super) fn forward(shader: &'static str, epilogue: &Epilogue, element: &'static str) -> Dispatch {
-    let bias = if epilogue.bias { Slot::Input(2) } else { Slot::Unused };
-    let gate = match epilogue.gate {
-        Some(_) => Slot::Input(2 + usize::from(epilogue.bias)),
-        None => Slot::Unused,
-    };
-    let dispatch = Dispatch::new(shader, &[Slot::Input(0), Slot::Input(1), bias, gate, Slot::Output(0)])
+    let input = |used: bool, input: usize| if used { Slot::Input(input) } else { Slot::Unused };
+    let bias = input(epilogue.bias, 2);
+    let added = input(epilogue.adds, epilogue.added_input());
+    let gate = input(epilogue.gate.is_some(), epilogue.gate_input());
+    let dispatch = Dispatch::new(shader, &[Slot::Input(0), Slot::Input(1), bias, gate, Slot::Output(0), added])
         .with("HAS_BIAS", epilogue.bias)
+        .with("ADDS", epilogue.adds)
         .with("GATED", epilogue.gate.is_some());
     // Fusion opens one or the other, never both, so that one activation serves.
     epilogue.gate.unwrap_or(epilogue.activation).declare(dispatch).element(element)

@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use super::conv_dispatch::candidates;
+use super::conv_dispatch::{ENOUGH, candidates};
 use super::conv_kernel::{ConvKernel, ConvShape};
 use crate::engine::choices::KernelChoices;
 
@@ -65,6 +65,9 @@ impl Tuning {
         if self.software { 8 } else { 256 }
     }
 }
+
+/// Loads of an element that are over before a third thread could help.
+const FEW_LOADS: usize = 4096;
 
 /// A buffer bound to a kernel, in the order of its bindings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -178,6 +181,8 @@ pub(crate) struct Dispatch {
     pub prelude: String,
     /// Which of `shaders/common/` stands for tensor elements in the shader, if any.
     pub element: Option<&'static str>,
+    /// Which of `shaders/common/` sums what invocations share, where the shader does not say.
+    pub sums: Option<&'static str>,
     /// How the shader reads weights, if it has any.
     pub weights: Option<Weights>,
     /// Pieces of `shaders/common/` that the shader has several of, each with its number. In their text `P_` stands for the
@@ -196,6 +201,7 @@ impl Dispatch {
             shader,
             prelude: String::new(),
             element: None,
+            sums: None,
             weights: None,
             parts: Vec::new(),
             text: String::new(),
@@ -244,16 +250,21 @@ impl Dispatch {
         declare(self.element(name), numbers)
     }
 
-    /// Declares `PLANE`, `C` and `BLOCK` for a shader whose workgroups go through the planes, of so many numbers each and by fours
-    /// where they can, of a block of channels of so many images, and launches `rows` times as many as that takes.
+    /// Declares `PLANE`, `C`, `BLOCK`, `WIDTH` and `SHARE` for a shader whose workgroups go through the planes, of so many numbers each
+    /// and by fours where they can, of a block of channels of so many images, and launches `rows` times as many as that takes. As a
+    /// rule all invocations share a channel; those of a CPU's vector have one each where that leaves enough workgroups.
     pub fn channels(self, [images, channels, plane]: [usize; 3], rows: usize, tuning: &Tuning) -> Self {
         self.elements(&[plane], |dispatch, each| {
-            let block = channels.div_ceil(tuning.most_workgroups(images * channels * plane / each));
-            dispatch.with("PLANE", plane / each).with("C", channels).with("BLOCK", block).workgroups(
-                channels.div_ceil(block),
-                rows,
-                1,
-            )
+            let width = tuning.reduction_width() as usize;
+            let loads = images * channels * plane / each;
+            let most = tuning.most_workgroups(loads);
+            let enough = if loads < FEW_LOADS { ENOUGH.min(most) } else { most };
+            let alone = tuning.software && 2 * channels >= width && channels.div_ceil(width) >= enough;
+            let (share, sums) = if alone { (1, "reduce_alone") } else { (width, "reduce") };
+            let block = channels.div_ceil(most).next_multiple_of(width / share);
+            let dispatch = dispatch.with("PLANE", plane / each).with("C", channels).with("BLOCK", block);
+            let dispatch = dispatch.with("WIDTH", width).with("SHARE", share);
+            Self { sums: Some(sums), ..dispatch.workgroups(channels.div_ceil(block), rows, 1) }
         })
     }
 

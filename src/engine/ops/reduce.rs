@@ -41,11 +41,14 @@ impl Rule for Reduce {
 impl Graph {
     /// Sum of all elements, a scalar.
     pub fn sum(&mut self, x: Tensor) -> Result<Tensor, EngineError> {
-        self.push(Reduce { factor: 1.0 }, &[x])
+        if self.shape(x) == SCALAR { Ok(x) } else { self.push(Reduce { factor: 1.0 }, &[x]) }
     }
 
     /// Mean of all elements, a scalar.
     pub fn mean(&mut self, x: Tensor) -> Result<Tensor, EngineError> {
+        if self.shape(x) == SCALAR {
+            return Ok(x);
+        }
         self.push(Reduce { factor: 1.0 / count(self.shape(x)) as f32 }, &[x])
     }
 }
