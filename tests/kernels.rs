@@ -287,7 +287,7 @@ fn weights_that_no_step_changes() {
     let program = Program::compile(&graph, &variables).unwrap();
     let kernels = program.kernels(ConvVariant::Register, true, true, false);
     let textures = |kind: &str| kernels.iter().filter(|kernel| kernel.wgsl.contains(kind)).count();
-    assert_eq!([textures("texture_storage_2d<"), textures("texture_storage_1d<")], [2, 2]);
+    assert_eq!([2, 1].map(|rank| textures(&format!("var weights: texture_storage_{rank}d<"))), [2, 2]);
 
     let results = |executor: &mut dyn Executor| -> Vec<Vec<f32>> {
         let program = executor.load(program.clone()).unwrap();
@@ -390,6 +390,21 @@ fn batch_concatenation() {
             graph.batch_concat(x[0], x[1])
         });
     });
+}
+
+#[test]
+fn rereading() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", [1, 3, 5, 4]);
+    let y = graph.reread(x, 77).unwrap();
+    graph.output("y", y);
+    let values = random(3, 60);
+    let singles: Vec<f32> = values.iter().map(|&v| v as f32).collect();
+    let exact = &Cpu::exact().evaluate_exactly(&graph, &[("x", &values)]).unwrap()["y"];
+    let quad = |load: usize| &values[load % 15 * 4..][..4];
+    assert!((exact[4 * 7 + 1] - (7..77).step_by(8).map(|load| quad(load)[1]).sum::<f64>()).abs() < 1e-12);
+    let got = &gpu(ConvVariant::Naive).evaluate(&graph, &[("x", &singles)]).unwrap()["y"];
+    assert_close("y", &got.iter().map(|&v| v.into()).collect::<Vec<f64>>(), exact, 1e-6);
 }
 
 #[test]

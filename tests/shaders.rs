@@ -127,6 +127,8 @@ fn others() -> Program {
         graph.output(name, gradient);
     }
     graph.output("loss", loss);
+    let sums = graph.reread(target, 100).unwrap();
+    graph.output("sums", sums);
     Program::compile(&graph, &Variables::new()).unwrap()
 }
 

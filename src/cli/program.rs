@@ -207,7 +207,7 @@ impl Figures {
         let _ = writeln!(text, "{:>10} {:>8} {:>10}  {:<15} op (kernel)", "us", "GMAC/s", "MACs", "workgroups");
         for Dispatch { op, shader, workgroups: [x, y, z], macs, seconds, gmacs } in &self.dispatches {
             let macs = if *macs > 0 { count(*macs) } else { "-".into() };
-            let workgroups = format!("{x}x{y}x{z}");
+            let workgroups = if x * y * z > 0 { format!("{x}x{y}x{z}") } else { "-".into() };
             let _ =
                 writeln!(text, "{:>10} {:>8} {macs:>10}  {workgroups:<15} {op} ({shader})", us(*seconds), rate(*gmacs));
         }

@@ -10,7 +10,7 @@ use super::shape::{Shape, count};
 use super::variables::{GroupId, VarId, Variables};
 
 /// The buffer that holds a tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Buffer {
     /// The variables of a group, shared by all programs.
     Group(GroupId),
@@ -19,11 +19,19 @@ pub(crate) enum Buffer {
 }
 
 /// Where a tensor lies, in `f32`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Place {
     pub buffer: Buffer,
     pub offset: usize,
     pub len: usize,
+}
+
+impl Place {
+    /// Whether the two have numbers in common.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let before = |a: &Self, b: &Self| a.offset + a.len <= b.offset;
+        self.buffer == other.buffer && !before(self, other) && !before(other, self)
+    }
 }
 
 /// A buffer of the program's own.

@@ -5,7 +5,7 @@ use super::gpu::{with_textures, with_uniforms};
 use super::graph::Graph;
 use super::lower::lower;
 use super::ops::conv_kernel::ConvShape;
-use super::ops::kernel::{Dispatch, Tuning};
+use super::ops::kernel::{Copied, Dispatch, Tuning};
 use super::ops::{GpuCall, Op, Rule};
 use super::place::{Buffer, Local, Place, place};
 use super::shape::{Shape, count};
@@ -37,6 +37,11 @@ impl Step {
         self.outputs.iter().map(|y| y.shape).collect()
     }
 
+    /// Where it writes.
+    pub fn written(&self) -> impl Iterator<Item = Place> {
+        self.outputs.iter().map(|y| y.place).chain(self.mutated.iter().copied())
+    }
+
     /// Multiply-accumulates of one execution.
     pub fn macs(&self) -> u64 {
         self.op.macs(&self.input_shapes(), &self.output_shapes())
@@ -45,6 +50,14 @@ impl Step {
     /// The convolution that it is, if it is one.
     pub fn convolution(&self) -> Option<ConvShape> {
         self.op.convolution(&self.input_shapes(), &self.output_shapes())
+    }
+
+    /// Where that lies which a texture holds a copy of.
+    pub fn copied(&self, of: Copied) -> Place {
+        match of {
+            Copied::Input(input) => self.inputs[input].place,
+            Copied::Mutated(mutated) => self.mutated[mutated],
+        }
     }
 
     /// Its kernels in order, in a program that writes these buffers.
@@ -114,11 +127,7 @@ impl Program {
 
     /// The buffers that its steps write.
     pub(crate) fn written(&self) -> HashSet<Buffer> {
-        let of = |step: &Step| {
-            let outputs = step.outputs.iter().map(|y| y.place);
-            outputs.chain(step.mutated.iter().copied()).map(|place| place.buffer).collect::<Vec<_>>()
-        };
-        self.steps.iter().flat_map(of).collect()
+        self.steps.iter().flat_map(Step::written).map(|place| place.buffer).collect()
     }
 
     /// For each of its own buffers the op that uses it first.

@@ -31,6 +31,9 @@ pub struct GpuOptions {
     pub without_half: bool,
     /// Writes loops of kernels out, as for drivers of CPUs that do not unroll them.
     pub unroll: bool,
+    /// Copies to textures what kernels write and others load much of, on adapters that are CPUs, or does not; where loads prove dear, if
+    /// none.
+    pub refill: Option<bool>,
 }
 
 /// How long a device may take for what is waited for, unless it is told otherwise. What is submitted at once takes
@@ -54,6 +57,12 @@ impl AdapterSummary {
     /// Whether kernels run on the CPU: a software driver, or no adapter at all.
     pub fn is_software(&self) -> bool {
         self.kind == "cpu"
+    }
+
+    /// The major version of Mesa, where the driver is its llvmpipe.
+    pub(super) fn mesa(&self) -> Option<u32> {
+        let (_, version) = self.driver.split_once("llvmpipe Mesa ")?;
+        version.split_once('.')?.0.parse().ok()
     }
 }
 

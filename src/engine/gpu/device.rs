@@ -14,6 +14,7 @@ use super::pipelines::Pipelines;
 use super::readback::Mapping;
 use super::reports::{Reports, heard, named};
 use super::submitter::{Submission, Submitter};
+use super::textures::could_refill;
 use super::unroll;
 use crate::engine::choices::KernelChoices;
 use crate::engine::error::EngineError;
@@ -190,6 +191,8 @@ pub struct Gpu {
     pub(super) groups: Groups,
     pipelines: Pipelines,
     pub(super) programs: Programs<Loaded>,
+    /// Whether [`Tuning::refill`] is what it is to be.
+    refill_is_known: bool,
     /// How often a program was run.
     runs: u64,
     /// What was run last, for errors.
@@ -224,6 +227,7 @@ impl Gpu {
                     false => 0,
                 },
                 unroll: options.unroll || unroll::is_wanted(&summary),
+                refill: summary.is_software() && options.refill == Some(true),
             },
             shared: Shared {
                 reports: Reports::of(&device),
@@ -234,6 +238,7 @@ impl Gpu {
                 fault: options.fault.clone(),
                 staging: Arc::default(),
             },
+            refill_is_known: options.refill.is_some() || !summary.is_software(),
             summary,
             variables: Variables::new(),
             groups: Groups::new(),
@@ -265,7 +270,7 @@ impl Gpu {
         what.iter().map(source).collect()
     }
 
-    /// Records so many runs of a program in one compute pass.
+    /// Records so many runs of a program.
     fn encode(&mut self, program: ProgramId, times: usize) -> Result<wgpu::CommandEncoder, EngineError> {
         let loaded = self.programs.get_mut(program)?;
         self.latest = loaded.name.clone();
@@ -275,14 +280,7 @@ impl Gpu {
         }
         let mut encoder = self.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         loaded.fill_textures(&self.groups, &mut encoder);
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            for _ in 0..times {
-                for launch in &loaded.launches {
-                    launch.encode(&mut pass);
-                }
-            }
-        }
+        loaded.encode(&self.groups, &mut encoder, times, |_| {});
         let changed = Arc::clone(&loaded.changes);
         self.outdate(&changed);
         Ok(encoder)
@@ -319,6 +317,10 @@ impl Executor for Gpu {
 
     fn load(&mut self, program: Program) -> Result<ProgramId, EngineError> {
         self.allocate(&program.variables)?;
+        if !self.refill_is_known && could_refill(&program, &self.tuning) {
+            self.refill_is_known = true;
+            self.tuning.refill = self.are_loads_dear()?;
+        }
         let loaded = Loaded::new(&self.shared, &mut self.pipelines, &self.tuning, &self.groups, program)?;
         Ok(self.programs.add(loaded))
     }

@@ -1,10 +1,11 @@
 use std::collections::hash_map::{Entry, HashMap};
+use std::mem;
 use std::sync::Arc;
 
 use super::device::{Groups, Shared};
 use super::pipelines::{Kernel, Pipeline, Pipelines};
 use super::reports::{heard, named};
-use super::textures::TextureCopy;
+use super::textures::{TextureCopy, refills};
 use crate::engine::error::EngineError;
 use crate::engine::ops::kernel::{Dispatch, Slot, Tuning};
 use crate::engine::place::{Buffer, Place};
@@ -33,10 +34,12 @@ pub(super) struct Launch {
     pipeline: wgpu::ComputePipeline,
     bindings: wgpu::BindGroup,
     pub workgroups: [u32; 3],
+    /// Of which places textures are filled after it.
+    pub refills: Vec<Place>,
 }
 
 impl Launch {
-    pub fn encode(&self, pass: &mut wgpu::ComputePass) {
+    fn encode(&self, pass: &mut wgpu::ComputePass) {
         pass.set_pipeline(&self.pipeline);
         pass.set_bind_group(0, &self.bindings, &[]);
         let [x, y, z] = self.workgroups;
@@ -84,6 +87,11 @@ impl Loaded {
             _ => 0,
         });
         let written = program.written();
+        let mut read = vec![Vec::new(); program.steps.len()];
+        for (dispatch, &owner) in dispatches.iter().zip(&owners) {
+            read[owner].extend(copied(dispatch, &program.steps[owner]).map(|(place, _)| place));
+        }
+        let mut refills = refills(&program, &read);
         let textures = textures(shared, tuning, &program, &dispatches, &owners)?;
         let buffers = Buffers {
             groups,
@@ -97,12 +105,17 @@ impl Loaded {
         let ready = pipelines.of(shared, tuning, &kernels.collect::<Vec<_>>())?;
         let launches = dispatches
             .iter()
-            .zip(owners)
+            .zip(owners.iter().copied())
             .zip(ready)
-            .map(|((dispatch, owner), pipeline)| {
-                launch(shared, &buffers, dispatch, (owner, &program.steps[owner]), pipeline)
+            .enumerate()
+            .map(|(index, ((dispatch, owner), pipeline))| {
+                let mut launch = launch(shared, &buffers, dispatch, (owner, &program.steps[owner]), pipeline)?;
+                if owners.get(index + 1) != Some(&owner) {
+                    launch.refills = mem::take(&mut refills[owner]);
+                }
+                Ok(launch)
             })
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<_, EngineError>>()?;
         let name = program.name().into();
         shared.reports.check(&format!("the loading of {name}"))?;
         let changes = written.into_iter().filter(|buffer| matches!(buffer, Buffer::Group(_))).collect();
@@ -113,6 +126,37 @@ impl Loaded {
     pub fn fill_textures(&mut self, groups: &Groups, encoder: &mut wgpu::CommandEncoder) {
         for (&of, texture) in self.textures.iter_mut().filter(|(_, texture)| !texture.fresh) {
             texture.fill(buffer(groups, &self.locals, of), of, encoder);
+            texture.fresh = true;
+        }
+    }
+
+    /// Records so many runs, in one compute pass, or in several with textures filled in between. `mark` is called at the start of each
+    /// run, after each kernel, and after textures are filled.
+    pub fn encode(
+        &self,
+        groups: &Groups,
+        encoder: &mut wgpu::CommandEncoder,
+        times: usize,
+        mut mark: impl FnMut(&mut wgpu::ComputePass),
+    ) {
+        let begin = |encoder: &mut wgpu::CommandEncoder| {
+            encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()).forget_lifetime()
+        };
+        let mut pass = begin(encoder);
+        for _ in 0..times {
+            mark(&mut pass);
+            for launch in &self.launches {
+                launch.encode(&mut pass);
+                mark(&mut pass);
+                if !launch.refills.is_empty() {
+                    drop(pass);
+                    for of in &launch.refills {
+                        self.textures[of].fill(buffer(groups, &self.locals, *of), *of, encoder);
+                    }
+                    pass = begin(encoder);
+                    mark(&mut pass);
+                }
+            }
         }
     }
 
@@ -147,9 +191,7 @@ fn textures(
     let mut textures = Textures::new();
     for (dispatch, &owner) in dispatches.iter().zip(owners) {
         let step = &program.steps[owner];
-        for slot in &dispatch.bindings {
-            let &Slot::Texture { input, rows } = slot else { continue };
-            let of = step.inputs[input].place;
+        for (of, rows) in copied(dispatch, step) {
             if let Entry::Vacant(place) = textures.entry(of) {
                 let what = format!("a texture of {}", step.label);
                 place.insert(TextureCopy::new(shared, &what, of.len.div_ceil(4), rows, tuning.texels)?);
@@ -157,6 +199,14 @@ fn textures(
         }
     }
     Ok(textures)
+}
+
+/// The places that a kernel reads from textures, each with the texture's rows.
+fn copied(dispatch: &Dispatch, step: &Step) -> impl Iterator<Item = (Place, usize)> {
+    dispatch.bindings.iter().filter_map(|slot| match *slot {
+        Slot::Texture { of, rows } => Some((step.copied(of), rows)),
+        _ => None,
+    })
 }
 
 fn launch(
@@ -178,8 +228,8 @@ fn launch(
         .map(|(binding, slot)| {
             let resource = match *slot {
                 Slot::Input(i) | Slot::Uniform { input: i, .. } => at(step.inputs[i].place),
-                Slot::Texture { input: i, .. } => {
-                    wgpu::BindingResource::TextureView(&buffers.textures[&step.inputs[i].place].view)
+                Slot::Texture { of, .. } => {
+                    wgpu::BindingResource::TextureView(&buffers.textures[&step.copied(of)].view)
                 }
                 Slot::Output(i) => at(step.outputs[i].place),
                 Slot::Mutated(i) => at(step.mutated[i]),
@@ -193,5 +243,6 @@ fn launch(
     let descriptor = wgpu::BindGroupDescriptor { label: Some(&step.label), layout: &layout, entries: &entries };
     let bindings = heard(&shared.device, || shared.device.create_bind_group(&descriptor))
         .map_err(|error| named(&format!("the binding of buffers to {}", step.label), &error))?;
-    Ok(Launch { step: index, shader: dispatch.shader, pipeline, bindings, workgroups: dispatch.workgroups })
+    let workgroups = dispatch.workgroups;
+    Ok(Launch { step: index, shader: dispatch.shader, pipeline, bindings, workgroups, refills: Vec::new() })
 }

@@ -1,11 +1,13 @@
 //! The GPU executor, on wgpu.
 
 mod adapter;
+mod declarations;
 mod device;
 mod driver_threads;
 mod faults;
 mod given_up;
 mod loaded;
+mod loads;
 mod pipeline_cache;
 mod pipelines;
 mod profile;

@@ -1,3 +1,4 @@
+use std::iter;
 use std::sync::Arc;
 
 use super::device::Gpu;
@@ -11,11 +12,11 @@ use crate::engine::executor::ProgramId;
 pub struct Timed {
     /// Scope and op.
     pub label: String,
-    /// File under `shaders/`; the op's name where it runs without one.
+    /// File under `shaders/`; the op's name where it runs without one; `copy_buffer_to_texture` for what fills textures.
     pub shader: &'static str,
     /// Multiply-accumulates of the op.
     pub macs: u64,
-    /// Workgroups along x, y and z.
+    /// Workgroups along x, y and z; none of what fills textures.
     pub workgroups: [u32; 3],
     /// Seconds on the device; 0 where none were taken.
     pub seconds: f64,
@@ -42,32 +43,35 @@ impl Gpu {
         Ok(Some(kernels.collect()))
     }
 
-    /// The kernels of a program, with no time taken.
+    /// The kernels of a program, and what fills textures between them, with no time taken.
     pub fn launched(&self, program: ProgramId) -> Result<Vec<Timed>, EngineError> {
         let Loaded { launches, program, .. } = self.programs.get(program)?;
         let of = |(index, launch): (usize, &Launch)| {
             let step = &program.steps[launch.step];
             // An op multiplies in its first kernel; later ones put its parts together.
             let first = index == 0 || launches[index - 1].step != launch.step;
-            Timed {
+            let kernel = Timed {
                 label: step.label.clone(),
                 shader: launch.shader,
                 macs: if first { step.macs() } else { 0 },
                 workgroups: launch.workgroups,
                 seconds: 0.0,
-            }
+            };
+            let label = format!("copies after {}", step.label);
+            let filled = Timed { label, shader: "copy_buffer_to_texture", macs: 0, workgroups: [0; 3], seconds: 0.0 };
+            iter::once(kernel).chain((!launch.refills.is_empty()).then_some(filled))
         };
-        Ok(launches.iter().enumerate().map(of).collect())
+        Ok(launches.iter().enumerate().flat_map(of).collect())
     }
 
-    /// Seconds of each kernel in each of at most so many runs of a program, one at least, by the device's clock.
+    /// Seconds of each kernel, and of what fills textures between them, in each of at most so many runs of a program, one at least, by the device's clock.
     pub(super) fn clocked(&mut self, program: ProgramId, runs: usize) -> Result<Option<Vec<Vec<f64>>>, EngineError> {
         let shared = &self.shared;
         if !shared.device.features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) {
             return Ok(None);
         }
+        let marks_of_run = self.launched(program)?.len() + 1;
         let loaded = self.programs.get_mut(program)?;
-        let marks_of_run = loaded.launches.len() + 1;
         let runs = runs.min(MOST_MARKS / marks_of_run).max(1);
         let marks = runs * marks_of_run;
         if marks > MOST_MARKS {
@@ -82,22 +86,12 @@ impl Gpu {
         let resolved = shared.buffer("a profile", 8 * marks as u64, usage)?;
         let mut encoder = shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         loaded.fill_textures(&self.groups, &mut encoder);
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            let mut mark = 0..marks as u32;
-            let mut write = |pass: &mut wgpu::ComputePass| {
-                if let Some(mark) = mark.next() {
-                    pass.write_timestamp(&queries, mark);
-                }
-            };
-            for _ in 0..runs {
-                write(&mut pass);
-                for launch in &loaded.launches {
-                    launch.encode(&mut pass);
-                    write(&mut pass);
-                }
+        let mut mark = 0..marks as u32;
+        loaded.encode(&self.groups, &mut encoder, runs, |pass| {
+            if let Some(mark) = mark.next() {
+                pass.write_timestamp(&queries, mark);
             }
-        }
+        });
         encoder.resolve_query_set(&queries, 0..marks as u32, &resolved, 0);
         let words = Mapping::begin(shared, encoder, &[(&resolved, 0, 2 * marks)], loaded.name.clone())?.wait()?;
         let changed = Arc::clone(&loaded.changes);

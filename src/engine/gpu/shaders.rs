@@ -5,6 +5,7 @@ use crate::engine::choices::KernelChoices;
 use crate::engine::ops::kernel::{ConvVariant, Dispatch, Tuning, Weights};
 use crate::engine::program::{Program, Step};
 
+use super::textures;
 use super::uniforms;
 use super::unroll::unrolled;
 
@@ -20,15 +21,14 @@ const KERNELS: &[(&str, &str)] = texts!["":
     "conv2d_naive", "conv2d_register", "conv2d_tiled",
     "conv2d_weight_grad_naive", "conv2d_weight_grad_plane_register", "conv2d_weight_grad_register", "conv2d_weight_grad_tiled",
     "conv_transpose2d_naive", "conv_transpose2d_plane_register", "conv_transpose2d_register", "conv_transpose2d_tiled",
-    "distance", "distance_grad", "fused_score", "fused_score_register", "gather", "not_finite", "record", "reduce", "scale", "sum_parts", "tick",
+    "distance", "distance_grad", "fused_score", "fused_score_register", "gather", "not_finite", "record", "reduce", "reread", "scale", "sum_parts", "tick",
     "unit_rms", "unit_rms_grad",
 ];
 
 const COMMON: &[(&str, &str)] = texts!["/common":
-    "activation", "columns", "convolution", "distance_slope", "exchange", "exchange_subgroup", "fused_activation", "fused_convolution", "fused_dense", "fused_norm",
+    "activation", "adam_buffers", "adam_copies", "columns", "convolution", "distance_slope", "exchange", "exchange_subgroup", "fused_activation", "fused_convolution", "fused_dense", "fused_norm",
     "fused_place", "fused_register", "plane", "quad", "reduce", "reduce_alone", "reduce_subgroup", "single",
-    "weights_half", "weights_half_packed", "weights_half_texture", "weights_single", "weights_texture",
-    "weights_texture_rows",
+    "weights_half", "weights_half_packed", "weights_half_texture", "weights_single",
 ];
 
 /// What the speed of convolutions depends on: their kernels' texts, and how they are launched.
@@ -39,6 +39,8 @@ pub(super) fn convolution_texts() -> impl Iterator<Item = &'static str> {
     kernels.chain(shared).map(|&(_, text)| text).chain([
         include_str!("../ops/conv_dispatch.rs"),
         include_str!("../ops/conv_plane.rs"),
+        include_str!("declarations.rs"),
+        include_str!("textures.rs"),
         include_str!("uniforms.rs"),
         include_str!("unroll.rs"),
     ])
@@ -104,6 +106,7 @@ fn any_adapter(software: bool, subgroups: bool) -> Tuning {
         texels: TEXELS,
         uniform_quads: if software { UNIFORM_QUADS } else { 0 },
         unroll: software,
+        refill: software,
     }
 }
 
@@ -114,7 +117,8 @@ fn text_of(step: &Step, dispatch: &Dispatch, tuning: &Tuning) -> KernelText {
 /// The full text of a kernel: constants, imports, then its own.
 pub(super) fn source(dispatch: &Dispatch, tuning: &Tuning) -> String {
     let own = text(KERNELS, dispatch.shader);
-    let chosen = dispatch.element.into_iter().chain(dispatch.sums).chain(dispatch.weights.map(Weights::text));
+    let chosen =
+        dispatch.element.into_iter().chain(dispatch.imports.iter().copied()).chain(dispatch.weights.map(Weights::text));
     let imports = chosen.chain(imports(own)).map(|name| imported(name, tuning.subgroups));
     let extension = dispatch.weights.and_then(Weights::extension);
     let extension = extension.map(|name| format!("enable {name};")).unwrap_or_default();
@@ -123,6 +127,7 @@ pub(super) fn source(dispatch: &Dispatch, tuning: &Tuning) -> String {
     let texts = [extension.as_str(), &dispatch.prelude].into_iter().chain(imports).chain([own]);
     let texts = texts.chain(parts.iter().map(String::as_str)).chain([dispatch.text.as_str()]);
     let text = uniforms::declared(texts.collect::<Vec<_>>().join("\n"), dispatch);
+    let text = textures::declared(text, dispatch, tuning);
     unrolled(&text, !tuning.unroll)
 }
 
@@ -131,16 +136,10 @@ fn imports(own: &'static str) -> impl Iterator<Item = &'static str> {
     own.lines().filter_map(|line| line.strip_prefix("//#import ")).map(str::trim)
 }
 
-/// A kernel's own text, that of its weights, and those that it imports.
+/// A kernel's own text, that of its weights, and those that it imports by name.
 pub(super) fn own_texts(dispatch: &Dispatch) -> impl Iterator<Item = &'static str> {
     let own = text(KERNELS, dispatch.shader);
     imports(own).chain(dispatch.weights.map(Weights::text)).map(|name| text(COMMON, name)).chain([own])
-}
-
-/// The line of a text that declares a binding.
-pub(super) fn declaration(text: &str, binding: usize) -> Option<&str> {
-    let start = format!("@group(0) @binding({binding}) ");
-    text.lines().find(|line| line.starts_with(&start))
 }
 
 /// A piece's text with its constants and functions under a number.

@@ -12,9 +12,7 @@ const UNROLLS: u32 = 22;
 
 /// Whether an adapter's driver leaves these loops to be written out.
 pub(super) fn is_wanted(adapter: &AdapterSummary) -> bool {
-    let major = adapter.driver.split_once("llvmpipe Mesa ").and_then(|(_, version)| version.split_once('.'));
-    let unrolls = major.and_then(|(major, _)| major.parse().ok()).is_some_and(|major: u32| major <= UNROLLS);
-    adapter.is_software() && !unrolls
+    adapter.is_software() && adapter.mesa().is_none_or(|major| major > UNROLLS)
 }
 
 /// At the end of the line that begins such a loop.

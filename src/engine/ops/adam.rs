@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::f64::consts::PI;
 
-use super::kernel::{Dispatch, Slot};
+use super::kernel::{Copied, Dispatch, Slot};
 use super::{CpuCall, GpuCall, Real, Rule};
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Source, Target, Tensor};
@@ -115,9 +115,21 @@ impl Rule for Adam {
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
-        let mut bindings: Vec<Slot> = (0..4).map(Slot::Mutated).collect();
+        let [parameters, first, second, gradients] = [0, 1, 2, 3];
+        let mut bindings = [parameters, first, second, gradients].map(Slot::Mutated).to_vec();
         bindings.extend([Slot::Input(0), Slot::Input(1)]);
-        let dispatch = Dispatch::new("adam", &bindings)
+        let rows = call.tuning.texture_rows(self.len).filter(|_| call.tuning.refill);
+        if let Some(rows) = rows {
+            let texture = |mutated| Slot::Texture { of: Copied::Mutated(mutated), rows };
+            bindings[gradients] = texture(gradients);
+            bindings.extend([parameters, first, second].map(texture));
+        }
+        let dispatch = Dispatch::new("adam", &bindings);
+        let dispatch = match rows {
+            Some(_) => dispatch.import("adam_copies"),
+            None => dispatch.import("adam_buffers"),
+        };
+        let dispatch = dispatch
             .with("BETA1", self.betas[0] as f32)
             .with("BETA2", self.betas[1] as f32)
             // Rounded once: in single precision 1 - 0.999 is 1.3e-5 off.

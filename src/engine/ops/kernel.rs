@@ -34,6 +34,9 @@ pub(crate) struct Tuning {
     pub uniform_quads: usize,
     /// Whether loops over arrays in registers are to be written out, for the driver does not unroll them.
     pub unroll: bool,
+    /// Whether what is too large for a uniform buffer is read from textures even where the program writes it, so that textures are
+    /// filled between its kernels.
+    pub refill: bool,
 }
 
 impl Tuning {
@@ -48,6 +51,12 @@ impl Tuning {
             }
         };
         wanted.or(candidates.first()).copied().unwrap_or(ConvKernel::Naive)
+    }
+
+    /// Rows of a texture that holds so many numbers, if one can.
+    pub fn texture_rows(&self, len: usize) -> Option<usize> {
+        let rows = len.div_ceil(4).div_ceil(self.texels);
+        (rows <= self.texels).then_some(rows)
     }
 
     /// Invocations in a workgroup of element-wise kernels. Eight fill a CPU's vector unit.
@@ -76,9 +85,8 @@ pub(crate) enum Slot {
     Input(usize),
     /// Read by quads, so many, from a uniform buffer; see [`Tuning::uniform_quads`].
     Uniform { input: usize, quads: usize },
-    /// Read, from a texture that holds a copy of the input, words by fours, in so many rows; see [`Tuning::texels`]. No step of the
-    /// program writes the input.
-    Texture { input: usize, rows: usize },
+    /// Read, from a texture that holds a copy, words by fours, in so many rows; see [`Tuning::texels`].
+    Texture { of: Copied, rows: usize },
     /// Written.
     Output(usize),
     /// Read and written, in the order of [`super::Rule::mutates`].
@@ -93,6 +101,15 @@ pub(crate) enum Slot {
     UnusedOutput,
 }
 
+/// What a texture holds a copy of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Copied {
+    /// An input.
+    Input(usize),
+    /// What the op changes, as it was before, in the order of [`super::Rule::mutates`].
+    Mutated(usize),
+}
+
 /// How a kernel reads its weights, by fours: `weight(quad)`, from binding 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Weights {
@@ -101,9 +118,6 @@ pub(crate) enum Weights {
     Half,
     /// The same, on adapters without arithmetic in half precision.
     HalfPacked,
-    SingleTexture,
-    /// In rows of `ROW` quads.
-    SingleTextureRows,
     HalfTexture,
 }
 
@@ -117,8 +131,6 @@ impl Weights {
             Self::Single => "weights_single",
             Self::Half => "weights_half",
             Self::HalfPacked => "weights_half_packed",
-            Self::SingleTexture => "weights_texture",
-            Self::SingleTextureRows => "weights_texture_rows",
             Self::HalfTexture => "weights_half_texture",
         }
     }
@@ -131,8 +143,7 @@ impl Weights {
     /// The same from a texture of so many rows, if there is such.
     pub fn in_texture(self, rows: usize) -> Option<Self> {
         match (self, rows) {
-            (Self::Single, 1) => Some(Self::SingleTexture),
-            (Self::Single, _) => Some(Self::SingleTextureRows),
+            (Self::Single, _) => Some(Self::Single),
             (Self::Half | Self::HalfPacked, 1) => Some(Self::HalfTexture),
             _ => None,
         }
@@ -181,8 +192,8 @@ pub(crate) struct Dispatch {
     pub prelude: String,
     /// Which of `shaders/common/` stands for tensor elements in the shader, if any.
     pub element: Option<&'static str>,
-    /// Which of `shaders/common/` sums what invocations share, where the shader does not say.
-    pub sums: Option<&'static str>,
+    /// Further pieces of `shaders/common/` that the shader takes but does not name, for there are several of a kind.
+    pub imports: Vec<&'static str>,
     /// How the shader reads weights, if it has any.
     pub weights: Option<Weights>,
     /// Pieces of `shaders/common/` that the shader has several of, each with its number. In their text `P_` stands for the
@@ -201,7 +212,7 @@ impl Dispatch {
             shader,
             prelude: String::new(),
             element: None,
-            sums: None,
+            imports: Vec::new(),
             weights: None,
             parts: Vec::new(),
             text: String::new(),
@@ -224,6 +235,12 @@ impl Dispatch {
     /// Lets `shaders/common/NAME.wgsl` stand for tensor elements in the shader.
     pub fn element(self, name: &'static str) -> Self {
         Self { element: Some(name), ..self }
+    }
+
+    /// Puts `shaders/common/NAME.wgsl` before the shader's text, after others.
+    pub fn import(mut self, name: &'static str) -> Self {
+        self.imports.push(name);
+        self
     }
 
     /// Lets the shader read weights so.
@@ -264,7 +281,7 @@ impl Dispatch {
             let block = channels.div_ceil(most).next_multiple_of(width / share);
             let dispatch = dispatch.with("PLANE", plane / each).with("C", channels).with("BLOCK", block);
             let dispatch = dispatch.with("WIDTH", width).with("SHARE", share);
-            Self { sums: Some(sums), ..dispatch.workgroups(channels.div_ceil(block), rows, 1) }
+            dispatch.import(sums).workgroups(channels.div_ceil(block), rows, 1)
         })
     }
 

@@ -25,6 +25,7 @@ pub mod kernel;
 pub mod not_finite;
 pub mod record;
 pub mod reduce;
+mod reread;
 pub mod rule;
 pub mod scale;
 pub mod tick;
@@ -92,6 +93,7 @@ ops! {
     NotFinite = not_finite::NotFinite,
     Record = record::Record,
     Reduce = reduce::Reduce,
+    Reread = reread::Reread,
     Scale = scale::Scale,
     Tick = tick::Tick,
     UnitRms = unit_rms::UnitRms,
