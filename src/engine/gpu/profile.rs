@@ -64,7 +64,8 @@ impl Gpu {
         Ok(launches.iter().enumerate().flat_map(of).collect())
     }
 
-    /// Seconds of each kernel, and of what fills textures between them, in each of at most so many runs of a program, one at least, by the device's clock.
+    /// Seconds of each kernel, and of what fills textures between them, in each of at most so many runs of a program, one at least, by the
+    /// device's clock.
     pub(super) fn clocked(&mut self, program: ProgramId, runs: usize) -> Result<Option<Vec<Vec<f64>>>, EngineError> {
         let shared = &self.shared;
         if !shared.device.features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) {

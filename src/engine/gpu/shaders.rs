@@ -64,7 +64,7 @@ pub struct KernelText {
 
 impl Program {
     /// The kernels that one run is made of, in their order, with convolutions computed so; on an adapter that is a CPU
-    /// if `software`, whose driver unrolls no loops, with subgroups as large as a CPU's vectors if `subgroups`, and can
+    /// if `software`, whose driver unrolls no loops and is slow at loads, with subgroups as large as a CPU's vectors if `subgroups`, and can
     /// compute in half precision if `half_precision`. No device is needed.
     pub fn kernels(
         &self,

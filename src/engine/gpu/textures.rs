@@ -47,9 +47,11 @@ pub(crate) fn with_textures(
             Buffer::Local(_) => refill && reads_quads(&dispatch, binding),
         };
         let Some(rows) = tuning.texture_rows(len).filter(|_| wanted) else { continue };
-        let Some(weights) = weights.map_or(Some(None), |weights| weights.in_texture(rows).map(Some)) else { continue };
+        if let Some(weights) = weights {
+            let Some(in_texture) = weights.in_texture(rows) else { continue };
+            dispatch.weights = Some(in_texture);
+        }
         dispatch.bindings[binding] = Slot::Texture { of: Copied::Input(input), rows };
-        dispatch.weights = weights.or(dispatch.weights);
     }
     dispatch
 }

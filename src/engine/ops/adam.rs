@@ -116,20 +116,18 @@ impl Rule for Adam {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let [parameters, first, second, gradients] = [0, 1, 2, 3];
-        let mut bindings = [parameters, first, second, gradients].map(Slot::Mutated).to_vec();
-        bindings.extend([Slot::Input(0), Slot::Input(1)]);
-        let rows = call.tuning.texture_rows(self.len).filter(|_| call.tuning.refill);
-        if let Some(rows) = rows {
-            let texture = |mutated| Slot::Texture { of: Copied::Mutated(mutated), rows };
-            bindings[gradients] = texture(gradients);
-            bindings.extend([parameters, first, second].map(texture));
-        }
-        let dispatch = Dispatch::new("adam", &bindings);
-        let dispatch = match rows {
-            Some(_) => dispatch.import("adam_copies"),
-            None => dispatch.import("adam_buffers"),
+        let written = [parameters, first, second].map(Slot::Mutated);
+        let clock = [Slot::Input(0), Slot::Input(1)];
+        let (bindings, read) = match call.tuning.texture_rows(self.len).filter(|_| call.tuning.refill) {
+            Some(rows) => {
+                let copy = |mutated| Slot::Texture { of: Copied::Mutated(mutated), rows };
+                let old = [parameters, first, second].map(copy);
+                ([&written[..], &[copy(gradients)], &clock, &old].concat(), "adam_copies")
+            }
+            None => ([&written[..], &[Slot::Mutated(gradients)], &clock].concat(), "adam_buffers"),
         };
-        let dispatch = dispatch
+        let dispatch = Dispatch::new("adam", &bindings)
+            .import(read)
             .with("BETA1", self.betas[0] as f32)
             .with("BETA2", self.betas[1] as f32)
             // Rounded once: in single precision 1 - 0.999 is 1.3e-5 off.
