@@ -398,6 +398,10 @@ fn rereading() {
     let x = graph.input("x", [1, 3, 5, 4]);
     let y = graph.reread(x, 77).unwrap();
     graph.output("y", y);
+    for shape in [[1, 3, 5, 1], [0, 3, 5, 4]] {
+        let odd = graph.input("odd", shape);
+        assert!(graph.reread(odd, 77).is_err(), "{shape:?} has no whole quads");
+    }
     let values = random(3, 60);
     let singles: Vec<f32> = values.iter().map(|&v| v as f32).collect();
     let exact = &Cpu::exact().evaluate_exactly(&graph, &[("x", &values)]).unwrap()["y"];

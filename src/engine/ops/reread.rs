@@ -19,10 +19,9 @@ impl Rule for Reread {
     }
 
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
-        if count(inputs[0]).is_multiple_of(4) {
-            Ok(vec![[1, 1, LANES, 4]])
-        } else {
-            Err(format!("{:?} does not divide into quads", inputs[0]))
+        match count(inputs[0]) {
+            len if len > 0 && len.is_multiple_of(4) => Ok(vec![[1, 1, LANES, 4]]),
+            _ => Err(format!("{:?} does not divide into quads", inputs[0])),
         }
     }
 
