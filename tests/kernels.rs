@@ -4,8 +4,8 @@ mod common;
 
 use common::{VARIANTS, adapter, assert_close, check, gpu, random};
 use pkdgan::engine::{
-    Activation, ConvVariant, Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, Measure, Program, Readback, Shape,
-    Statistics, Tensor, Variables, Window,
+    Activation, ConvVariant, Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, Measure, Program, Readback, Reference,
+    Shape, Statistics, Tensor, Variables, Window,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -204,7 +204,8 @@ fn check_candidates(case: &Case, transposed: bool) -> usize {
     let inputs = [("x", image), ("w", weight), ("b", [1, co, 1, 1]), ("a", graph.shape(a))];
     let values = inputs.map(|(name, shape)| (name, random(case.seed, shape.iter().product())));
     let singles = values.clone().map(|(name, values)| (name, values.iter().map(|&v| v as f32).collect::<Vec<_>>()));
-    let exact = Cpu::exact().evaluate_exactly(&graph, &values.each_ref().map(|(name, v)| (*name, &v[..]))).unwrap();
+    let exact =
+        Reference::exact().evaluate_exactly(&graph, &values.each_ref().map(|(name, v)| (*name, &v[..]))).unwrap();
 
     let program = Program::compile(&graph, &Variables::new()).unwrap();
     assert!(program.labels().all(|op| !op.ends_with("add_scaled")), "the sum is a part of the convolution");
@@ -404,7 +405,7 @@ fn rereading() {
     }
     let values = random(3, 60);
     let singles: Vec<f32> = values.iter().map(|&v| v as f32).collect();
-    let exact = &Cpu::exact().evaluate_exactly(&graph, &[("x", &values)]).unwrap()["y"];
+    let exact = &Reference::exact().evaluate_exactly(&graph, &[("x", &values)]).unwrap()["y"];
     let quad = |load: usize| &values[load % 15 * 4..][..4];
     assert!((exact[4 * 7 + 1] - (7..77).step_by(8).map(|load| quad(load)[1]).sum::<f64>()).abs() < 1e-12);
     let got = &gpu(ConvVariant::Naive).evaluate(&graph, &[("x", &singles)]).unwrap()["y"];

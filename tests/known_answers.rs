@@ -10,7 +10,7 @@ mod values;
 use common::{VARIANTS, adapter, assert_close};
 use pkdgan::engine::{
     Activation, AdamGroups, AdamSettings, Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, Measure, Program,
-    Readback, Running, Schedule, Shape, Statistics, Tensor, VarId, Variables, Window,
+    Readback, Reference, Running, Schedule, Shape, Statistics, Tensor, VarId, Variables, Window,
 };
 
 /// The inputs: element i is sin(0.37 i^2 + k).
@@ -27,7 +27,7 @@ const SINGLE: f64 = 1e-5;
 /// All start empty: an executor knows variables by their place in one registry only.
 fn on_every_executor(test: impl Fn(&str, &mut dyn Executor, f64)) {
     // Results come back in single precision, and constants such as epsilon are kept in it.
-    test("cpu in double precision", &mut Cpu::exact(), 2e-7);
+    test("cpu in double precision", &mut Reference::exact(), 2e-7);
     test("cpu", &mut Cpu::new(), SINGLE);
     for variant in VARIANTS {
         let options = GpuOptions { adapter: adapter(), convolution: Some(variant), ..GpuOptions::default() };

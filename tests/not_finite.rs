@@ -7,7 +7,8 @@ use command::{Sandbox, stderr};
 use common::{VARIANTS, adapter};
 use pkdgan::config::{Config, Goal};
 use pkdgan::engine::{
-    Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, KernelChoices, Program, Readback, Statistics, Variables,
+    Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, KernelChoices, Program, Readback, Reference, Statistics,
+    Variables,
 };
 use pkdgan::model::{Architecture, EdeGan, NormMode, Shrink};
 use pkdgan::pipeline::{self, Data, Watch};
@@ -27,7 +28,7 @@ fn the_check_sees_every_infinite_number_and_nan_wherever_it_is() {
         let mut add = |group, len| variables.add(group, "numbers", [1, 1, 1, len]);
         (len, groups, [add(groups[0], len), add(groups[1], len), add(groups[2], 3)])
     });
-    for mut executor in [Box::new(gpu) as Box<dyn Executor>, Box::new(Cpu::new()), Box::new(Cpu::exact())] {
+    for mut executor in [Box::new(gpu) as Box<dyn Executor>, Box::new(Cpu::new()), Box::new(Reference::exact())] {
         for (len, groups, [sound, looked_at, flags]) in all {
             let mut graph = Graph::new();
             for slot in [0, 1] {

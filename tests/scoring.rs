@@ -8,9 +8,11 @@ use std::time::Duration;
 use common::{adapter, assert_close, random};
 use pkdgan::config::{Recipe, Statistics};
 use pkdgan::data::{Dataset, Part};
-use pkdgan::engine::{Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, Precision, Program, Readback, Variables};
+use pkdgan::engine::{
+    Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, Precision, Program, Readback, Reference, Variables,
+};
 use pkdgan::model::{Architecture, EdeGan, ModelFile, Normal, Shrink, named};
-use pkdgan::scoring::{CpuScorer, Detector, Generator, ScoringError, ScoringPath, Wish, measure};
+use pkdgan::scoring::{Detector, Generator, ScoringError, ScoringPath, Wish, measure};
 use pkdgan::weights::Weights;
 
 fn gpu(without_half: bool) -> Box<dyn Executor> {
@@ -79,13 +81,13 @@ fn check(file: &ModelFile, images: usize) {
         let scores = detector.submit(&pixels, true).unwrap().wait().unwrap();
         (scores.scores, scores.reconstructions.unwrap())
     };
-    let exact = score(Detector::on(Box::new(Cpu::exact()), file, ScoringPath::OpByOp, images).unwrap());
+    let exact = score(Detector::on(Box::new(Reference::exact()), file, ScoringPath::OpByOp, images).unwrap());
     let on = |executor, path| Detector::on(executor, file, path, images).unwrap();
     let cases: [(&str, f32, Detector); 7] = [
         ("cpu", 1e-4, Detector::cpu(file, images).unwrap()),
         ("fused f32, twin", 1e-4, on(Box::new(Cpu::new()), ScoringPath::FusedF32)),
-        ("fused f32, exact twin", 1e-5, on(Box::new(Cpu::exact()), ScoringPath::FusedF32)),
-        ("fused f16, twin", 2e-2, on(Box::new(Cpu::exact()), ScoringPath::FusedF16)),
+        ("fused f32, exact twin", 1e-5, on(Box::new(Reference::exact()), ScoringPath::FusedF32)),
+        ("fused f16, twin", 2e-2, on(Box::new(Reference::exact()), ScoringPath::FusedF16)),
         ("fused f32", 1e-4, on(gpu(false), ScoringPath::FusedF32)),
         ("fused f16", 2e-2, on(gpu(false), ScoringPath::FusedF16)),
         ("fused f16, unpacked", 2e-2, on(gpu(true), ScoringPath::FusedF16)),
@@ -184,7 +186,7 @@ fn a_teacher_on_the_cpu_path() {
         let file = model(Recipe::Default.config(Dataset::Mnist).teacher(), statistics, 5);
         let pixels = pixels(1, &file);
         let expected =
-            Detector::on(Box::new(Cpu::exact()), &file, ScoringPath::OpByOp, 1).unwrap().score(&pixels).unwrap();
+            Detector::on(Box::new(Reference::exact()), &file, ScoringPath::OpByOp, 1).unwrap().score(&pixels).unwrap();
         let error = relative(&Detector::cpu(&file, 1).unwrap().score(&pixels).unwrap(), &expected);
         assert!(error <= 1e-4, "{error:e}");
     }
@@ -198,7 +200,7 @@ fn batches_do_not_matter() {
     const IMAGES: usize = 83;
     let pixels = pixels(IMAGES, &file);
     let threads = |count| rayon::ThreadPoolBuilder::new().num_threads(count).build().unwrap();
-    let scorer = CpuScorer::new(&Generator::new(&file).unwrap());
+    let scorer = Generator::new(&file).unwrap().on_cpu();
     let on_threads = |count| {
         let mut scores = vec![f32::NAN; IMAGES];
         threads(count).install(|| scorer.score(&pixels, &mut scores, None));
@@ -231,7 +233,7 @@ fn images_abreast_come_out_as_they_do_alone() {
         for statistics in [Statistics::Running, Statistics::PerImage] {
             let file = model(architecture.clone(), statistics, 100 * seed);
             let pixels = pixels(IMAGES, &file);
-            let scorer = CpuScorer::new(&Generator::new(&file).unwrap());
+            let scorer = Generator::new(&file).unwrap().on_cpu();
             let score = |pixels: &[f32]| {
                 let images = pixels.len() / scorer.image_len();
                 let (mut scores, mut reconstructions) = (vec![f32::NAN; images], vec![f32::NAN; pixels.len()]);

@@ -6,7 +6,7 @@ mod common;
 use common::{VARIANTS, assert_close, random};
 use pkdgan::config::{Config, Recipe, Structure};
 use pkdgan::data::Dataset;
-use pkdgan::engine::{Cpu, Executor, Gpu, GpuOptions, GroupId, Program, Readback, VarId, Variables};
+use pkdgan::engine::{Cpu, Executor, Gpu, GpuOptions, GroupId, Program, Readback, Reference, VarId, Variables};
 use pkdgan::train::{Networks, Stage, TrainingStep};
 
 const IMAGES: usize = 7;
@@ -105,7 +105,7 @@ impl Setup {
 
 /// Compares everything after one step.
 fn compare(batch_size: usize, name: &str, setup: &Setup, executor: &mut dyn Executor) {
-    let exact = setup.run(&mut Cpu::exact(), 1);
+    let exact = setup.run(&mut Reference::exact(), 1);
     let got = setup.run(executor, 1);
     let gradient_of = |parameter: &str| {
         let (group, variable) = parameter.split_once('/').unwrap();

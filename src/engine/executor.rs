@@ -119,8 +119,8 @@ impl<P> Programs<P> {
         id
     }
 
-    pub fn remove(&mut self, id: ProgramId) {
-        self.held.remove(&id);
+    pub fn remove(&mut self, id: ProgramId) -> Option<P> {
+        self.held.remove(&id)
     }
 
     pub fn get(&self, id: ProgramId) -> Result<&P, EngineError> {

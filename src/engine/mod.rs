@@ -7,7 +7,8 @@
 //! A [`Graph`] is a static single-assignment tape over `f32` tensors in NCHW; gradients are more
 //! nodes of the same tape. [`Program::compile`] drops dead ops, fuses activations into the ops that
 //! feed them and places every tensor in a buffer. An [`Executor`] replays the program: [`Gpu`]
-//! through wgpu and the kernels under `shaders/`, [`Cpu`] with the plain Rust twin of every kernel.
+//! through wgpu and the kernels under `shaders/`, [`Cpu`] over all cores; [`Reference`], the oracle of the tests, with the
+//! plain twin of every kernel.
 //!
 //! ```
 //! use pkdgan::engine::{Cpu, Executor, Graph, Window};
@@ -40,11 +41,12 @@ mod measurements;
 mod ops;
 mod place;
 mod program;
+mod reference;
 mod shape;
 mod variables;
 
 pub use choices::KernelChoices;
-pub use cpu::Cpu;
+pub use cpu::{Cpu, CpuScorer};
 pub use error::EngineError;
 pub use executor::{Executor, Pending, ProgramId, Readback};
 pub use fused::{FusedLayer, FusedNetworks, PackedWeights, Piece, PlannedLayer, Precision, RawLayer, Source};
@@ -66,5 +68,6 @@ pub use ops::{
     rule::Real,
 };
 pub use program::Program;
+pub use reference::Reference;
 pub use shape::Shape;
 pub use variables::{GroupId, VarId, Variables};

@@ -3,7 +3,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::cpu::CpuScorer;
 use super::detector::{Backend, Detector};
 use super::device::DeviceScorer;
 use super::error::ScoringError;
@@ -80,7 +79,7 @@ impl Detector {
         let capacity = capacity.max(1);
         let batch = capacity.min(wish.images.unwrap_or(capacity)).max(1);
         let generator = Generator::new(file)?;
-        let cpu = Backend::Cpu(CpuScorer::new(&generator));
+        let cpu = Backend::Cpu(generator.on_cpu());
         let mut detector = Self::with(ScoringPath::Cpu, cpu, capacity, &generator);
         let mut choice = Choice::of(ScoringPath::Cpu);
         if wish.path.is_none() {

@@ -1,9 +1,8 @@
-use super::cpu::CpuScorer;
 use super::device::DeviceScorer;
 use super::error::ScoringError;
 use super::generator::Generator;
 use super::path::ScoringPath;
-use crate::engine::{Executor, Pending};
+use crate::engine::{CpuScorer, Executor, Pending};
 use crate::model::ModelFile;
 
 /// A model ready to score images on one path.
@@ -69,7 +68,7 @@ impl Detector {
     /// A model whose tensors do not go with its architecture.
     pub fn cpu(file: &ModelFile, capacity: usize) -> Result<Self, ScoringError> {
         let generator = Generator::new(file)?;
-        Ok(Self::with(ScoringPath::Cpu, Backend::Cpu(CpuScorer::new(&generator)), capacity, &generator))
+        Ok(Self::with(ScoringPath::Cpu, Backend::Cpu(generator.on_cpu()), capacity, &generator))
     }
 
     /// A detector on an executor that holds nothing else, for batches of up to `capacity` images. Path

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::config::Statistics;
-use crate::engine::{FusedLayer, FusedNetworks, PackedWeights, RawLayer};
+use crate::engine::{CpuScorer, FusedLayer, FusedNetworks, PackedWeights, RawLayer};
 use crate::model::{LayerKind, ModelFile, NetworkSpec};
 use crate::weights::{Tensor, WeightsError};
 
@@ -49,6 +49,11 @@ impl Generator {
         }
         let weights = PackedWeights::new(&plan, &raw).map_err(foreign)?;
         Ok(Self { plan: Arc::new(plan), weights: Arc::new(weights) })
+    }
+
+    /// Makes it ready to score on the CPU.
+    pub fn on_cpu(&self) -> CpuScorer {
+        CpuScorer::new(&self.plan, &self.weights)
     }
 }
 

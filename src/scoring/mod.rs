@@ -15,7 +15,6 @@
 //! ```
 
 mod choose;
-mod cpu;
 mod detector;
 mod device;
 mod error;
@@ -24,7 +23,6 @@ mod measure;
 mod path;
 
 pub use choose::{Choice, Timing, Wish};
-pub use cpu::CpuScorer;
 pub use detector::{Detector, Scores, Submitted};
 pub use error::ScoringError;
 pub use generator::Generator;

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::list::has_picture_ending;
 use crate::data::files_below;
+use crate::engine::CpuScorer;
 use crate::model::ModelFile;
-use crate::scoring::{Choice, CpuScorer, Detector, Generator, Scores, ScoringError, ScoringPath, Submitted, Wish};
+use crate::scoring::{Choice, Detector, Generator, Scores, ScoringError, ScoringPath, Submitted, Wish};
 
 /// Pictures of a chunk at most where each thread scores for itself.
 const CHUNK: usize = 64;
@@ -43,7 +44,7 @@ impl Shared {
         threads: usize,
         mut wish: Wish,
     ) -> Result<(Self, Choice), ScoringError> {
-        let cpu = Arc::new(CpuScorer::new(&Generator::new(file)?));
+        let cpu = Arc::new(Generator::new(file)?.on_cpu());
         let mut shared = Self { device: None, cpu, fallback: wish.cpu_fallback, failure: Arc::default() };
         // An adapter that was named is tried.
         if wish.path.is_none() && !wish.without_device && wish.device.adapter.is_none() {

@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
-use pkdgan::engine::{ConvVariant, Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, Measure, Shape, Tensor};
+use pkdgan::engine::{
+    ConvVariant, Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, Measure, Reference, Shape, Tensor,
+};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -85,7 +87,7 @@ pub fn check(
     let evaluate = |values: &[Vec<f64>]| {
         let inputs: Vec<(&str, &[f64])> =
             names.iter().zip(values).map(|(name, v)| (name.as_str(), v.as_slice())).collect();
-        Cpu::exact().evaluate_exactly(&graph, &inputs).unwrap()
+        Reference::exact().evaluate_exactly(&graph, &inputs).unwrap()
     };
     let exact = evaluate(&values);
     for (executor, results) in

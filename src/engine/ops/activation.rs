@@ -1,6 +1,7 @@
 use super::kernel::{Dispatch, Slot};
-use super::{CpuCall, GpuCall, Real, Rule};
+use super::{GpuCall, Real, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
+use crate::engine::cpu::{self, CpuKernel};
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::shape::{Shape, count};
@@ -93,8 +94,12 @@ impl Rule for Activate {
         Ok(vec![Some(graph.push(ActivationGrad(self.0), &[at.gradient()?, at.outputs[0]])?)])
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         call.each(|inputs, i| self.0.of(inputs[0][i]));
+    }
+
+    fn cpu(&self, _inputs: &[Shape], _outputs: &[Shape]) -> CpuKernel {
+        cpu::activation(self.0)
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
@@ -116,8 +121,12 @@ impl Rule for ActivationGrad {
         Ok(vec![inputs[0]])
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         call.each(|inputs, i| inputs[0][i] * self.0.slope(inputs[1][i]));
+    }
+
+    fn cpu(&self, _inputs: &[Shape], _outputs: &[Shape]) -> CpuKernel {
+        cpu::activation_grad(self.0)
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {

@@ -2,7 +2,8 @@ use std::collections::HashSet;
 use std::f64::consts::PI;
 
 use super::kernel::{Copied, Dispatch, Slot};
-use super::{CpuCall, GpuCall, Real, Rule};
+use super::{GpuCall, Real, ReferenceCall, Rule};
+use crate::engine::cpu::{self, CpuKernel};
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Source, Target, Tensor};
 use crate::engine::shape::Shape;
@@ -99,7 +100,7 @@ impl Rule for Adam {
         [parameters, first, second, gradients].map(Target::Group).into()
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let table = call.inputs[1];
         let row = call.inputs[0][0].to_usize().unwrap_or(0).min(table.len() / 2 - 1);
         let (rate, correction) = (table[2 * row], table[2 * row + 1]);
@@ -112,6 +113,10 @@ impl Rule for Adam {
             *v = second * *v + newest_square * g * g;
             *p = *p - rate * *m / (v.sqrt() * correction + epsilon);
         }
+    }
+
+    fn cpu(&self, _inputs: &[Shape], _outputs: &[Shape]) -> CpuKernel {
+        cpu::adam(self.betas, self.epsilon)
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {

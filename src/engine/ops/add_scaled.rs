@@ -1,6 +1,7 @@
 use super::kernel::{Dispatch, Slot};
-use super::{CpuCall, GpuCall, Real, Rule};
+use super::{GpuCall, Real, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
+use crate::engine::cpu::{CpuKernel, each};
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::shape::{Shape, count};
@@ -28,9 +29,16 @@ impl Rule for AddScaled {
         Ok(vec![Some(dy), at.wants(1, || graph.scale(dy, self.factor))?])
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let factor = T::of(self.factor.into());
         call.each(|inputs, i| inputs[0][i] + factor * inputs[1][i]);
+    }
+
+    fn cpu(&self, _inputs: &[Shape], _outputs: &[Shape]) -> CpuKernel {
+        let factor = self.factor;
+        CpuKernel::new(move |call| {
+            each(call.arch, [call.inputs[0], call.inputs[1]], call.outputs[0], |[a, b]| a + factor * b);
+        })
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {

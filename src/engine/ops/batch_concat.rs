@@ -1,6 +1,7 @@
 use super::kernel::{Dispatch, Slot};
-use super::{CpuCall, GpuCall, Real, Rule};
+use super::{GpuCall, Real, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
+use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::shape::{Shape, count};
@@ -32,9 +33,18 @@ impl Rule for BatchConcat {
         ])
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let first = call.inputs[0].len();
         call.each(|inputs, i| if i < first { inputs[0][i] } else { inputs[1][i - first] });
+    }
+
+    fn cpu(&self, inputs: &[Shape], _outputs: &[Shape]) -> CpuKernel {
+        let first = count(inputs[0]);
+        CpuKernel::new(move |call| {
+            let (a, b) = call.outputs[0].split_at_mut(first);
+            a.copy_from_slice(call.inputs[0]);
+            b.copy_from_slice(call.inputs[1]);
+        })
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
@@ -67,9 +77,15 @@ impl Rule for BatchSlice {
         Ok(vec![[self.images, c, h, w]])
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let offset = self.start * call.output_shapes[0][1..].iter().product::<usize>();
         call.each(|inputs, i| inputs[0][offset + i]);
+    }
+
+    fn cpu(&self, _inputs: &[Shape], outputs: &[Shape]) -> CpuKernel {
+        let len = count(outputs[0]);
+        let start = self.start * outputs[0][1..].iter().product::<usize>();
+        CpuKernel::new(move |call| call.outputs[0].copy_from_slice(&call.inputs[0][start..][..len]))
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {

@@ -1,8 +1,9 @@
 use super::activation::Activation;
 use super::batch_norm_grad::BatchNormGrad;
 use super::kernel::{Dispatch, Slot};
-use super::{CpuCall, GpuCall, Real, Rule};
+use super::{GpuCall, Real, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
+use crate::engine::cpu::{self, CpuKernel};
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Target, Tensor};
 use crate::engine::shape::Shape;
@@ -96,7 +97,7 @@ impl Rule for BatchNorm {
         self.running.iter().map(|running| Target::Variable(running.variable)).collect()
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let [_, channels, ..] = call.input_shapes[0];
         let (x, scale, shift) = (call.inputs[0], call.inputs[1], call.inputs[2]);
         for set in 0..self.sets {
@@ -120,6 +121,10 @@ impl Rule for BatchNorm {
                 call.outputs[1][(2 * set + 1) * channels + c] = inverse;
             }
         }
+    }
+
+    fn cpu(&self, inputs: &[Shape], _outputs: &[Shape]) -> CpuKernel {
+        cpu::batch_norm(self, inputs[0])
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {

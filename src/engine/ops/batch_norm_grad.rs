@@ -1,6 +1,7 @@
 use super::batch_norm::elements;
 use super::kernel::{Dispatch, Slot};
-use super::{CpuCall, GpuCall, Real, Rule};
+use super::{GpuCall, Real, ReferenceCall, Rule};
+use crate::engine::cpu::{self, CpuKernel};
 use crate::engine::shape::Shape;
 
 /// Gradients of batch norm. With `z` the normalised input and sums over the `m` elements of a set:
@@ -22,7 +23,7 @@ impl Rule for BatchNormGrad {
         Ok(vec![inputs[1], inputs[2], inputs[2]])
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let [_, channels, ..] = call.input_shapes[1];
         let (dy, x, scale, statistics) = (call.inputs[0], call.inputs[1], call.inputs[2], call.inputs[3]);
         call.outputs[1].fill(T::zero());
@@ -43,6 +44,10 @@ impl Rule for BatchNormGrad {
                 call.outputs[2][c] += sum;
             }
         }
+    }
+
+    fn cpu(&self, inputs: &[Shape], _outputs: &[Shape]) -> CpuKernel {
+        cpu::batch_norm_grad(self, inputs[1])
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {

@@ -1,6 +1,7 @@
 use super::kernel::{Dispatch, Slot};
-use super::{CpuCall, GpuCall, Real, Rule};
+use super::{GpuCall, Real, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
+use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::shape::{Shape, count};
@@ -32,14 +33,21 @@ impl Rule for BceWithLogits {
         Ok(vec![Some(dl), None])
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
-        call.each(|inputs, i| {
-            let (l, t) = (inputs[0][i], inputs[1][i]);
-            l.max(T::zero()) - l * t + (-l.abs()).exp().ln_1p()
-        });
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
+        call.each(|inputs, i| cross_entropy(inputs[0][i], inputs[1][i]));
         if let [_, gradient] = &mut call.outputs {
             gradient.iter_mut().enumerate().for_each(|(i, dl)| *dl = slope(&call.inputs, i));
         }
+    }
+
+    fn cpu(&self, _inputs: &[Shape], _outputs: &[Shape]) -> CpuKernel {
+        CpuKernel::new(|call| {
+            let pairs = call.inputs[0].iter().zip(call.inputs[1]);
+            call.outputs[0].iter_mut().zip(pairs).for_each(|(y, (&l, &t))| *y = cross_entropy(l, t));
+            if let [_, gradient] = call.outputs {
+                gradient.iter_mut().enumerate().for_each(|(i, dl)| *dl = slope(call.inputs, i));
+            }
+        })
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
@@ -63,14 +71,25 @@ impl Rule for BceWithLogitsGrad {
         Ok(vec![inputs[0]])
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         call.each(slope);
+    }
+
+    fn cpu(&self, _inputs: &[Shape], _outputs: &[Shape]) -> CpuKernel {
+        CpuKernel::new(|call| {
+            call.outputs[0].iter_mut().enumerate().for_each(|(i, dl)| *dl = slope(call.inputs, i));
+        })
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let bindings = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output(0)];
         vec![Dispatch::new("bce_with_logits_grad", &bindings).over(count(call.outputs[0]), call.tuning)]
     }
+}
+
+/// Of a logit and its target.
+fn cross_entropy<T: Real>(l: T, t: T) -> T {
+    l.max(T::zero()) - l * t + (-l.abs()).exp().ln_1p()
 }
 
 /// An element of the gradient; of the inputs of [`BceWithLogitsGrad`].

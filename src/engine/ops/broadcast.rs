@@ -1,5 +1,6 @@
 use super::kernel::{Dispatch, Slot};
-use super::{CpuCall, GpuCall, Real, Rule};
+use super::{GpuCall, Real, ReferenceCall, Rule};
+use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::shape::{Shape, count};
@@ -20,9 +21,14 @@ impl Rule for Broadcast {
         Ok(vec![self.shape])
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let factor = T::of(self.factor.into());
         call.each(|inputs, _| factor * inputs[0][0]);
+    }
+
+    fn cpu(&self, _inputs: &[Shape], _outputs: &[Shape]) -> CpuKernel {
+        let factor = self.factor;
+        CpuKernel::new(move |call| call.outputs[0].fill(factor * call.inputs[0][0]))
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {

@@ -1,5 +1,6 @@
 use super::kernel::{Dispatch, Slot};
-use super::{CpuCall, GpuCall, Real, Rule};
+use super::{GpuCall, Real, ReferenceCall, Rule};
+use crate::engine::cpu::{self, CpuKernel};
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::shape::Shape;
@@ -17,13 +18,17 @@ impl Rule for ChannelSum {
         Ok(vec![[1, inputs[0][1], 1, 1]])
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let [_, channels, h, w] = call.input_shapes[0];
         let y = &mut call.outputs[0];
         y.fill(T::zero());
         for (plane, x) in call.inputs[0].chunks_exact(h * w).enumerate() {
             y[plane % channels] += x.iter().copied().sum();
         }
+    }
+
+    fn cpu(&self, inputs: &[Shape], _outputs: &[Shape]) -> CpuKernel {
+        cpu::channel_sum(inputs[0])
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {

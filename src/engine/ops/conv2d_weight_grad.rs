@@ -2,7 +2,8 @@ use super::conv_dispatch;
 use super::conv_geometry::{Geometry, Window};
 use super::conv_kernel::{ConvKind, ConvShape};
 use super::kernel::Dispatch;
-use super::{CpuCall, GpuCall, Real, Rule};
+use super::{GpuCall, Real, ReferenceCall, Rule};
+use crate::engine::cpu::{self, CpuKernel};
 use crate::engine::shape::Shape;
 
 /// `dw[o,c,k] = sum_{n,p} g[n,o,p] * x[n,c,p*stride+k-padding]`: the gradient of a convolution by its
@@ -37,7 +38,7 @@ impl Rule for Conv2dWeightGrad {
         Some(self.shape(inputs))
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let (x, g) = (call.inputs[0], call.inputs[1]);
         let dw = &mut call.outputs[0];
         dw.fill(T::zero());
@@ -45,6 +46,10 @@ impl Rule for Conv2dWeightGrad {
             let pairs = g[run.narrow..][..run.len].iter().zip(x[run.wide..].iter().step_by(run.stride));
             dw[run.tap] += pairs.map(|(&g, &x)| g * x).sum();
         });
+    }
+
+    fn cpu(&self, inputs: &[Shape], _outputs: &[Shape]) -> CpuKernel {
+        cpu::conv2d_weight_grad(&self.shape(inputs).geometry)
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {

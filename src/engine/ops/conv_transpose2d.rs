@@ -3,8 +3,9 @@ use super::conv_geometry::{Geometry, Window};
 use super::conv_kernel::{ConvKind, ConvShape};
 use super::conv2d::{Conv2d, Epilogue, backward};
 use super::kernel::Dispatch;
-use super::{CpuCall, GpuCall, Real, Rule};
+use super::{GpuCall, Real, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
+use crate::engine::cpu::{self, CpuKernel};
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::shape::Shape;
@@ -61,7 +62,7 @@ impl Rule for ConvTranspose2d {
         Some(self.shape(inputs, outputs[0]))
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let (x, w) = (call.inputs[0], call.inputs[1]);
         let shape = call.output_shapes[0];
         let y = &mut call.outputs[0];
@@ -73,6 +74,10 @@ impl Rule for ConvTranspose2d {
             }
         });
         self.epilogue.apply(&call.inputs, shape, y);
+    }
+
+    fn cpu(&self, inputs: &[Shape], outputs: &[Shape]) -> CpuKernel {
+        cpu::conv_transpose2d(&self.shape(inputs, outputs[0]).geometry, &self.epilogue)
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {

@@ -1,6 +1,9 @@
+use pulp::Arch;
+
 use super::kernel::{Dispatch, Slot};
-use super::{CpuCall, GpuCall, Real, Rule};
+use super::{GpuCall, Real, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
+use crate::engine::cpu::{CpuKernel, each, sum};
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::shape::{Shape, count};
@@ -79,7 +82,7 @@ impl Rule for Distance {
         ])
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let len = count(call.input_shapes[0]) / call.input_shapes[0][0];
         let factor = T::of(self.measure.factor(len).into());
         let (a, b) = (call.inputs[0], call.inputs[1]);
@@ -97,6 +100,25 @@ impl Rule for Distance {
                 *dx = call.inputs[2][i / len] * self.measure.slope(a[i] - b[i], distances[0][i / len], len);
             }
         }
+    }
+
+    fn cpu(&self, inputs: &[Shape], _outputs: &[Shape]) -> CpuKernel {
+        let (measure, len) = (self.measure, count(inputs[0]) / inputs[0][0]);
+        CpuKernel::new(move |call| {
+            let (a, b) = (call.inputs[0], call.inputs[1]);
+            let (distances, gradients) = call.outputs.split_at_mut(1);
+            let samples = a.chunks_exact(len).zip(b.chunks_exact(len));
+            for (y, (a, b)) in distances[0].iter_mut().zip(samples) {
+                *y = match measure {
+                    Measure::L1 => measure.factor(len) * sum(call.arch, [a, b], |[a, b]| (a - b).abs()),
+                    Measure::MeanSquared => measure.factor(len) * squares(call.arch, a, b),
+                    Measure::L2 => squares(call.arch, a, b).sqrt(),
+                };
+            }
+            for (gradient, [a, b]) in gradients.iter_mut().zip([[a, b], [b, a]]) {
+                gradients_by_first(call.arch, measure, len, [a, b, distances[0], call.inputs[2]], gradient);
+            }
+        })
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
@@ -125,7 +147,7 @@ impl Rule for DistanceGrad {
         Ok(vec![inputs[0]])
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let len = count(call.input_shapes[0]) / call.input_shapes[0][0];
         call.each(|inputs, i| {
             let (d, y, dy) = (inputs[0][i] - inputs[1][i], inputs[2][i / len], inputs[3][i / len]);
@@ -133,11 +155,36 @@ impl Rule for DistanceGrad {
         });
     }
 
+    fn cpu(&self, inputs: &[Shape], _outputs: &[Shape]) -> CpuKernel {
+        let (measure, len) = (self.0, count(inputs[0]) / inputs[0][0]);
+        CpuKernel::new(move |call| {
+            let inputs = [call.inputs[0], call.inputs[1], call.inputs[2], call.inputs[3]];
+            gradients_by_first(call.arch, measure, len, inputs, call.outputs[0]);
+        })
+    }
+
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let shape = call.inputs[0];
         let bindings = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3), Slot::Output(0)];
         let dispatch = Dispatch::new("distance_grad", &bindings).with("SMALLEST", SMALLEST);
         vec![declare(dispatch, self.0, shape, |dispatch, len| dispatch.over(len, call.tuning))]
+    }
+}
+
+/// `sum (a - b)^2`.
+fn squares(arch: Arch, a: &[f32], b: &[f32]) -> f32 {
+    sum(arch, [a, b], |[a, b]| (a - b) * (a - b))
+}
+
+/// The gradient by `a` of the distances of samples of `len` elements of `a` and `b`, which are known, as is the gradient by them.
+fn gradients_by_first(arch: Arch, measure: Measure, len: usize, [a, b, y, dy]: [&[f32]; 4], gradient: &mut [f32]) {
+    let samples = a.chunks_exact(len).zip(b.chunks_exact(len)).zip(y.iter().zip(dy));
+    for (dx, ((a, b), (&y, &dy))) in gradient.chunks_exact_mut(len).zip(samples) {
+        match measure {
+            Measure::L1 => each(arch, [a, b], dx, |[a, b]| dy * Measure::L1.slope(a - b, y, len)),
+            Measure::MeanSquared => each(arch, [a, b], dx, |[a, b]| dy * Measure::MeanSquared.slope(a - b, y, len)),
+            Measure::L2 => each(arch, [a, b], dx, |[a, b]| dy * Measure::L2.slope(a - b, y, len)),
+        }
     }
 }
 

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use super::fused_register::Tile;
 use super::kernel::{Dispatch, Slot, Tuning, Weights};
 use super::unit_rms::{SMALLEST, scale};
-use super::{CpuCall, GpuCall, Real, Rule};
+use super::{GpuCall, Real, ReferenceCall, Rule};
+use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;
 use crate::engine::fused::{FusedNetworks, Piece, PlannedLayer, Precision, Source, half_at};
 use crate::engine::graph::{Graph, Tensor};
@@ -49,7 +50,7 @@ impl Rule for FusedScore {
         self.plan.macs() * inputs[0][0] as u64
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let weights: Vec<T> = match self.precision {
             Precision::Single => call.inputs[1].to_vec(),
             Precision::Half => {
@@ -79,6 +80,11 @@ impl Rule for FusedScore {
             let squares = vectors[0].iter().zip(&vectors[1]).map(|(&a, &b)| (a - b) * (a - b));
             call.outputs[0][index] = squares.sum::<T>().sqrt();
         }
+    }
+
+    /// The CPU scoring path runs the plan itself, see [`crate::engine::CpuScorer`].
+    fn cpu(&self, inputs: &[Shape], outputs: &[Shape]) -> CpuKernel {
+        CpuKernel::reference(self, inputs, outputs)
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {

@@ -1,5 +1,6 @@
 use super::kernel::{Dispatch, Slot};
-use super::{CpuCall, GpuCall, Real, Rule};
+use super::{GpuCall, Real, ReferenceCall, Rule};
+use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::shape::{SCALAR, Shape, count};
@@ -24,7 +25,7 @@ impl Rule for Gather {
         Ok(vec![[self.batch, c, h, w]])
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let sample = count(call.output_shapes[0]) / self.batch;
         let batch = self.batch;
         call.each(|inputs, i| {
@@ -33,6 +34,17 @@ impl Rule for Gather {
             let image = at(order[(at(inputs[2][0]) * batch + i / sample) % order.len()]);
             inputs[0][image * sample + i % sample]
         });
+    }
+
+    fn cpu(&self, _inputs: &[Shape], outputs: &[Shape]) -> CpuKernel {
+        let (batch, sample) = (self.batch, count(outputs[0]) / self.batch);
+        CpuKernel::new(move |call| {
+            let [images, order, step] = [call.inputs[0], call.inputs[1], call.inputs[2]];
+            for (n, y) in call.outputs[0].chunks_exact_mut(sample).enumerate() {
+                let image = order[(step[0] as usize * batch + n) % order.len()] as usize;
+                y.copy_from_slice(&images[image * sample..][..sample]);
+            }
+        })
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {

@@ -1,4 +1,4 @@
-//! The ops: one file each, with its shape rule, backward rule, CPU twin and GPU dispatches. The
+//! The ops: one file each, with its shape rule, backward rule, plain twin and GPU dispatches. The
 //! shader of the same name lies under `shaders/`.
 
 pub mod activation;
@@ -31,9 +31,10 @@ pub mod scale;
 pub mod tick;
 pub mod unit_rms;
 
-pub(crate) use rule::{CpuCall, GpuCall, Real, Rule};
+pub(crate) use rule::{GpuCall, Real, ReferenceCall, Rule};
 
 use super::autograd::Arrived;
+use super::cpu::CpuKernel;
 use super::error::EngineError;
 use super::graph::{Graph, Target, Tensor};
 use super::shape::Shape;
@@ -64,7 +65,12 @@ macro_rules! ops {
             fn convolution(&self, inputs: &[Shape], outputs: &[Shape]) -> Option<ConvShape> {
                 match self { $(Self::$name(op) => op.convolution(inputs, outputs)),* }
             }
-            fn cpu<T: Real>(&self, call: &mut CpuCall<T>) { match self { $(Self::$name(op) => op.cpu(call)),* } }
+            fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
+                match self { $(Self::$name(op) => op.reference(call)),* }
+            }
+            fn cpu(&self, inputs: &[Shape], outputs: &[Shape]) -> CpuKernel {
+                match self { $(Self::$name(op) => op.cpu(inputs, outputs)),* }
+            }
             fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> { match self { $(Self::$name(op) => op.gpu(call)),* } }
         }
     };

@@ -1,5 +1,6 @@
 use super::kernel::{Dispatch, Slot};
-use super::{CpuCall, GpuCall, Real, Rule};
+use super::{GpuCall, Real, ReferenceCall, Rule};
+use crate::engine::cpu::{CpuKernel, sum};
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Target};
 use crate::engine::shape::{Shape, count};
@@ -31,10 +32,20 @@ impl Rule for NotFinite {
         vec![Target::Group(self.group), Target::Variable(self.flags)]
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         if call.mutated[0].iter().any(|number| !number.is_finite()) {
             call.mutated[1][self.slot] = T::one();
         }
+    }
+
+    fn cpu(&self, _inputs: &[Shape], _outputs: &[Shape]) -> CpuKernel {
+        let slot = self.slot;
+        CpuKernel::new(move |call| {
+            // Zero times a number is zero, unless it is infinite or none.
+            if sum(call.arch, [call.mutated[0]], |[number]| 0.0 * number) != 0.0 {
+                call.mutated[1][slot] = 1.0;
+            }
+        })
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {

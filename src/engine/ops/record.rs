@@ -1,5 +1,6 @@
 use super::kernel::{Dispatch, Slot};
-use super::{CpuCall, GpuCall, Real, Rule};
+use super::{GpuCall, Real, ReferenceCall, Rule};
+use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Target, Tensor};
 use crate::engine::shape::{SCALAR, Shape};
@@ -34,12 +35,21 @@ impl Rule for Record {
         vec![Target::Variable(self.history)]
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let values = call.inputs.len() - 1;
         let row = call.inputs[0][0].to_usize().unwrap_or(0) % self.rows;
         for (slot, value) in call.inputs[1..].iter().enumerate() {
             call.mutated[0][row * values + slot] = value[0];
         }
+    }
+
+    fn cpu(&self, inputs: &[Shape], _outputs: &[Shape]) -> CpuKernel {
+        let (rows, values) = (self.rows, inputs.len() - 1);
+        CpuKernel::new(move |call| {
+            let row = call.inputs[0][0] as usize % rows;
+            let row = &mut call.mutated[0][row * values..][..values];
+            row.iter_mut().zip(&call.inputs[1..]).for_each(|(slot, value)| *slot = value[0]);
+        })
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {

@@ -1,6 +1,7 @@
 use super::kernel::{Dispatch, Slot};
-use super::{CpuCall, GpuCall, Real, Rule};
+use super::{GpuCall, Real, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
+use crate::engine::cpu::{CpuKernel, sum};
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::shape::{SCALAR, Shape, count};
@@ -25,8 +26,13 @@ impl Rule for Reduce {
         Ok(vec![Some(graph.broadcast(at.gradient()?, shape, self.factor)?)])
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         call.outputs[0][0] = T::of(self.factor.into()) * call.inputs[0].iter().copied().sum();
+    }
+
+    fn cpu(&self, _inputs: &[Shape], _outputs: &[Shape]) -> CpuKernel {
+        let factor = self.factor;
+        CpuKernel::new(move |call| call.outputs[0][0] = factor * sum(call.arch, [call.inputs[0]], |[x]| x))
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {

@@ -1,5 +1,6 @@
 use super::kernel::{Dispatch, Slot};
-use super::{CpuCall, GpuCall, Real, Rule};
+use super::{GpuCall, Real, ReferenceCall, Rule};
+use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::shape::{Shape, count};
@@ -25,9 +26,13 @@ impl Rule for Reread {
         }
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let (loads, quads) = (self.loads, call.inputs[0].len() / 4);
         call.each(|inputs, i| (i / 4..loads).step_by(LANES).map(|load| inputs[0][load % quads * 4 + i % 4]).sum());
+    }
+
+    fn cpu(&self, inputs: &[Shape], outputs: &[Shape]) -> CpuKernel {
+        CpuKernel::reference(self, inputs, outputs)
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {

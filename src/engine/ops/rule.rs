@@ -1,6 +1,7 @@
 use num_traits::Float;
 
 use crate::engine::autograd::Arrived;
+use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Target, Tensor};
 use crate::engine::shape::Shape;
@@ -36,14 +37,17 @@ pub(crate) trait Rule {
         None
     }
 
-    /// The plain twin of the kernels, in `f32` or `f64`.
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>);
+    /// The plain twin of the kernels, in `f32` or `f64`: what they are checked against.
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>);
+
+    /// What the CPU executor runs, made ready for these shapes.
+    fn cpu(&self, inputs: &[Shape], outputs: &[Shape]) -> CpuKernel;
 
     /// The kernels to run in order.
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch>;
 }
 
-/// A number type that the CPU twins compute in.
+/// A number type that the plain twins compute in.
 pub trait Real: Float + Default + Send + std::iter::Sum + std::ops::AddAssign + std::ops::MulAssign + 'static {
     /// The nearest number of this type.
     fn of(number: f64) -> Self;
@@ -69,8 +73,8 @@ impl Real for f64 {
     }
 }
 
-/// One execution of an op by its CPU twin. Outputs arrive filled with NaN.
-pub(crate) struct CpuCall<'a, T> {
+/// One execution of an op by its plain twin. Outputs arrive filled with NaN.
+pub(crate) struct ReferenceCall<'a, T> {
     pub inputs: Vec<&'a [T]>,
     pub input_shapes: &'a [Shape],
     pub outputs: &'a mut [Vec<T>],
@@ -79,7 +83,7 @@ pub(crate) struct CpuCall<'a, T> {
     pub mutated: Vec<&'a mut [T]>,
 }
 
-impl<T: Real> CpuCall<'_, T> {
+impl<T: Real> ReferenceCall<'_, T> {
     /// Sets each element of the first output to `f` of its index.
     pub fn each(&mut self, f: impl Fn(&[&[T]], usize) -> T) {
         let inputs = &self.inputs;

@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use super::kernel::{Dispatch, Slot};
-use super::{CpuCall, GpuCall, Real, Rule};
+use super::{GpuCall, Real, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
+use crate::engine::cpu::{CpuKernel, each};
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Source, Tensor};
 use crate::engine::shape::{Shape, count};
@@ -26,9 +27,14 @@ impl Rule for Scale {
         Ok(vec![Some(graph.scale(at.gradient()?, self.factor)?)])
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let factor = T::of(self.factor.into());
         call.each(|inputs, i| factor * inputs[0][i]);
+    }
+
+    fn cpu(&self, _inputs: &[Shape], _outputs: &[Shape]) -> CpuKernel {
+        let factor = self.factor;
+        CpuKernel::new(move |call| each(call.arch, [call.inputs[0]], call.outputs[0], |[x]| factor * x))
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {

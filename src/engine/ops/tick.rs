@@ -1,5 +1,6 @@
 use super::kernel::{Dispatch, Slot};
-use super::{CpuCall, GpuCall, Real, Rule};
+use super::{GpuCall, Real, ReferenceCall, Rule};
+use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Target};
 use crate::engine::shape::Shape;
@@ -22,8 +23,12 @@ impl Rule for Tick {
         vec![Target::Variable(self.0)]
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         call.mutated[0][0] += T::one();
+    }
+
+    fn cpu(&self, _inputs: &[Shape], _outputs: &[Shape]) -> CpuKernel {
+        CpuKernel::new(|call| call.mutated[0][0] += 1.0)
     }
 
     fn gpu(&self, _call: &GpuCall) -> Vec<Dispatch> {

@@ -1,6 +1,7 @@
 use super::kernel::{Dispatch, Slot};
-use super::{CpuCall, GpuCall, Real, Rule};
+use super::{GpuCall, Real, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
+use crate::engine::cpu::{CpuKernel, each, sum};
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::shape::{Shape, count};
@@ -25,12 +26,22 @@ impl Rule for UnitRms {
         Ok(vec![Some(graph.push(UnitRmsGrad, &[at.inputs[0], at.gradient()?])?)])
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let len = sample_len(call.input_shapes[0]);
         for (x, y) in call.inputs[0].chunks_exact(len).zip(call.outputs[0].chunks_exact_mut(len)) {
             let scale = scale(x);
             y.iter_mut().zip(x).for_each(|(y, &x)| *y = scale * x);
         }
+    }
+
+    fn cpu(&self, inputs: &[Shape], _outputs: &[Shape]) -> CpuKernel {
+        let len = sample_len(inputs[0]);
+        CpuKernel::new(move |call| {
+            for (x, y) in call.inputs[0].chunks_exact(len).zip(call.outputs[0].chunks_exact_mut(len)) {
+                let scale = scale_of(sum(call.arch, [x], |[v]| v * v), len);
+                each(call.arch, [x], y, |[x]| scale * x);
+            }
+        })
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
@@ -52,17 +63,26 @@ impl Rule for UnitRmsGrad {
         Ok(vec![inputs[0]])
     }
 
-    fn cpu<T: Real>(&self, call: &mut CpuCall<T>) {
+    fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let len = sample_len(call.input_shapes[0]);
-        let n = T::of(len as f64);
         let samples = call.inputs[0].chunks_exact(len).zip(call.inputs[1].chunks_exact(len));
         for ((x, dy), dx) in samples.zip(call.outputs[0].chunks_exact_mut(len)) {
             let s = scale(x);
-            let counts = s < n.sqrt() / T::of(SMALLEST.into());
-            let dot = x.iter().zip(dy).map(|(&x, &dy)| x * dy).sum::<T>();
-            let along = if counts { s * s * s * dot / n } else { T::zero() };
+            let along = along(s, x.iter().zip(dy).map(|(&x, &dy)| x * dy).sum(), len);
             dx.iter_mut().zip(x.iter().zip(dy)).for_each(|(dx, (&x, &dy))| *dx = s * dy - along * x);
         }
+    }
+
+    fn cpu(&self, inputs: &[Shape], _outputs: &[Shape]) -> CpuKernel {
+        let len = sample_len(inputs[0]);
+        CpuKernel::new(move |call| {
+            let samples = call.inputs[0].chunks_exact(len).zip(call.inputs[1].chunks_exact(len));
+            for ((x, dy), dx) in samples.zip(call.outputs[0].chunks_exact_mut(len)) {
+                let s = scale_of(sum(call.arch, [x], |[v]| v * v), len);
+                let along = along(s, sum(call.arch, [x, dy], |[x, dy]| x * dy), len);
+                each(call.arch, [x, dy], dx, |[x, dy]| s * dy - along * x);
+            }
+        })
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
@@ -75,8 +95,19 @@ fn sample_len(shape: Shape) -> usize {
 }
 
 pub(super) fn scale<T: Real>(x: &[T]) -> T {
-    let norm = x.iter().map(|&v| v * v).sum::<T>().sqrt();
-    T::of((x.len() as f64).sqrt()) / norm.max(T::of(SMALLEST.into()))
+    scale_of(x.iter().map(|&v| v * v).sum(), x.len())
+}
+
+/// What a sample of so many elements is multiplied by, of the sum of their squares.
+fn scale_of<T: Real>(squares: T, len: usize) -> T {
+    T::of((len as f64).sqrt()) / squares.sqrt().max(T::of(SMALLEST.into()))
+}
+
+/// How much of a sample of so many elements its gradient loses, which was scaled by `s` and whose product with the gradient is `dot`.
+fn along<T: Real>(s: T, dot: T, len: usize) -> T {
+    let n = T::of(len as f64);
+    let counts = s < n.sqrt() / T::of(SMALLEST.into());
+    if counts { s * s * s * dot / n } else { T::zero() }
 }
 
 fn dispatch(shader: &'static str, bindings: &[Slot], call: &GpuCall) -> Dispatch {

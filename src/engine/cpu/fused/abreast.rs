@@ -6,9 +6,9 @@
 
 use pulp::Simd;
 
-use super::activation::{curve, rectified};
 use super::layer::{CpuLayer, CpuPiece, Norm, part};
 use crate::engine::Activation;
+use crate::engine::cpu::activation::{curve, rectified};
 
 impl CpuLayer {
     /// Computes the layer for as many images as a vector has numbers.

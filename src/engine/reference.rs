@@ -1,21 +1,19 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::time::Instant;
 
 use super::error::EngineError;
 use super::executor::{Executor, Pending, ProgramId, Programs, Readback, State};
-use super::gpu::Timed;
-use super::ops::{CpuCall, Real, Rule};
+use super::ops::{Real, ReferenceCall, Rule};
 use super::place::{Buffer, Local, Place};
 use super::program::{Operand, Program, Step, expect_len};
 use super::shape::count;
 use super::variables::{GroupId, VarId, Variables};
 
-/// The plain executor: the oracle of the tests, and what runs where there is no adapter. Computes in
-/// `f32`, or in `f64` as `Cpu::<f64>::new()`; values come and go as `f32` either way, but see
-/// [`Cpu::evaluate_exactly`].
+/// The executor that runs every op's plain twin: the oracle of the tests. Computes in `f64` as
+/// [`Reference::exact`], or in `f32`; values come and go as `f32` either way, but see
+/// [`Reference::evaluate_exactly`].
 #[derive(Default)]
-pub struct Cpu<T = f32> {
+pub struct Reference<T = f32> {
     variables: Variables,
     groups: HashMap<GroupId, Vec<T>>,
     programs: Programs<Loaded<T>>,
@@ -26,14 +24,14 @@ struct Loaded<T> {
     locals: Vec<Vec<T>>,
 }
 
-impl Cpu<f32> {
+impl Reference<f32> {
     /// An executor in single precision.
     pub fn new() -> Self {
         Self::default()
     }
 }
 
-impl Cpu<f64> {
+impl Reference<f64> {
     /// An executor in double precision.
     pub fn exact() -> Self {
         Self::default()
@@ -59,24 +57,7 @@ impl Cpu<f64> {
     }
 }
 
-impl<T: Real> Cpu<T> {
-    /// Runs a program once and times each op.
-    pub fn profile(&mut self, program: ProgramId) -> Result<Vec<Timed>, EngineError> {
-        let Loaded { program, locals } = self.programs.get_mut(program)?;
-        let timed = program.steps.iter().map(|step| {
-            let started = Instant::now();
-            execute(step, &mut self.groups, locals);
-            Timed {
-                label: step.label.clone(),
-                shader: step.op.name(),
-                macs: step.macs(),
-                workgroups: [1; 3],
-                seconds: started.elapsed().as_secs_f64(),
-            }
-        });
-        Ok(timed.collect())
-    }
-
+impl<T: Real> Reference<T> {
     /// The numbers at a place of a program.
     fn at(&mut self, program: ProgramId, place: Place) -> Result<&mut [T], EngineError> {
         Ok(slice(&mut self.groups, &mut self.programs.get_mut(program)?.locals, place))
@@ -108,7 +89,7 @@ fn slice<'a, T>(groups: &'a mut HashMap<GroupId, Vec<T>>, locals: &'a mut [Vec<T
     &mut buffer[place.offset..place.offset + place.len]
 }
 
-impl<T: Real> Executor for Cpu<T> {
+impl<T: Real> Executor for Reference<T> {
     fn allocate(&mut self, variables: &Variables) -> Result<(), EngineError> {
         self.variables = self.variables.latest(variables)?.clone();
         for group in variables.groups() {
@@ -189,7 +170,7 @@ fn execute<T: Real>(step: &Step, groups: &mut HashMap<GroupId, Vec<T>>, locals: 
     let inputs: Vec<Vec<T>> = step.inputs.iter().map(|x| slice(groups, locals, x.place).to_vec()).collect();
     let mut outputs: Vec<Vec<T>> = step.outputs.iter().map(|y| vec![T::nan(); y.place.len]).collect();
     let mut mutated: Vec<Vec<T>> = step.mutated.iter().map(|&place| slice(groups, locals, place).to_vec()).collect();
-    step.op.cpu(&mut CpuCall {
+    step.op.reference(&mut ReferenceCall {
         inputs: inputs.iter().map(Vec::as_slice).collect(),
         input_shapes: &step.input_shapes(),
         outputs: &mut outputs,

@@ -5,8 +5,8 @@
 
 use pulp::Simd;
 
-use super::activation::{activate, curve, rectified};
 use super::layer::{CpuLayer, CpuPiece, Norm, part};
+use crate::engine::cpu::activation::{activate, curve, rectified};
 
 /// What a layer reads and writes, and room for its sums.
 pub(super) struct Memory<'a> {

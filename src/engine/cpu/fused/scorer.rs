@@ -1,23 +1,14 @@
-//! Scoring in vectorised Rust: no device, no memory taken per image.
-
-mod abreast;
-mod activation;
-mod bordered;
-mod columns;
-mod layer;
-mod tanh;
-
 use std::array;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::generator::Generator;
-use crate::engine::{SMALLEST_NORM, Source};
-use bordered::Bordered;
-use columns::Memory;
-use layer::CpuLayer;
+use super::bordered::Bordered;
+use super::columns::Memory;
+use super::layer::CpuLayer;
+use crate::engine::SMALLEST_NORM;
+use crate::engine::fused::{FusedNetworks, PackedWeights, Source};
 
 /// Multiply-accumulates from which on other threads are worth their waking, which takes some 50 microseconds.
 const WORTH_WAKING: u64 = 5_000_000;
@@ -27,7 +18,7 @@ const CHUNK: usize = 16;
 
 /// A generator on the CPU: any architecture, single precision.
 pub struct CpuScorer {
-    generator: Generator,
+    plan: Arc<FusedNetworks>,
     arch: Arch,
     /// Images that are scored abreast.
     lanes: usize,
@@ -49,9 +40,8 @@ struct Workspace {
 }
 
 impl CpuScorer {
-    /// Makes the generator ready.
-    pub fn new(generator: &Generator) -> Self {
-        let plan = &generator.plan;
+    /// Makes a planned generator ready, with the weights that are packed for the plan.
+    pub fn new(plan: &Arc<FusedNetworks>, weights: &PackedWeights) -> Self {
         let planned: Vec<_> = plan.chain().collect();
         // Each layer writes where the next reads, with the border that the next one's windows reach into.
         let [channels, ..] = plan.image();
@@ -63,19 +53,18 @@ impl CpuScorer {
                 Some(next) => Bordered::read_by(next),
                 None => Bordered::without(layer.layer.output),
             };
-            layers.push(CpuLayer::new(layer, generator.weights.singles(), input, output));
+            layers.push(CpuLayer::new(layer, weights.singles(), input, output));
             input = output;
         }
         let ends = planned.iter().position(|layer| layer.to == Source::Reconstruction).map_or(0, |at| at + 1);
         let first = plan.layers()[0].len();
-        let generator = generator.clone();
-        let arch = Arch::new();
-        Self { generator, arch, lanes: arch.dispatch(Lanes), layers, ends: [first, ends], idle: Mutex::default() }
+        let (plan, arch) = (plan.clone(), short_vectors());
+        Self { plan, arch, lanes: arch.dispatch(Lanes), layers, ends: [first, ends], idle: Mutex::default() }
     }
 
     /// Numbers of an image.
     pub fn image_len(&self) -> usize {
-        self.generator.plan.image().iter().product()
+        self.plan.image().iter().product()
     }
 
     /// Scores whole images, `[n, C, H, W]` with pixels in -1..1, on all cores: a score for each. Where `reconstructions` has
@@ -86,7 +75,7 @@ impl CpuScorer {
     /// # Panics
     /// If the slices do not hold the same number of images.
     pub fn score(&self, pixels: &[f32], scores: &mut [f32], reconstructions: Option<&mut [f32]>) {
-        if scores.len() == 1 || self.generator.plan.macs() * (scores.len() as u64) < WORTH_WAKING {
+        if scores.len() == 1 || self.plan.macs() * (scores.len() as u64) < WORTH_WAKING {
             return self.score_here(pixels, scores, reconstructions);
         }
         let len = self.image_len();
@@ -195,6 +184,15 @@ impl CpuScorer {
         }
         distance(&abreast[first], &abreast[self.layers.len()])
     }
+}
+
+/// The vectors that the processor has, but none longer than 8 numbers: a small network's layers fill no longer ones.
+pub(in crate::engine::cpu) fn short_vectors() -> Arch {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(v3) = pulp::x86::V3::try_new() {
+        return Arch::V3(v3);
+    }
+    Arch::new()
 }
 
 /// Images to be scored.

@@ -1,0 +1,54 @@
+//! The optimizer: all parameters of a network, in vectors and over all cores.
+
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::convolution::share;
+use super::kernel::CpuKernel;
+use super::vectors::WORTH_SHARING;
+
+/// See [`crate::engine::ops::adam::Adam`].
+pub(crate) fn adam(betas: [f64; 2], epsilon: f32) -> CpuKernel {
+    let decays = betas.map(|beta| beta as f32);
+    // Rounded once: in single precision 1 - 0.999 is 1.3e-5 off.
+    let newest = betas.map(|beta| (1.0 - beta) as f32);
+    CpuKernel::new(move |call| {
+        let table = call.inputs[1];
+        let row = (call.inputs[0][0] as usize).min(table.len() / 2 - 1);
+        let (rate, correction) = (table[2 * row], table[2 * row + 1]);
+        let [parameters, first, second, gradients] = call.mutated else { unreachable!("four groups") };
+        let (arch, shared) = (call.arch, parameters.len() >= 2 * WORTH_SHARING);
+        let moments = first.par_chunks_mut(WORTH_SHARING).zip(second.par_chunks_mut(WORTH_SHARING));
+        let chunks = parameters.par_chunks_mut(WORTH_SHARING).zip(moments).zip(gradients.par_chunks(WORTH_SHARING));
+        share(shared, chunks, |((parameters, (first, second)), gradients)| {
+            arch.dispatch(Update { parameters, first, second, gradients, decays, newest, rate, correction, epsilon });
+        });
+    })
+}
+
+struct Update<'a> {
+    parameters: &'a mut [f32],
+    first: &'a mut [f32],
+    second: &'a mut [f32],
+    gradients: &'a [f32],
+    decays: [f32; 2],
+    newest: [f32; 2],
+    rate: f32,
+    correction: f32,
+    epsilon: f32,
+}
+
+impl WithSimd for Update<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let Self { parameters, first, second, gradients, decays, newest, rate, correction, epsilon } = self;
+        let moments = first.iter_mut().zip(second);
+        for ((p, (m, v)), g) in parameters.iter_mut().zip(moments).zip(gradients) {
+            *m = decays[0] * *m + newest[0] * g;
+            *v = decays[1] * *v + newest[1] * g * g;
+            *p -= rate * *m / (v.sqrt() * correction + epsilon);
+        }
+    }
+}

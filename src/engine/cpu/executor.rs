@@ -1,0 +1,326 @@
+use std::collections::HashMap;
+use std::mem;
+use std::time::Instant;
+
+use pulp::Arch;
+
+use super::kernel::{Call, CpuKernel};
+use crate::engine::Timed;
+use crate::engine::error::EngineError;
+use crate::engine::executor::{Executor, Pending, ProgramId, Programs, Readback, State};
+use crate::engine::ops::Rule;
+use crate::engine::place::{Buffer, Place};
+use crate::engine::program::{Program, Step, expect_len};
+use crate::engine::shape::count;
+use crate::engine::variables::{GroupId, VarId, Variables};
+
+/// Most tensors that an op reads, and most that it writes.
+const MOST_INPUTS: usize = 6;
+const MOST_WRITTEN: usize = 5;
+
+/// The executor that computes on the CPU, in single precision.
+///
+/// It uses the threads of rayon's pool that it is called in: all cores, or as many as `RAYON_NUM_THREADS` says.
+pub struct Cpu {
+    arch: Arch,
+    variables: Variables,
+    groups: HashMap<GroupId, usize>,
+    /// Groups of variables and programs' own buffers.
+    memory: Vec<Vec<f32>>,
+    /// Places in it that nothing has.
+    free: Vec<usize>,
+    programs: Programs<Loaded>,
+    scratch: Vec<f32>,
+}
+
+struct Loaded {
+    program: Program,
+    steps: Vec<Ready>,
+    locals: Vec<usize>,
+}
+
+/// A part of a buffer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Part {
+    buffer: usize,
+    start: usize,
+    len: usize,
+}
+
+impl Part {
+    fn end(&self) -> usize {
+        self.start + self.len
+    }
+}
+
+/// A step with its kernel and its operands.
+struct Ready {
+    kernel: CpuKernel,
+    inputs: Vec<Part>,
+    /// Outputs, then what is changed in place, ordered by buffer and place; each with its number in the op's order.
+    written: Vec<(Part, usize)>,
+    outputs: usize,
+}
+
+impl Default for Cpu {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Cpu {
+    /// An executor with the widest vectors that the processor has.
+    pub fn new() -> Self {
+        Self::with_arch(Arch::new())
+    }
+
+    /// An executor without vectors of 16 numbers, as on processors without AVX-512.
+    #[doc(hidden)]
+    pub fn without_avx512() -> Self {
+        Self::with_arch(super::fused::short_vectors())
+    }
+
+    fn with_arch(arch: Arch) -> Self {
+        Self {
+            arch,
+            variables: Variables::new(),
+            groups: HashMap::new(),
+            memory: Vec::new(),
+            free: Vec::new(),
+            programs: Programs::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Runs a program once and times each op.
+    ///
+    /// # Errors
+    /// A program that it does not hold.
+    pub fn profile(&mut self, program: ProgramId) -> Result<Vec<Timed>, EngineError> {
+        let Loaded { program, steps, .. } = self.programs.get(program)?;
+        let (memory, scratch, arch) = (&mut self.memory, &mut self.scratch, self.arch);
+        let mut timed = Vec::with_capacity(steps.len());
+        rayon::scope(|_| {
+            for (step, ready) in program.steps.iter().zip(steps) {
+                let started = Instant::now();
+                ready.run(memory, scratch, arch);
+                timed.push(Timed {
+                    label: step.label.clone(),
+                    shader: step.op.name(),
+                    macs: step.macs(),
+                    workgroups: [1; 3],
+                    seconds: started.elapsed().as_secs_f64(),
+                });
+            }
+        });
+        Ok(timed)
+    }
+
+    /// Takes a buffer of `len` numbers for `what` into the memory.
+    fn buffer(&mut self, what: &str, len: usize, value: f32) -> Result<usize, EngineError> {
+        let buffer = filled(what, len, value)?;
+        Ok(self.keep(buffer))
+    }
+
+    fn keep(&mut self, buffer: Vec<f32>) -> usize {
+        match self.free.pop() {
+            Some(free) => {
+                self.memory[free] = buffer;
+                free
+            }
+            None => {
+                self.memory.push(buffer);
+                self.memory.len() - 1
+            }
+        }
+    }
+
+    /// Where a place of a program lies.
+    fn part(&self, locals: &[usize], place: Place) -> Part {
+        let buffer = match place.buffer {
+            Buffer::Group(group) => self.groups[&group],
+            Buffer::Local(local) => locals[local],
+        };
+        Part { buffer, start: place.offset, len: place.len }
+    }
+
+    fn ready(&self, locals: &[usize], step: &Step) -> Result<Ready, EngineError> {
+        let (inputs, outputs) = (step.input_shapes(), step.output_shapes());
+        let kernel = step.op.cpu(&inputs, &outputs);
+        let mut written: Vec<(Part, usize)> =
+            step.written().enumerate().map(|(number, place)| (self.part(locals, place), number)).collect();
+        written.sort_by_key(|(part, _)| (part.buffer, part.start));
+        // What an optimizer waits for beside, it finds in a group that it changes.
+        let is_written = |part: &Part| written.iter().any(|(written, _)| written.buffer == part.buffer);
+        let parts = step.inputs.iter().map(|operand| self.part(locals, operand.place));
+        let inputs: Vec<Part> = parts.filter(|part| !is_written(part)).collect();
+        let overlap =
+            written.windows(2).any(|pair| pair[0].0.buffer == pair[1].0.buffer && pair[0].0.end() > pair[1].0.start);
+        if overlap || written.len() > MOST_WRITTEN || inputs.len() > MOST_INPUTS {
+            let problem = format!("{} operands that cannot be told apart", inputs.len() + written.len());
+            return Err(EngineError::Shape { op: step.label.clone(), problem });
+        }
+        Ok(Ready { kernel, inputs, written, outputs: outputs.len() })
+    }
+
+    fn slice(&mut self, part: Part) -> &mut [f32] {
+        &mut self.memory[part.buffer][part.start..part.end()]
+    }
+
+    fn variable(&self, variable: VarId) -> Result<Part, EngineError> {
+        self.variables.expect(variable)?;
+        Ok(Part {
+            buffer: self.groups[&variable.group],
+            start: self.variables.offset(variable),
+            len: count(self.variables.shape(variable)),
+        })
+    }
+}
+
+impl Ready {
+    /// Runs the step. Buffers that it writes leave the memory meanwhile, so that what it reads can be told from them.
+    fn run(&self, memory: &mut [Vec<f32>], scratch: &mut [f32], arch: Arch) {
+        let mut taken: [Vec<f32>; MOST_WRITTEN] = Default::default();
+        let mut count = 0;
+        let mut last = None;
+        for (part, _) in &self.written {
+            if last != Some(part.buffer) {
+                taken[count] = mem::take(&mut memory[part.buffer]);
+                count += 1;
+                last = Some(part.buffer);
+            }
+        }
+        {
+            let mut inputs: [&[f32]; MOST_INPUTS] = [&[]; MOST_INPUTS];
+            for (input, part) in inputs.iter_mut().zip(&self.inputs) {
+                *input = &memory[part.buffer][part.start..part.end()];
+            }
+            let mut written: [&mut [f32]; MOST_WRITTEN] = Default::default();
+            let mut buffers = taken.iter_mut();
+            let (mut rest, mut start): (&mut [f32], usize) = (&mut [], 0);
+            let mut last = None;
+            for &(part, number) in &self.written {
+                if last != Some(part.buffer) {
+                    (rest, start) = (buffers.next().map(Vec::as_mut_slice).unwrap_or_default(), 0);
+                    last = Some(part.buffer);
+                }
+                let (_, from) = mem::take(&mut rest).split_at_mut(part.start - start);
+                let (slice, after) = from.split_at_mut(part.len);
+                written[number] = slice;
+                (rest, start) = (after, part.end());
+            }
+            let (outputs, mutated) = written.split_at_mut(self.outputs);
+            self.kernel.run(&mut Call {
+                inputs: &inputs[..self.inputs.len()],
+                outputs,
+                mutated: &mut mutated[..self.written.len() - self.outputs],
+                scratch: &mut scratch[..self.kernel.scratch],
+                arch,
+            });
+        }
+        let mut last = None;
+        let mut taken = taken.into_iter();
+        for (part, _) in &self.written {
+            if last != Some(part.buffer) {
+                memory[part.buffer] = taken.next().unwrap_or_default();
+                last = Some(part.buffer);
+            }
+        }
+    }
+}
+
+/// Most numbers in one buffer: 2 GiB, as much as most GPUs allow.
+const MOST: usize = 1 << 29;
+
+/// A buffer of `len` numbers for `what`.
+fn filled(what: &str, len: usize, value: f32) -> Result<Vec<f32>, EngineError> {
+    if len > MOST {
+        let mib = |len: usize| format!("{} MiB", (len as u64 * size_of::<f32>() as u64) >> 20);
+        return Err(EngineError::Limit { what: what.into(), needed: mib(len), limit: mib(MOST) });
+    }
+    let mut numbers = Vec::new();
+    let refused = |error| EngineError::OutOfMemory { what: what.into(), problem: format!("{error}") };
+    numbers.try_reserve_exact(len).map_err(refused)?;
+    numbers.resize(len, value);
+    Ok(numbers)
+}
+
+impl Executor for Cpu {
+    fn allocate(&mut self, variables: &Variables) -> Result<(), EngineError> {
+        self.variables = self.variables.latest(variables)?.clone();
+        for group in variables.groups() {
+            if !self.groups.contains_key(&group) {
+                let what = format!("the variables `{}`", variables.group_name(group));
+                let buffer = self.buffer(&what, variables.group_len(group), 0.0)?;
+                self.groups.insert(group, buffer);
+            }
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, program: Program) -> Result<ProgramId, EngineError> {
+        self.allocate(&program.variables)?;
+        let mut locals = Vec::with_capacity(program.locals.len());
+        for (local, user) in program.locals.iter().zip(program.users()) {
+            locals.push(match &local.content {
+                Some(content) => self.keep(content.to_vec()),
+                // What no kernel writes shows.
+                None => self.buffer(&format!("a tensor of {user}"), local.len, f32::NAN)?,
+            });
+        }
+        let steps: Vec<Ready> = program.steps.iter().map(|step| self.ready(&locals, step)).collect::<Result<_, _>>()?;
+        let scratch = steps.iter().map(|step| step.kernel.scratch).max().unwrap_or(0);
+        if scratch > self.scratch.len() {
+            self.scratch = filled("the windows of convolutions", scratch, 0.0)?;
+        }
+        Ok(self.programs.add(Loaded { program, steps, locals }))
+    }
+
+    fn unload(&mut self, program: ProgramId) {
+        for local in self.programs.remove(program).into_iter().flat_map(|loaded| loaded.locals) {
+            self.memory[local] = Vec::new();
+            self.free.push(local);
+        }
+    }
+
+    fn write(&mut self, variable: VarId, values: &[f32]) -> Result<(), EngineError> {
+        let part = self.variable(variable)?;
+        expect_len(self.variables.name(variable), self.variables.shape(variable), values.len())?;
+        self.slice(part).copy_from_slice(values);
+        Ok(())
+    }
+
+    fn input(&mut self, program: ProgramId, name: &str, values: &[f32]) -> Result<(), EngineError> {
+        let loaded = self.programs.get(program)?;
+        let part = self.part(&loaded.locals, loaded.program.input(name, values.len())?);
+        self.slice(part).copy_from_slice(values);
+        Ok(())
+    }
+
+    fn run(&mut self, program: ProgramId, times: usize) -> Result<(), EngineError> {
+        let steps = &self.programs.get(program)?.steps;
+        let (memory, scratch, arch) = (&mut self.memory, &mut self.scratch, self.arch);
+        // On one of the pool's own threads, for which sharing work out is cheap.
+        rayon::scope(|_| {
+            for _ in 0..times {
+                steps.iter().for_each(|step| step.run(memory, scratch, arch));
+            }
+        });
+        Ok(())
+    }
+
+    fn read(&mut self, what: &[Readback]) -> Result<Pending, EngineError> {
+        let mut values = Vec::with_capacity(what.len());
+        for item in what {
+            let part = match *item {
+                Readback::Variable(variable) => self.variable(variable)?,
+                Readback::Output(id, name) => {
+                    let loaded = self.programs.get(id)?;
+                    self.part(&loaded.locals, loaded.program.output(name)?)
+                }
+            };
+            values.push(self.slice(part).to_vec());
+        }
+        Ok(Pending(State::Ready(values)))
+    }
+}
