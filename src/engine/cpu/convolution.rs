@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::activation::{activate, multiply_by_slope};
 use super::dense;
-use super::kernel::{Call, CpuKernel};
+use super::kernel::CpuKernel;
 use super::product::{Left, Product};
 use super::windows::Windows;
 use crate::engine::ops::activation::Activation;
@@ -16,8 +16,6 @@ use crate::engine::ops::conv2d::Epilogue;
 const WORTH_SHARING: u64 = 1 << 19;
 /// Tasks for each thread, so that none waits long for the others.
 const TASKS: usize = 4;
-/// Numbers of taps that are added up while they are in the nearest cache.
-const TAPS_AT_ONCE: usize = 1 << 13;
 /// Numbers of a part of a weight gradient's windows.
 const WINDOWS_AT_ONCE: usize = 1 << 19;
 /// Columns of a weight gradient that are multiplied at once.
@@ -70,129 +68,137 @@ impl Shape {
     }
 }
 
-/// A convolution: its taps by row, from the left the weights.
+/// A convolution: the weights times the taps of each image by row.
 pub(crate) fn conv2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuKernel {
     let (shape, finish) = (Shape::of(geometry), Finish::of(epilogue));
-    let windows = shape.windows;
+    let Shape { windows, images: count, wide_channels, narrow_channels, shared } = shape;
     let [wide, narrow] = shape.image_lens();
     if windows.is_whole() {
-        let sizes = [shape.images, shape.narrow_channels, wide];
         return CpuKernel::new(move |call| {
+            let sizes = [count, narrow_channels, wide];
             dense::by_transposed(call.arch, sizes, call.inputs[0], call.inputs[1], call.outputs[0]);
-            finish.run(call, 1);
+            finish.part(call.inputs, call.arch, 1, 0, call.outputs[0]);
         });
     }
-    let (positions, sorted, taps) = (windows.positions(), windows.sorted_len(), windows.taps());
-    let k = shape.wide_channels * taps;
-    let lay_out = move |channels: &[f32], sorted: &mut [f32], columns: &mut [f32]| {
-        let channels = channels.chunks_exact(windows.pixels());
-        for (channel, columns) in channels.zip(columns.chunks_exact_mut(taps * positions)) {
-            windows.taps_by_row(channel, sorted, columns, positions);
-        }
+    let (positions, sorted) = (windows.positions(), windows.sorted_len());
+    let k = wide_channels * windows.taps();
+    let multiply = move |arch, w: &[f32], columns: &[f32], y: &mut [f32]| {
+        let size = [y.len() / positions, positions, k];
+        Product { size, left: Left::rows(w, k), right: (columns, positions), target: (y, positions), adds: false }
+            .run(arch);
     };
-    let [tasks, images] = shape.tasks();
-    let workspace = sorted + k * positions;
     if shape.by_image() {
-        return CpuKernel::with_scratch(tasks * workspace, move |call| {
-            let (x, w, arch) = (call.inputs[0], call.inputs[1], call.arch);
-            let run = |(index, (y, workspace)): (usize, (&mut [f32], &mut [f32]))| {
-                let (sorted, columns) = workspace.split_at_mut(sorted);
+        let [tasks, images] = shape.tasks();
+        let room = sorted + k * positions;
+        return CpuKernel::with_scratch(tasks * room, move |call| {
+            let (inputs, arch) = (call.inputs, call.arch);
+            let y = call.outputs[0].par_chunks_mut(images * narrow).zip(call.scratch.par_chunks_mut(room));
+            share(shared, y.enumerate(), |(task, (y, room))| {
+                let (sorted, columns) = room.split_at_mut(sorted);
                 for (image, y) in y.chunks_exact_mut(narrow).enumerate() {
-                    lay_out(&x[(index * images + image) * wide..][..wide], sorted, columns);
-                    let size = [shape.narrow_channels, positions, k];
-                    let (left, right) = (Left::rows(w, k), (&*columns, positions));
-                    Product { size, left, right, target: (y, positions), adds: false }.run(arch);
+                    let channels = &inputs[0][(task * images + image) * wide..][..wide];
+                    arch.dispatch(TapsByRow { windows, channels, sorted, columns });
+                    multiply(arch, inputs[1], columns, y);
                 }
-                finish.part(call.inputs, arch, positions, index * images * narrow, y);
-            };
-            let y = call.outputs[0].par_chunks_mut(images * narrow).zip(call.scratch.par_chunks_mut(workspace));
-            share(shape.shared, y.enumerate(), run);
+                finish.part(inputs, arch, positions, task * images * narrow, y);
+            });
         });
     }
-    let block = shape.block(shape.narrow_channels);
-    let group = shape.block(shape.wide_channels);
-    CpuKernel::with_scratch(shape.wide_channels / group * sorted + k * positions, move |call| {
-        let (x, w, arch) = (call.inputs[0], call.inputs[1], call.arch);
-        let (rooms, columns) = call.scratch.split_at_mut(shape.wide_channels / group * sorted);
-        let columns = &mut columns[..k * positions];
-        for image in 0..shape.images {
-            let channels = x[image * wide..][..wide].par_chunks(group * windows.pixels());
-            let parts = columns.par_chunks_mut(group * taps * positions).zip(rooms.par_chunks_mut(sorted));
-            channels.zip(parts).for_each(|(channels, (columns, sorted))| lay_out(channels, sorted, columns));
-            let columns = &*columns;
-            let y = call.outputs[0][image * narrow..][..narrow].par_chunks_mut(block * positions);
-            y.enumerate().for_each(|(index, y)| {
-                let size = [block, positions, k];
-                let left = Left::rows(&w[index * block * k..], k);
-                Product { size, left, right: (columns, positions), target: (&mut *y, positions), adds: false }
-                    .run(arch);
-                finish.part(call.inputs, arch, positions, image * narrow + index * block * positions, y);
+    let (block, group) = (shape.block(narrow_channels), shape.block(wide_channels));
+    let (rooms, columns_of_group) = (wide_channels / group * sorted, group * windows.taps() * positions);
+    CpuKernel::with_scratch(rooms + k * positions, move |call| {
+        let (inputs, arch) = (call.inputs, call.arch);
+        let (rooms, columns) = call.scratch.split_at_mut(rooms);
+        for image in 0..count {
+            let channels = inputs[0][image * wide..][..wide].par_chunks(group * windows.pixels());
+            let parts = columns.par_chunks_mut(columns_of_group).zip(rooms.par_chunks_mut(sorted)).zip(channels);
+            share(shared, parts, |((columns, sorted), channels)| {
+                arch.dispatch(TapsByRow { windows, channels, sorted, columns });
+            });
+            let y = call.outputs[0][image * narrow..][..narrow].par_chunks_mut(block * positions).enumerate();
+            share(shared, y, |(part, y)| {
+                multiply(arch, &inputs[1][part * block * k..][..block * k], columns, y);
+                finish.part(inputs, arch, positions, image * narrow + part * block * positions, y);
             });
         }
     })
 }
 
-/// A transposed convolution: from the left the weights of each channel's taps, whose products are added up where they
-/// belong.
+/// [`Windows::taps_by_row`] for several channels.
+struct TapsByRow<'a> {
+    windows: Windows,
+    channels: &'a [f32],
+    sorted: &'a mut [f32],
+    columns: &'a mut [f32],
+}
+
+impl WithSimd for TapsByRow<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let Self { windows, channels, sorted, columns } = self;
+        let columns = columns.chunks_exact_mut(windows.taps() * windows.positions());
+        for (channel, columns) in channels.chunks_exact(windows.pixels()).zip(columns) {
+            windows.taps_by_row(channel, sorted, columns);
+        }
+    }
+}
+
+/// A transposed convolution: the weights of each channel's taps times an image, added up where the taps belong.
 pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuKernel {
     let (shape, finish) = (Shape::of(geometry), Finish::of(epilogue));
-    let windows = shape.windows;
+    let Shape { windows, images: count, wide_channels, narrow_channels, shared } = shape;
     let [wide, narrow] = shape.image_lens();
-    if windows.is_whole() {
-        // Each image is a row of the narrow grid times the weights.
-        let [_, images] = shape.tasks();
-        return CpuKernel::new(move |call| {
-            let (x, w, arch) = (call.inputs[0], call.inputs[1], call.arch);
-            let run = |(index, y): (usize, &mut [f32])| {
-                let rows = y.len() / wide;
-                let left = Left::rows(&x[index * images * narrow..], narrow);
-                let size = [rows, wide, narrow];
-                Product { size, left, right: (w, wide), target: (&mut *y, wide), adds: false }.run(arch);
-                finish.part(call.inputs, arch, windows.pixels(), index * images * wide, y);
-            };
-            share(shape.shared, call.outputs[0].par_chunks_mut(images * wide).enumerate(), run);
-        });
-    }
     let (positions, sorted, taps, pixels) =
         (windows.positions(), windows.sorted_len(), windows.taps(), windows.pixels());
-    let at_once = (TAPS_AT_ONCE / (taps * positions)).clamp(1, shape.wide_channels);
-    let workspace = sorted + at_once * taps * positions;
-    let block = if shape.by_image() { shape.wide_channels } else { shape.block(shape.wide_channels) };
     let images = if shape.by_image() { shape.tasks()[1] } else { 1 };
-    let chunk = images * block * pixels;
-    let tasks = (shape.images * wide).div_ceil(chunk);
-    CpuKernel::with_scratch(tasks * workspace, move |call| {
-        let (x, w, arch) = (call.inputs[0], call.inputs[1], call.arch);
-        let run = |(index, (y, workspace)): (usize, (&mut [f32], &mut [f32]))| {
-            let (sorted, columns) = workspace.split_at_mut(sorted);
-            let first = index * chunk;
-            let channels = y.len() / pixels;
-            let mut done = 0;
-            while done < channels {
-                let at = first / pixels + done;
-                let (image, channel) = (at / shape.wide_channels, at % shape.wide_channels);
-                let count = at_once.min(channels - done).min(shape.wide_channels - channel);
-                let left = Left::Columns { data: &w[channel * taps..], stride: shape.wide_channels * taps };
+    if windows.is_whole() {
+        // Each image is a row of numbers times the weights.
+        return CpuKernel::new(move |call| {
+            let (inputs, arch) = (call.inputs, call.arch);
+            share(shared, call.outputs[0].par_chunks_mut(images * wide).enumerate(), |(task, y)| {
+                let left = Left::rows(&inputs[0][task * images * narrow..], narrow);
+                let size = [y.len() / wide, wide, narrow];
+                Product { size, left, right: (inputs[1], wide), target: (&mut *y, wide), adds: false }.run(arch);
+                finish.part(inputs, arch, pixels, task * images * wide, y);
+            });
+        });
+    }
+    let block = if shape.by_image() { wide_channels } else { shape.block(wide_channels) };
+    let (chunk, panel, room) = (images * block * pixels, narrow_channels * taps, sorted + taps * positions);
+    let (panels, tasks) = (wide_channels * panel, (count * wide).div_ceil(chunk));
+    CpuKernel::with_scratch(panels + tasks * room, move |call| {
+        let (inputs, arch) = (call.inputs, call.arch);
+        let (panels, rooms) = call.scratch.split_at_mut(panels);
+        // The taps of one channel lie together, for all channels of the narrow grid.
+        share(shared, panels.par_chunks_mut(panel).enumerate(), |(channel, panel)| {
+            let weights = inputs[1][channel * taps..].chunks(wide_channels * taps);
+            panel.chunks_exact_mut(taps).zip(weights).for_each(|(to, from)| to.copy_from_slice(&from[..taps]));
+        });
+        let panels = &*panels;
+        let y = call.outputs[0].par_chunks_mut(chunk).zip(rooms.par_chunks_mut(room)).enumerate();
+        share(shared, y, |(task, (y, room))| {
+            let (sorted, columns) = room.split_at_mut(sorted);
+            for (index, wide) in y.chunks_exact_mut(pixels).enumerate() {
+                let at = task * chunk / pixels + index;
+                let (image, channel) = (at / wide_channels, at % wide_channels);
                 Product {
-                    size: [count * taps, positions, shape.narrow_channels],
-                    left,
-                    right: (&x[image * narrow..][..narrow], positions),
-                    target: (&mut *columns, positions),
+                    size: [taps, positions, narrow_channels],
+                    left: Left::Columns { data: &panels[channel * panel..][..panel], stride: taps },
+                    right: (&inputs[0][image * narrow..][..narrow], positions),
+                    target: (columns, positions),
                     adds: false,
                 }
                 .run(arch);
-                let y = &mut y[done * pixels..][..count * pixels];
-                arch.dispatch(AddTaps { windows, columns, sorted, wide: y });
-                done += count;
+                arch.dispatch(AddTaps { windows, columns, sorted, wide });
             }
-            finish.part(call.inputs, arch, pixels, first, y);
-        };
-        let y = call.outputs[0].par_chunks_mut(chunk).zip(call.scratch.par_chunks_mut(workspace));
-        share(shape.shared, y.enumerate(), run);
+            finish.part(inputs, arch, pixels, task * chunk, y);
+        });
     })
 }
 
-/// [`Windows::add_taps`] for several channels.
+/// [`Windows::add_taps`] for a channel.
 struct AddTaps<'a> {
     windows: Windows,
     columns: &'a [f32],
@@ -205,63 +211,80 @@ impl WithSimd for AddTaps<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        let Self { windows, columns, sorted, wide } = self;
-        let columns = columns.chunks_exact(windows.taps() * windows.positions());
-        for (wide, columns) in wide.chunks_exact_mut(windows.pixels()).zip(columns) {
-            windows.add_taps(columns, sorted, wide);
-        }
+        self.windows.add_taps(self.columns, self.sorted, self.wide);
     }
 }
 
-/// The gradient of a convolution by its weights: from the left the narrow grid, the windows by position from the right.
+/// The gradient of a convolution by its weights: the narrow grid times the windows by position.
 pub(crate) fn conv2d_weight_grad(geometry: &Geometry) -> CpuKernel {
     let shape = Shape::of(geometry);
-    let windows = shape.windows;
+    let Shape { windows, images: count, wide_channels, narrow_channels, shared } = shape;
     let [wide, narrow] = shape.image_lens();
     let (positions, taps, padded) = (windows.positions(), windows.taps(), windows.padded_len());
-    let columns = shape.wide_channels * taps;
-    // Whole channels in each panel, so that a window's row lies in one.
-    let channels = (PANEL / taps).clamp(1, shape.wide_channels);
-    let panels = shape.wide_channels.div_ceil(channels);
-    let images = (WINDOWS_AT_ONCE / (positions * columns)).clamp(1, shape.images.max(1));
-    let panel = images * positions * channels * taps;
-    let block = shape.block(shape.narrow_channels);
-    let room = padded + panel;
+    let (columns, block) = (wide_channels * taps, shape.block(narrow_channels));
+    if windows.is_whole() {
+        // Each image is a window.
+        return CpuKernel::new(move |call| {
+            let ([x, g], arch) = ([call.inputs[0], call.inputs[1]], call.arch);
+            share(shared, call.outputs[0].par_chunks_mut(block * columns).enumerate(), |(part, dw)| {
+                let left = Left::Columns { data: &g[part * block..], stride: narrow };
+                let size = [dw.len() / columns, columns, count];
+                Product { size, left, right: (x, wide), target: (dw, columns), adds: false }.run(arch);
+            });
+        });
+    }
+    // Whole channels in each panel, so that the taps of one lie together.
+    let channels = (PANEL / taps).clamp(1, wide_channels);
+    let (row, panels) = (channels * taps, wide_channels.div_ceil(channels));
+    let images = (WINDOWS_AT_ONCE / (positions * columns)).clamp(1, count.max(1));
+    let room = padded + images * positions * row;
     CpuKernel::with_scratch(panels * room, move |call| {
-        let (x, g, arch) = (call.inputs[0], call.inputs[1], call.arch);
-        for first in (0..shape.images).step_by(images) {
-            let images = images.min(shape.images - first);
-            let lay_out = |(index, room): (usize, &mut [f32])| {
+        let ([x, g], arch) = ([call.inputs[0], call.inputs[1]], call.arch);
+        let rooms = &mut call.scratch[..panels * room];
+        for first in (0..count).step_by(images) {
+            let images = images.min(count - first);
+            share(shared, rooms.par_chunks_mut(room).enumerate(), |(panel, room)| {
                 let (padded, rows) = room.split_at_mut(padded);
-                for image in 0..images {
-                    for channel in 0..channels.min(shape.wide_channels - index * channels) {
-                        let at = (first + image) * wide + (index * channels + channel) * windows.pixels();
-                        let rows = &mut rows[image * positions * channels * taps + channel * taps..];
-                        windows.taps_by_position(&x[at..][..windows.pixels()], padded, rows, channels * taps);
-                    }
+                let (start, end) = (panel * channels, wide_channels.min((panel + 1) * channels));
+                let wide = x[first * wide..][..images * wide].chunks_exact(wide);
+                for (image, rows) in wide.zip(rows.chunks_exact_mut(positions * row)) {
+                    let channels = &image[start * windows.pixels()..end * windows.pixels()];
+                    arch.dispatch(TapsByPosition { windows, channels, padded, rows, row });
                 }
-            };
-            share(shape.shared, call.scratch[..panels * room].par_chunks_mut(room).enumerate(), lay_out);
-            let scratch = &*call.scratch;
-            let multiply = |(index, dw): (usize, &mut [f32])| {
-                let left = Left::Rows {
-                    data: &g[first * narrow + index * block * positions..],
-                    stride: positions,
-                    piece: positions,
-                    next: narrow,
-                };
-                for (panel, right) in scratch[..panels * room].chunks_exact(room).enumerate() {
-                    let start = panel * channels * taps;
-                    let size = [dw.len() / columns, (channels * taps).min(columns - start), images * positions];
-                    let right = (&right[padded..], channels * taps);
-                    let target = (&mut dw[start..], columns);
-                    Product { size, left, right, target, adds: first > 0 }.run(arch);
+            });
+            let rooms = &*rooms;
+            share(shared, call.outputs[0].par_chunks_mut(block * columns).enumerate(), |(part, dw)| {
+                let data = &g[first * narrow + part * block * positions..];
+                let left = Left::Rows { data, stride: positions, piece: positions, next: narrow };
+                for (panel, room) in rooms.chunks_exact(room).enumerate() {
+                    let size = [dw.len() / columns, row.min(columns - panel * row), images * positions];
+                    let target = (&mut dw[panel * row..], columns);
+                    Product { size, left, right: (&room[padded..], row), target, adds: first > 0 }.run(arch);
                 }
-            };
-            let dw = call.outputs[0].par_chunks_mut(block * columns).enumerate();
-            share(shape.shared, dw, multiply);
+            });
         }
     })
+}
+
+/// [`Windows::taps_by_position`] for several channels, whose taps lie side by side in rows apart by `row` numbers.
+struct TapsByPosition<'a> {
+    windows: Windows,
+    channels: &'a [f32],
+    padded: &'a mut [f32],
+    rows: &'a mut [f32],
+    row: usize,
+}
+
+impl WithSimd for TapsByPosition<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let Self { windows, channels, padded, rows, row } = self;
+        for (index, channel) in channels.chunks_exact(windows.pixels()).enumerate() {
+            windows.taps_by_position(channel, padded, &mut rows[index * windows.taps()..], row);
+        }
+    }
 }
 
 /// Does work over all threads, or on this one.
@@ -290,11 +313,6 @@ impl Finish {
             activation: epilogue.activation,
             gate: epilogue.gate.map(|gate| (gate, epilogue.gate_input())),
         }
-    }
-
-    /// Does it to the whole result, of so many numbers a channel.
-    fn run(&self, call: &mut Call, plane: usize) {
-        self.part(call.inputs, call.arch, plane, 0, call.outputs[0]);
     }
 
     /// Does it to the part of the result that begins at `start`, whole channels of it.

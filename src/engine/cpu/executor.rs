@@ -77,7 +77,11 @@ impl Cpu {
     /// An executor without vectors of 16 numbers, as on processors without AVX-512.
     #[doc(hidden)]
     pub fn without_avx512() -> Self {
-        Self::with_arch(super::fused::short_vectors())
+        #[cfg(target_arch = "x86_64")]
+        if let Some(v3) = pulp::x86::V3::try_new() {
+            return Self::with_arch(Arch::V3(v3));
+        }
+        Self::new()
     }
 
     fn with_arch(arch: Arch) -> Self {

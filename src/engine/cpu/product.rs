@@ -47,108 +47,98 @@ impl Product<'_> {
 impl WithSimd for Product<'_> {
     type Output = ();
 
+    /// All tiles, down each block of columns, which stays in the cache meanwhile. A tile has the most sums that the registers
+    /// hold beside what is multiplied.
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match self.left {
-            Left::Rows { data, stride, piece, next } => {
-                self.multiply(simd, &ByRows { data, stride, piece: piece.max(1), next });
-            }
-            Left::Columns { data, stride } => self.multiply(simd, &ByColumns { data, stride }),
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let [_, columns, _] = self.size;
+        let lanes = S::F32_LANES;
+        let mut column = 0;
+        while column < columns {
+            column += match columns - column {
+                rest if rest >= 2 * lanes && lanes >= 16 => self.block::<S, 8, 2, true>(simd, column, 2 * lanes),
+                rest if rest >= 2 * lanes => self.block::<S, 6, 2, true>(simd, column, 2 * lanes),
+                rest if rest >= lanes => self.block::<S, 16, 1, true>(simd, column, lanes),
+                rest => self.block::<S, 8, 1, false>(simd, column, rest),
+            };
         }
     }
 }
 
-impl Product<'_> {
-    /// All tiles, down each block of columns, which stays in the cache meanwhile.
-    #[inline(always)]
-    fn multiply<S: Simd>(mut self, simd: S, left: &impl Numbers) {
-        let [_, columns, _] = self.size;
-        let (one, two) = (S::F32_LANES, 2 * S::F32_LANES);
-        let mut column = 0;
-        while column < columns {
-            column += match columns - column {
-                left_over if left_over >= two => {
-                    // The most sums that the registers hold beside what is multiplied.
-                    if S::F32_LANES >= 16 {
-                        self.block::<S, 8, 2>(simd, left, column, two);
-                    } else {
-                        self.block::<S, 6, 2>(simd, left, column, two);
-                    }
-                    two
-                }
-                left_over => {
-                    let width = left_over.min(one);
-                    self.block::<S, 12, 1>(simd, left, column, width);
-                    width
-                }
-            };
-        }
-    }
+/// Numbers of a row of the left factor that are looked up at once.
+const STEPS: usize = 4;
 
-    /// All rows of a block of columns.
+impl Product<'_> {
+    /// All rows of a block of columns; returns how many columns those are.
     #[inline(always)]
-    fn block<S: Simd, const R: usize, const V: usize>(
+    fn block<S: Simd, const R: usize, const V: usize, const WHOLE: bool>(
         &mut self,
         simd: S,
-        left: &impl Numbers,
         column: usize,
         width: usize,
-    ) {
+    ) -> usize {
         let [rows, ..] = self.size;
         let mut row = 0;
         while row < rows {
             row += match rows - row {
-                over if over >= R => self.tile::<S, R, V>(simd, left, [row, column], width),
-                4.. => self.tile::<S, 4, V>(simd, left, [row, column], width),
-                _ => self.tile::<S, 1, V>(simd, left, [row, column], width),
+                rest if rest >= R => self.tile::<S, R, V, WHOLE>(simd, [row, column], width),
+                4.. => self.tile::<S, 4, V, WHOLE>(simd, [row, column], width),
+                _ => self.tile::<S, 1, V, WHOLE>(simd, [row, column], width),
             };
         }
+        width
     }
 
-    /// A tile of `R` rows and `V` vectors, of which the last counts up to `width` columns in all; returns `R`.
+    /// A tile of `R` rows and `V` vectors, or of one that counts up to `width` columns if not `WHOLE`; returns `R`.
     #[inline(always)]
-    fn tile<S: Simd, const R: usize, const V: usize>(
+    fn tile<S: Simd, const R: usize, const V: usize, const WHOLE: bool>(
         &mut self,
         simd: S,
-        left: &impl Numbers,
         [row, column]: [usize; 2],
         width: usize,
     ) -> usize {
-        let (whole, k) = (V * S::F32_LANES == width, self.size[2]);
-        let (right, right_stride) = self.right;
-        let (target, target_stride) = (&mut *self.target.0, self.target.1);
-        let load = |numbers: &[f32]| -> [S::f32s; V] {
-            match S::as_simd_f32s(numbers).0.first_chunk() {
-                Some(vectors) if whole => *vectors,
-                _ => [simd.partial_load_f32s(&numbers[..width.min(S::F32_LANES)]); V],
-            }
-        };
+        let width = if WHOLE { V * S::F32_LANES } else { width };
+        let (k, stride) = (self.size[2], self.target.1);
         let mut sums = [[simd.splat_f32s(0.0); V]; R];
         if self.adds {
             for r in 0..R {
-                sums[r] = load(&target[(row + r) * target_stride + column..][..width]);
+                sums[r] = load::<S, V, WHOLE>(simd, &self.target.0[(row + r) * stride + column..], width);
             }
         }
-        let mut right = &right[column.min(right.len())..];
-        let mut done = 0;
-        while done < k {
-            let piece = left.piece::<R>(row, done, k);
-            for index in 0..piece.len {
-                let vectors = load(&right[..width]);
-                right = right.get(right_stride..).unwrap_or_default();
-                let numbers = left.numbers(&piece, index);
-                for r in 0..R {
-                    let number = simd.splat_f32s(numbers[r]);
-                    for v in 0..V {
-                        sums[r][v] = simd.mul_add_e_f32s(number, vectors[v], sums[r][v]);
+        let mut right = Right { numbers: &self.right.0[column.min(self.right.0.len())..], stride: self.right.1 };
+        match self.left {
+            Left::Rows { data, stride, piece, next } => {
+                for start in (0..k).step_by(piece.max(1)) {
+                    let len = piece.min(k - start);
+                    let first = row * stride + start / piece * next;
+                    let rows: [&[f32]; R] = std::array::from_fn(|r| &data[first + r * stride..][..len]);
+                    let parts = rows.map(|row| row.as_chunks::<STEPS>());
+                    for step in 0..len / STEPS {
+                        let numbers: [&[f32; STEPS]; R] = std::array::from_fn(|r| &parts[r].0[step]);
+                        for i in 0..STEPS {
+                            let vectors = right.next::<S, V, WHOLE>(simd, width);
+                            multiply_add(simd, &mut sums, std::array::from_fn(|r| &numbers[r][i]), vectors);
+                        }
+                    }
+                    for i in 0..len % STEPS {
+                        let vectors = right.next::<S, V, WHOLE>(simd, width);
+                        multiply_add(simd, &mut sums, std::array::from_fn(|r| &parts[r].1[i]), vectors);
                     }
                 }
             }
-            done += piece.len;
+            Left::Columns { data, stride } => {
+                let mut numbers = &data[row..];
+                for _ in 0..k {
+                    let vectors = right.next::<S, V, WHOLE>(simd, width);
+                    let column: &[f32; R] = first(numbers);
+                    numbers = numbers.get(stride..).unwrap_or_default();
+                    multiply_add(simd, &mut sums, column.each_ref(), vectors);
+                }
+            }
         }
         for r in 0..R {
-            let room = &mut target[(row + r) * target_stride + column..][..width];
-            if whole {
+            let room = &mut self.target.0[(row + r) * stride + column..][..width];
+            if WHOLE {
                 let (room, _) = S::as_mut_simd_f32s(room);
                 for v in 0..V {
                     room[v] = sums[r][v];
@@ -161,59 +151,52 @@ impl Product<'_> {
     }
 }
 
-/// What a tile reads of the left factor while it goes through a piece of `k`.
-struct Piece<'a, const R: usize> {
-    rows: [&'a [f32]; R],
-    len: usize,
-}
-
-/// How numbers of the left factor are found.
-trait Numbers {
-    /// The piece of `R` rows that begins at some `k`.
-    fn piece<const R: usize>(&self, row: usize, k: usize, end: usize) -> Piece<'_, R>;
-
-    /// A number of each row of a piece.
-    fn numbers<const R: usize>(&self, piece: &Piece<R>, index: usize) -> [f32; R];
-}
-
-struct ByRows<'a> {
-    data: &'a [f32],
-    stride: usize,
-    piece: usize,
-    next: usize,
-}
-
-impl Numbers for ByRows<'_> {
-    #[inline(always)]
-    fn piece<const R: usize>(&self, row: usize, k: usize, end: usize) -> Piece<'_, R> {
-        let len = self.piece.min(end - k);
-        let start = row * self.stride + k / self.piece * self.next;
-        Piece { rows: std::array::from_fn(|r| &self.data[start + r * self.stride..][..len]), len }
-    }
-
-    #[inline(always)]
-    fn numbers<const R: usize>(&self, piece: &Piece<R>, index: usize) -> [f32; R] {
-        std::array::from_fn(|r| piece.rows[r][index])
-    }
-}
-
-struct ByColumns<'a> {
-    data: &'a [f32],
-    stride: usize,
-}
-
-impl Numbers for ByColumns<'_> {
-    #[inline(always)]
-    fn piece<const R: usize>(&self, row: usize, k: usize, end: usize) -> Piece<'_, R> {
-        let rows = &self.data[row + k * self.stride..][..(end - k - 1) * self.stride + R];
-        Piece { rows: [rows; R], len: end - k }
-    }
-
-    #[inline(always)]
-    fn numbers<const R: usize>(&self, piece: &Piece<R>, index: usize) -> [f32; R] {
-        match piece.rows[0][index * self.stride..].first_chunk() {
-            Some(numbers) => *numbers,
-            None => unreachable!("a piece ends with a whole column"),
+/// Adds the products of a number of each row with vectors of columns.
+#[inline(always)]
+fn multiply_add<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    sums: &mut [[S::f32s; V]; R],
+    numbers: [&f32; R],
+    vectors: [S::f32s; V],
+) {
+    for r in 0..R {
+        let number = simd.splat_f32s(*numbers[r]);
+        for v in 0..V {
+            sums[r][v] = simd.mul_add_e_f32s(number, vectors[v], sums[r][v]);
         }
+    }
+}
+
+/// The rows of a block of columns of the right factor, one after the other.
+struct Right<'a> {
+    numbers: &'a [f32],
+    stride: usize,
+}
+
+impl Right<'_> {
+    #[inline(always)]
+    fn next<S: Simd, const V: usize, const WHOLE: bool>(&mut self, simd: S, width: usize) -> [S::f32s; V] {
+        let vectors = load::<S, V, WHOLE>(simd, self.numbers, width);
+        self.numbers = self.numbers.get(self.stride..).unwrap_or_default();
+        vectors
+    }
+}
+
+/// As many vectors as there are numbers for, or one that is not filled.
+#[inline(always)]
+fn load<S: Simd, const V: usize, const WHOLE: bool>(simd: S, numbers: &[f32], width: usize) -> [S::f32s; V] {
+    if WHOLE {
+        *first(S::as_simd_f32s(&numbers[..V * S::F32_LANES]).0)
+    } else {
+        [simd.partial_load_f32s(&numbers[..width]); V]
+    }
+}
+
+/// The first `N` of at least as many.
+#[inline(always)]
+fn first<T, const N: usize>(all: &[T]) -> &[T; N] {
+    match all.first_chunk() {
+        Some(part) => part,
+        None => unreachable!("the factors are as large as their product says"),
     }
 }

@@ -1,7 +1,10 @@
 //! The windows of a convolution over one channel of one image, laid out for matrix products.
 //!
 //! The channel is copied with its zeros around it, and with the pixels that one tap meets side by side: a row's columns
-//! are sorted by their remainder by the stride. From there every row of a tap is one run of numbers.
+//! are sorted by their remainder by the stride. From there every row of a tap is one run of numbers. All of it is inlined into
+//! code for the vectors that the processor has.
+
+#![allow(clippy::needless_range_loop, reason = "arrays of known length are gone through by index")]
 
 use crate::engine::ops::conv_geometry::Geometry;
 
@@ -69,61 +72,87 @@ impl Windows {
         self.reach(1).div_ceil(self.stride[1])
     }
 
-    /// Where the row of a tap at a row of positions begins in the sorted copy.
-    fn run(&self, tap: [usize; 2], y: usize) -> usize {
-        let [sy, sx] = self.stride;
-        ((y * sy + tap[0]) * sx + tap[1] % sx) * self.sorted_row() + tap[1] / sx
+    /// Numbers from one row of positions to the next in the sorted copy.
+    fn step(&self) -> usize {
+        self.stride[0] * self.stride[1] * self.sorted_row()
     }
 
-    /// `[taps, positions]`, rows apart by `stride` numbers: the pixels of the wide grid that each tap meets.
-    pub fn taps_by_row(&self, wide: &[f32], sorted: &mut [f32], columns: &mut [f32], stride: usize) {
-        self.sort(wide, sorted);
-        match self.narrow[1] {
-            4 => self.copy_runs::<4>(sorted, columns, stride),
-            8 => self.copy_runs::<8>(sorted, columns, stride),
-            16 => self.copy_runs::<16>(sorted, columns, stride),
-            32 => self.copy_runs::<32>(sorted, columns, stride),
-            width => self.each_run(|tap, y, run| {
-                columns[tap * stride + y * width..][..width].copy_from_slice(&sorted[run..][..width]);
-            }),
-        }
-    }
-
-    fn copy_runs<const W: usize>(&self, sorted: &[f32], columns: &mut [f32], stride: usize) {
-        self.each_run(|tap, y, run| {
-            let from: Option<&[f32; W]> = sorted[run..].first_chunk();
-            if let (Some(to), Some(from)) = (columns[tap * stride + y * W..].first_chunk_mut(), from) {
-                *to = *from;
-            }
-        });
-    }
-
-    /// Calls `f` with each tap, row of positions, and where their run begins in the sorted copy.
+    /// Calls `f` with each tap and where its first row of positions begins in the sorted copy.
     #[inline(always)]
-    fn each_run(&self, mut f: impl FnMut(usize, usize, usize)) {
-        for ky in 0..self.kernel[0] {
-            for kx in 0..self.kernel[1] {
-                for y in 0..self.narrow[0] {
-                    f(ky * self.kernel[1] + kx, y, self.run([ky, kx], y));
+    fn each_tap(&self, mut f: impl FnMut(usize, usize)) {
+        let ([kernel_h, kernel_w], stride, len) = (self.kernel, self.stride[1], self.sorted_row());
+        for ky in 0..kernel_h {
+            let (mut remainder, mut place) = (0, 0);
+            for kx in 0..kernel_w {
+                f(ky * kernel_w + kx, (ky * stride + remainder) * len + place);
+                remainder += 1;
+                if remainder == stride {
+                    (remainder, place) = (0, place + 1);
                 }
             }
         }
     }
 
+    /// `[taps, positions]`: the pixels of the wide grid that each tap meets.
+    #[inline(always)]
+    pub fn taps_by_row(&self, wide: &[f32], sorted: &mut [f32], columns: &mut [f32]) {
+        self.sort(wide, sorted);
+        match self.narrow[1] {
+            4 => self.copy_runs::<4>(sorted, columns),
+            8 => self.copy_runs::<8>(sorted, columns),
+            16 => self.copy_runs::<16>(sorted, columns),
+            width => self.each_tap(|tap, start| {
+                let rows = columns[tap * self.positions()..][..self.positions()].chunks_exact_mut(width);
+                rows.zip(sorted[start..].chunks(self.step())).for_each(|(to, from)| to.copy_from_slice(&from[..width]));
+            }),
+        }
+    }
+
+    #[inline(always)]
+    fn copy_runs<const W: usize>(&self, sorted: &[f32], columns: &mut [f32]) {
+        let step = self.step();
+        self.each_tap(|tap, start| {
+            let rows = columns[tap * self.positions()..][..self.positions()].as_chunks_mut::<W>().0;
+            for (to, from) in rows.iter_mut().zip(sorted[start..].chunks(step)) {
+                *to = *run(from);
+            }
+        });
+    }
+
     /// The wide grid with its zeros, columns sorted.
+    #[inline(always)]
     fn sort(&self, wide: &[f32], sorted: &mut [f32]) {
         let ([py, px], [height, width]) = (self.padding, self.wide);
         let (sx, len) = (self.stride[1], self.sorted_row());
+        let pairs = sx == 2 && self.is_in_pairs();
         for (y, row) in sorted[..self.sorted_len()].chunks_exact_mut(sx * len).enumerate() {
             let Some(from) = y.checked_sub(py).filter(|&y| y < height) else {
                 row.fill(0.0);
                 continue;
             };
             let from = &wide[from * width..][..width];
-            for (phase, row) in row.chunks_exact_mut(len).enumerate() {
-                // Columns `phase + i * sx - px` of the grid, those beyond its sides are zero.
-                let first = px.saturating_sub(phase).div_ceil(sx).min(len);
-                let start = phase + first * sx - px.min(phase + first * sx);
+            if sx == 1 && px + width <= len {
+                row[..px].fill(0.0);
+                row[px..px + width].copy_from_slice(from);
+                row[px + width..].fill(0.0);
+                continue;
+            }
+            if pairs {
+                // Pixels `2 i` and `2 i + 1` go to a run of their own each, the border stays as it was cleared.
+                let (first, second) = row.split_at_mut(len);
+                let (even, odd) = if px.is_multiple_of(2) { (first, second) } else { (second, first) };
+                even.fill(0.0);
+                odd.fill(0.0);
+                let runs = even[px / 2..].iter_mut().zip(&mut odd[px.div_ceil(2)..]);
+                for ((even, odd), pair) in runs.zip(from.as_chunks::<2>().0) {
+                    [*even, *odd] = *pair;
+                }
+                continue;
+            }
+            for (remainder, row) in row.chunks_exact_mut(len).enumerate() {
+                // Columns `remainder + i * sx - px` of the grid, those beyond its sides are zero.
+                let first = px.saturating_sub(remainder).div_ceil(sx).min(len);
+                let start = (remainder + first * sx).saturating_sub(px);
                 let inside = from[start.min(width)..].iter().step_by(sx).take(len - first);
                 let count = inside.len();
                 row[..first].fill(0.0);
@@ -133,37 +162,44 @@ impl Windows {
         }
     }
 
+    /// Whether all pixels of a row lie in the windows' reach, in whole pairs.
+    fn is_in_pairs(&self) -> bool {
+        let (width, px) = (self.wide[1], self.padding[1]);
+        width.is_multiple_of(2) && px.div_ceil(2) + width / 2 <= self.sorted_row()
+    }
+
     /// `[positions, taps]`, rows apart by `stride` numbers: the pixels that each position sees.
+    #[inline(always)]
     pub fn taps_by_position(&self, wide: &[f32], padded: &mut [f32], rows: &mut [f32], stride: usize) {
         Self { stride: [self.stride[0], 1], narrow: [self.narrow[0], self.reach(1) - self.kernel[1] + 1], ..*self }
             .sort(wide, padded);
-        match self.kernel[1] {
-            2 => self.copy_windows::<2>(padded, rows, stride),
-            4 => self.copy_windows::<4>(padded, rows, stride),
-            _ => self.each_window(|position, ky, from| {
-                let kw = self.kernel[1];
-                rows[position * stride + ky * kw..][..kw].copy_from_slice(&padded[from..][..kw]);
-            }),
+        match self.kernel {
+            [2, 2] => self.copy_windows::<2>(padded, rows, stride),
+            [4, 4] => self.copy_windows::<4>(padded, rows, stride),
+            [_, kw] => {
+                let row = self.reach(1);
+                for (position, to) in rows.chunks_mut(stride).take(self.positions()).enumerate() {
+                    let (y, x) = (position / self.narrow[1], position % self.narrow[1]);
+                    let start = y * self.stride[0] * row + x * self.stride[1];
+                    let from = padded[start..].chunks(row).map(|from| &from[..kw]);
+                    to[..self.taps()].chunks_exact_mut(kw).zip(from).for_each(|(to, from)| to.copy_from_slice(from));
+                }
+            }
         }
     }
 
-    fn copy_windows<const K: usize>(&self, padded: &[f32], rows: &mut [f32], stride: usize) {
-        self.each_window(|position, ky, from| {
-            let from: Option<&[f32; K]> = padded[from..].first_chunk();
-            if let (Some(to), Some(from)) = (rows[position * stride + ky * K..].first_chunk_mut(), from) {
-                *to = *from;
-            }
-        });
-    }
-
-    /// Calls `f` with each position, row of the kernel, and where they meet in the padded copy.
+    /// The same for square kernels of side `K`.
     #[inline(always)]
-    fn each_window(&self, mut f: impl FnMut(usize, usize, usize)) {
-        let row = self.reach(1);
-        for y in 0..self.narrow[0] {
-            for x in 0..self.narrow[1] {
-                for ky in 0..self.kernel[0] {
-                    f(y * self.narrow[1] + x, ky, (y * self.stride[0] + ky) * row + x * self.stride[1]);
+    fn copy_windows<const K: usize>(&self, padded: &[f32], rows: &mut [f32], stride: usize) {
+        let ([height, width], [sy, sx], row) = (self.narrow, self.stride, self.reach(1));
+        let mut rows = rows.chunks_mut(stride);
+        for y in 0..height {
+            let from: [&[f32]; K] = std::array::from_fn(|ky| &padded[(y * sy + ky) * row..][..row]);
+            for x in 0..width {
+                let to = rows.next().and_then(|to| to.as_chunks_mut::<K>().0.first_chunk_mut::<K>());
+                let Some(to) = to else { unreachable!("a row for each position") };
+                for ky in 0..K {
+                    to[ky] = *run(&from[ky][x * sx..]);
                 }
             }
         }
@@ -178,9 +214,11 @@ impl Windows {
             4 => self.add_runs::<4>(columns, sorted),
             8 => self.add_runs::<8>(columns, sorted),
             16 => self.add_runs::<16>(columns, sorted),
-            width => self.each_run(|tap, y, run| {
-                let from = &columns[tap * self.positions() + y * width..][..width];
-                sorted[run..][..width].iter_mut().zip(from).for_each(|(sum, v)| *sum += v);
+            width => self.each_tap(|tap, start| {
+                let rows = columns[tap * self.positions()..][..self.positions()].chunks_exact(width);
+                for (from, to) in rows.zip(sorted[start..].chunks_mut(self.step())) {
+                    to.iter_mut().zip(from).for_each(|(sum, v)| *sum += v);
+                }
             }),
         }
         self.unsort(sorted, wide);
@@ -188,10 +226,11 @@ impl Windows {
 
     #[inline(always)]
     fn add_runs<const W: usize>(&self, columns: &[f32], sorted: &mut [f32]) {
-        self.each_run(|tap, y, run| {
-            let from: Option<&[f32; W]> = columns[tap * self.positions() + y * W..].first_chunk();
-            let to: Option<&mut [f32; W]> = sorted[run..].first_chunk_mut();
-            if let (Some(to), Some(from)) = (to, from) {
+        let step = self.step();
+        self.each_tap(|tap, start| {
+            let rows = columns[tap * self.positions()..][..self.positions()].as_chunks::<W>().0;
+            for (from, to) in rows.iter().zip(sorted[start..].chunks_mut(step)) {
+                let Some(to) = to.first_chunk_mut::<W>() else { unreachable!("whole runs only") };
                 for x in 0..W {
                     to[x] += from[x];
                 }
@@ -204,26 +243,33 @@ impl Windows {
     fn unsort(&self, sorted: &[f32], wide: &mut [f32]) {
         let ([py, px], width) = (self.padding, self.wide[1]);
         let (sx, len) = (self.stride[1], self.sorted_row());
+        let pairs = sx == 2 && self.is_in_pairs();
         for (y, row) in wide.chunks_exact_mut(width).enumerate() {
             let Some(from) = sorted.get((y + py) * sx * len..).filter(|from| from.len() >= sx * len) else {
                 // No window reaches there.
                 row.fill(0.0);
                 continue;
             };
-            if sx == 2 && width.is_multiple_of(2) && px.div_ceil(2) + width / 2 <= len {
-                // Pixels `2 i` and `2 i + 1`, each in a run of its own.
-                let run = |x: usize| &from[(x + px) % 2 * len + (x + px) / 2..][..width / 2];
-                let (even, odd) = (run(0), run(1));
-                for (pair, (&even, &odd)) in row.chunks_exact_mut(2).zip(even.iter().zip(odd)) {
-                    pair[0] = even;
-                    pair[1] = odd;
-                }
+            if pairs {
+                let (first, second) = from[..2 * len].split_at(len);
+                let (even, odd) = if px.is_multiple_of(2) { (first, second) } else { (second, first) };
+                let runs = even[px / 2..].iter().zip(&odd[px.div_ceil(2)..]);
+                row.as_chunks_mut::<2>().0.iter_mut().zip(runs).for_each(|(pair, (&even, &odd))| *pair = [even, odd]);
                 continue;
             }
             for (x, v) in row.iter_mut().enumerate() {
-                let (phase, place) = ((x + px) % sx, (x + px) / sx);
-                *v = if place < len { from[phase * len + place] } else { 0.0 };
+                let (remainder, place) = ((x + px) % sx, (x + px) / sx);
+                *v = if place < len { from[remainder * len + place] } else { 0.0 };
             }
         }
+    }
+}
+
+/// The first `W` numbers of a row.
+#[inline(always)]
+fn run<const W: usize>(row: &[f32]) -> &[f32; W] {
+    match row.first_chunk() {
+        Some(run) => run,
+        None => unreachable!("whole runs only"),
     }
 }

@@ -7,4 +7,3 @@ mod layer;
 mod scorer;
 
 pub use scorer::CpuScorer;
-pub(super) use scorer::short_vectors;

@@ -1,7 +1,7 @@
 use std::array;
 use std::sync::{Arc, Mutex};
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::bordered::Bordered;
@@ -19,7 +19,6 @@ const CHUNK: usize = 16;
 /// A generator on the CPU: any architecture, single precision.
 pub struct CpuScorer {
     plan: Arc<FusedNetworks>,
-    arch: Arch,
     /// Images that are scored abreast.
     lanes: usize,
     layers: Vec<CpuLayer>,
@@ -58,8 +57,8 @@ impl CpuScorer {
         }
         let ends = planned.iter().position(|layer| layer.to == Source::Reconstruction).map_or(0, |at| at + 1);
         let first = plan.layers()[0].len();
-        let (plan, arch) = (plan.clone(), short_vectors());
-        Self { plan, arch, lanes: arch.dispatch(Lanes), layers, ends: [first, ends], idle: Mutex::default() }
+        let plan = plan.clone();
+        Self { plan, lanes: dispatch(Lanes), layers, ends: [first, ends], idle: Mutex::default() }
     }
 
     /// Numbers of an image.
@@ -110,8 +109,8 @@ impl CpuScorer {
                 scores: &mut scores[first..][..count],
             };
             match count {
-                1 => self.arch.dispatch(One(call)),
-                _ => self.arch.dispatch(Abreast(call)),
+                1 => dispatch(One(call)),
+                _ => dispatch(Abreast(call)),
             }
             first += count;
         }
@@ -186,13 +185,15 @@ impl CpuScorer {
     }
 }
 
-/// The vectors that the processor has, but none longer than 8 numbers: a small network's layers fill no longer ones.
-pub(in crate::engine::cpu) fn short_vectors() -> Arch {
+/// Does work in vectors of 8 numbers at most: a small network's layers fill no longer ones.
+fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
     #[cfg(target_arch = "x86_64")]
-    if let Some(v3) = pulp::x86::V3::try_new() {
-        return Arch::V3(v3);
-    }
-    Arch::new()
+    return match pulp::x86::V3::try_new() {
+        Some(v3) => Simd::vectorize(v3, op),
+        None => Simd::vectorize(pulp::Scalar::new(), op),
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    pulp::Arch::new().dispatch(op)
 }
 
 /// Images to be scored.
