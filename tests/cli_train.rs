@@ -239,21 +239,3 @@ fn settings_come_from_recipe_file_and_flags() {
     assert_eq!(config.scoring.statistics, pkdgan::config::Statistics::PerImage);
     assert_eq!(config.training.weights.latent, 3.0);
 }
-
-#[test]
-fn the_number_of_driver_threads_changes_no_byte() {
-    let sandbox = Sandbox::new();
-    let mut heard = Vec::new();
-    for (out, threads) in [("tried", None), ("given", Some("1"))] {
-        let mut command = sandbox.train(out, &["--steps=300", "--progress=json"]);
-        command.env_remove("LP_NUM_THREADS");
-        threads.map(|threads| command.env("LP_NUM_THREADS", threads));
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{}", stderr(&output));
-        heard.push(stderr(&output).contains("driver_threads"));
-    }
-    // Only llvmpipe has threads to choose, and only where they were not given.
-    let driver = sandbox.json("tried/report.json")["driver"].to_string();
-    assert_eq!(heard, [driver.contains("llvmpipe"), false], "{driver}");
-    assert!(sandbox.read("tried/model.safetensors") == sandbox.read("given/model.safetensors"));
-}

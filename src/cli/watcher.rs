@@ -3,7 +3,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use pkdgan::engine::TriedThreads;
 use pkdgan::pipeline::Watch;
 use pkdgan::run::{EventFile, RunError};
 use pkdgan::train::{Event, Losses, Stage};
@@ -129,13 +128,6 @@ impl Watch for Watcher<'_> {
     fn prepare(&mut self, phase: &str) {
         self.finish();
         self.preparing = Some(self.console.preparing(phase));
-    }
-
-    fn tried_threads(&mut self, phase: &str, piece: &str, tried: &TriedThreads) {
-        if !tried.is_empty() {
-            self.finish();
-            self.console.tried_threads(phase, piece, tried);
-        }
     }
 
     fn trained(&mut self, stage: Stage, event: Event) -> bool {
