@@ -1,7 +1,6 @@
 //! Latency and throughput of every scoring path: `cargo bench --bench scoring`, a JSON list with `-- --json`.
 //!
-//! The student is `tests/data/student`, or the model file in `PKDGAN_BENCH_MODEL`. `LP_NUM_THREADS` says how many threads
-//! llvmpipe takes.
+//! The student is `tests/data/student`, or the model file in `PKDGAN_BENCH_MODEL`.
 
 use std::path::PathBuf;
 use std::time::Duration;

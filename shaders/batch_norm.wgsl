@@ -1,6 +1,7 @@
 //#import activation
-// One workgroup a block of channels, SHARE invocations each, and a set of images where sets are independent (ROWS == SETS). PLANE and
-// tensors count elements of `quad` or `single`.
+//#import reduce
+// One workgroup a block of channels, and a set of images where sets are independent (ROWS == SETS). PLANE and tensors
+// count elements of `quad` or `single`.
 @group(0) @binding(0) var<storage, read> x: array<Element>;
 @group(0) @binding(1) var<storage, read> scale: array<f32>;
 @group(0) @binding(2) var<storage, read> shift: array<f32>;
@@ -21,9 +22,7 @@ fn address(subset: u32, channel: u32, i: u32) -> u32 {
 
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let share = lane % SHARE;
-    for (var first = group.x * BLOCK; first < min(C, (group.x + 1u) * BLOCK); first += WIDTH / SHARE) {
-        let channel = first + lane / SHARE;
+    for (var channel = group.x * BLOCK; channel < min(C, (group.x + 1u) * BLOCK); channel++) {
         for (var subset = group.y; subset < SETS; subset += ROWS) {
             var mean: f32;
             var variance: f32;
@@ -32,18 +31,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 variance = given[C + channel];
             } else {
                 var sum = Element();
-                for (var i = share; i < COUNT; i += SHARE) {
+                for (var i = lane; i < COUNT; i += WIDTH) {
                     sum += x[address(subset, channel, i)];
                 }
                 mean = shared_sum(lane, total(sum)) / VALUES;
                 var squares = Element();
-                for (var i = share; i < COUNT; i += SHARE) {
+                for (var i = lane; i < COUNT; i += WIDTH) {
                     let d = x[address(subset, channel, i)] - mean;
                     squares += d * d;
                 }
                 let deviation = shared_sum(lane, total(squares));
                 variance = deviation / VALUES;
-                if TRACKED && share == 0u && channel < C {
+                if TRACKED && lane == 0u {
                     running[channel] += MOMENTUM * (mean - running[channel]);
                     let unbiased = deviation / (VALUES - 1.0);
                     running[C + channel] += MOMENTUM * (unbiased - running[C + channel]);
@@ -52,12 +51,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             let inverse = 1.0 / sqrt(variance + EPSILON);
             let factor = inverse * scale[channel];
             let offset = shift[channel];
-            for (var i = share; i < COUNT; i += SHARE) {
+            for (var i = lane; i < COUNT; i += WIDTH) {
                 let at = address(subset, channel, i);
-                let value = activate((x[at] - mean) * factor + offset);
-                if channel < C { y[at] = value; }
+                y[at] = activate((x[at] - mean) * factor + offset);
             }
-            if share == 0u && channel < C {
+            if lane == 0u {
                 statistics[2u * subset * C + channel] = mean;
                 statistics[(2u * subset + 1u) * C + channel] = inverse;
             }

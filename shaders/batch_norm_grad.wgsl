@@ -1,4 +1,5 @@
-// One workgroup a block of channels, SHARE invocations each. PLANE and tensors count elements of `quad` or `single`.
+//#import reduce
+// One workgroup a block of channels. PLANE and tensors count elements of `quad` or `single`.
 @group(0) @binding(0) var<storage, read> dy: array<Element>;
 @group(0) @binding(1) var<storage, read> x: array<Element>;
 @group(0) @binding(2) var<storage, read> scale: array<f32>;
@@ -16,9 +17,7 @@ fn address(subset: u32, channel: u32, i: u32) -> u32 {
 
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let share = lane % SHARE;
-    for (var first = group.x * BLOCK; first < min(C, (group.x + 1u) * BLOCK); first += WIDTH / SHARE) {
-        let channel = first + lane / SHARE;
+    for (var channel = group.x * BLOCK; channel < min(C, (group.x + 1u) * BLOCK); channel++) {
         // Sums of dy and of dy times the normalised input.
         var totals = vec2<f32>(0.0);
         for (var subset = 0u; subset < SETS; subset++) {
@@ -26,7 +25,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             let inverse = statistics[(2u * subset + 1u) * C + channel];
             var plain = Element();
             var product = Element();
-            for (var i = share; i < COUNT; i += SHARE) {
+            for (var i = lane; i < COUNT; i += WIDTH) {
                 let at = address(subset, channel, i);
                 let g = dy[at];
                 plain += g;
@@ -36,13 +35,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             totals += sums;
             let means = select(sums / f32(COUNT * PER_ELEMENT), vec2<f32>(0.0), FIXED);
             let factor = scale[channel] * inverse;
-            for (var i = share; i < COUNT; i += SHARE) {
+            for (var i = lane; i < COUNT; i += WIDTH) {
                 let at = address(subset, channel, i);
-                let value = factor * (dy[at] - means.x - (x[at] - mean) * (inverse * means.y));
-                if channel < C { dx[at] = value; }
+                dx[at] = factor * (dy[at] - means.x - (x[at] - mean) * (inverse * means.y));
             }
         }
-        if share == 0u && channel < C {
+        if lane == 0u {
             dscale[channel] = totals.y;
             dshift[channel] = totals.x;
         }

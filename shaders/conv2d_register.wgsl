@@ -1,14 +1,14 @@
 //#import activation
 //#import convolution
 //#import columns
-//#import exchange
 // conv2d in registers, for adapters whose "GPU" is a CPU: no workgroup memory, no barrier.
 // One invocation owns TY rows x TX columns of outputs in TC channels of one image; the lanes of a workgroup own
 // neighbouring blocks of pixels, (n, block row, block column) flattened, in the same channels, or LANES_C lanes the same block in
-// channels of their own. There a load is a loop over the lanes, whether they load the same or not; so each lane loads inputs of its
-// own, shared by TC channels and up to KW taps, and its share of the weights, which the lanes then exchange.
-// Prelude: shape constants, LANES, LANES_C, TY, TX, TC; weights (common/weights_*.wgsl). Elements of y are quads where OW and TX divide into them.
+// channels of their own. There a load is a loop over the lanes, so that each number that is loaded serves many products: inputs TC
+// channels and up to KW taps, weights all pixels of the block.
+// Prelude: shape constants, LANES, LANES_C, TY, TX, TC. Elements of y are quads where OW and TX divide into them.
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> w: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<Element>;
 
 const BLOCKS_X = (OW + TX - 1u) / TX;
@@ -18,8 +18,6 @@ const QUAD_W = KW % 4u == 0u; // w can be loaded by whole vec4s
 const LEAD = select(0u, (4u - PX % 4u) % 4u, QUAD_X); // columns loaded before the first one needed
 const QUADS = (LEAD + COLUMNS + 3u) / 4u;
 const WINDOW = TY * QUADS * 4u;
-const SHARE = LANES / LANES_C; // lanes that own the same channels
-const OWN = (TC + SHARE - 1u) / SHARE; // channels whose weights each of them loads
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -51,29 +49,25 @@ fn main(
                     window[at + 3u] = v.w;
                 }
             }
-            var taps: array<f32, OWN * KW>;
-            for (var i = 0u; i < OWN; i++) {
-                let tap = (((co0 + i * SHARE + lane / LANES_C) * CI + ci) * KH + ky) * KW;
+            for (var c = 0u; c < TC; c++) {
+                let first_tap = (((co0 + c) * CI + ci) * KH + ky) * KW;
+                var taps: array<f32, KW>;
                 for (var kx = 0u; kx < KW; kx += select(1u, 4u, QUAD_W)) {
-                    let at = tap + kx;
+                    let at = first_tap + kx;
                     if QUAD_W {
-                        let t = weight(at / 4u);
-                        taps[i * KW + kx] = t.x;
-                        taps[i * KW + kx + 1u] = t.y;
-                        taps[i * KW + kx + 2u] = t.z;
-                        taps[i * KW + kx + 3u] = t.w;
+                        let t = w[at / 4u];
+                        taps[kx] = t.x;
+                        taps[kx + 1u] = t.y;
+                        taps[kx + 2u] = t.z;
+                        taps[kx + 3u] = t.w;
                     } else {
-                        taps[i * KW + kx] = weight(at / 4u)[at % 4u];
+                        taps[kx] = w[at / 4u][at % 4u];
                     }
                 }
-            }
-            // The loops within are unrolled by drivers: each goes through the whole of an array.
-            for (var c = 0u; c < TC; c++) { //#unroll
                 for (var kx = 0u; kx < KW; kx++) {
-                    let tap = of_lane(taps[c / SHARE * KW + kx], lane, c % SHARE * LANES_C + lane % LANES_C);
                     for (var ty = 0u; ty < TY; ty++) {
                         for (var tx = 0u; tx < TX; tx++) {
-                            acc[c][ty][tx] = fma(tap, window[ty * QUADS * 4u + LEAD + tx * SX + kx], acc[c][ty][tx]);
+                            acc[c][ty][tx] = fma(taps[kx], window[ty * QUADS * 4u + LEAD + tx * SX + kx], acc[c][ty][tx]);
                         }
                     }
                 }
@@ -81,7 +75,7 @@ fn main(
         }
     }
 
-    for (var c = 0u; c < TC; c++) { //#unroll
+    for (var c = 0u; c < TC; c++) {
         let co = co0 + c;
         for (var ty = 0u; ty < TY; ty++) {
             let n = (row0 + ty) / OH;

@@ -1,10 +1,8 @@
 //#import columns
-//#import exchange
 // conv2d weight gradient in registers, for adapters whose "GPU" is a CPU: no workgroup memory, no barrier.
 // One invocation owns TK rows of the kernel, all KW columns, between one input channel and TC output channels; the lanes of a
 // workgroup own neighbouring (ci, block of kernel rows) with the same output channels, or LANES_C lanes the same block with channels of
-// their own. Each lane loads inputs of its own, shared by TC channels and up to KW taps, and its share of the gradients g, which the
-// lanes exchange as in conv2d_register. The sum runs over output rows (n,oy), TX columns at a time; part s
+// their own. Inputs that a lane loads serve TC channels and up to KW taps, gradients g all of the lane's taps. The sum runs over output rows (n,oy), TX columns at a time; part s
 // of SPLITS takes the rows from s*PART on.
 // Prelude: shape constants, SPLITS, LANES, LANES_C, TK, TC, TX.
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
@@ -18,8 +16,6 @@ const QUAD_K = KW % 4u == 0u; // dw can be stored by whole vec4s
 const LEAD = select(0u, (4u - PX % 4u) % 4u, QUAD_X); // columns loaded before the first one needed
 const QUADS = (LEAD + COLUMNS + 3u) / 4u;
 const WINDOW = TK * QUADS * 4u;
-const SHARE = LANES / LANES_C; // lanes that own the same channels
-const OWN = (TC + SHARE - 1u) / SHARE; // channels whose gradients each of them loads
 const BLOCKS_K = (KH + TK - 1u) / TK;
 const PART = (N * OH + SPLITS - 1u) / SPLITS;
 
@@ -51,30 +47,26 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                     window[at + 3u] = v.w;
                 }
             }
-            var d: array<f32, OWN * TX>;
-            for (var i = 0u; i < OWN; i++) {
-                let pixel = ((n * CO + co0 + i * SHARE + lane / LANES_C) * OH + oy) * OW + ox;
+            for (var c = 0u; c < TC; c++) {
+                let pixel = ((n * CO + co0 + c) * OH + oy) * OW + ox;
+                var d: array<f32, TX>;
                 for (var tx = 0u; tx < TX; tx += select(1u, 4u, QUAD_G)) {
                     let at = pixel + tx;
                     let inside = OW % TX == 0u || ox + tx < OW; // past the row's end a gradient counts as zero
                     if QUAD_G {
                         let t = select(vec4(0.0), g[at / 4u], inside);
-                        d[i * TX + tx] = t.x;
-                        d[i * TX + tx + 1u] = t.y;
-                        d[i * TX + tx + 2u] = t.z;
-                        d[i * TX + tx + 3u] = t.w;
+                        d[tx] = t.x;
+                        d[tx + 1u] = t.y;
+                        d[tx + 2u] = t.z;
+                        d[tx + 3u] = t.w;
                     } else {
-                        d[i * TX + tx] = select(0.0, g[at / 4u][at % 4u], inside);
+                        d[tx] = select(0.0, g[at / 4u][at % 4u], inside);
                     }
                 }
-            }
-            // The loops within are unrolled by drivers: each goes through the whole of an array.
-            for (var c = 0u; c < TC; c++) { //#unroll
                 for (var tx = 0u; tx < TX; tx++) {
-                    let gradient = of_lane(d[c / SHARE * TX + tx], lane, c % SHARE * LANES_C + lane % LANES_C);
                     for (var tk = 0u; tk < TK; tk++) {
                         for (var kx = 0u; kx < KW; kx++) {
-                            acc[c][tk][kx] = fma(gradient, window[tk * QUADS * 4u + LEAD + tx * SX + kx], acc[c][tk][kx]);
+                            acc[c][tk][kx] = fma(d[tx], window[tk * QUADS * 4u + LEAD + tx * SX + kx], acc[c][tk][kx]);
                         }
                     }
                 }
@@ -82,7 +74,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
     }
 
-    for (var c = 0u; c < TC; c++) { //#unroll
+    for (var c = 0u; c < TC; c++) {
         let co = co0 + c;
         for (var tk = 0u; tk < TK; tk++) {
             let ky = ky0 + tk;

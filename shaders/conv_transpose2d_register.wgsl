@@ -1,15 +1,15 @@
 //#import activation
 //#import convolution
 //#import columns
-//#import exchange
 // conv_transpose2d in registers, for adapters whose "GPU" is a CPU: no workgroup memory, no barrier.
 // An output row oy = SY*q + ry meets only the kernel rows ky = (ry+PY) mod SY, + SY, ...: a workgroup keeps to one class ry. One
 // invocation owns TY rows of the class x SX*TX columns in TC channels of one image. Its columns ox = ox0 + SX*t + s take every
 // class s in turn, and the matching kx = (s+PX) mod SX, + SX, ... are known when the shader is compiled: no dead taps, no division
-// in the loop. Weights are shared and exchanged by the lanes as in conv2d_register.
+// in the loop.
 // Prelude: shape constants, LANES, LANES_C, TY, TX, TC and CHANNEL_SPAN (output channels that share one bias: 1, or more where the
-// kernel's taps have been folded into the channels); weights (common/weights_*.wgsl). Elements of y are quads where OW and WIDTH divide into them.
+// kernel's taps have been folded into the channels). Elements of y are quads where OW and WIDTH divide into them.
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> w: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<Element>;
 
 const REACH = (KW - 1u) / SX; // input columns that the kernel reaches to the left
@@ -22,12 +22,7 @@ const QUAD_X = IW % 4u == 0u && (TX % 4u == 0u || BLOCKS_X == 1u); // x can be l
 const QUAD_W = KW % 4u == 0u; // w can be loaded by whole vec4s
 const LEAD = select(0u, (4u - REACH % 4u) % 4u, QUAD_X); // columns loaded before the first one needed
 const QUADS = (LEAD + COLUMNS + 3u) / 4u;
-const QUAD_C = NEXT == 1u && CO % 4u == 0u; // ... and they hold four channels each
 const WINDOW = TY * QUADS * 4u;
-const SHARE = LANES / LANES_C; // lanes that own the same channels
-const OWN = (TC / UNIT + SHARE - 1u) / SHARE; // channels, or fours of them, whose weights each of them loads
-const UNIT = select(1u, 4u, QUAD_C);
-const NEXT = KH * KW; // from a weight to its neighbour in the next output channel
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -61,31 +56,27 @@ fn main(
                     window[at + 3u] = v.w;
                 }
             }
-            var taps: array<f32, OWN * UNIT * KW>;
-            for (var i = 0u; i < OWN; i++) {
-                let tap = ((ci * CO + co0 + (i * SHARE + lane / LANES_C) * UNIT) * KH + ky) * KW;
-                if QUAD_C || QUAD_W {
-                    let t = weight(tap / 4u);
-                    taps[i * 4u] = t.x;
-                    taps[i * 4u + 1u] = t.y;
-                    taps[i * 4u + 2u] = t.z;
-                    taps[i * 4u + 3u] = t.w;
-                } else {
-                    for (var kx = 0u; kx < KW; kx++) {
-                        taps[i * KW + kx] = weight((tap + kx) / 4u)[(tap + kx) % 4u];
+            for (var c = 0u; c < TC; c++) {
+                let first_tap = ((ci * CO + co0 + c) * KH + ky) * KW;
+                var taps: array<f32, KW>;
+                for (var kx = 0u; kx < KW; kx += select(1u, 4u, QUAD_W)) {
+                    let at = first_tap + kx;
+                    if QUAD_W {
+                        let t = w[at / 4u];
+                        taps[kx] = t.x;
+                        taps[kx + 1u] = t.y;
+                        taps[kx + 2u] = t.z;
+                        taps[kx + 3u] = t.w;
+                    } else {
+                        taps[kx] = w[at / 4u][at % 4u];
                     }
                 }
-            }
-            // The loops within are unrolled by drivers: each goes through the whole of an array.
-            for (var c = 0u; c < TC; c++) { //#unroll
                 for (var kx = 0u; kx < KW; kx++) {
-                    let own = (c / UNIT / SHARE * UNIT + c % UNIT) * KW + kx;
-                    let tap = of_lane(taps[own], lane, c / UNIT % SHARE * LANES_C + lane % LANES_C);
                     let s = (kx + PX * (SX - 1u)) % SX; // the class that this tap meets
                     let i = LEAD + REACH + (s + PX) / SX - kx / SX;
                     for (var ty = 0u; ty < TY; ty++) {
                         for (var tx = 0u; tx < TX; tx++) {
-                            acc[c][s][ty][tx] = fma(tap, window[i + ty * QUADS * 4u + tx], acc[c][s][ty][tx]);
+                            acc[c][s][ty][tx] = fma(taps[kx], window[i + ty * QUADS * 4u + tx], acc[c][s][ty][tx]);
                         }
                     }
                 }
@@ -93,7 +84,7 @@ fn main(
         }
     }
 
-    for (var c = 0u; c < TC; c++) { //#unroll
+    for (var c = 0u; c < TC; c++) {
         let co = co0 + c;
         for (var ty = 0u; ty < TY; ty++) {
             let n = (row0 + ty) / QH;

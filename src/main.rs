@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     code
 }
 
-/// Mesa's layer that reorders devices complains on machines without a desktop; we choose for ourselves.
+/// A layer that reorders Vulkan devices complains on machines without a desktop; we choose for ourselves.
 #[allow(unsafe_code, reason = "the layer listens to nothing but this variable")]
 fn quieten_driver() {
     if std::env::var_os("XDG_RUNTIME_DIR").is_none() {

@@ -2,9 +2,7 @@
 
 mod command;
 
-use std::time::{Duration, Instant};
-
-use command::{Sandbox, TEST, stderr};
+use command::{Held, Sandbox, TEST, stderr};
 use pkdgan::config::{Config, Goal, Structure};
 use pkdgan::run::read_scores;
 use pkdgan::weights::Weights;
@@ -130,23 +128,12 @@ fn a_run_killed_in_any_stage_goes_on_to_the_same_bytes() {
     let arguments = ["--stage=all", "--with-baseline", "--seed=3", "--steps=60", "--set=distillation.step1.steps=60"];
     sandbox.train("whole", &arguments).assert().success();
     for stage in ["teacher", "alone", "step1", "step2"] {
-        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("pkdgan"));
-        let prepared = sandbox.train(stage, &arguments);
-        let command = command.args(prepared.get_args()).current_dir(sandbox.path("")).env_remove("PKDGAN_DATA");
-        let mut child =
-            command.stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn().unwrap();
-        let started = Instant::now();
-        let reached = || {
+        let mut held = Held::start(&sandbox.train(stage, &arguments), 5);
+        held.wait_until(|| {
             let weights = Weights::read(&sandbox.path(&format!("{stage}/checkpoint.safetensors")));
             weights.is_ok_and(|weights| weights.metadata["stage"] == stage)
-        };
-        while !reached() {
-            assert!(started.elapsed() < Duration::from_secs(120), "no checkpoint of {stage} in two minutes");
-            assert!(child.try_wait().unwrap().is_none_or(|status| status.success()), "{stage}");
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        });
+        held.kill();
         sandbox.pkdgan(&["train", "--resume", stage]).assert().success();
         for file in FILES.iter().filter(|file| file.ends_with(".safetensors") || file.ends_with(".csv")) {
             if !file.starts_with("checkpoint") {

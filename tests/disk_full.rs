@@ -6,11 +6,9 @@ mod command;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::{Command, Output};
 
-use command::{Sandbox, stderr};
+use command::{Held, Sandbox, stderr};
 
 /// The files that a failure must leave as they are.
 const KEPT: [&str; 5] =
@@ -103,18 +101,10 @@ fn check(sandbox: &Sandbox, folder: &str, file: &str, limit: &Limit) {
 
 /// Trains until there are two checkpoints, and kills the process.
 fn interrupted(sandbox: &Sandbox, folder: &str) {
-    let prepared = sandbox.train(folder, &["--steps=300", "--checkpoint-every=10"]);
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin("pkdgan"));
-    command.args(prepared.get_args()).current_dir(sandbox.path("")).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().unwrap();
-    let started = Instant::now();
-    while !sandbox.path(folder).join("checkpoint.previous.safetensors").exists() {
-        assert!(started.elapsed() < Duration::from_secs(120) && child.try_wait().unwrap().is_none());
-        sleep(Duration::from_millis(1));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(!sandbox.path(folder).join("model.safetensors").exists(), "the kill came too late");
+    let mut held = Held::start(&sandbox.train(folder, &["--steps=300", "--checkpoint-every=10"]), 25);
+    held.wait_until(|| true);
+    held.kill();
+    assert!(sandbox.path(folder).join("checkpoint.previous.safetensors").exists());
 }
 
 /// All failures in a folder, by limits for the checkpoint, the scores and the report.

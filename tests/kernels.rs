@@ -2,10 +2,10 @@
 
 mod common;
 
-use common::{VARIANTS, adapter, assert_close, check, gpu, random};
+use common::{VARIANTS, assert_close, check, gpu, open, random};
 use pkdgan::engine::{
-    Activation, ConvVariant, Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, Measure, Program, Readback, Reference,
-    Shape, Statistics, Tensor, Variables, Window,
+    Activation, ConvVariant, Cpu, EngineError, Executor, Graph, Measure, Program, Readback, Reference, Shape,
+    Statistics, Tensor, Variables, Window,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -211,9 +211,7 @@ fn check_candidates(case: &Case, transposed: bool) -> usize {
     assert!(program.labels().all(|op| !op.ends_with("add_scaled")), "the sum is a part of the convolution");
     let convolutions = program.convolutions();
     assert_eq!(convolutions.len(), 3, "a convolution and its two gradients");
-    // Either as the driver has it, or with all that it unrolls written out.
-    let options = GpuOptions { adapter: adapter(), unroll: transposed, ..GpuOptions::default() };
-    let mut gpu = Gpu::open(&options).unwrap();
+    let mut gpu = open();
     let candidates: Vec<Vec<String>> =
         convolutions.iter().map(|shape| shape.candidates(gpu.summary().is_software())).collect();
     let most = candidates.iter().map(Vec::len).max().unwrap();
@@ -266,8 +264,7 @@ fn every_kernel_of_a_transposed_convolution_gives_the_same_numbers() {
     check_every_candidate(true);
 }
 
-/// Weights that a program does not change come from textures on adapters that are CPUs: of a row, of several with a rest, and of
-/// a number of weights that does not divide into fours. A texture is made anew when the weights have changed.
+/// Weights that the host writes between runs, in numbers that divide into fours and that do not.
 #[test]
 fn weights_that_no_step_changes() {
     let mut variables = Variables::new();
@@ -286,10 +283,6 @@ fn weights_that_no_step_changes() {
         graph.output(name, tensor);
     }
     let program = Program::compile(&graph, &variables).unwrap();
-    let kernels = program.kernels(ConvVariant::Register, true, true, false);
-    let textures = |kind: &str| kernels.iter().filter(|kernel| kernel.wgsl.contains(kind)).count();
-    assert_eq!([2, 1].map(|rank| textures(&format!("var weights: texture_storage_{rank}d<"))), [2, 2]);
-
     let results = |executor: &mut dyn Executor| -> Vec<Vec<f32>> {
         let program = executor.load(program.clone()).unwrap();
         let numbers = |seed, len| random(seed, len).into_iter().map(|v| v as f32 / 8.0).collect::<Vec<_>>();
@@ -306,14 +299,11 @@ fn weights_that_no_step_changes() {
     };
     let expected = results(&mut Cpu::new());
     assert!(expected[..4].iter().zip(&expected[4..]).all(|(first, second)| first != second));
-    let register = GpuOptions { convolution: Some(ConvVariant::Register), ..GpuOptions::default() };
-    let [driver, unrolled] = [false, true]
-        .map(|unroll| results(&mut Gpu::open(&GpuOptions { adapter: adapter(), unroll, ..register.clone() }).unwrap()));
-    for (i, (got, expected)) in driver.iter().zip(&expected).enumerate() {
+    let got = results(&mut *gpu(ConvVariant::Register));
+    for (i, (got, expected)) in got.iter().zip(&expected).enumerate() {
         let [got, expected] = [got, expected].map(|numbers| numbers.iter().map(|&v| v.into()).collect::<Vec<f64>>());
         assert_close(&format!("output {i}"), &got, &expected, 2e-5);
     }
-    assert!(driver == unrolled, "loops that are written out compute the same");
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
@@ -391,25 +381,6 @@ fn batch_concatenation() {
             graph.batch_concat(x[0], x[1])
         });
     });
-}
-
-#[test]
-fn rereading() {
-    let mut graph = Graph::new();
-    let x = graph.input("x", [1, 3, 5, 4]);
-    let y = graph.reread(x, 77).unwrap();
-    graph.output("y", y);
-    for shape in [[1, 3, 5, 1], [0, 3, 5, 4]] {
-        let odd = graph.input("odd", shape);
-        assert!(graph.reread(odd, 77).is_err(), "{shape:?} has no whole quads");
-    }
-    let values = random(3, 60);
-    let singles: Vec<f32> = values.iter().map(|&v| v as f32).collect();
-    let exact = &Reference::exact().evaluate_exactly(&graph, &[("x", &values)]).unwrap()["y"];
-    let quad = |load: usize| &values[load % 15 * 4..][..4];
-    assert!((exact[4 * 7 + 1] - (7..77).step_by(8).map(|load| quad(load)[1]).sum::<f64>()).abs() < 1e-12);
-    let got = &gpu(ConvVariant::Naive).evaluate(&graph, &[("x", &singles)]).unwrap()["y"];
-    assert_close("y", &got.iter().map(|&v| v.into()).collect::<Vec<f64>>(), exact, 1e-6);
 }
 
 #[test]

@@ -3,25 +3,15 @@
 mod command;
 
 use std::fs;
-use std::process::Stdio;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-use command::{Sandbox, TINY, stderr};
+use command::{Held, Sandbox, TINY, stderr};
 use pkdgan::run::{RunError, RunFile, RunFolder};
 
 #[test]
 fn a_second_process_is_refused_with_the_first_ones_id_until_that_is_dead() {
     let sandbox = Sandbox::new();
-    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("pkdgan"));
-    let prepared = sandbox.train("run", &["--steps=100000", "--checkpoint-every=5"]);
-    command.args(prepared.get_args()).current_dir(sandbox.path(""));
-    let mut first = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let started = Instant::now();
-    while !sandbox.path("run/checkpoint.previous.safetensors").exists() {
-        assert!(started.elapsed() < Duration::from_secs(120) && first.try_wait().unwrap().is_none());
-        sleep(Duration::from_millis(5));
-    }
+    let mut first = Held::start(&sandbox.train("run", &["--checkpoint-every=5"]), 5);
+    first.wait_until(|| true);
     let other = sandbox.train("run", &[]).args(["--force"]).get_args().map(|a| a.to_owned()).collect::<Vec<_>>();
     let again = sandbox.train("run", &[]).get_args().map(|a| a.to_owned()).collect::<Vec<_>>();
     for arguments in [vec!["train".into(), "--resume".into(), "run".into()], other, again] {
@@ -30,12 +20,11 @@ fn a_second_process_is_refused_with_the_first_ones_id_until_that_is_dead() {
         let expected = format!("run: process {} is at work on this run", first.id());
         assert!(stderr(&output).contains(&expected), "{arguments:?}: {}", stderr(&output));
     }
-    assert!(first.try_wait().unwrap().is_none(), "the first process was disturbed");
-    first.kill().unwrap();
-    first.wait().unwrap();
+    let id = first.id();
+    first.kill();
     // Its lock file is still there, with its id.
     let left = fs::read_to_string(sandbox.path("run/.lock")).unwrap();
-    assert_eq!(left.trim(), first.id().to_string());
+    assert_eq!(left.trim(), id.to_string());
     RunFolder::resume(&sandbox.path("run")).unwrap();
 }
 

@@ -248,7 +248,7 @@ fn images_abreast_come_out_as_they_do_alone() {
     }
 }
 
-/// A student whose kernel reads its weights from a texture, which is made from the variable when that has changed.
+/// The fused kernel takes weights that the host has written anew.
 #[test]
 fn weights_that_are_written_anew_count() {
     let generator = Generator::new(&student()).unwrap();
@@ -281,8 +281,7 @@ fn weights_that_are_written_anew_count() {
     assert_ne!(both[0], both[1]);
 }
 
-/// A texture, from which weights come on adapters that are CPUs, cannot hold what kernels before it have computed: those come from
-/// their buffer.
+/// The fused kernel takes weights that a kernel before it has computed.
 #[test]
 fn weights_that_the_program_computes_count() {
     let generator = Generator::new(&student()).unwrap();

@@ -3,12 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use naga::back::{glsl, hlsl, msl, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
-use naga::{Module, ShaderStage};
+use naga::{
+    AddressSpace, BinaryOperator, Block, Expression, Function, Handle, LocalVariable, Module, ShaderStage, Statement,
+    StorageAccess,
+};
 use pkdgan::config::{Recipe, Statistics, Structure};
 use pkdgan::data::Dataset;
 use pkdgan::engine::{
@@ -127,8 +130,6 @@ fn others() -> Program {
         graph.output(name, gradient);
     }
     graph.output("loss", loss);
-    let sums = graph.reread(target, 100).unwrap();
-    graph.output("sums", sums);
     Program::compile(&graph, &Variables::new()).unwrap()
 }
 
@@ -145,7 +146,7 @@ fn looking() -> Program {
 }
 
 /// The kernels that this project's networks are made of, each text once.
-fn kernels() -> Vec<(bool, KernelText)> {
+static KERNELS: LazyLock<Vec<KernelText>> = LazyLock::new(|| {
     let mut programs = vec![others(), looking()];
     for dataset in Dataset::ALL {
         for (batch_size, statistics) in [(1, Statistics::PerImage), (8, Statistics::Running)] {
@@ -158,43 +159,26 @@ fn kernels() -> Vec<(bool, KernelText)> {
     }
     let mut known = HashSet::new();
     let of = |program: &Program| {
-        // GPUs with and without half precision; CPUs with and without, and with subgroups too.
-        let kinds = [
-            (false, false, false),
-            (false, false, true),
-            (true, false, false),
-            (true, false, true),
-            (true, true, true),
-        ];
-        let all = VARIANTS.into_iter().flat_map(|variant| kinds.map(|kind| (variant, kind)));
-        let all = all.map(|(variant, (software, subgroups, half))| {
-            (software, program.kernels(variant, software, subgroups, half))
-        });
-        let chosen = [(true, true), (true, false), (false, false)];
-        let chosen = chosen.map(|(software, subgroups)| (software, program.candidates(software, subgroups)));
-        let with = |(software, texts): (bool, Vec<KernelText>)| texts.into_iter().map(move |text| (software, text));
-        all.chain(chosen).flat_map(with).collect::<Vec<_>>()
+        // GPUs and CPUs, with and without half precision.
+        let kinds = [false, true].into_iter().flat_map(|software| [false, true].map(|half| (software, half)));
+        let all = VARIANTS.into_iter().flat_map(|variant| kinds.clone().map(move |kind| (variant, kind)));
+        let all = all.map(|(variant, (software, half))| program.kernels(variant, software, half));
+        all.chain([true, false].map(|software| program.candidates(software))).flatten().collect::<Vec<_>>()
     };
-    programs.iter().flat_map(of).filter(|(_, kernel)| known.insert(kernel.wgsl.clone())).collect()
-}
+    programs.iter().flat_map(of).filter(|kernel| known.insert(kernel.wgsl.clone())).collect()
+});
 
 /// Whether only adapters with arithmetic in half precision get this kernel.
 fn half(kernel: &KernelText) -> bool {
     kernel.wgsl.starts_with("enable f16;")
 }
 
-/// Whether only adapters with subgroups get this kernel.
-fn subgroups(kernel: &KernelText) -> bool {
-    kernel.wgsl.contains("subgroupShuffle")
-}
-
 /// Parsed and found valid with no more than what every adapter can do, which is to unpack halves, but not to compute with them.
 fn valid(kernel: &KernelText) -> (Module, ModuleInfo) {
     let module = naga::front::wgsl::parse_str(&kernel.wgsl)
         .unwrap_or_else(|error| panic!("{}: {}", kernel.shader, error.emit_to_string(&kernel.wgsl)));
-    let mut capabilities =
+    let capabilities =
         if half(kernel) { Capabilities::SHADER_FLOAT16 } else { Capabilities::SHADER_FLOAT16_IN_FLOAT32 };
-    capabilities.set(Capabilities::SUBGROUP, subgroups(kernel));
     let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .unwrap_or_else(|error| panic!("{}: {}", kernel.shader, error.emit_to_string(&kernel.wgsl)));
@@ -268,13 +252,11 @@ fn opengl(module: &Module, info: &ModuleInfo) -> Result<usize, String> {
 fn every_kernel_translates_to_every_drivers_language() {
     type Translate = fn(&Module, &ModuleInfo) -> Result<usize, String>;
     let languages: [(&str, Translate); 4] = [("SPIR-V", spirv), ("MSL", metal), ("HLSL", directx), ("GLSL", opengl)];
-    let kernels = kernels();
-    kernels.par_iter().for_each(|(software, kernel)| {
-        assert!(!software || !kernel.wgsl.contains("//#unroll"), "{}: a loop without a known end", kernel.shader);
+    KERNELS.par_iter().for_each(|kernel| {
         let (module, info) = valid(kernel);
         for (language, translate) in languages {
-            // OpenGL's adapters have neither half precision nor subgroups, and get the kernels that do without.
-            if (half(kernel) || subgroups(kernel)) && language == "GLSL" {
+            // OpenGL's adapters have no half precision, and get the kernels that do without.
+            if half(kernel) && language == "GLSL" {
                 continue;
             }
             let length = translate(&module, &info).unwrap_or_else(|error| {
@@ -291,10 +273,157 @@ fn every_kernel_translates_to_every_drivers_language() {
         .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
         .collect();
     let mut texts: BTreeMap<&str, usize> = BTreeMap::new();
-    for (_, kernel) in &kernels {
+    for kernel in &*KERNELS {
         *texts.entry(kernel.shader).or_default() += 1;
     }
     let covered: BTreeSet<String> = texts.keys().map(|&shader| shader.to_owned()).collect();
     assert_eq!(files, covered, "shaders on disk, and those that were translated");
-    println!("{} texts of {} shaders in {} languages: {texts:?}", kernels.len(), files.len(), languages.len());
+    println!("{} texts of {} shaders in {} languages: {texts:?}", KERNELS.len(), files.len(), languages.len());
+}
+
+/// The loops of a function, checked one by one.
+struct Loops<'a> {
+    module: &'a Module,
+    function: &'a Function,
+}
+
+impl Loops<'_> {
+    /// Whether all loops of a block count.
+    fn all_count(&self, block: &Block) -> bool {
+        block.iter().all(|statement| match statement {
+            Statement::Loop { body, continuing, break_if } => {
+                break_if.is_none() && self.counts(body, continuing).is_some() && self.all_count(body)
+            }
+            Statement::If { accept, reject, .. } => self.all_count(accept) && self.all_count(reject),
+            Statement::Switch { cases, .. } => cases.iter().all(|case| self.all_count(&case.body)),
+            Statement::Block(block) => self.all_count(block),
+            _ => true,
+        })
+    }
+
+    /// Whether a loop begins by comparing a counter with a limit, changes the counter by a constant in the end and nowhere
+    /// else, and leaves the limit as it is.
+    fn counts(&self, body: &Block, continuing: &Block) -> Option<()> {
+        let expression = |handle: Handle<Expression>| &self.function.expressions[handle];
+        let test = body.iter().find(|statement| !matches!(statement, Statement::Emit(_) | Statement::Call { .. }))?;
+        let Statement::If { condition, accept, reject } = test else { return None };
+        if !accept.is_empty() || !matches!(reject[..], [Statement::Break]) {
+            return None;
+        }
+        let Expression::Binary { op: comparison, left, right: limit } = *expression(*condition) else { return None };
+        let counter = self.loaded(left)?;
+        let mut steps = continuing.iter().filter(|statement| !matches!(statement, Statement::Emit(_)));
+        let (Some(&Statement::Store { pointer, value }), None) = (steps.next(), steps.next()) else { return None };
+        let Expression::Binary { op: step, left, right } = *expression(value) else { return None };
+        let constant = matches!(expression(right), Expression::Literal(_) | Expression::Constant(_));
+        let directed = matches!(
+            (comparison, step),
+            (BinaryOperator::Less, BinaryOperator::Add) | (BinaryOperator::Greater, BinaryOperator::Divide)
+        );
+        let mut changed = Vec::new();
+        self.changed(body, &mut changed);
+        let fixed = !changed.contains(&counter) && self.stays(limit, &changed);
+        let same = self.root(pointer) == Some(counter) && self.loaded(left) == Some(counter);
+        (constant && directed && fixed && same).then_some(())
+    }
+
+    /// The variable that an expression loads.
+    fn loaded(&self, handle: Handle<Expression>) -> Option<Handle<LocalVariable>> {
+        match self.function.expressions[handle] {
+            Expression::Load { pointer } => self.root(pointer),
+            _ => None,
+        }
+    }
+
+    /// The variable that a pointer leads into.
+    fn root(&self, pointer: Handle<Expression>) -> Option<Handle<LocalVariable>> {
+        match self.function.expressions[pointer] {
+            Expression::LocalVariable(variable) => Some(variable),
+            Expression::Access { base, .. } | Expression::AccessIndex { base, .. } => self.root(base),
+            _ => None,
+        }
+    }
+
+    /// Adds the variables that a block may change.
+    fn changed(&self, block: &Block, changed: &mut Vec<Handle<LocalVariable>>) {
+        for statement in block {
+            match statement {
+                Statement::Store { pointer, .. } => changed.extend(self.root(*pointer)),
+                Statement::Call { arguments, .. } => changed.extend(arguments.iter().filter_map(|&x| self.root(x))),
+                Statement::Loop { body, continuing, .. } => {
+                    self.changed(body, changed);
+                    self.changed(continuing, changed);
+                }
+                Statement::If { accept, reject, .. } => {
+                    self.changed(accept, changed);
+                    self.changed(reject, changed);
+                }
+                Statement::Switch { cases, .. } => cases.iter().for_each(|case| self.changed(&case.body, changed)),
+                Statement::Block(block) => self.changed(block, changed),
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether an expression has the same value as long as no other variables than these change.
+    fn stays(&self, handle: Handle<Expression>, changed: &[Handle<LocalVariable>]) -> bool {
+        let stays = |handle: Handle<Expression>| self.stays(handle, changed);
+        match self.function.expressions[handle] {
+            Expression::Literal(_)
+            | Expression::Constant(_)
+            | Expression::FunctionArgument(_)
+            | Expression::ArrayLength(_) => true,
+            Expression::Binary { left, right, .. } => stays(left) && stays(right),
+            Expression::Math { arg, arg1, .. } => stays(arg) && arg1.is_none_or(stays),
+            Expression::Select { condition, accept, reject } => stays(condition) && stays(accept) && stays(reject),
+            Expression::AccessIndex { base, .. } => stays(base),
+            Expression::LocalVariable(variable) => !changed.contains(&variable),
+            Expression::GlobalVariable(variable) => match self.module.global_variables[variable].space {
+                AddressSpace::Storage { access } => !access.contains(StorageAccess::STORE),
+                space => space == AddressSpace::Uniform,
+            },
+            Expression::Load { pointer } => stays(pointer),
+            // It takes nothing and changes nothing.
+            Expression::CallResult(function) => {
+                let function = &self.module.functions[function];
+                let constant =
+                    |statement: &Statement| matches!(statement, Statement::Emit(_) | Statement::Return { .. });
+                function.arguments.is_empty() && function.body.iter().all(constant)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Whether all loops of a module count.
+fn loops_count(module: &Module) -> bool {
+    let functions = module.functions.iter().map(|(_, function)| function);
+    let mut all = functions.chain(module.entry_points.iter().map(|entry| &entry.function));
+    all.all(|function| Loops { module, function }.all_count(&function.body))
+}
+
+/// What lets the engine leave loops unbounded (`Dispatch::loops_bounded`).
+#[test]
+fn every_loop_counts_to_a_fixed_limit() {
+    KERNELS.par_iter().for_each(|kernel| {
+        let (module, _) = valid(kernel);
+        assert!(loops_count(&module), "{} of {}\n{}", kernel.shader, kernel.op, kernel.wgsl);
+    });
+    // And what would not pass.
+    for text in [
+        "var i = 0u; loop { i += 1u; if i > 7u { break; } }",
+        "var i = 0u; while i < 7u { i += 1u; }",
+        "for (var i = 0u; i < 7u; i += n) {}",
+        "for (var i = 0u; i < 7u; i -= 1u) {}",
+        "for (var i = 0u; i != 7u; i += 2u) {}",
+        "for (var i = 0u; i < 7u; i++) { i = 3u; }",
+        "var end = n; for (var i = 0u; i < end; i++) { end += 1u; }",
+        "for (var i = 0u; i < y[0]; i++) { y[0] += 1u; }",
+        "for (var i = 0u; i < 7u; i++) { for (var j = 0u;; j++) { if j == n { break; } } }",
+    ] {
+        let text = format!("@group(0) @binding(0) var<storage, read_write> y: array<u32>; fn f(n: u32) {{ {text} }}");
+        assert!(!loops_count(&naga::front::wgsl::parse_str(&text).unwrap()), "{text}");
+    }
+    let counting = "fn f(n: u32) { for (var i = 0u; i < min(n, 7u); i++) { for (var j = 8u; j > 0u; j /= 2u) {} } }";
+    assert!(loops_count(&naga::front::wgsl::parse_str(counting).unwrap()));
 }

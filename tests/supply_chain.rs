@@ -123,13 +123,8 @@ fn no_crate_is_there_twice_without_a_reason() {
 }
 
 /// The files of the unsafe blocks, each of which has a reason beside it.
-const UNSAFE: [&str; 5] = [
-    "src/engine/gpu/driver_threads.rs",
-    "src/engine/gpu/pipeline_cache.rs",
-    "src/engine/gpu/pipelines.rs",
-    "src/main.rs",
-    "src/main.rs",
-];
+const UNSAFE: [&str; 4] =
+    ["src/engine/gpu/pipeline_cache.rs", "src/engine/gpu/pipelines.rs", "src/main.rs", "src/main.rs"];
 
 #[test]
 fn unsafe_code_is_where_it_is_known_to_be() {

@@ -1,7 +1,7 @@
 //! Training steps of every kind with the networks of the default recipe for MNIST, and what scoring with its teacher costs:
 //! `cargo bench --bench training`.
 //!
-//! `LP_NUM_THREADS` says how many threads llvmpipe takes, `PKDGAN_BENCH_ADAPTER` chooses the adapter.
+//! `PKDGAN_BENCH_ADAPTER` chooses the adapter.
 
 mod generator_step;
 mod start;

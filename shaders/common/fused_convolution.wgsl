@@ -3,10 +3,10 @@
 
 fn pieceNUMBER(image: u32, lane: u32) {
     const GRID = P_GH * P_GW;
-    // No condition where none is needed: on llvmpipe it makes a store eight times as dear.
+    // No condition where none is needed: software drivers store eight times slower under one.
     const EVEN = GRID % (WIDTH * P_SHARE) == 0u;
     for (var first = 0u; first < GRID + nothing(); first += WIDTH * P_SHARE) {
-        // Written out: in Chromium on SwiftShader a variable without a value was zeroed only once, not in each round of the loop.
+        // Given its value: a browser on a software driver zeroed a variable without one only once, not in each round of the loop.
         var sums = array<array<vec4<f32>, P_QUADS>, P_SHARE>();
         for (var ky = 0u; ky < P_KH + nothing(); ky++) {
             for (var kx = 0u; kx < P_KW + nothing(); kx++) {

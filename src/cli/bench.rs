@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use pkdgan::config::Recipe;
 use pkdgan::data::Dataset;
-use pkdgan::engine::{Cpu, EngineError, Executor, Phase, Variables, fastest, open_fastest};
+use pkdgan::engine::{Cpu, EngineError, Executor, Variables};
 use pkdgan::model::ModelFile;
 use pkdgan::run::{RunFile, RunFolder};
 use pkdgan::scoring::{Detector, Figure, ScoringError, ScoringPath, measure};
@@ -24,8 +24,7 @@ pub struct Arguments {
     /// A tenth of the time, and no batches of 512
     #[arg(long)]
     quick: bool,
-    /// Print JSON: a list of {network, path, batch, median_us, p95_us, p99_us, images_per_s}, with driver_threads where
-    /// there was a choice
+    /// Print JSON: a list of {network, path, batch, median_us, p95_us, p99_us, images_per_s}
     #[arg(long)]
     json: bool,
     /// Print results only
@@ -42,10 +41,7 @@ const HELP: &str = "Examples:
 
 How long a batch takes from pixels in memory to scores in memory, read-back included, on each path that suits a network:
 op-by-op, fused-f32, fused-f16 on the adapter, cpu without it. Networks that are too large for one workgroup have no
-fused paths.
-
-On llvmpipe, which computes on the CPU, each line is of the number of worker threads that is fastest for it, which is
-tried first, unless LP_NUM_THREADS is set.";
+fused paths.";
 
 /// Images at a time.
 const BATCHES: [usize; 4] = [1, 8, 64, 512];
@@ -97,15 +93,11 @@ fn figure(
     time: Duration,
 ) -> anyhow::Result<Option<Figure>> {
     let measured = || -> Result<Figure, ScoringError> {
-        if path == ScoringPath::Cpu {
-            return Ok(measure(&mut Detector::cpu(file, batch)?, batch, time)?.figure(name, path));
-        }
-        let open = || arguments.device.executor();
-        let prepare = |executor| Detector::on(executor, file, path, batch);
-        let trial = |detector: &mut Detector| Ok(measure(detector, batch, time / 10)?.median());
-        let (mut detector, tried) = open_fastest(Phase::LONG, &open, prepare, trial)?;
-        let figure = measure(&mut detector, batch, time)?.figure(name, path);
-        Ok(Figure { driver_threads: fastest(&tried), ..figure })
+        let mut detector = match path {
+            ScoringPath::Cpu => Detector::cpu(file, batch)?,
+            _ => Detector::on(arguments.device.executor()?, file, path, batch)?,
+        };
+        Ok(measure(&mut detector, batch, time)?.figure(name, path))
     };
     match measured() {
         Ok(figure) => Ok(Some(figure)),
@@ -152,15 +144,12 @@ fn random(stage: Stage) -> Result<(String, ModelFile), TrainError> {
 /// The figures for a person.
 fn table(figures: &[Figure]) -> String {
     let mut text = format!(
-        "{:<16} {:<10} {:>5} {:>12} {:>12} {:>12} {:>12}",
+        "{:<16} {:<10} {:>5} {:>12} {:>12} {:>12} {:>12}\n",
         "network", "path", "batch", "median us", "p95 us", "p99 us", "images/s"
     );
-    let chosen = figures.iter().any(|figure| figure.driver_threads.is_some());
-    text += if chosen { " driver threads\n" } else { "\n" };
-    for Figure { network, path, batch, median_us, p95_us, p99_us, images_per_s, driver_threads } in figures {
-        let threads = driver_threads.map_or_else(String::new, |threads| format!(" {threads:>14}"));
+    for Figure { network, path, batch, median_us, p95_us, p99_us, images_per_s } in figures {
         text += &format!(
-            "{network:<16} {path:<10} {batch:>5} {median_us:>12.1} {p95_us:>12.1} {p99_us:>12.1} {images_per_s:>12.0}{threads}\n"
+            "{network:<16} {path:<10} {batch:>5} {median_us:>12.1} {p95_us:>12.1} {p99_us:>12.1} {images_per_s:>12.0}\n"
         );
     }
     text

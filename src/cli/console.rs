@@ -8,7 +8,6 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use pkdgan::config::Config;
 use pkdgan::data::DataError;
-use pkdgan::engine::{TriedThreads, fastest};
 use pkdgan::pipeline::Data;
 use serde_json::{Value, json};
 
@@ -65,18 +64,6 @@ impl Console {
             more["event"] = name.into();
             eprintln!("{more}");
         }
-    }
-
-    /// Says which number of driver threads was found fastest for a phase, if any were tried; `piece` is what was timed.
-    pub fn tried_threads(&self, phase: &str, piece: &str, tried: &TriedThreads) {
-        let Some(threads) = fastest(tried) else { return };
-        let words: Vec<String> =
-            tried.iter().map(|(threads, seconds)| format!("{threads}: {:.2} ms", 1e3 * seconds)).collect();
-        self.say(format!(
-            "{phase}: {threads} worker threads of llvmpipe ({} a {piece}); LP_NUM_THREADS chooses otherwise",
-            words.join(", ")
-        ));
-        self.event("driver_threads", json!({ "phase": phase, "threads": threads, "tried": tried }));
     }
 
     /// Begins a stretch of `len` units of work, of which `done` are done. `name` is for people.

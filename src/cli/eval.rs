@@ -1,4 +1,3 @@
-use std::cell::RefCell;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -6,9 +5,8 @@ use anyhow::bail;
 use clap::Args;
 use pkdgan::config::Config;
 use pkdgan::metrics::BestF1;
-use pkdgan::pipeline::OpenedModel;
 use pkdgan::run::{RunFile, RunFolder, ThresholdReport, read_kernels, write_picture_scores, write_scores};
-use pkdgan::train::{Evaluation, TrainError};
+use pkdgan::train::{Evaluation, Model, TrainError};
 use serde::Serialize;
 
 use super::console::Console;
@@ -68,28 +66,21 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (evaluation, calibration, adapter) = arguments.device.work(|| {
         // The run's own, so that its scores come out again to the last digit.
         let kernels = read_kernels(&folder)?;
-        let adapter = RefCell::new(None);
-        let open = || {
-            let mut opened = arguments.device.open()?;
-            opened.kernels = kernels.clone();
-            opened.executor.choose_kernels(&kernels);
-            if adapter.borrow().is_none() {
-                console.say(opened.describe());
-            }
-            *adapter.borrow_mut() = Some(opened.summary.name);
-            Ok(opened.executor)
-        };
+        let mut opened = arguments.device.open()?;
+        opened.executor.choose_kernels(&kernels);
+        opened.kernels = kernels;
+        console.say(opened.describe());
+        let (mut executor, adapter) = (opened.executor, opened.summary.name);
         let images = data.split.test.len();
         let file = folder.path().join(&arguments.model);
         let preparing = console.preparing("scoring");
-        let OpenedModel { mut executor, model, tried } = OpenedModel::open(&file, images, &open)?;
+        let model = Model::load(&file, executor.as_mut())?;
         drop(preparing);
-        console.tried_threads("scoring", "batch", &tried);
         let mut progress = console.progress("scoring", "images", 0, images);
         let report = |done| progress.update(done, "");
         let evaluation = Evaluation::run(executor.as_mut(), &model, &data.judge, &data.split, report)?;
         progress.finish();
-        Ok::<_, TrainError>((evaluation, model.calibration, adapter.take()))
+        Ok::<_, TrainError>((evaluation, model.calibration, adapter))
     })?;
     let threshold = |calibration| evaluation.threshold(calibration, arguments.alpha, data.split.normal);
     let threshold = match (&calibration, arguments.alpha) {
@@ -115,7 +106,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             blank_l1_normal: evaluation.blank_l1_normal,
             threshold,
             best_f1: evaluation.best_f1,
-            adapter: adapter.as_deref().unwrap_or_default(),
+            adapter: &adapter,
         };
         println!("{}", serde_json::to_string_pretty(&figures)?);
     } else {

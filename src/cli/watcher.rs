@@ -1,9 +1,9 @@
+use std::io::{Read, stdin};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use pkdgan::engine::TriedThreads;
 use pkdgan::pipeline::Watch;
 use pkdgan::run::{EventFile, RunError};
 use pkdgan::train::{Event, Losses, Stage};
@@ -24,7 +24,14 @@ pub struct Watcher<'a> {
     /// Folder of the event files, each in one of its stage, and the one of the stage under way.
     tensorboard: Option<PathBuf>,
     events: Option<EventFile>,
+    /// Steps of a process after which each stage waits, if any, and the step at which this one does.
+    wait_after: Option<usize>,
+    wait_at: Option<usize>,
 }
+
+/// The variable for tests that has each stage wait, after so many steps of the process, until standard input brings a byte or
+/// ends. So tests that interrupt or kill a run do not depend on how fast it is.
+const WAIT_VARIABLE: &str = "PKDGAN_TEST_WAIT";
 
 impl<'a> Watcher<'a> {
     /// One that asks training to stop once `stop` is raised, in a program that began at `started`.
@@ -38,6 +45,8 @@ impl<'a> Watcher<'a> {
             auroc: None,
             tensorboard: None,
             events: None,
+            wait_after: std::env::var(WAIT_VARIABLE).ok().and_then(|steps| steps.parse().ok()),
+            wait_at: None,
         }
     }
 
@@ -116,6 +125,7 @@ impl<'a> Watcher<'a> {
 impl Watch for Watcher<'_> {
     fn begin(&mut self, stage: Stage, done: usize, steps: usize) {
         self.auroc = None;
+        self.wait_at = self.wait_after.map(|steps| done + steps);
         self.show(format!("training {stage}"), "steps", done, steps);
         self.console.event("begin", json!({ "stage": stage, "step": done, "steps": steps }));
         if let Some(folder) = &self.tensorboard {
@@ -131,16 +141,16 @@ impl Watch for Watcher<'_> {
         self.preparing = Some(self.console.preparing(phase));
     }
 
-    fn tried_threads(&mut self, phase: &str, piece: &str, tried: &TriedThreads) {
-        if !tried.is_empty() {
-            self.finish();
-            self.console.tried_threads(phase, piece, tried);
-        }
-    }
-
     fn trained(&mut self, stage: Stage, event: Event) -> bool {
         match event {
-            Event::Steps(done, losses) => self.steps(stage, done, losses),
+            Event::Steps(done, losses) => {
+                self.steps(stage, done, losses);
+                if self.wait_at.take_if(|step| done >= *step).is_some() {
+                    eprintln!("waiting after step {done} of stage {stage}");
+                    // Where there is no input, it has ended.
+                    let _ = stdin().read(&mut [0]);
+                }
+            }
             Event::Logged(step, losses) => self.logged(step, losses),
             Event::Glanced(step, auroc) => self.glanced(stage, step, auroc),
         }

@@ -57,11 +57,6 @@ pub trait Executor: Send {
     /// Computes the convolutions of programs loaded from now on with these kernels, where the executor has any.
     fn choose_kernels(&mut self, _choices: &KernelChoices) {}
 
-    /// Numbers of threads that its driver may be given, where that can be chosen, its own first; see [`super::open_fastest`].
-    fn driver_thread_choices(&self) -> Vec<usize> {
-        Vec::new()
-    }
-
     /// Forgets a program and its buffers.
     fn unload(&mut self, program: ProgramId);
 
@@ -125,10 +120,6 @@ impl<P> Programs<P> {
 
     pub fn get(&self, id: ProgramId) -> Result<&P, EngineError> {
         self.held.get(&id).ok_or_else(|| unknown(id))
-    }
-
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut P> {
-        self.held.values_mut()
     }
 
     pub fn get_mut(&mut self, id: ProgramId) -> Result<&mut P, EngineError> {

@@ -14,8 +14,6 @@ pub struct MeasuredOn {
     pub backend: String,
     /// Driver with version.
     pub driver: String,
-    /// Threads that a software driver was told to use (`LP_NUM_THREADS`); none where it chose.
-    pub threads: Option<String>,
     /// SHA-256 of the kernels' texts and of what launches them.
     pub kernels: String,
 }

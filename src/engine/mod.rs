@@ -51,8 +51,8 @@ pub use error::EngineError;
 pub use executor::{Executor, Pending, ProgramId, Readback};
 pub use fused::{FusedLayer, FusedNetworks, PackedWeights, Piece, PlannedLayer, Precision, RawLayer, Source};
 pub use gpu::{
-    AdapterSummary, Fault, Gpu, GpuOptions, KernelText, PATIENCE, Phase, PipelineStore, Timed, TriedThreads,
-    UnknownFault, adapters, driver_given_up, fastest, open_fastest,
+    AdapterSummary, Fault, Gpu, GpuOptions, KernelText, PATIENCE, PipelineStore, Timed, UnknownFault, adapters,
+    driver_given_up,
 };
 pub use graph::{Graph, Tensor};
 pub use measurements::{KernelTime, KernelTimes, MeasuredOn, Measurements};

@@ -26,14 +26,6 @@ pub(crate) struct Place {
     pub len: usize,
 }
 
-impl Place {
-    /// Whether the two have numbers in common.
-    pub fn overlaps(&self, other: &Self) -> bool {
-        let before = |a: &Self, b: &Self| a.offset + a.len <= b.offset;
-        self.buffer == other.buffer && !before(self, other) && !before(other, self)
-    }
-}
-
 /// A buffer of the program's own.
 #[derive(Clone, Debug)]
 pub(crate) struct Local {

@@ -1,11 +1,10 @@
 use std::collections::HashSet;
 
 use super::error::EngineError;
-use super::gpu::{with_textures, with_uniforms};
 use super::graph::Graph;
 use super::lower::lower;
 use super::ops::conv_kernel::ConvShape;
-use super::ops::kernel::{Copied, Dispatch, Tuning};
+use super::ops::kernel::{Dispatch, Tuning};
 use super::ops::{GpuCall, Op, Rule};
 use super::place::{Buffer, Local, Place, place};
 use super::shape::{Shape, count};
@@ -37,11 +36,6 @@ impl Step {
         self.outputs.iter().map(|y| y.shape).collect()
     }
 
-    /// Where it writes.
-    pub fn written(&self) -> impl Iterator<Item = Place> {
-        self.outputs.iter().map(|y| y.place).chain(self.mutated.iter().copied())
-    }
-
     /// Multiply-accumulates of one execution.
     pub fn macs(&self) -> u64 {
         self.op.macs(&self.input_shapes(), &self.output_shapes())
@@ -52,19 +46,9 @@ impl Step {
         self.op.convolution(&self.input_shapes(), &self.output_shapes())
     }
 
-    /// Where that lies which a texture holds a copy of.
-    pub fn copied(&self, of: Copied) -> Place {
-        match of {
-            Copied::Input(input) => self.inputs[input].place,
-            Copied::Mutated(mutated) => self.mutated[mutated],
-        }
-    }
-
-    /// Its kernels in order, in a program that writes these buffers.
-    pub fn dispatches(&self, tuning: &Tuning, written: &HashSet<Buffer>) -> Vec<Dispatch> {
-        let call = GpuCall { inputs: &self.input_shapes(), outputs: &self.output_shapes(), tuning };
-        let fed = |dispatch| with_uniforms(self, with_textures(self, dispatch, tuning, written), tuning);
-        self.op.gpu(&call).into_iter().map(fed).collect()
+    /// Its kernels in order.
+    pub fn dispatches(&self, tuning: &Tuning) -> Vec<Dispatch> {
+        self.op.gpu(&GpuCall { inputs: &self.input_shapes(), outputs: &self.output_shapes(), tuning })
     }
 }
 
@@ -109,10 +93,8 @@ impl Program {
 
     /// The kernels of one run, each with the index of its step.
     pub(crate) fn dispatches(&self, tuning: &Tuning) -> Vec<(usize, Dispatch)> {
-        let written = self.written();
-        let of = |(index, step): (usize, &Step)| {
-            step.dispatches(tuning, &written).into_iter().map(move |dispatch| (index, dispatch))
-        };
+        let of =
+            |(index, step): (usize, &Step)| step.dispatches(tuning).into_iter().map(move |dispatch| (index, dispatch));
         self.steps.iter().enumerate().flat_map(of).collect()
     }
 
@@ -123,11 +105,6 @@ impl Program {
             [only] => format!("the kernels of {}", only.label),
             [first, .., last] => format!("the kernels from {} to {}", first.label, last.label),
         }
-    }
-
-    /// The buffers that its steps write.
-    pub(crate) fn written(&self) -> HashSet<Buffer> {
-        self.steps.iter().flat_map(Step::written).map(|place| place.buffer).collect()
     }
 
     /// For each of its own buffers the op that uses it first.

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use super::{Data, Open, OpenedModel, Plan, Watch, with_kernels};
+use super::{Data, Open, Plan, Watch, with_kernels};
 use crate::config::Config;
 use crate::run::{MetricsLog, NetworkReport, RunFile, RunFolder, Score, read_kernels};
-use crate::train::{Evaluation, Stage, TrainError, scoring_latency};
+use crate::train::{Evaluation, Model, Stage, TrainError, scoring_latency};
 
 /// What the networks of a run are worth.
 pub struct Evaluated {
@@ -48,11 +48,10 @@ pub fn evaluate(
     candidates.retain(|candidate| !leave_out.contains(&candidate.name));
     for Candidate { name, file, stage } in candidates {
         let images = data.split.test.len();
-        let phase = format!("scoring {name}");
-        watch.prepare(&phase);
-        let OpenedModel { mut executor, model, tried } = OpenedModel::open(&folder.file(file), images, &open)?;
+        watch.prepare(&format!("scoring {name}"));
+        let mut executor = open()?;
         let executor = executor.as_mut();
-        watch.tried_threads(&phase, "batch", &tried);
+        let model = Model::load(&folder.file(file), executor)?;
         let report = |done: usize| watch.scored(name, done, images);
         let evaluation = Evaluation::run(executor, &model, &data.judge, &data.split, report)?;
         let budget = stage.budget(config);

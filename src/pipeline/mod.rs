@@ -4,7 +4,6 @@ mod begin;
 mod data;
 mod evaluate;
 mod finish;
-mod open;
 mod page;
 mod plan;
 mod programs;
@@ -14,13 +13,12 @@ pub use begin::begin;
 pub use data::{Data, Own};
 pub use evaluate::{Evaluated, evaluate};
 pub use finish::finish;
-pub use open::OpenedModel;
 pub use page::page;
 pub use plan::Plan;
 pub use programs::{programs, scoring_programs};
 pub use train::{Progress, train};
 
-use crate::engine::{EngineError, Executor, KernelChoices, TriedThreads};
+use crate::engine::{EngineError, Executor, KernelChoices};
 use crate::train::{Event, Stage};
 
 /// Opens a device anew: each stage has one of its own.
@@ -46,10 +44,6 @@ pub trait Watch {
     /// A device is being opened for a phase, which the kernels are compiled for: with some drivers that takes a minute the first
     /// time, and little afterwards.
     fn prepare(&mut self, phase: &str);
-
-    /// Numbers of driver threads were tried for a phase, each with the seconds that a piece of its work, such as a step,
-    /// took; the fastest is taken.
-    fn tried_threads(&mut self, _phase: &str, _piece: &str, _tried: &TriedThreads) {}
 
     /// What is heard of the stage. True asks to stop.
     fn trained(&mut self, stage: Stage, event: Event) -> bool;

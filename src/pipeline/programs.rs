@@ -36,15 +36,7 @@ pub fn programs(config: &Config) -> Result<Vec<Program>, EngineError> {
 /// # Errors
 /// Networks that do not go together.
 pub fn scoring_programs(model: &ModelFile) -> Result<Vec<Program>, EngineError> {
-    SCORED.map(|batch| scoring_program(model, batch)).into_iter().collect()
-}
-
-/// The program that scores so many images at a time with a model, op by op.
-///
-/// # Errors
-/// Networks that do not go together.
-pub fn scoring_program(model: &ModelFile, batch: usize) -> Result<Program, EngineError> {
     let mut variables = Variables::new();
     let gan = EdeGan::register(&mut variables, "model", &model.architecture, model.norm_epsilon);
-    Scorer::program(&variables, &gan, model.statistics, batch)
+    SCORED.map(|batch| Scorer::program(&variables, &gan, model.statistics, batch)).into_iter().collect()
 }

@@ -3,7 +3,7 @@ use std::path::Path;
 use super::{Data, Open, Plan, Watch, with_kernels};
 use crate::calibration::Calibration;
 use crate::config::Config;
-use crate::engine::{Executor, Phase, open_fastest};
+use crate::engine::Executor;
 use crate::model::EdeGan;
 use crate::run::{RunFile, RunFolder, read_kernels};
 use crate::train::{
@@ -46,16 +46,10 @@ pub fn train(
         let traced = Traced::new(config, stage, 1)?;
         let asked = traced.step.answers.is_some();
         let answers = asked.then(|| ask(config, &plan, stage, folder, &open, data, watch)).transpose()?;
-        let phase = Phase { pieces: steps, dispatches: traced.program()?.labels().count() };
-        let prepare = |mut executor: Box<dyn Executor>| {
-            let trainer = Trainer::new(config, stage, executor.as_mut(), &data.train.images, &data.split.train)?;
-            Ok::<_, TrainError>((executor, trainer))
-        };
-        let time = |(executor, trainer): &mut (Box<dyn Executor>, Trainer)| trainer.trial(executor.as_mut());
         watch.prepare(stage.name());
-        let ((mut executor, mut trainer), tried) = open_fastest(phase, &open, prepare, time)?;
+        let mut executor = open()?;
         let executor = executor.as_mut();
-        watch.tried_threads(stage.name(), "step", &tried);
+        let mut trainer = Trainer::new(config, stage, executor, &data.train.images, &data.split.train)?;
         match Checkpoint::latest(folder)? {
             Some(checkpoint) if checkpoint.stage == stage => trainer.resume(executor, checkpoint)?,
             _ => {
@@ -102,8 +96,7 @@ fn follows_step1(plan: &Plan, stage: Stage) -> bool {
     stage == Stage::Step2 && plan.stages.contains(&Stage::Step1)
 }
 
-/// Asks the frozen teacher of a stage about the training images, on a device that computes many at a time: unlike the
-/// steps of its student, they keep as many driver threads busy as there are.
+/// Asks the frozen teacher of a stage about the training images.
 fn ask(
     config: &Config,
     plan: &Plan,

@@ -1,4 +1,3 @@
-use std::cell::RefCell;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -9,7 +8,7 @@ use super::error::ScoringError;
 use super::generator::Generator;
 use super::measure::measure;
 use super::path::ScoringPath;
-use crate::engine::{AdapterSummary, EngineError, Executor, Gpu, GpuOptions, Phase, TriedThreads, open_fastest};
+use crate::engine::{AdapterSummary, EngineError, Gpu, GpuOptions};
 use crate::model::ModelFile;
 
 /// What a choice of path may take into account.
@@ -40,13 +39,11 @@ pub struct Choice {
     pub adapter: Option<AdapterSummary>,
     /// Why there is no adapter, where one was looked for and could not be used.
     pub without_adapter: Option<String>,
-    /// Numbers of driver threads that were tried, each with the seconds that a batch took.
-    pub tried_threads: TriedThreads,
 }
 
 impl Choice {
     fn of(path: ScoringPath) -> Self {
-        Self { path, timings: Vec::new(), adapter: None, without_adapter: None, tried_threads: TriedThreads::new() }
+        Self { path, timings: Vec::new(), adapter: None, without_adapter: None }
     }
 }
 
@@ -63,14 +60,11 @@ pub struct Timing {
 const OPENING: f64 = 0.3;
 /// How long each path is tried.
 const TRIAL: Duration = Duration::from_millis(10);
-/// Dispatches that a layer takes at most, op by op.
-const MOST_OPS: usize = 3;
 
 impl Detector {
     /// A detector for batches of up to `capacity` images on the path wished for, or else on the one that proves fastest in
     /// a short trial with whole batches. A device is opened only where the path needs it, or where scoring without one
-    /// would take longer than opening it; without an adapter the CPU path is taken. Where there are images enough for it to
-    /// pay, numbers of driver threads are tried too.
+    /// would take longer than opening it; without an adapter the CPU path is taken.
     ///
     /// # Errors
     /// A model that does not suit the path wished for, or whose tensors do not go with its architecture; no adapter where
@@ -95,38 +89,18 @@ impl Detector {
         if wish.path == Some(ScoringPath::Cpu) {
             return Ok((detector, choice));
         }
-        let adapter = RefCell::new(None);
-        let open = || {
-            let gpu = Gpu::open(&wish.device)?;
-            *adapter.borrow_mut() = Some(gpu.summary().clone());
-            Ok(Box::new(gpu) as Box<dyn Executor>)
-        };
-        let prepare = |executor| {
-            let device = Backend::Device(Box::new(DeviceScorer::new(executor, file, &generator)));
-            Ok(Self::with(wish.path.unwrap_or(ScoringPath::OpByOp), device, capacity, &generator))
-        };
-        let time = |candidate: &mut Self| {
-            let mut timings = candidate.time_paths(wish, batch)?;
-            timings.sort_by(|a, b| a.median_us.total_cmp(&b.median_us));
-            Ok(timings.first().map_or(f64::INFINITY, |fastest| fastest.median_us / 1e6))
-        };
-        let ops = match wish.path {
-            Some(ScoringPath::FusedF32 | ScoringPath::FusedF16) => 1,
-            _ => MOST_OPS * generator.plan.chain().count(),
-        };
-        let phase = Phase { pieces: wish.images.map_or(0, |images| images.div_ceil(batch)), dispatches: ops };
-        let (mut candidate, tried) = match open_fastest(phase, &open, prepare, time) {
-            Ok(opened) => opened,
+        let gpu = match Gpu::open(&wish.device) {
+            Ok(gpu) => gpu,
             // Asked for by name, it must be there.
-            Err(ScoringError::Engine(EngineError::NoAdapter { problem }))
-                if wish.device.adapter.is_none() && wish.path.is_none() =>
-            {
+            Err(EngineError::NoAdapter { problem }) if wish.device.adapter.is_none() && wish.path.is_none() => {
                 choice.without_adapter = Some(problem);
                 return Ok((detector, choice));
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
-        (choice.adapter, choice.tried_threads) = (adapter.take(), tried);
+        choice.adapter = Some(gpu.summary().clone());
+        let device = Backend::Device(Box::new(DeviceScorer::new(Box::new(gpu), file, &generator)));
+        let mut candidate = Self::with(wish.path.unwrap_or(ScoringPath::OpByOp), device, capacity, &generator);
         match wish.path {
             Some(path) => {
                 choice.path = path;

@@ -23,9 +23,6 @@ pub struct Figure {
     pub p99_us: f64,
     /// Images a second, at the median.
     pub images_per_s: f64,
-    /// Worker threads of a driver that computes on the CPU, where they were chosen for this line.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub driver_threads: Option<usize>,
 }
 
 /// How long batches took.
@@ -59,7 +56,6 @@ impl Measurement {
             p95_us: 1e6 * self.percentile(95),
             p99_us: 1e6 * self.percentile(99),
             images_per_s: self.batch as f64 / self.median(),
-            driver_threads: None,
         }
     }
 }

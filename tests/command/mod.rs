@@ -2,7 +2,9 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::fs;
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::PathBuf;
+use std::process::{Child, ChildStderr, ExitStatus, Stdio};
 
 use assert_cmd::Command;
 use tempfile::TempDir;
@@ -90,6 +92,78 @@ impl Sandbox {
         names.retain(|name| name != ".lock");
         names.sort();
         names
+    }
+}
+
+/// A process that waits in each stage, after so many steps, for the test to let it go on: it does not end before that,
+/// however slow the test is.
+pub struct Held {
+    child: Child,
+    lines: Lines<BufReader<ChildStderr>>,
+    said: String,
+}
+
+impl Held {
+    /// Starts a command that is prepared.
+    pub fn start(prepared: &Command, steps: usize) -> Self {
+        let mut command = std::process::Command::new(prepared.get_program());
+        command.args(prepared.get_args()).current_dir(prepared.get_current_dir().unwrap());
+        for (name, value) in prepared.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.env("PKDGAN_TEST_WAIT", steps.to_string());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        Self { child, lines, said: String::new() }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Reads what it says until a line holds this text.
+    pub fn until(&mut self, text: &str) {
+        while !self.line().unwrap_or_else(|| panic!("it ended without `{text}`")).contains(text) {}
+    }
+
+    /// Lets it go on each time that it waits, until something is so.
+    pub fn wait_until(&mut self, mut so: impl FnMut() -> bool) {
+        self.until("waiting after step");
+        while !so() {
+            self.child.stdin.as_mut().unwrap().write_all(b".").unwrap();
+            self.until("waiting after step");
+        }
+    }
+
+    fn line(&mut self) -> Option<String> {
+        let line = self.lines.next()?.unwrap();
+        self.said += &line;
+        self.said += "\n";
+        Some(line)
+    }
+
+    /// Interrupts it as ctrl-C does, and waits until it has heard that.
+    pub fn interrupt(&mut self) {
+        let killed = std::process::Command::new("kill").args(["-INT", &self.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        self.until("stopping");
+    }
+
+    /// Lets it go on to its end: how it ended, and what it said on stderr.
+    pub fn finish(mut self) -> (ExitStatus, String) {
+        self.child.stdin = None;
+        while self.line().is_some() {}
+        (self.child.wait().unwrap(), self.said)
+    }
+
+    /// Kills it.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 }
 

@@ -3,7 +3,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::HumanDuration;
-use pkdgan::engine::TriedThreads;
 use pkdgan::pipeline::Watch;
 use pkdgan::reproduce::{Cell, Observe, Survey};
 use pkdgan::train::{Event, Stage};
@@ -66,10 +65,6 @@ impl Watch for GridWatcher<'_> {
 
     fn prepare(&mut self, phase: &str) {
         self.watcher.prepare(phase);
-    }
-
-    fn tried_threads(&mut self, phase: &str, piece: &str, tried: &TriedThreads) {
-        self.watcher.tried_threads(phase, piece, tried);
     }
 
     fn trained(&mut self, stage: Stage, event: Event) -> bool {

@@ -141,7 +141,6 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let preparing = console.preparing("scoring");
     let (detector, choice) = Shared::choose(&model, &arguments.paths, threads, wish)?;
     drop(preparing);
-    console.tried_threads("scoring", "batch", &choice.tried_threads);
     let results = inspect(sources, model.preprocessing, &detector, threads, maps.as_ref());
 
     let tally = Tally::default();

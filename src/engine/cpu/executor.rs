@@ -151,8 +151,14 @@ impl Cpu {
     fn ready(&self, locals: &[usize], step: &Step) -> Result<Ready, EngineError> {
         let (inputs, outputs) = (step.input_shapes(), step.output_shapes());
         let kernel = step.op.cpu(&inputs, &outputs);
-        let mut written: Vec<(Part, usize)> =
-            step.written().enumerate().map(|(number, place)| (self.part(locals, place), number)).collect();
+        let mut written: Vec<(Part, usize)> = step
+            .outputs
+            .iter()
+            .map(|y| y.place)
+            .chain(step.mutated.iter().copied())
+            .enumerate()
+            .map(|(number, place)| (self.part(locals, place), number))
+            .collect();
         written.sort_by_key(|(part, _)| (part.buffer, part.start));
         // What an optimizer waits for beside, it finds in a group that it changes.
         let is_written = |part: &Part| written.iter().any(|(written, _)| written.buffer == part.buffer);

@@ -29,11 +29,6 @@ pub struct GpuOptions {
     /// Does without half-precision arithmetic in kernels, as on adapters that have none; half-precision weights are then
     /// unpacked.
     pub without_half: bool,
-    /// Writes loops of kernels out, as for drivers of CPUs that do not unroll them.
-    pub unroll: bool,
-    /// Copies to textures what kernels write and others load much of, on adapters that are CPUs, or does not; where loads prove dear, if
-    /// none.
-    pub refill: Option<bool>,
 }
 
 /// How long a device may take for what is waited for, unless it is told otherwise. What is submitted at once takes
@@ -58,12 +53,6 @@ impl AdapterSummary {
     pub fn is_software(&self) -> bool {
         self.kind == "cpu"
     }
-
-    /// The major version of Mesa, where the driver is its llvmpipe.
-    pub(super) fn mesa(&self) -> Option<u32> {
-        let (_, version) = self.driver.split_once("llvmpipe Mesa ")?;
-        version.split_once('.')?.0.parse().ok()
-    }
 }
 
 impl fmt::Display for AdapterSummary {
@@ -80,12 +69,16 @@ pub fn adapters(patience: Duration) -> Result<Vec<AdapterSummary>, EngineError> 
     watched("the search for adapters", patience, || found(&instance()).iter().map(summary).collect())
 }
 
+/// The graphics APIs that are looked through.
+const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
+
 fn instance() -> wgpu::Instance {
-    wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle())
+    let descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    wgpu::Instance::new(wgpu::InstanceDescriptor { backends: BACKENDS, ..descriptor })
 }
 
 fn found(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
-    pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY))
+    pollster::block_on(instance.enumerate_adapters(BACKENDS))
 }
 
 pub(super) fn summary(adapter: &wgpu::Adapter) -> AdapterSummary {

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::adapter::{AdapterSummary, GpuOptions, PATIENCE, choose, summary};
-use super::driver_threads::driver_thread_choices;
 use super::faults::Fault;
 use super::given_up::{give_driver_up, watched};
 use super::loaded::Loaded;
@@ -13,14 +12,11 @@ use super::pipeline_cache::PipelineCache;
 use super::pipelines::Pipelines;
 use super::readback::Mapping;
 use super::reports::{Reports, heard, named};
-use super::submitter::{Submission, Submitter};
-use super::textures::could_refill;
-use super::unroll;
+use super::submitter::Submitter;
 use crate::engine::choices::KernelChoices;
 use crate::engine::error::EngineError;
 use crate::engine::executor::{Executor, Pending, ProgramId, Programs, Readback, State};
-use crate::engine::ops::kernel::{Dispatch, Slot, Tuning};
-use crate::engine::place::Buffer;
+use crate::engine::ops::kernel::{Dispatch, Tuning};
 use crate::engine::program::{Program, expect_len};
 use crate::engine::shape::count;
 use crate::engine::variables::{GroupId, VarId, Variables};
@@ -62,10 +58,7 @@ impl Shared {
 
     /// A buffer of so many `f32` that kernels read and write, padded to whole `vec4`.
     pub fn storage(&self, what: &str, len: usize) -> Result<wgpu::Buffer, EngineError> {
-        let usage = wgpu::BufferUsages::STORAGE
-            | wgpu::BufferUsages::UNIFORM
-            | wgpu::BufferUsages::COPY_SRC
-            | wgpu::BufferUsages::COPY_DST;
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         self.buffer(what, 4 * len.max(1).next_multiple_of(4) as u64, usage)
     }
 
@@ -84,9 +77,7 @@ impl Shared {
     /// Refuses a launch that is too large for the adapter.
     pub fn check_launch(&self, label: &str, dispatch: &Dispatch) -> Result<(), EngineError> {
         let limits = self.device.limits();
-        let storage =
-            dispatch.bindings.iter().filter(|slot| !matches!(slot, Slot::Texture { .. } | Slot::Uniform { .. }));
-        let (most, bindings) = (limits.max_compute_workgroups_per_dimension, storage.count() as u32);
+        let (most, bindings) = (limits.max_compute_workgroups_per_dimension, dispatch.bindings.len() as u32);
         let refused = |needed: String, limit: u32| {
             Err(EngineError::Limit { what: label.into(), needed, limit: limit.to_string() })
         };
@@ -100,7 +91,7 @@ impl Shared {
     }
 
     /// Hands work to the driver, but does not wait for ever until it has taken it.
-    pub fn submit(&self, commands: wgpu::CommandBuffer, during: &str) -> Result<Submission, EngineError> {
+    pub fn submit(&self, commands: wgpu::CommandBuffer, during: &str) -> Result<wgpu::SubmissionIndex, EngineError> {
         self.submitter.submit(commands, self.patience).map_err(|error| match error {
             RecvTimeoutError::Timeout => self.give_up(during),
             RecvTimeoutError::Disconnected => driver_failed(during),
@@ -108,15 +99,11 @@ impl Shared {
     }
 
     /// Waits until a submission is done, but not for ever.
-    pub fn wait(&self, submission: &Submission, during: &str) -> Result<(), EngineError> {
-        let wait =
-            wgpu::PollType::Wait { submission_index: Some(submission.index.clone()), timeout: Some(self.patience) };
+    pub fn wait(&self, submission: &wgpu::SubmissionIndex, during: &str) -> Result<(), EngineError> {
+        let wait = wgpu::PollType::Wait { submission_index: Some(submission.clone()), timeout: Some(self.patience) };
         // wgpu panics where the driver loses the device while it is waited for.
         match catch_unwind(AssertUnwindSafe(|| self.device.poll(wait))) {
-            Ok(Ok(_)) => {
-                self.submitter.done(submission);
-                self.reports.check(during)
-            }
+            Ok(Ok(_)) => self.reports.check(during),
             Ok(Err(wgpu::PollError::Timeout)) => Err(self.give_up(during)),
             // The submission was refused, and the driver's reason is on its way.
             Ok(Err(error)) => {
@@ -167,12 +154,9 @@ impl Opened {
         let summary = summary(&adapter);
         let timestamps = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
         let half = if options.without_half { wgpu::Features::empty() } else { wgpu::Features::SHADER_F16 };
-        let info = adapter.get_info();
-        let eights = summary.is_software() && [info.subgroup_min_size, info.subgroup_max_size] == [8; 2];
-        let subgroups = if eights { wgpu::Features::SUBGROUP } else { wgpu::Features::empty() };
         let request = wgpu::DeviceDescriptor {
             label: Some("pkdgan"),
-            required_features: adapter.features() & (timestamps | half | subgroups | wgpu::Features::PIPELINE_CACHE),
+            required_features: adapter.features() & (timestamps | half | wgpu::Features::PIPELINE_CACHE),
             required_limits: options.fault.iter().fold(adapter.limits(), |limits, fault| fault.limits(limits)),
             ..Default::default()
         };
@@ -191,8 +175,6 @@ pub struct Gpu {
     pub(super) groups: Groups,
     pipelines: Pipelines,
     pub(super) programs: Programs<Loaded>,
-    /// Whether [`Tuning::refill`] is what it is to be.
-    refill_is_known: bool,
     /// How often a program was run.
     runs: u64,
     /// What was run last, for errors.
@@ -213,32 +195,22 @@ impl Gpu {
         let cache = options.pipelines.as_ref();
         let cache = cache.and_then(|store| PipelineCache::open(&device, &adapter.get_info(), store));
         let pipelines = Pipelines::new(cache);
-        let limits = device.limits();
         let mut gpu = Self {
             tuning: Tuning {
                 software: summary.is_software(),
-                subgroups: device.features().contains(wgpu::Features::SUBGROUP),
                 convolution: options.convolution,
                 choices: KernelChoices::default(),
                 half_precision: device.features().contains(wgpu::Features::SHADER_F16),
-                texels: limits.max_texture_dimension_1d.min(limits.max_texture_dimension_2d) as usize,
-                uniform_quads: match summary.is_software() {
-                    true => limits.max_uniform_buffer_binding_size as usize / 16,
-                    false => 0,
-                },
-                unroll: options.unroll || unroll::is_wanted(&summary),
-                refill: summary.is_software() && options.refill == Some(true),
             },
             shared: Shared {
                 reports: Reports::of(&device),
-                submitter: Submitter::of(&queue, &adapter.get_info()),
+                submitter: Submitter::of(&queue),
                 device,
                 queue,
                 patience,
                 fault: options.fault.clone(),
                 staging: Arc::default(),
             },
-            refill_is_known: options.refill.is_some() || !summary.is_software(),
             summary,
             variables: Variables::new(),
             groups: Groups::new(),
@@ -272,23 +244,15 @@ impl Gpu {
 
     /// Records so many runs of a program.
     fn encode(&mut self, program: ProgramId, times: usize) -> Result<wgpu::CommandEncoder, EngineError> {
-        let loaded = self.programs.get_mut(program)?;
+        let loaded = self.programs.get(program)?;
         self.latest = loaded.name.clone();
         self.runs += 1;
         if let Some(fault) = &self.shared.fault {
             fault.before_run(&self.shared, self.runs, &self.latest)?;
         }
         let mut encoder = self.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        loaded.fill_textures(&self.groups, &mut encoder);
-        loaded.encode(&self.groups, &mut encoder, times, |_| {});
-        let changed = Arc::clone(&loaded.changes);
-        self.outdate(&changed);
+        loaded.encode(&mut encoder, times, |_| {});
         Ok(encoder)
-    }
-
-    /// Has textures made anew from buffers that change, whichever program reads them.
-    pub(super) fn outdate(&mut self, changed: &[Buffer]) {
-        self.programs.iter_mut().for_each(|loaded| loaded.outdate(changed));
     }
 
     /// The kernels of convolutions, where those are not the default.
@@ -317,16 +281,8 @@ impl Executor for Gpu {
 
     fn load(&mut self, program: Program) -> Result<ProgramId, EngineError> {
         self.allocate(&program.variables)?;
-        if !self.refill_is_known && could_refill(&program, &self.tuning) {
-            self.refill_is_known = true;
-            self.tuning.refill = self.are_loads_dear()?;
-        }
         let loaded = Loaded::new(&self.shared, &mut self.pipelines, &self.tuning, &self.groups, program)?;
         Ok(self.programs.add(loaded))
-    }
-
-    fn driver_thread_choices(&self) -> Vec<usize> {
-        driver_thread_choices(&self.summary)
     }
 
     fn choose_kernels(&mut self, choices: &KernelChoices) {
@@ -342,14 +298,12 @@ impl Executor for Gpu {
         expect_len(self.variables.name(variable), self.variables.shape(variable), values.len())?;
         let offset = 4 * self.variables.offset(variable) as u64;
         self.shared.queue.write_buffer(&self.groups[&variable.group], offset, bytemuck::cast_slice(values));
-        self.outdate(&[Buffer::Group(variable.group)]);
         Ok(())
     }
 
     fn input(&mut self, program: ProgramId, name: &str, values: &[f32]) -> Result<(), EngineError> {
-        let loaded = self.programs.get_mut(program)?;
+        let loaded = self.programs.get(program)?;
         let place = loaded.program.input(name, values.len())?;
-        loaded.outdate(&[place.buffer]);
         let buffer = loaded.buffer(&self.groups, place);
         self.shared.queue.write_buffer(buffer, 4 * place.offset as u64, bytemuck::cast_slice(values));
         Ok(())

@@ -1,18 +1,12 @@
-use std::collections::hash_map::{Entry, HashMap};
-use std::mem;
 use std::sync::Arc;
 
 use super::device::{Groups, Shared};
 use super::pipelines::{Kernel, Pipeline, Pipelines};
 use super::reports::{heard, named};
-use super::textures::{TextureCopy, refills};
 use crate::engine::error::EngineError;
 use crate::engine::ops::kernel::{Dispatch, Slot, Tuning};
 use crate::engine::place::{Buffer, Place};
 use crate::engine::program::{Program, Step};
-
-/// Copies of what lies at some places.
-type Textures = HashMap<Place, TextureCopy>;
 
 /// A program with its buffers, pipelines and bind groups.
 pub(super) struct Loaded {
@@ -21,9 +15,6 @@ pub(super) struct Loaded {
     pub program: Program,
     locals: Vec<wgpu::Buffer>,
     pub launches: Vec<Launch>,
-    textures: Textures,
-    /// Groups of variables that a run changes.
-    pub changes: Arc<[Buffer]>,
 }
 
 /// One kernel with everything bound.
@@ -34,8 +25,6 @@ pub(super) struct Launch {
     pipeline: wgpu::ComputePipeline,
     bindings: wgpu::BindGroup,
     pub workgroups: [u32; 3],
-    /// Of which places textures are filled after it.
-    pub refills: Vec<Place>,
 }
 
 impl Launch {
@@ -51,7 +40,6 @@ impl Launch {
 struct Buffers<'a> {
     groups: &'a Groups,
     locals: &'a [wgpu::Buffer],
-    textures: &'a Textures,
     scratch: wgpu::Buffer,
     /// Bound where nothing is read, and where nothing is written.
     unused: [wgpu::Buffer; 2],
@@ -86,84 +74,42 @@ impl Loaded {
             Slot::Scratch(len) => *len,
             _ => 0,
         });
-        let written = program.written();
-        let mut read = vec![Vec::new(); program.steps.len()];
-        for (dispatch, &owner) in dispatches.iter().zip(&owners) {
-            read[owner].extend(copied(dispatch, &program.steps[owner]).map(|(place, _)| place));
-        }
-        let mut refills = refills(&program, &read);
-        let textures = textures(shared, tuning, &program, &dispatches, &owners)?;
         let buffers = Buffers {
             groups,
             locals: &locals,
-            textures: &textures,
             scratch: shared.poisoned("partial sums", scratch.max().unwrap_or(0))?,
             unused: [shared.storage("nothing", 4)?, shared.storage("nothing", 4)?],
         };
         let kernels = dispatches.iter().zip(&owners);
         let kernels = kernels.map(|(dispatch, &owner)| Kernel { dispatch, op: &program.steps[owner].label });
-        let ready = pipelines.of(shared, tuning, &kernels.collect::<Vec<_>>())?;
+        let ready = pipelines.of(shared, &kernels.collect::<Vec<_>>())?;
         let launches = dispatches
             .iter()
             .zip(owners.iter().copied())
             .zip(ready)
-            .enumerate()
-            .map(|(index, ((dispatch, owner), pipeline))| {
-                let mut launch = launch(shared, &buffers, dispatch, (owner, &program.steps[owner]), pipeline)?;
-                if owners.get(index + 1) != Some(&owner) {
-                    launch.refills = mem::take(&mut refills[owner]);
-                }
-                Ok(launch)
+            .map(|((dispatch, owner), pipeline)| {
+                launch(shared, &buffers, dispatch, (owner, &program.steps[owner]), pipeline)
             })
             .collect::<Result<_, EngineError>>()?;
         let name = program.name().into();
         shared.reports.check(&format!("the loading of {name}"))?;
-        let changes = written.into_iter().filter(|buffer| matches!(buffer, Buffer::Group(_))).collect();
-        Ok(Self { name, program, locals, launches, textures, changes })
+        Ok(Self { name, program, locals, launches })
     }
 
-    /// Brings its textures up to date, before a run.
-    pub fn fill_textures(&mut self, groups: &Groups, encoder: &mut wgpu::CommandEncoder) {
-        for (&of, texture) in self.textures.iter_mut().filter(|(_, texture)| !texture.fresh) {
-            texture.fill(buffer(groups, &self.locals, of), of, encoder);
-            texture.fresh = true;
-        }
-    }
-
-    /// Records so many runs, in one compute pass, or in several with textures filled in between. `mark` is called at the start of each
-    /// run, after each kernel, and after textures are filled.
+    /// Records so many runs, in one compute pass. `mark` is called at the start of each run and after each kernel.
     pub fn encode(
         &self,
-        groups: &Groups,
         encoder: &mut wgpu::CommandEncoder,
         times: usize,
         mut mark: impl FnMut(&mut wgpu::ComputePass),
     ) {
-        let begin = |encoder: &mut wgpu::CommandEncoder| {
-            encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()).forget_lifetime()
-        };
-        let mut pass = begin(encoder);
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for _ in 0..times {
             mark(&mut pass);
             for launch in &self.launches {
                 launch.encode(&mut pass);
                 mark(&mut pass);
-                if !launch.refills.is_empty() {
-                    drop(pass);
-                    for of in &launch.refills {
-                        self.textures[of].fill(buffer(groups, &self.locals, *of), *of, encoder);
-                    }
-                    pass = begin(encoder);
-                    mark(&mut pass);
-                }
             }
-        }
-    }
-
-    /// Marks copies of buffers that have changed.
-    pub fn outdate(&mut self, changed: &[Buffer]) {
-        for (_, texture) in self.textures.iter_mut().filter(|(of, _)| changed.contains(&of.buffer)) {
-            texture.fresh = false;
         }
     }
 
@@ -178,35 +124,6 @@ fn buffer<'a>(groups: &'a Groups, locals: &'a [wgpu::Buffer], place: Place) -> &
         Buffer::Group(group) => &groups[&group],
         Buffer::Local(local) => &locals[local],
     }
-}
-
-/// A texture for each input that kernels read from one.
-fn textures(
-    shared: &Shared,
-    tuning: &Tuning,
-    program: &Program,
-    dispatches: &[Dispatch],
-    owners: &[usize],
-) -> Result<Textures, EngineError> {
-    let mut textures = Textures::new();
-    for (dispatch, &owner) in dispatches.iter().zip(owners) {
-        let step = &program.steps[owner];
-        for (of, rows) in copied(dispatch, step) {
-            if let Entry::Vacant(place) = textures.entry(of) {
-                let what = format!("a texture of {}", step.label);
-                place.insert(TextureCopy::new(shared, &what, of.len.div_ceil(4), rows, tuning.texels)?);
-            }
-        }
-    }
-    Ok(textures)
-}
-
-/// The places that a kernel reads from textures, each with the texture's rows.
-fn copied(dispatch: &Dispatch, step: &Step) -> impl Iterator<Item = (Place, usize)> {
-    dispatch.bindings.iter().filter_map(|slot| match *slot {
-        Slot::Texture { of, rows } => Some((step.copied(of), rows)),
-        _ => None,
-    })
 }
 
 fn launch(
@@ -227,10 +144,7 @@ fn launch(
         .enumerate()
         .map(|(binding, slot)| {
             let resource = match *slot {
-                Slot::Input(i) | Slot::Uniform { input: i, .. } => at(step.inputs[i].place),
-                Slot::Texture { of, .. } => {
-                    wgpu::BindingResource::TextureView(&buffers.textures[&step.copied(of)].view)
-                }
+                Slot::Input(i) => at(step.inputs[i].place),
                 Slot::Output(i) => at(step.outputs[i].place),
                 Slot::Mutated(i) => at(step.mutated[i]),
                 Slot::Scratch(_) | Slot::Parts(_) => buffers.scratch.as_entire_binding(),
@@ -243,6 +157,5 @@ fn launch(
     let descriptor = wgpu::BindGroupDescriptor { label: Some(&step.label), layout: &layout, entries: &entries };
     let bindings = heard(&shared.device, || shared.device.create_bind_group(&descriptor))
         .map_err(|error| named(&format!("the binding of buffers to {}", step.label), &error))?;
-    let workgroups = dispatch.workgroups;
-    Ok(Launch { step: index, shader: dispatch.shader, pipeline, bindings, workgroups, refills: Vec::new() })
+    Ok(Launch { step: index, shader: dispatch.shader, pipeline, bindings, workgroups: dispatch.workgroups })
 }

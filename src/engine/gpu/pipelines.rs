@@ -5,9 +5,8 @@ use super::device::Shared;
 use super::pipeline_cache::PipelineCache;
 use super::reports::{heard, named, words};
 use super::shaders;
-use super::textures;
 use crate::engine::error::EngineError;
-use crate::engine::ops::kernel::{Dispatch, Slot, Tuning};
+use crate::engine::ops::kernel::{Dispatch, Slot};
 
 /// A kernel ready to run.
 #[derive(Clone)]
@@ -47,8 +46,8 @@ impl Pipelines {
     ///
     /// # Errors
     /// The first kernel that the driver refuses, and [`EngineError::TimedOut`] for one that it does not finish.
-    pub fn of(&mut self, shared: &Shared, tuning: &Tuning, kernels: &[Kernel]) -> Result<Vec<Pipeline>, EngineError> {
-        let sources: Vec<String> = kernels.iter().map(|kernel| source(shared, tuning, kernel.dispatch)).collect();
+    pub fn of(&mut self, shared: &Shared, kernels: &[Kernel]) -> Result<Vec<Pipeline>, EngineError> {
+        let sources: Vec<String> = kernels.iter().map(|kernel| source(shared, kernel.dispatch)).collect();
         let mut wanted: HashSet<&str> = HashSet::new();
         let missing = sources.iter().zip(kernels).filter(|(source, _)| !self.compiled.contains_key(*source));
         let missing = missing.filter(|(source, _)| wanted.insert(source));
@@ -77,8 +76,8 @@ impl Pipelines {
 }
 
 /// A kernel's text, with the fault that it is to have.
-fn source(shared: &Shared, tuning: &Tuning, dispatch: &Dispatch) -> String {
-    let text = shaders::source(dispatch, tuning);
+fn source(shared: &Shared, dispatch: &Dispatch) -> String {
+    let text = shaders::source(dispatch);
     match &shared.fault {
         Some(fault) => fault.text(dispatch.shader, text),
         None => text,
@@ -137,16 +136,12 @@ fn compile(device: &wgpu::Device, cache: Option<&wgpu::PipelineCache>, job: &Job
 fn pipeline(device: &wgpu::Device, cache: Option<&wgpu::PipelineCache>, source: &str, dispatch: &Dispatch) -> Pipeline {
     let descriptor =
         wgpu::ShaderModuleDescriptor { label: Some(dispatch.shader), source: wgpu::ShaderSource::Wgsl(source.into()) };
-    // A check of an index keeps CPU drivers from unrolling loops over arrays, which then leave the registers. Where it is left out,
-    // the driver still checks what goes to buffers.
-    let unrolled = dispatch.shader.ends_with("_register");
     let checks = wgpu::ShaderRuntimeChecks {
-        force_loop_bounding: false,
-        bounds_checks: !unrolled,
+        force_loop_bounding: dispatch.loops_bounded,
         ..wgpu::ShaderRuntimeChecks::checked()
     };
-    // SAFETY: every loop of our kernels counts to a limit that is fixed before it starts, and in the register kernels every index
-    // of an array in registers or in workgroup memory does too, or is a sum of such counters below the array's end.
+    // SAFETY: every other check is on, and a dispatch leaves loops unbounded only where they end by themselves; see
+    // `Dispatch::loops_bounded`.
     let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
     let entries: Vec<wgpu::BindGroupLayoutEntry> =
         dispatch.bindings.iter().enumerate().map(|(binding, slot)| layout_entry(binding as u32, *slot)).collect();
@@ -182,12 +177,6 @@ fn layout_entry(binding: u32, slot: Slot) -> wgpu::BindGroupLayoutEntry {
         binding,
         visibility: wgpu::ShaderStages::COMPUTE,
         ty: match slot {
-            Slot::Texture { rows, .. } => textures::binding(rows),
-            Slot::Uniform { .. } => wgpu::BindingType::Buffer {
-                ty: wgpu::BufferBindingType::Uniform,
-                has_dynamic_offset: false,
-                min_binding_size: None,
-            },
             Slot::Input(_) | Slot::Parts(_) | Slot::Unused => buffer(true),
             _ => buffer(false),
         },

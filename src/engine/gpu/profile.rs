@@ -1,6 +1,3 @@
-use std::iter;
-use std::sync::Arc;
-
 use super::device::Gpu;
 use super::loaded::{Launch, Loaded};
 use super::readback::Mapping;
@@ -12,11 +9,11 @@ use crate::engine::executor::ProgramId;
 pub struct Timed {
     /// Scope and op.
     pub label: String,
-    /// File under `shaders/`; the op's name where it runs without one; `copy_buffer_to_texture` for what fills textures.
+    /// File under `shaders/`; the op's name where it runs without one.
     pub shader: &'static str,
     /// Multiply-accumulates of the op.
     pub macs: u64,
-    /// Workgroups along x, y and z; none of what fills textures.
+    /// Workgroups along x, y and z.
     pub workgroups: [u32; 3],
     /// Seconds on the device; 0 where none were taken.
     pub seconds: f64,
@@ -43,36 +40,32 @@ impl Gpu {
         Ok(Some(kernels.collect()))
     }
 
-    /// The kernels of a program, and what fills textures between them, with no time taken.
+    /// The kernels of a program, with no time taken.
     pub fn launched(&self, program: ProgramId) -> Result<Vec<Timed>, EngineError> {
         let Loaded { launches, program, .. } = self.programs.get(program)?;
         let of = |(index, launch): (usize, &Launch)| {
             let step = &program.steps[launch.step];
             // An op multiplies in its first kernel; later ones put its parts together.
             let first = index == 0 || launches[index - 1].step != launch.step;
-            let kernel = Timed {
+            Timed {
                 label: step.label.clone(),
                 shader: launch.shader,
                 macs: if first { step.macs() } else { 0 },
                 workgroups: launch.workgroups,
                 seconds: 0.0,
-            };
-            let label = format!("copies after {}", step.label);
-            let filled = Timed { label, shader: "copy_buffer_to_texture", macs: 0, workgroups: [0; 3], seconds: 0.0 };
-            iter::once(kernel).chain((!launch.refills.is_empty()).then_some(filled))
+            }
         };
-        Ok(launches.iter().enumerate().flat_map(of).collect())
+        Ok(launches.iter().enumerate().map(of).collect())
     }
 
-    /// Seconds of each kernel, and of what fills textures between them, in each of at most so many runs of a program, one at least, by the
-    /// device's clock.
+    /// Seconds of each kernel in each of at most so many runs of a program, one at least, by the device's clock.
     pub(super) fn clocked(&mut self, program: ProgramId, runs: usize) -> Result<Option<Vec<Vec<f64>>>, EngineError> {
         let shared = &self.shared;
         if !shared.device.features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) {
             return Ok(None);
         }
-        let marks_of_run = self.launched(program)?.len() + 1;
-        let loaded = self.programs.get_mut(program)?;
+        let loaded = self.programs.get(program)?;
+        let marks_of_run = loaded.launches.len() + 1;
         let runs = runs.min(MOST_MARKS / marks_of_run).max(1);
         let marks = runs * marks_of_run;
         if marks > MOST_MARKS {
@@ -86,22 +79,19 @@ impl Gpu {
         let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
         let resolved = shared.buffer("a profile", 8 * marks as u64, usage)?;
         let mut encoder = shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        loaded.fill_textures(&self.groups, &mut encoder);
         let mut mark = 0..marks as u32;
-        loaded.encode(&self.groups, &mut encoder, runs, |pass| {
+        loaded.encode(&mut encoder, runs, |pass| {
             if let Some(mark) = mark.next() {
                 pass.write_timestamp(&queries, mark);
             }
         });
         encoder.resolve_query_set(&queries, 0..marks as u32, &resolved, 0);
         let words = Mapping::begin(shared, encoder, &[(&resolved, 0, 2 * marks)], loaded.name.clone())?.wait()?;
-        let changed = Arc::clone(&loaded.changes);
         let ticks: Vec<u64> = words[0]
             .chunks_exact(2)
             .map(|pair| u64::from(pair[0].to_bits()) | u64::from(pair[1].to_bits()) << 32)
             .collect();
         let period = f64::from(shared.queue.get_timestamp_period()) * 1e-9;
-        self.outdate(&changed);
         let between = |marks: &[u64]| marks[1].saturating_sub(marks[0]) as f64 * period;
         Ok(Some(ticks.chunks_exact(marks_of_run).map(|run| run.windows(2).map(between).collect()).collect()))
     }

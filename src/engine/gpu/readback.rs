@@ -2,14 +2,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 
 use super::device::Shared;
-use super::submitter::Submission;
 use crate::engine::error::EngineError;
 
 /// A staging buffer that fills once the submission before it is done.
 pub(crate) struct Mapping {
     shared: Shared,
     staging: wgpu::Buffer,
-    submission: Submission,
+    submission: wgpu::SubmissionIndex,
     mapped: mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
     /// Number of `f32` of each thing asked for.
     lens: Vec<usize>,

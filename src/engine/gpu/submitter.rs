@@ -1,6 +1,5 @@
 //! Handing work to the driver, which may not come back: some drivers do the work then and there, or wait for earlier work.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -10,21 +9,7 @@ use std::time::Duration;
 #[derive(Clone)]
 pub(super) struct Submitter(Arc<Mutex<Ends>>);
 
-/// Work that was handed over.
-pub(super) struct Submission {
-    /// What wgpu calls it.
-    pub index: wgpu::SubmissionIndex,
-    /// Its number, counted from 1.
-    number: u64,
-}
-
 struct Ends {
-    queue: wgpu::Queue,
-    /// Whether the driver only puts work on a list when there is no other.
-    lists: bool,
-    /// Numbers of the latest submission, and of the latest that is known to be done.
-    latest: u64,
-    done: u64,
     /// None once the thread is to end.
     work: Option<Sender<wgpu::CommandBuffer>>,
     submitted: Receiver<wgpu::SubmissionIndex>,
@@ -33,51 +18,35 @@ struct Ends {
 }
 
 impl Submitter {
-    /// Submits to a queue of an adapter. The thread ends with the last of those who hold this.
-    pub fn of(queue: &wgpu::Queue, adapter: &wgpu::AdapterInfo) -> Self {
-        let lists = adapter.driver == "llvmpipe";
+    /// Submits to a queue. The thread ends with the last of those who hold this.
+    pub fn of(queue: &wgpu::Queue) -> Self {
         let (work, arriving) = mpsc::channel();
         let (leaving, submitted) = mpsc::channel();
-        let thread_queue = queue.clone();
+        let queue = queue.clone();
         let thread = std::thread::spawn(move || {
             while let Ok(commands) = arriving.recv() {
-                if leaving.send(thread_queue.submit([commands])).is_err() {
+                if leaving.send(queue.submit([commands])).is_err() {
                     break;
                 }
             }
         });
-        let thread = Some(thread);
-        let queue = queue.clone();
-        let ends = Ends { queue, lists, latest: 0, done: 0, work: Some(work), submitted, thread };
-        Self(Arc::new(Mutex::new(ends)))
+        Self(Arc::new(Mutex::new(Ends { work: Some(work), submitted, thread: Some(thread) })))
     }
 
     /// Submits, and waits so long at most until the driver has taken it.
-    pub fn submit(&self, commands: wgpu::CommandBuffer, patience: Duration) -> Result<Submission, RecvTimeoutError> {
+    pub fn submit(
+        &self,
+        commands: wgpu::CommandBuffer,
+        patience: Duration,
+    ) -> Result<wgpu::SubmissionIndex, RecvTimeoutError> {
         let mut ends = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        ends.latest += 1;
-        let number = ends.latest;
-        if ends.lists && ends.done + 1 == number {
-            // Two more changes of threads would cost a small image a sixth of its time. wgpu panics where the driver loses the device.
-            let submitted = catch_unwind(AssertUnwindSafe(|| ends.queue.submit([commands])));
-            return match submitted {
-                Ok(index) => Ok(Submission { index, number }),
-                Err(_) => Err(RecvTimeoutError::Disconnected),
-            };
-        }
         let work = ends.work.as_ref().ok_or(RecvTimeoutError::Disconnected)?;
         work.send(commands).map_err(|_| RecvTimeoutError::Disconnected)?;
         let taken = ends.submitted.recv_timeout(patience);
         if matches!(taken, Err(RecvTimeoutError::Timeout)) {
             ends.thread = None;
         }
-        Ok(Submission { index: taken?, number })
-    }
-
-    /// Takes down that a submission, and with it all before, is done.
-    pub fn done(&self, submission: &Submission) {
-        let mut ends = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        ends.done = ends.done.max(submission.number);
+        taken
     }
 }
 

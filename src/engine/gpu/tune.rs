@@ -34,13 +34,10 @@ impl Gpu {
             digest.update(text);
             digest.update([0]);
         }
-        // A software driver's threads share out the workgroups, so that other tiles suit other numbers of threads.
-        let threads = summary.is_software().then(|| std::env::var("LP_NUM_THREADS").ok()).flatten();
         MeasuredOn {
             adapter: summary.name.clone(),
             backend: summary.backend.clone(),
             driver: summary.driver.clone(),
-            threads,
             kernels: digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
         }
     }

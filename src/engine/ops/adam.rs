@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::f64::consts::PI;
 
-use super::kernel::{Copied, Dispatch, Slot};
+use super::kernel::{Dispatch, Slot};
 use super::{GpuCall, Real, ReferenceCall, Rule};
 use crate::engine::cpu::{self, CpuKernel};
 use crate::engine::error::EngineError;
@@ -120,19 +120,9 @@ impl Rule for Adam {
     }
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
-        let [parameters, first, second, gradients] = [0, 1, 2, 3];
-        let written = [parameters, first, second].map(Slot::Mutated);
-        let clock = [Slot::Input(0), Slot::Input(1)];
-        let (bindings, read) = match call.tuning.texture_rows(self.len).filter(|_| call.tuning.refill) {
-            Some(rows) => {
-                let copy = |mutated| Slot::Texture { of: Copied::Mutated(mutated), rows };
-                let old = [parameters, first, second].map(copy);
-                ([&written[..], &[copy(gradients)], &clock, &old].concat(), "adam_copies")
-            }
-            None => ([&written[..], &[Slot::Mutated(gradients)], &clock].concat(), "adam_buffers"),
-        };
+        let variables = (0..4).map(Slot::Mutated);
+        let bindings: Vec<Slot> = variables.chain([Slot::Input(0), Slot::Input(1)]).collect();
         let dispatch = Dispatch::new("adam", &bindings)
-            .import(read)
             .with("BETA1", self.betas[0] as f32)
             .with("BETA2", self.betas[1] as f32)
             // Rounded once: in single precision 1 - 0.999 is 1.3e-5 off.

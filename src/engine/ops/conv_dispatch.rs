@@ -1,22 +1,20 @@
 //! From the geometry of a convolution to its kernels: those there are, tile constants, workgroups.
 
-use std::cmp::Reverse;
 use std::fmt;
 
 use super::conv_geometry::Geometry;
 use super::conv_kernel::{ConvKernel, ConvKind, ConvShape, WorkgroupSides};
-use super::conv_plane;
 use super::conv2d::Epilogue;
-use super::kernel::{Dispatch, Slot, Tuning, Weights};
+use super::kernel::{Dispatch, Slot, Tuning};
 
 /// Most workgroups in one dimension that every adapter allows.
-pub(super) const MOST: usize = 65_535;
+const MOST: usize = 65_535;
 /// Invocations in a workgroup of the register kernels: one vector of a CPU driver.
-pub(super) const LANES: usize = 8;
+const LANES: usize = 8;
 
 /// Sizes as the kernels name them; `i*` is what the kernel reads, `o*` what it writes.
 #[derive(Clone, Copy)]
-pub(super) struct Sizes {
+struct Sizes {
     pub n: usize,
     pub ci: usize,
     pub ih: usize,
@@ -77,11 +75,15 @@ pub(crate) fn candidates(shape: &ConvShape, software: bool) -> Vec<ConvKernel> {
     let sizes = Sizes::new(&shape.geometry, shape.kind == ConvKind::Transposed);
     let enough = if shape.macs() < SMALL { 1 } else { ENOUGH };
     let (tiles, columns) = match shape.kind {
-        ConvKind::Forward => (conv2d_tiles(&sizes, enough), sizes.n * sizes.oh * sizes.ow),
-        ConvKind::Transposed => (
-            conv_transpose2d_tiles(&sizes.fold_taps_into_output(), enough),
-            sizes.n * sizes.oh.div_ceil(sizes.sy) * sizes.ow.div_ceil(sizes.sx),
-        ),
+        ConvKind::Forward => {
+            (Tile::all(sizes.n * sizes.oh, sizes.ow, 1, &sizes, enough), sizes.n * sizes.oh * sizes.ow)
+        }
+        ConvKind::Transposed => {
+            let folded = sizes.fold_taps_into_output();
+            let class = |sizes: &Sizes| [sizes.n * sizes.oh.div_ceil(sizes.sy), sizes.ow.div_ceil(sizes.sx)];
+            let ([rows, columns], [all_rows, all_columns]) = (class(&folded), class(&sizes));
+            (Tile::all(rows, columns, folded.sy, &folded, enough), all_rows * all_columns)
+        }
         ConvKind::WeightGradient => (weight_grad_tiles(&sizes), sizes.ci * sizes.kh * sizes.kw),
     };
     let register = tiles.into_iter().map(ConvKernel::Register);
@@ -93,8 +95,7 @@ pub(crate) fn candidates(shape: &ConvShape, software: bool) -> Vec<ConvKernel> {
         }
     };
     if software {
-        let plane = conv_plane::fits(shape).then_some(ConvKernel::Plane);
-        plane.into_iter().chain(register).chain([ConvKernel::Naive]).chain(tiled).for_each(add);
+        register.chain([ConvKernel::Naive]).chain(tiled).for_each(add);
     } else {
         tiled.into_iter().chain(register).chain([ConvKernel::Naive]).for_each(add);
     }
@@ -105,16 +106,12 @@ pub(crate) fn candidates(shape: &ConvShape, software: bool) -> Vec<ConvKernel> {
 pub(super) fn conv2d(geometry: &Geometry, epilogue: &Epilogue, kernel: ConvKernel) -> Dispatch {
     let sizes = Sizes::new(geometry, false);
     match kernel {
-        // There is none of whole planes; see `conv_plane::fits`.
-        ConvKernel::Naive | ConvKernel::Plane => {
-            naive(forward("conv2d_naive", epilogue, "single"), &sizes, outputs(&sizes))
-        }
+        ConvKernel::Naive => naive(forward("conv2d_naive", epilogue, "single"), &sizes, outputs(&sizes)),
         ConvKernel::Register(tile) => {
             let blocks = (sizes.n * sizes.oh).div_ceil(tile.y) * sizes.ow.div_ceil(tile.x);
             let (x, z) = spread(blocks.div_ceil(LANES / tile.lanes_c));
             let dispatch = sizes.declare(forward("conv2d_register", epilogue, element(sizes.ow, tile.x)));
-            let dispatch = tile.declare(dispatch, "TY").weights(Weights::Single);
-            dispatch.workgroups(x, sizes.co.div_ceil(tile.lanes_c * tile.c), z)
+            tile.declare(dispatch, "TY").workgroups(x, sizes.co.div_ceil(tile.lanes_c * tile.c), z)
         }
         ConvKernel::Tiled(WorkgroupSides(wx, wy)) => {
             let pixels = sizes.n * sizes.oh * sizes.ow;
@@ -133,7 +130,6 @@ pub(super) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue, kernel:
     let sizes = Sizes::new(geometry, true);
     match kernel {
         ConvKernel::Naive => naive(forward("conv_transpose2d_naive", epilogue, "single"), &sizes, outputs(&sizes)),
-        ConvKernel::Plane => conv_plane::conv_transpose2d(geometry, epilogue),
         ConvKernel::Register(tile) => {
             let folded = sizes.fold_taps_into_output();
             let span = folded.co / sizes.co.max(1);
@@ -144,7 +140,7 @@ pub(super) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue, kernel:
                 folded.declare(forward("conv_transpose2d_register", epilogue, element(folded.ow, tile.x * folded.sx)));
             let dispatch = dispatch.with("CHANNEL_SPAN", span);
             let channels = folded.co.div_ceil(tile.lanes_c * tile.c);
-            tile.declare(dispatch, "TY").weights(Weights::Single).workgroups(x, channels * folded.sy, z)
+            tile.declare(dispatch, "TY").workgroups(x, channels * folded.sy, z)
         }
         ConvKernel::Tiled(WorkgroupSides(wx, wy)) => {
             let pixels = sizes.n * sizes.oh.div_ceil(sizes.sy) * sizes.ow.div_ceil(sizes.sx);
@@ -163,7 +159,7 @@ pub(super) fn conv2d_weight_grad(geometry: &Geometry, kernel: ConvKernel, tuning
     let sizes = Sizes::new(geometry, false);
     let weights = sizes.co * sizes.ci * sizes.kh * sizes.kw;
     let splits = match kernel {
-        ConvKernel::Naive | ConvKernel::Plane => 1,
+        ConvKernel::Naive => 1,
         // Enough workgroups for the cores.
         ConvKernel::Register(_) => {
             if sizes.ci == 1 {
@@ -185,7 +181,6 @@ pub(super) fn conv2d_weight_grad(geometry: &Geometry, kernel: ConvKernel, tuning
             let channels = sizes.co.div_ceil(tile.lanes_c * tile.c);
             tile.declare(dispatch, "TK").workgroups(blocks.div_ceil(LANES / tile.lanes_c), channels, splits)
         }
-        ConvKernel::Plane => conv_plane::conv2d_weight_grad(geometry),
         ConvKernel::Tiled(WorkgroupSides(wx, wy)) => {
             let taps = sizes.ci * sizes.kh * sizes.kw;
             sizes.declare(dispatch("conv2d_weight_grad_tiled")).with("WX", wx).with("WY", wy).workgroups(
@@ -209,7 +204,7 @@ fn element(columns: usize, owned: usize) -> &'static str {
 }
 
 /// A launch with image, weight, bias, gate, result and what is added bound.
-pub(super) fn forward(shader: &'static str, epilogue: &Epilogue, element: &'static str) -> Dispatch {
+fn forward(shader: &'static str, epilogue: &Epilogue, element: &'static str) -> Dispatch {
     let input = |used: bool, input: usize| if used { Slot::Input(input) } else { Slot::Unused };
     let bias = input(epilogue.bias, 2);
     let added = input(epilogue.adds, epilogue.added_input());
@@ -257,85 +252,48 @@ pub(crate) struct Tile {
     lanes_c: usize,
 }
 
-/// Tiles as (pixels, channels), in order of falling speed.
-const CONV2D_TILES: [(usize, usize); 8] = [(8, 24), (4, 24), (8, 16), (16, 16), (4, 32), (8, 8), (4, 8), (1, 8)];
-const CONV_TRANSPOSE2D_TILES: [(usize, usize); 7] = [(8, 16), (4, 24), (8, 8), (16, 8), (4, 16), (4, 8), (1, 8)];
+/// Pixels of a tile, in order of falling speed.
+const PIXELS: [usize; 4] = [8, 4, 16, 1];
+/// Products that an invocation adds for each input channel and kernel row, or for each row of outputs in a weight gradient. Software
+/// drivers unroll the loops over so many; with more the sums leave the registers, which takes three times as long.
+const UNROLLED: usize = 192;
+/// Rounds of a loop that such drivers unroll.
+const ROUNDS: usize = 32;
 /// Workgroups that keep two threads evenly busy.
-pub(super) const ENOUGH: usize = 4;
+const ENOUGH: usize = 4;
 /// Multiply-accumulates of a convolution that is over before another thread has woken up.
-pub(super) const SMALL: u64 = 1_000_000;
+const SMALL: u64 = 1_000_000;
 
-fn conv2d_tiles(sizes: &Sizes, enough: usize) -> Vec<Tile> {
-    let mut candidates = CONV2D_TILES;
-    prefer_for_single_columns(sizes.ow, &mut candidates);
-    Tile::all(sizes.n * sizes.oh, sizes.ow, 1, sizes.co, enough, 64 / sizes.kw, &candidates)
-}
-
-fn conv_transpose2d_tiles(folded: &Sizes, enough: usize) -> Vec<Tile> {
-    let (rows, columns) = (folded.n * folded.oh.div_ceil(folded.sy), folded.ow.div_ceil(folded.sx));
-    let most = if folded.kw <= 4 { 16 } else { 40 / folded.kw };
-    let mut candidates = CONV_TRANSPOSE2D_TILES;
-    prefer_for_single_columns(columns, &mut candidates);
-    if folded.co < 8 {
-        // Few channels leave room for pixels.
-        candidates.sort_by_key(|&(pixels, _)| Reverse(pixels));
-    }
-    Tile::all(rows, columns, folded.sy, folded.co, enough, most, &candidates)
-}
-
-/// Puts the tile first that is fastest where rows are single pixels: a matrix product.
-fn prefer_for_single_columns(columns: usize, candidates: &mut [(usize, usize)]) {
-    if columns == 1 {
-        candidates.sort_by_key(|&tile| tile != (4, 24));
-    }
-}
-
-/// As many channels as the driver keeps apart first, fewer where a step takes more pixels; and a single row of kernels, but where
-/// a step is one pixel, which two rows then share.
+/// Of a weight gradient: rows of kernels, some of each, by as many channels as are unrolled.
 fn weight_grad_tiles(sizes: &Sizes) -> Vec<Tile> {
     let x = sizes.ow.min(8);
-    let tile = |(y, most): (usize, usize)| {
-        let (y, c) = (y.min(sizes.kh), channel_tile(sizes.co, most));
+    let tile = |rows: usize| {
+        let y = rows.min(sizes.kh);
+        let c = channel_tile(sizes.co, UNROLLED / (rows.max(2) * x * sizes.kw));
         let lanes_c = lanes_along_channels(sizes.ci * sizes.kh.div_ceil(y), sizes.co, c);
         Tile { y, x, c, lanes_c }
     };
-    let columns = sizes.kw.clamp(1, 8);
-    let most = (64 / columns).min(256 / (columns * x)).max(1);
-    let (first, second) = if x == 1 { (2, 1) } else { (1, 2) };
-    [(first, most), (second, most), (1, 2 * most), (4, most), (1, 8)].into_iter().map(tile).collect()
+    [2, 4, 1].map(tile).into()
 }
 
 impl Tile {
-    /// Of the candidates those that have no more pixels than the driver unrolls: first the largest that leaves
-    /// enough workgroups of full lanes, or the smallest if none does, then the others.
-    fn all(
-        rows: usize,
-        columns: usize,
-        classes: usize,
-        co: usize,
-        enough: usize,
-        most_pixels: usize,
-        candidates: &[(usize, usize)],
-    ) -> Vec<Self> {
-        let mut largest = None;
-        let mut tiles = Vec::new();
-        for &(pixels, most) in candidates.iter().filter(|(pixels, _)| *pixels <= most_pixels.max(1)) {
+    /// For so many rows and columns of outputs: first the fastest that leaves enough workgroups of full lanes, or the smallest if
+    /// none does, then the others.
+    fn all(rows: usize, columns: usize, classes: usize, sizes: &Sizes, enough: usize) -> Vec<Self> {
+        let tile = |pixels: usize| {
             let x = columns.min(8).min(pixels);
             let y = rows.min((pixels / x.next_power_of_two()).max(1));
-            let c = channel_tile(co, most);
+            let c = channel_tile(sizes.co, UNROLLED / (y * x * sizes.kw));
             let blocks = rows.div_ceil(y) * columns.div_ceil(x);
-            let lanes_c = lanes_along_channels(blocks, co, c);
-            let groups = blocks.div_ceil(LANES / lanes_c) * co.div_ceil(c * lanes_c) * classes;
-            // Where columns are shared, lanes along more channels than two load more weights than that saves.
-            let apart = lanes_c > 2 && x > 1;
-            if blocks * co.div_ceil(c) >= LANES && groups >= enough && !apart {
-                largest = largest.or(Some(tiles.len()));
-            }
-            tiles.push(Self { y, x, c, lanes_c });
-        }
-        let first = largest.unwrap_or(tiles.len().saturating_sub(1));
+            let lanes_c = lanes_along_channels(blocks, sizes.co, c);
+            let groups = blocks.div_ceil(LANES / lanes_c) * sizes.co.div_ceil(c * lanes_c) * classes;
+            (Self { y, x, c, lanes_c }, blocks * sizes.co.div_ceil(c) >= LANES && groups >= enough)
+        };
+        let tiles = PIXELS.map(tile);
+        let first = tiles.iter().position(|&(_, fills)| fills).unwrap_or(tiles.len() - 1);
+        let mut tiles = tiles.map(|(tile, _)| tile);
         tiles[..=first].rotate_right(1);
-        tiles
+        tiles.into()
     }
 
     /// Declares the tile, its rows under the name that the kernel has for them.
@@ -356,10 +314,9 @@ impl fmt::Display for Tile {
     }
 }
 
-/// Channels of an invocation: no more than `most`, and even parts of all where those fill vectors.
+/// Channels of an invocation: even parts of all, no more than `most` and than a loop that drivers unroll.
 fn channel_tile(channels: usize, most: usize) -> usize {
-    let part = channels.div_ceil(channels.div_ceil(most).max(1));
-    if part.is_multiple_of(LANES) { part } else { channels.min(most) }
+    channels.div_ceil(channels.div_ceil(most.clamp(1, ROUNDS)).max(1)).max(1)
 }
 
 /// Lanes along the channels, where blocks of pixels do not fill a workgroup and there are channels

@@ -82,8 +82,6 @@ impl fmt::Display for ConvShape {
 pub(crate) enum ConvKernel {
     Naive,
     Register(Tile),
-    /// As `Register`, with all pixels of a channel; of transposed convolutions and weight gradients.
-    Plane,
     Tiled(WorkgroupSides),
 }
 
@@ -95,7 +93,7 @@ impl ConvKernel {
     pub fn variant(&self) -> ConvVariant {
         match self {
             Self::Naive => ConvVariant::Naive,
-            Self::Register(_) | Self::Plane => ConvVariant::Register,
+            Self::Register(_) => ConvVariant::Register,
             Self::Tiled(_) => ConvVariant::Tiled,
         }
     }
@@ -106,7 +104,6 @@ impl fmt::Display for ConvKernel {
         match self {
             Self::Naive => f.pad("naive"),
             Self::Register(tile) => f.pad(&format!("register {tile}")),
-            Self::Plane => f.pad("plane"),
             Self::Tiled(WorkgroupSides(x, y)) => f.pad(&format!("tiled {x}x{y}")),
         }
     }

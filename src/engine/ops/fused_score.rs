@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use super::fused_register::Tile;
 use super::kernel::{Dispatch, Slot, Tuning, Weights};
 use super::unit_rms::{SMALLEST, scale};
 use super::{GpuCall, Real, ReferenceCall, Rule};
@@ -89,40 +88,29 @@ impl Rule for FusedScore {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let [channels, height, width] = self.plan.image();
-        let images = self.images_together(call.inputs[0][0]);
-        let tiles = self.tiles(images, call.tuning);
-        // What the shader counts in: numbers or quads.
-        let (shader, unit, images) =
-            if tiles.is_some() { ("fused_score_register", 4, images) } else { ("fused_score", 1, 1) };
         let weights = match self.precision {
             Precision::Single => Weights::Single,
             Precision::Half if call.tuning.half_precision => Weights::Half,
             Precision::Half => Weights::HalfPacked,
         };
         let bindings = [Slot::Input(0), Slot::Input(1), Slot::Output(0), Slot::Output(1), Slot::Output(2)];
-        let mut dispatch = Dispatch::new(shader, &bindings)
+        let mut dispatch = Dispatch::new("fused_score", &bindings)
             .weights(weights)
             .with("WIDTH", call.tuning.width())
-            .with("LANES", call.tuning.width())
-            .with("IMAGES", images)
-            .with("MEMORY", self.plan.memory() / unit)
-            .with("IMAGE", channels * height * width / unit)
-            .with("LATENTS", self.plan.latents() / unit)
+            .with("MEMORY", self.plan.memory())
+            .with("IMAGE", channels * height * width)
+            .with("LATENTS", self.plan.latents())
             .with("SMALLEST", SMALLEST);
         let mut text = String::new();
-        let vector = |layers: &[PlannedLayer]| place(layers[layers.len() - 1].to).1 / unit;
+        let vector = |layers: &[PlannedLayer]| place(layers[layers.len() - 1].to).1;
         let [encoder1, _, encoder2] = self.plan.layers();
         dispatch = dispatch.with("LATENT1", vector(encoder1)).with("LATENT2", vector(encoder2));
-        let mut tiles = tiles.map(Vec::into_iter);
         let mut number = 0;
         for (network, layers) in self.plan.layers().iter().enumerate() {
             text += &format!("fn network{network}(image: u32, lane: u32) {{\n");
             for planned in layers {
                 for piece in &planned.pieces {
-                    dispatch = match tiles.as_mut().and_then(Iterator::next) {
-                        Some(tile) => tile.instance(piece_constants(dispatch, planned, piece, unit, number), number),
-                        None => instance(dispatch, planned, piece, call.tuning, number),
-                    };
+                    dispatch = instance(dispatch, planned, piece, call.tuning, number);
                     text += &format!("    piece{number}(image, lane);\n");
                     number += 1;
                 }
@@ -135,7 +123,7 @@ impl Rule for FusedScore {
             }
             text += "}\n";
         }
-        vec![dispatch.text(text).workgroups(call.inputs[0][0] / images, 1, 1)]
+        vec![dispatch.text(text).workgroups(call.inputs[0][0], 1, 1)]
     }
 }
 
@@ -146,21 +134,6 @@ impl FusedScore {
             Precision::Single => self.plan.weights(),
             Precision::Half => self.plan.weights() / 2,
         }
-    }
-
-    /// How many of a batch one workgroup scores where the adapter is a CPU, whose cores it fills with few of them.
-    fn images_together(&self, batch: usize) -> usize {
-        let most = (WORKGROUP_MEMORY / (4 * self.plan.memory()).max(1)).min(batch / 2);
-        [8, 4, 2].into_iter().find(|&images| images <= most && batch.is_multiple_of(images)).unwrap_or(1)
-    }
-
-    /// How the pieces are shared out where the adapter is a CPU; none if one of them does not divide into quads.
-    fn tiles(&self, images: usize, tuning: &Tuning) -> Option<Vec<Tile>> {
-        let even = tuning.software && self.plan.memory().is_multiple_of(4) && self.plan.latents().is_multiple_of(4);
-        let pieces = self.plan.chain().flat_map(|planned| planned.pieces.iter().map(move |piece| (planned, piece)));
-        pieces
-            .map(|(planned, piece)| Tile::of(planned, piece, images, tuning.width() as usize).filter(|_| even))
-            .collect()
     }
 }
 
@@ -229,14 +202,14 @@ fn instance(dispatch: Dispatch, planned: &PlannedLayer, piece: &Piece, tuning: &
         true => quads.div_ceil(width).min(MOST_SHARED),
         false => (piece.grid[0] * piece.grid[1] / width).min(MOST_SUMS / quads.max(1)).clamp(1, MOST_SHARED),
     };
-    let dispatch = piece_constants(dispatch, planned, piece, 1, number)
+    let dispatch = piece_constants(dispatch, planned, piece, number)
         .with(&format!("P{number}_SHARE"), share)
         .part("fused_place", number);
     dispatch.part(if dense { "fused_dense" } else { "fused_convolution" }, number)
 }
 
-/// Declares a piece and its activation, `P{number}_...`; places are counted in so many numbers, weights always in quads.
-fn piece_constants(dispatch: Dispatch, planned: &PlannedLayer, piece: &Piece, unit: usize, number: usize) -> Dispatch {
+/// Declares a piece and its activation, `P{number}_...`; weights are counted in quads.
+fn piece_constants(dispatch: Dispatch, planned: &PlannedLayer, piece: &Piece, number: usize) -> Dispatch {
     let layer = &planned.layer;
     let ([inputs, height, width], [outputs, out_height, out_width]) = (layer.input, layer.output);
     let name = |constant: &str| format!("P{number}_{constant}");
@@ -244,7 +217,7 @@ fn piece_constants(dispatch: Dispatch, planned: &PlannedLayer, piece: &Piece, un
     let (to, write) = place(planned.to);
     let dispatch = dispatch
         .with(&name("FROM"), from)
-        .with(&name("READ"), read / unit)
+        .with(&name("READ"), read)
         .with(&name("CI"), inputs)
         .with(&name("IH"), height)
         .with(&name("IW"), width)
@@ -260,7 +233,7 @@ fn piece_constants(dispatch: Dispatch, planned: &PlannedLayer, piece: &Piece, un
         .with(&name("QUADS"), piece.padded_columns() / 4)
         .with(&name("COLUMNS"), piece.columns)
         .with(&name("TO"), to)
-        .with(&name("WRITE"), write / unit)
+        .with(&name("WRITE"), write)
         .with(&name("CO"), outputs)
         .with(&name("OH"), out_height)
         .with(&name("OW"), out_width)

@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use super::conv_dispatch::{ENOUGH, candidates};
+use super::conv_dispatch::candidates;
 use super::conv_kernel::{ConvKernel, ConvShape};
 use crate::engine::choices::KernelChoices;
 
@@ -20,23 +20,12 @@ pub enum ConvVariant {
 pub(crate) struct Tuning {
     /// Whether the adapter runs kernels on the CPU.
     pub software: bool,
-    /// Whether a workgroup of eight is one subgroup: a vector of a CPU.
-    pub subgroups: bool,
     /// How to compute convolutions, whatever was chosen.
     pub convolution: Option<ConvVariant>,
     /// The kernels of convolutions, where those are not the ones that the kind of adapter suggests.
     pub choices: KernelChoices,
     /// Whether kernels may hold numbers in half precision.
     pub half_precision: bool,
-    /// Quads of words in a row of a texture at most, and rows of it.
-    pub texels: usize,
-    /// Quads of numbers that an input holds at most to be read from a uniform buffer; none on GPUs.
-    pub uniform_quads: usize,
-    /// Whether loops over arrays in registers are to be written out, for the driver does not unroll them.
-    pub unroll: bool,
-    /// Whether what is too large for a uniform buffer is read from textures even where the program writes it, so that textures are
-    /// filled between its kernels.
-    pub refill: bool,
 }
 
 impl Tuning {
@@ -51,12 +40,6 @@ impl Tuning {
             }
         };
         wanted.or(candidates.first()).copied().unwrap_or(ConvKernel::Naive)
-    }
-
-    /// Rows of a texture that holds so many numbers, if one can.
-    pub fn texture_rows(&self, len: usize) -> Option<usize> {
-        let rows = len.div_ceil(4).div_ceil(self.texels);
-        (rows <= self.texels).then_some(rows)
     }
 
     /// Invocations in a workgroup of element-wise kernels. Eight fill a CPU's vector unit.
@@ -75,18 +58,11 @@ impl Tuning {
     }
 }
 
-/// Loads of an element that are over before a third thread could help.
-const FEW_LOADS: usize = 4096;
-
 /// A buffer bound to a kernel, in the order of its bindings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Slot {
     /// Read.
     Input(usize),
-    /// Read by quads, so many, from a uniform buffer; see [`Tuning::uniform_quads`].
-    Uniform { input: usize, quads: usize },
-    /// Read, from a texture that holds a copy, words by fours, in so many rows; see [`Tuning::texels`].
-    Texture { of: Copied, rows: usize },
     /// Written.
     Output(usize),
     /// Read and written, in the order of [`super::Rule::mutates`].
@@ -101,15 +77,6 @@ pub(crate) enum Slot {
     UnusedOutput,
 }
 
-/// What a texture holds a copy of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Copied {
-    /// An input.
-    Input(usize),
-    /// What the op changes, as it was before, in the order of [`super::Rule::mutates`].
-    Mutated(usize),
-}
-
 /// How a kernel reads its weights, by fours: `weight(quad)`, from binding 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Weights {
@@ -118,35 +85,21 @@ pub(crate) enum Weights {
     Half,
     /// The same, on adapters without arithmetic in half precision.
     HalfPacked,
-    HalfTexture,
 }
 
 impl Weights {
-    /// Their binding.
-    pub const BINDING: usize = 1;
-
     /// The file under `shaders/common/`, without `.wgsl`.
     pub fn text(self) -> &'static str {
         match self {
             Self::Single => "weights_single",
             Self::Half => "weights_half",
             Self::HalfPacked => "weights_half_packed",
-            Self::HalfTexture => "weights_half_texture",
         }
     }
 
     /// The language extension that they take, if any.
     pub fn extension(self) -> Option<&'static str> {
         (self == Self::Half).then_some("f16")
-    }
-
-    /// The same from a texture of so many rows, if there is such.
-    pub fn in_texture(self, rows: usize) -> Option<Self> {
-        match (self, rows) {
-            (Self::Single, _) => Some(Self::Single),
-            (Self::Half | Self::HalfPacked, 1) => Some(Self::HalfTexture),
-            _ => None,
-        }
     }
 }
 
@@ -192,8 +145,6 @@ pub(crate) struct Dispatch {
     pub prelude: String,
     /// Which of `shaders/common/` stands for tensor elements in the shader, if any.
     pub element: Option<&'static str>,
-    /// Further pieces of `shaders/common/` that the shader takes but does not name, for there are several of a kind.
-    pub imports: Vec<&'static str>,
     /// How the shader reads weights, if it has any.
     pub weights: Option<Weights>,
     /// Pieces of `shaders/common/` that the shader has several of, each with its number. In their text `P_` stands for the
@@ -203,6 +154,10 @@ pub(crate) struct Dispatch {
     pub text: String,
     pub bindings: Vec<Slot>,
     pub workgroups: [u32; 3],
+    /// Whether wgpu adds a counter to every loop, which ends it after 2^32 rounds. [`Self::new`] says no: the counter keeps drivers
+    /// from unrolling, and it is not needed, because every loop of our kernels counts to a limit that is fixed before it starts.
+    /// `tests/shaders.rs` checks that of all of them.
+    pub loops_bounded: bool,
 }
 
 impl Dispatch {
@@ -212,12 +167,12 @@ impl Dispatch {
             shader,
             prelude: String::new(),
             element: None,
-            imports: Vec::new(),
             weights: None,
             parts: Vec::new(),
             text: String::new(),
             bindings: bindings.into(),
             workgroups: [1; 3],
+            loops_bounded: false,
         }
     }
 
@@ -235,12 +190,6 @@ impl Dispatch {
     /// Lets `shaders/common/NAME.wgsl` stand for tensor elements in the shader.
     pub fn element(self, name: &'static str) -> Self {
         Self { element: Some(name), ..self }
-    }
-
-    /// Puts `shaders/common/NAME.wgsl` before the shader's text, after others.
-    pub fn import(mut self, name: &'static str) -> Self {
-        self.imports.push(name);
-        self
     }
 
     /// Lets the shader read weights so.
@@ -267,21 +216,13 @@ impl Dispatch {
         declare(self.element(name), numbers)
     }
 
-    /// Declares `PLANE`, `C`, `BLOCK`, `WIDTH` and `SHARE` for a shader whose workgroups go through the planes, of so many numbers each
-    /// and by fours where they can, of a block of channels of so many images, and launches `rows` times as many as that takes. As a
-    /// rule all invocations share a channel; those of a CPU's vector have one each where that leaves enough workgroups.
+    /// Declares `PLANE`, `C`, `BLOCK` and `WIDTH` for a shader whose workgroups go through the planes, of so many numbers each
+    /// and by fours where they can, of a block of channels of so many images, and launches `rows` times as many as that takes.
     pub fn channels(self, [images, channels, plane]: [usize; 3], rows: usize, tuning: &Tuning) -> Self {
         self.elements(&[plane], |dispatch, each| {
-            let width = tuning.reduction_width() as usize;
-            let loads = images * channels * plane / each;
-            let most = tuning.most_workgroups(loads);
-            let enough = if loads < FEW_LOADS { ENOUGH.min(most) } else { most };
-            let alone = tuning.software && 2 * channels >= width && channels.div_ceil(width) >= enough;
-            let (share, sums) = if alone { (1, "reduce_alone") } else { (width, "reduce") };
-            let block = channels.div_ceil(most).next_multiple_of(width / share);
+            let block = channels.div_ceil(tuning.most_workgroups(images * channels * plane / each));
             let dispatch = dispatch.with("PLANE", plane / each).with("C", channels).with("BLOCK", block);
-            let dispatch = dispatch.with("WIDTH", width).with("SHARE", share);
-            dispatch.import(sums).workgroups(channels.div_ceil(block), rows, 1)
+            dispatch.with("WIDTH", tuning.reduction_width()).workgroups(channels.div_ceil(block), rows, 1)
         })
     }
 

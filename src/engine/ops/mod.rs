@@ -15,17 +15,14 @@ pub mod conv2d_weight_grad;
 pub mod conv_dispatch;
 pub mod conv_geometry;
 pub mod conv_kernel;
-mod conv_plane;
 pub mod conv_transpose2d;
 pub mod distance;
-mod fused_register;
 mod fused_score;
 pub mod gather;
 pub mod kernel;
 pub mod not_finite;
 pub mod record;
 pub mod reduce;
-mod reread;
 pub mod rule;
 pub mod scale;
 pub mod tick;
@@ -99,7 +96,6 @@ ops! {
     NotFinite = not_finite::NotFinite,
     Record = record::Record,
     Reduce = reduce::Reduce,
-    Reread = reread::Reread,
     Scale = scale::Scale,
     Tick = tick::Tick,
     UnitRms = unit_rms::UnitRms,
