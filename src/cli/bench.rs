@@ -7,6 +7,7 @@ use pkdgan::config::Recipe;
 use pkdgan::data::Dataset;
 use pkdgan::engine::{Cpu, EngineError, Executor, Variables};
 use pkdgan::model::ModelFile;
+use pkdgan::pipeline::Devices;
 use pkdgan::run::{RunFile, RunFolder};
 use pkdgan::scoring::{Detector, Figure, ScoringError, ScoringPath, measure};
 use pkdgan::train::{Networks, Stage, TrainError, take_model};
@@ -40,7 +41,7 @@ const HELP: &str = "Examples:
   pkdgan bench model.safetensors --device cpu
 
 How long a batch takes from pixels in memory to scores in memory, read-back included, on each path that suits a network:
-op-by-op, fused-f32, fused-f16 on the adapter, cpu without it. Networks that are too large for one workgroup have no
+op-by-op, fused-f32, fused-f16 on a GPU (or on a software driver with --device gpu), cpu without one. Networks that are too large for one workgroup have no
 fused paths.";
 
 /// Images at a time.
@@ -60,7 +61,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if wish.without_device {
         paths.retain(|&path| path == ScoringPath::Cpu);
     } else {
-        console.say(arguments.device.open()?.describe());
+        console.say(arguments.device.open_first()?.describe("scoring"));
     }
     let batches = if arguments.quick { &BATCHES[..3] } else { &BATCHES };
     let time = if arguments.quick { TIME / 10 } else { TIME };
@@ -95,7 +96,7 @@ fn figure(
     let measured = || -> Result<Figure, ScoringError> {
         let mut detector = match path {
             ScoringPath::Cpu => Detector::cpu(file, batch)?,
-            _ => Detector::on(arguments.device.executor()?, file, path, batch)?,
+            _ => Detector::on(arguments.device.open(None)?, file, path, batch)?,
         };
         Ok(measure(&mut detector, batch, time)?.figure(name, path))
     };

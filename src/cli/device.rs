@@ -9,8 +9,10 @@ use clap::{Args, ValueEnum};
 use pkdgan::cache::{KernelCache, PipelineFiles};
 use pkdgan::data::cache_folder;
 use pkdgan::engine::{
-    AdapterSummary, Cpu, EngineError, Executor, Fault, Gpu, GpuOptions, KernelChoices, Measurements, PATIENCE,
+    AdapterSummary, Cpu, DeviceKind, EngineError, Executor, Fault, Gpu, GpuOptions, KernelChoices, Measurements,
+    PATIENCE, adapters,
 };
+use pkdgan::pipeline::Devices;
 use pkdgan::scoring::{ScoringPath, Wish};
 use pkdgan::train::TrainError;
 
@@ -20,10 +22,10 @@ const FAULT_VARIABLE: &str = "PKDGAN_FAULT";
 /// What to compute on.
 #[derive(Args)]
 pub struct Device {
-    /// `gpu` for kernels on an adapter (software adapters included), `cpu` for the plain, slow
-    /// executor that needs no driver
-    #[arg(long, value_name = "DEVICE", default_value = "gpu", help_heading = "Device")]
-    device: Kind,
+    /// `auto` for a GPU where there is one and it is faster, else the CPU; `gpu` for kernels on an adapter, software drivers
+    /// included; `cpu` for all cores of this machine, without a driver
+    #[arg(long, value_name = "DEVICE", default_value = "auto", help_heading = "Device")]
+    device: Wanted,
     /// Adapter by number or part of its name, as `pkdgan devices` lists them [default: the best one]
     #[arg(long, value_name = "NAME|INDEX", help_heading = "Device")]
     adapter: Option<String>,
@@ -41,16 +43,23 @@ pub struct Device {
     /// What was measured, once it is read.
     #[arg(skip)]
     measurements: OnceCell<Arc<Measurements>>,
+    /// The GPU that is there, if any, once it was looked for.
+    #[arg(skip)]
+    gpu: OnceCell<Option<AdapterSummary>>,
     /// Whether the adapter failed and the CPU executor took its place.
     #[arg(skip)]
     fallen_back: Cell<bool>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Kind {
+enum Wanted {
+    Auto,
     Gpu,
     Cpu,
 }
+
+/// How long drivers may take to say what adapters there are, where nobody asked for one.
+const SEARCH: Duration = Duration::from_secs(10);
 
 /// A path of scoring; none for the fastest.
 #[derive(Clone, Copy)]
@@ -64,51 +73,95 @@ impl FromStr for PathWish {
     }
 }
 
-/// An executor, and what to call it.
+/// An executor, and what to say of it.
 pub struct Opened {
     pub executor: Box<dyn Executor>,
-    pub summary: AdapterSummary,
     /// The kernels of convolutions, where those are not the default.
     pub kernels: KernelChoices,
+    /// Whether it is the CPU executor because there is no GPU.
+    without_gpu: bool,
 }
 
-impl Device {
-    /// Opens what was asked for; the CPU executor where that is allowed and there is no adapter.
-    pub fn open(&self) -> Result<Opened, EngineError> {
-        if self.device == Kind::Cpu {
-            self.refuse_adapter();
-        }
-        if self.device == Kind::Cpu || self.fallen_back.get() {
-            return Ok(cpu());
-        }
-        match Gpu::open(&self.options()) {
-            Ok(gpu) => {
-                let (summary, kernels) = (gpu.summary().clone(), gpu.choices().clone());
-                Ok(Opened { executor: Box::new(gpu), summary, kernels })
+impl Devices for Device {
+    fn fixed(&self) -> Option<DeviceKind> {
+        match self.device {
+            _ if self.fallen_back.get() => Some(DeviceKind::Cpu),
+            Wanted::Cpu => {
+                self.refuse_adapter();
+                Some(DeviceKind::Cpu)
             }
-            Err(error) if self.falls_back(&error) => Ok(cpu()),
-            Err(error) => Err(error),
+            Wanted::Gpu => Some(DeviceKind::Gpu),
+            Wanted::Auto => self.adapter.is_some().then_some(DeviceKind::Gpu),
         }
     }
 
-    /// Opens the adapter itself, for what only an adapter can do; none where the CPU executor was asked for.
-    pub fn adapter(&self) -> Result<Option<Gpu>, EngineError> {
-        if self.device == Kind::Cpu {
-            self.refuse_adapter();
-            return Ok(None);
+    fn kinds(&self) -> Vec<DeviceKind> {
+        match self.fixed() {
+            Some(kind) => vec![kind],
+            None if self.gpu().is_some() => vec![DeviceKind::Gpu, DeviceKind::Cpu],
+            None => vec![DeviceKind::Cpu],
         }
-        Gpu::open(&self.options()).map(Some)
+    }
+
+    fn open(&self, kind: Option<DeviceKind>) -> Result<Box<dyn Executor>, EngineError> {
+        Ok(self.open_kind(kind.unwrap_or_else(|| self.first()))?.executor)
+    }
+}
+
+impl Device {
+    /// Opens the best of what was asked for; the CPU executor where that is allowed and the adapter fails.
+    pub fn open_first(&self) -> Result<Opened, EngineError> {
+        self.open_kind(self.first())
+    }
+
+    fn first(&self) -> DeviceKind {
+        self.kinds().first().copied().unwrap_or(DeviceKind::Cpu)
+    }
+
+    fn open_kind(&self, kind: DeviceKind) -> Result<Opened, EngineError> {
+        if kind == DeviceKind::Gpu {
+            match Gpu::open(&self.options()) {
+                Ok(gpu) => {
+                    let kernels = gpu.choices().clone();
+                    return Ok(Opened { executor: Box::new(gpu), kernels, without_gpu: false });
+                }
+                Err(error) if self.falls_back(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let without_gpu = self.fixed().is_none() && self.gpu().is_none();
+        Ok(Opened { executor: Box::new(Cpu::new()), kernels: KernelChoices::default(), without_gpu })
+    }
+
+    /// The GPU of this machine, if it has one: software drivers are none.
+    fn gpu(&self) -> Option<&AdapterSummary> {
+        let search = || match adapters(SEARCH.min(Duration::from_secs_f64(self.device_timeout))) {
+            Ok(found) => found.into_iter().find(|adapter| !adapter.is_software()),
+            Err(error) => {
+                eprintln!("warning: {error}\nwarning: going on without a GPU");
+                None
+            }
+        };
+        self.gpu.get_or_init(search).as_ref()
+    }
+
+    /// Opens the adapter itself, for what only an adapter can do; none where the CPU executor is to compute.
+    pub fn adapter(&self) -> Result<Option<Gpu>, EngineError> {
+        match self.first() {
+            DeviceKind::Gpu => Gpu::open(&self.options()).map(Some),
+            DeviceKind::Cpu => Ok(None),
+        }
     }
 
     /// What a detector may use.
     pub fn wish(&self, path: Option<ScoringPath>) -> Wish {
-        let without_device = self.device == Kind::Cpu;
-        if without_device {
-            self.refuse_adapter();
-            if let Some(path) = path.filter(|&path| path != ScoringPath::Cpu) {
-                refuse(&format!("--path {path} runs on a GPU; leave it out with --device cpu\n"));
-            }
+        if self.fixed() == Some(DeviceKind::Cpu)
+            && let Some(path) = path.filter(|&path| path != ScoringPath::Cpu)
+        {
+            refuse(&format!("--path {path} runs on a GPU; leave it out with --device cpu\n"));
         }
+        // A path that was named takes whatever adapter there is.
+        let without_device = path.is_none() && self.first() == DeviceKind::Cpu;
         Wish { path, without_device, device: self.options(), cpu_fallback: self.allow_cpu_fallback, ..Wish::default() }
     }
 
@@ -116,11 +169,6 @@ impl Device {
         if self.adapter.is_some() {
             refuse("--adapter chooses among GPUs; leave it out with --device cpu\n");
         }
-    }
-
-    /// Opens it once more, for a stage of its own.
-    pub fn executor(&self) -> Result<Box<dyn Executor>, EngineError> {
-        Ok(self.open()?.executor)
     }
 
     /// Does `work`, which opens devices; once more with the CPU executor, where that is allowed and a device fails.
@@ -134,16 +182,11 @@ impl Device {
         }
     }
 
-    /// What the work was done on that began on `first`.
-    pub fn used(&self, first: &AdapterSummary) -> AdapterSummary {
-        if self.fallen_back.get() { cpu().summary } else { first.clone() }
-    }
-
     /// Whether the CPU executor takes the place of the adapter that failed so, which is then said.
     fn falls_back(&self, error: &EngineError) -> bool {
-        let falls = self.allow_cpu_fallback && self.device == Kind::Gpu && error.is_of_device();
+        let falls = self.allow_cpu_fallback && self.device != Wanted::Cpu && error.is_of_device();
         if falls && !self.fallen_back.replace(true) {
-            eprintln!("warning: {error}\nwarning: going on with the plain CPU executor, one core, many times slower");
+            eprintln!("warning: {error}\nwarning: going on with the CPU executor");
             return true;
         }
         false
@@ -175,21 +218,27 @@ impl Device {
 }
 
 impl Opened {
-    /// One line for a person, with a warning where this is slower than it could be.
-    pub fn describe(&self) -> String {
-        if self.summary.backend == "cpu" {
-            return "device: plain CPU executor, one core; a Vulkan driver, even a software one, is many times faster"
-                .into();
+    /// A line or two for a person, who wants to be `doing` something.
+    pub fn describe(&self, doing: &str) -> String {
+        let summary = self.executor.summary();
+        if self.without_gpu {
+            return format!(
+                "no GPU here: {doing} on the {}, {}; `--device gpu` runs the WGSL kernels on a software driver",
+                summary.name, summary.driver
+            );
+        }
+        if summary.backend == "cpu" {
+            return format!("device: {}, {}", summary.name, summary.driver);
         }
         let note =
-            if self.summary.is_software() { "\n        this adapter is the CPU: a GPU would be faster" } else { "" };
+            if summary.is_software() { "\n        this adapter is the CPU: `--device cpu` is faster" } else { "" };
         let tuned = match self.kernels.len() {
             0 => String::new(),
             tuned => {
                 format!("\n        {tuned} convolutions by kernels that `pkdgan tune` found faster than the default")
             }
         };
-        format!("device: {}{note}{tuned}", self.summary)
+        format!("device: {summary}{note}{tuned}")
     }
 }
 
@@ -210,16 +259,6 @@ fn of_engine(error: &anyhow::Error) -> Option<&EngineError> {
         Some(TrainError::Engine(error)) => Some(error),
         _ => error.downcast_ref(),
     })
-}
-
-fn cpu() -> Opened {
-    let summary = AdapterSummary {
-        name: "plain CPU executor".into(),
-        backend: "cpu".into(),
-        driver: "none".into(),
-        kind: "cpu".into(),
-    };
-    Opened { executor: Box::new(Cpu::new()), summary, kernels: KernelChoices::default() }
 }
 
 fn refuse(message: &str) -> ! {

@@ -5,7 +5,8 @@ use anyhow::bail;
 use clap::Args;
 use pkdgan::config::Config;
 use pkdgan::metrics::BestF1;
-use pkdgan::run::{RunFile, RunFolder, ThresholdReport, read_kernels, write_picture_scores, write_scores};
+use pkdgan::pipeline::open_device;
+use pkdgan::run::{RunFile, RunFolder, ThresholdReport, write_picture_scores, write_scores};
 use pkdgan::train::{Evaluation, Model, TrainError};
 use serde::Serialize;
 
@@ -65,12 +66,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let data = console.load(&config)?;
     let (evaluation, calibration, adapter) = arguments.device.work(|| {
         // The run's own, so that its scores come out again to the last digit.
-        let kernels = read_kernels(&folder)?;
-        let mut opened = arguments.device.open()?;
-        opened.executor.choose_kernels(&kernels);
-        opened.kernels = kernels;
-        console.say(opened.describe());
-        let (mut executor, adapter) = (opened.executor, opened.summary.name);
+        let mut executor = open_device(&arguments.device, &folder, &config, &arguments.model)?;
+        let adapter = executor.summary();
+        console.say(format!("device: {adapter}"));
+        let adapter = adapter.name;
         let images = data.split.test.len();
         let file = folder.path().join(&arguments.model);
         let preparing = console.preparing("scoring");

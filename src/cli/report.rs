@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use pkdgan::config::Config;
-use pkdgan::pipeline::{self, Data};
+use pkdgan::pipeline::{self, Data, Devices};
 use pkdgan::report::{Gallery, RunView, comparison, open_done};
 use pkdgan::run::{Report, RunFile, RunFolder, read_scores, write_whole};
 
@@ -57,11 +57,10 @@ impl Arguments {
         let report = Report::read(&folder.file(RunFile::Report))?;
         let scores = read_scores(&folder.file(RunFile::Scores))?;
         let data = self.data(folder, console)?;
-        console.say(self.device.open()?.describe());
-        let open = || self.device.executor();
+        console.say(self.device.open_first()?.describe("scoring"));
         let teacher = folder.file(RunFile::TeacherScores);
         let teacher = teacher.exists().then(|| read_scores(&teacher)).transpose()?;
-        Ok(pipeline::page(folder, &report, &scores, teacher.as_deref(), &data, &open)?)
+        Ok(pipeline::page(folder, &report, &scores, teacher.as_deref(), &data, &self.device)?)
     }
 
     fn comparison(&self, folders: &[RunFolder], console: &Console) -> anyhow::Result<String> {
@@ -72,8 +71,8 @@ impl Arguments {
             return Ok(comparison(folders, &runs, None)?);
         }
         let data = self.data(&folders[0], console)?;
-        console.say(self.device.open()?.describe());
-        let open = || self.device.executor();
+        console.say(self.device.open_first()?.describe("scoring"));
+        let open = || self.device.open(None);
         Ok(comparison(folders, &runs, Some(Gallery { images: &data.judge, open: &open }))?)
     }
 

@@ -12,7 +12,7 @@ use pkdgan::train::{CheckpointEvery, Glance};
 use serde_json::json;
 
 use super::console::{Console, Show, stop_on_interrupt};
-use super::device::{Device, Opened, resumable};
+use super::device::{Device, resumable};
 use super::model::tables;
 use super::settings::Settings;
 use super::table;
@@ -125,12 +125,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         config.training.steps = steps_for_epochs(epochs, data.split.train.len(), config.training.batch_size);
         config.validate()?;
     }
-    let mut opened = arguments.device.open()?;
+    let mut opened = arguments.device.open_first()?;
     if let Some(folder) = &resumed {
         opened.kernels = read_kernels(folder)?;
     }
-    console.say(opened.describe());
-    let Opened { summary, kernels, .. } = opened;
+    console.say(opened.describe("training"));
+    let kernels = opened.kernels;
     let folder = match resumed {
         Some(folder) => folder,
         None => {
@@ -143,7 +143,6 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     console.say(describe(&config, &data));
     console.say(format!("run folder {}", folder.path().display()));
 
-    let open = || arguments.device.executor();
     let mut watcher = Watcher::new(&console, stop_on_interrupt("after the steps under way")?, started);
     if let Some(parent) = &arguments.tensorboard {
         let events = match parent {
@@ -156,7 +155,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let device = &arguments.device;
     let every = arguments.checkpoint_every.unwrap_or_default();
     let progress = device
-        .work(|| pipeline::train(&config, &folder, &data, &open, every, glance.as_ref(), &mut watcher))
+        .work(|| pipeline::train(&config, &folder, &data, device, every, glance.as_ref(), &mut watcher))
         .map_err(|error| resumable(error, folder.path()))?;
     if let Progress::Stopped(stage, step, steps) = progress {
         watcher.finish();
@@ -169,11 +168,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     watcher.last_chance();
     let evaluated = device
-        .work(|| pipeline::evaluate(&config, &folder, &data, &open, &[], &mut watcher))
+        .work(|| pipeline::evaluate(&config, &folder, &data, device, &[], &mut watcher))
         .map_err(|error| resumable(error, folder.path()))?;
     watcher.finish();
     let seconds = started.elapsed().as_secs_f64();
-    let report = pipeline::finish(&config, &folder, &data, &open, &device.used(&summary), evaluated, seconds)?;
+    let report = pipeline::finish(&config, &folder, &data, device, evaluated, seconds)?;
     console.event("done", json!({ "folder": folder.path(), "auroc": report.auroc, "seconds": seconds }));
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);

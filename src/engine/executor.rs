@@ -1,11 +1,33 @@
 use std::collections::HashMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use super::choices::KernelChoices;
 use super::error::EngineError;
-use super::gpu::Mapping;
+use super::gpu::{AdapterSummary, Mapping};
 use super::graph::Graph;
 use super::program::Program;
 use super::variables::{VarId, Variables};
+
+/// The two kinds of executors that train and score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceKind {
+    /// Kernels on an adapter: [`super::Gpu`].
+    Gpu,
+    /// The cores of this machine: [`super::Cpu`].
+    Cpu,
+}
+
+impl fmt::Display for DeviceKind {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.pad(match self {
+            Self::Gpu => "gpu",
+            Self::Cpu => "cpu",
+        })
+    }
+}
 
 /// A program that an executor holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,6 +70,9 @@ impl Pending {
 
 /// Runs programs and holds the variables that they share.
 pub trait Executor: Send {
+    /// What it computes on.
+    fn summary(&self) -> AdapterSummary;
+
     /// Makes room for the groups of `variables` that have none yet, filled with zeros.
     fn allocate(&mut self, variables: &Variables) -> Result<(), EngineError>;
 

@@ -48,7 +48,7 @@ mod variables;
 pub use choices::KernelChoices;
 pub use cpu::{Cpu, CpuScorer};
 pub use error::EngineError;
-pub use executor::{Executor, Pending, ProgramId, Readback};
+pub use executor::{DeviceKind, Executor, Pending, ProgramId, Readback};
 pub use fused::{FusedLayer, FusedNetworks, PackedWeights, Piece, PlannedLayer, Precision, RawLayer, Source};
 pub use gpu::{
     AdapterSummary, Fault, Gpu, GpuOptions, KernelText, PATIENCE, PipelineStore, Timed, UnknownFault, adapters,

@@ -3,6 +3,7 @@ use std::collections::hash_map::Entry;
 
 use super::error::EngineError;
 use super::executor::{Executor, Pending, ProgramId, Programs, Readback, State};
+use super::gpu::AdapterSummary;
 use super::ops::{Real, ReferenceCall, Rule};
 use super::place::{Buffer, Local, Place};
 use super::program::{Operand, Program, Step, expect_len};
@@ -90,6 +91,10 @@ fn slice<'a, T>(groups: &'a mut HashMap<GroupId, Vec<T>>, locals: &'a mut [Vec<T
 }
 
 impl<T: Real> Executor for Reference<T> {
+    fn summary(&self) -> AdapterSummary {
+        AdapterSummary::cpu("reference executor", format!("{} bits, 1 thread", 8 * size_of::<T>()))
+    }
+
     fn allocate(&mut self, variables: &Variables) -> Result<(), EngineError> {
         self.variables = self.variables.latest(variables)?.clone();
         for group in variables.groups() {

@@ -1,8 +1,10 @@
 use std::time::Duration;
 
-use super::{Data, Open, Plan, Watch, with_kernels};
+use super::devices::RunDevices;
+use super::{Data, Devices, Plan, Watch};
 use crate::config::Config;
-use crate::run::{MetricsLog, NetworkReport, RunFile, RunFolder, Score, read_kernels};
+use crate::engine::AdapterSummary;
+use crate::run::{MetricsLog, NetworkReport, RunFile, RunFolder, Score};
 use crate::train::{Evaluation, Model, Stage, TrainError, scoring_latency};
 
 /// What the networks of a run are worth.
@@ -13,6 +15,8 @@ pub struct Evaluated {
     pub scores: Vec<Score>,
     /// The teacher's, where it is not the result itself.
     pub teacher: Option<Vec<Score>>,
+    /// What the result was computed on.
+    pub adapter: Option<AdapterSummary>,
 }
 
 /// What the teacher is called that a student learns from.
@@ -36,21 +40,22 @@ pub fn evaluate(
     config: &Config,
     folder: &RunFolder,
     data: &Data,
-    open: &Open,
+    devices: &dyn Devices,
     leave_out: &[&str],
     watch: &mut dyn Watch,
 ) -> Result<Evaluated, TrainError> {
-    let open = with_kernels(open, read_kernels(folder)?);
+    let devices = RunDevices::new(devices, folder)?;
     let plan = Plan::new(config);
     let mut networks = Vec::new();
-    let (mut scores, mut teacher) = (Vec::new(), None);
+    let (mut scores, mut teacher, mut adapter) = (Vec::new(), None, None);
     let mut candidates = candidates(config, &plan, folder);
     candidates.retain(|candidate| !leave_out.contains(&candidate.name));
     for Candidate { name, file, stage } in candidates {
         let images = data.split.test.len();
         watch.prepare(&format!("scoring {name}"));
-        let mut executor = open()?;
+        let mut executor = devices.open(stage)?;
         let executor = executor.as_mut();
+        adapter = Some(executor.summary());
         let model = Model::load(&folder.file(file), executor)?;
         let report = |done: usize| watch.scored(name, done, images);
         let evaluation = Evaluation::run(executor, &model, &data.judge, &data.split, report)?;
@@ -80,7 +85,7 @@ pub fn evaluate(
             teacher = Some(former);
         }
     }
-    Ok(Evaluated { networks, scores, teacher })
+    Ok(Evaluated { networks, scores, teacher, adapter })
 }
 
 /// What there is to evaluate, the run's result last.

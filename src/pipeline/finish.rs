@@ -1,13 +1,12 @@
-use super::{Data, Evaluated, Open, page};
+use super::{Data, Devices, Evaluated, page};
 use crate::config::Config;
-use crate::engine::AdapterSummary;
 use crate::report::ReportError;
 use crate::run::{
     Report, RunFile, RunFolder, Score, peak_rss_bytes, read_kernels, write_picture_scores, write_scores, write_whole,
 };
 use crate::train::TrainError;
 
-/// Writes the scores, the page and, last, the report of a run that took `seconds` on `adapter`.
+/// Writes the scores, the page and, last, the report of a run that took `seconds`.
 ///
 /// # Errors
 /// A run without networks, figures that are not finite, failures of the device, and files that cannot be written.
@@ -15,14 +14,13 @@ pub fn finish(
     config: &Config,
     folder: &RunFolder,
     data: &Data,
-    open: &Open,
-    adapter: &AdapterSummary,
+    devices: &dyn Devices,
     evaluated: Evaluated,
     seconds: f64,
 ) -> Result<Report, ReportError> {
-    let Evaluated { networks, scores, teacher } = evaluated;
+    let Evaluated { networks, scores, teacher, adapter } = evaluated;
     let none = || TrainError::Settings(format!("{}: the run has no network to report", folder.path().display()));
-    let result = networks.last().ok_or_else(none)?;
+    let (result, adapter) = networks.last().zip(adapter).ok_or_else(none)?;
     let report = Report {
         auroc: result.auroc,
         average_precision: result.average_precision,
@@ -33,9 +31,9 @@ pub fn finish(
         steps: result.steps,
         batch_size: result.batch_size,
         seed: config.training.seed,
-        adapter: adapter.name.clone(),
-        backend: adapter.backend.clone(),
-        driver: adapter.driver.clone(),
+        adapter: adapter.name,
+        backend: adapter.backend,
+        driver: adapter.driver,
         tuned_kernels: read_kernels(folder)?.len() as u64,
         version: env!("CARGO_PKG_VERSION").into(),
         macs: result.macs,
@@ -51,7 +49,7 @@ pub fn finish(
     };
     write(RunFile::Scores, &scores)?;
     teacher.as_deref().map_or(Ok(()), |scores| write(RunFile::TeacherScores, scores))?;
-    let page = page(folder, &report, &scores, teacher.as_deref(), data, open)?;
+    let page = page(folder, &report, &scores, teacher.as_deref(), data, devices)?;
     write_whole(&folder.file(RunFile::Page), |out| out.write_all(page.as_bytes()))?;
     report.write(&folder.file(RunFile::Report))?;
     Ok(report)

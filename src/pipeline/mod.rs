@@ -2,6 +2,7 @@
 
 mod begin;
 mod data;
+mod devices;
 mod evaluate;
 mod finish;
 mod page;
@@ -11,6 +12,7 @@ mod train;
 
 pub use begin::begin;
 pub use data::{Data, Own};
+pub use devices::{Devices, TimedDevices, open_device};
 pub use evaluate::{Evaluated, evaluate};
 pub use finish::finish;
 pub use page::page;
@@ -18,23 +20,8 @@ pub use plan::Plan;
 pub use programs::{programs, scoring_programs};
 pub use train::{Progress, train};
 
-use crate::engine::{EngineError, Executor, KernelChoices};
+use crate::engine::DeviceKind;
 use crate::train::{Event, Stage};
-
-/// Opens a device anew: each stage has one of its own.
-pub type Open<'a> = dyn Fn() -> Result<Box<dyn Executor>, EngineError> + 'a;
-
-/// The same, with the kernels that a run began with.
-fn with_kernels<'a>(
-    open: &'a Open,
-    kernels: KernelChoices,
-) -> impl Fn() -> Result<Box<dyn Executor>, EngineError> + 'a {
-    move || {
-        let mut executor = open()?;
-        executor.choose_kernels(&kernels);
-        Ok(executor)
-    }
-}
 
 /// Who watches a run.
 pub trait Watch {
@@ -44,6 +31,9 @@ pub trait Watch {
     /// A device is being opened for a phase, which the kernels are compiled for: with some drivers that takes a minute the first
     /// time, and little afterwards.
     fn prepare(&mut self, phase: &str);
+
+    /// Several kinds of devices were timed for a stage, and this one is taken.
+    fn chose(&mut self, _stage: Stage, _kind: DeviceKind, _timed: &TimedDevices) {}
 
     /// What is heard of the stage. True asks to stop.
     fn trained(&mut self, stage: Stage, event: Event) -> bool;

@@ -1,7 +1,9 @@
+use super::devices::RunDevices;
 use super::evaluate::TEACHER;
-use super::{Data, Open, with_kernels};
+use super::{Data, Devices, Plan};
+use crate::config::Config;
 use crate::report::{Gallery, ReportError, RunView};
-use crate::run::{Report, RunFolder, Score, read_kernels};
+use crate::run::{Report, RunFile, RunFolder, Score};
 
 /// The page of a run with these figures and scores of its result, and of its teacher where they are known.
 ///
@@ -13,12 +15,13 @@ pub fn page(
     scores: &[Score],
     teacher: Option<&[Score]>,
     data: &Data,
-    open: &Open,
+    devices: &dyn Devices,
 ) -> Result<String, ReportError> {
     let mut run = RunView::new(folder, report.clone(), scores.to_vec())?;
     if let Some(scores) = teacher {
         run.add_scores(TEACHER, scores);
     }
-    let open = &with_kernels(open, read_kernels(folder)?);
-    crate::report::page(folder, &run, Gallery { images: &data.judge, open })
+    let result = Plan::new(&Config::read(&folder.file(RunFile::Config))?).result;
+    let devices = RunDevices::new(devices, folder)?;
+    crate::report::page(folder, &run, Gallery { images: &data.judge, open: &|| devices.open(result) })
 }

@@ -1,11 +1,12 @@
 use std::path::Path;
 
-use super::{Data, Open, Plan, Watch, with_kernels};
+use super::devices::RunDevices;
+use super::{Data, Devices, Plan, Watch};
 use crate::calibration::Calibration;
 use crate::config::Config;
 use crate::engine::Executor;
 use crate::model::EdeGan;
-use crate::run::{RunFile, RunFolder, read_kernels};
+use crate::run::{RunFile, RunFolder};
 use crate::train::{
     Checkpoint, CheckpointEvery, FrozenTeacher, Glance, Outcome, SCORED_AT_ONCE, Scorer, Stage, Traced, TrainError,
     Trainer, load_weights, take_model,
@@ -31,12 +32,12 @@ pub fn train(
     config: &Config,
     folder: &RunFolder,
     data: &Data,
-    open: &Open,
+    devices: &dyn Devices,
     every: CheckpointEvery,
     glance: Option<&Glance>,
     watch: &mut dyn Watch,
 ) -> Result<Progress, TrainError> {
-    let open = with_kernels(open, read_kernels(folder)?);
+    let devices = RunDevices::new(devices, folder)?;
     let plan = Plan::new(config);
     for (place, &stage) in plan.stages.iter().enumerate() {
         if is_done(config, &plan, stage, folder)? {
@@ -45,11 +46,10 @@ pub fn train(
         let steps = stage.budget(config).steps;
         let traced = Traced::new(config, stage, 1)?;
         let asked = traced.step.answers.is_some();
-        let answers = asked.then(|| ask(config, &plan, stage, folder, &open, data, watch)).transpose()?;
+        let answers = asked.then(|| ask(config, &plan, stage, folder, &devices, data, watch)).transpose()?;
         watch.prepare(stage.name());
-        let mut executor = open()?;
+        let (mut executor, mut trainer) = devices.trainer(config, stage, data, watch)?;
         let executor = executor.as_mut();
-        let mut trainer = Trainer::new(config, stage, executor, &data.train.images, &data.split.train)?;
         match Checkpoint::latest(folder)? {
             Some(checkpoint) if checkpoint.stage == stage => trainer.resume(executor, checkpoint)?,
             _ => {
@@ -102,12 +102,12 @@ fn ask(
     plan: &Plan,
     stage: Stage,
     folder: &RunFolder,
-    open: &Open,
+    devices: &RunDevices,
     data: &Data,
     watch: &mut dyn Watch,
 ) -> Result<[Vec<f32>; 3], TrainError> {
     watch.prepare("asking the teacher");
-    let mut executor = open()?;
+    let mut executor = devices.open(stage)?;
     let executor = executor.as_mut();
     let frozen = FrozenTeacher::load(config, &folder.file(teacher(config, plan, stage)), executor)?;
     let images = &data.split.train;

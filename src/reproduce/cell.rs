@@ -5,8 +5,8 @@ use toml::{Table, Value};
 
 use super::ReproduceError;
 use crate::config::{Config, ConfigError, Goal};
-use crate::engine::{AdapterSummary, KernelChoices};
-use crate::pipeline::{self, Data, Open, Plan, Progress, Watch};
+use crate::engine::KernelChoices;
+use crate::pipeline::{self, Data, Devices, Plan, Progress, Watch};
 use crate::report::ReportError;
 use crate::run::{Report, RunFile, RunFolder};
 use crate::train::{CheckpointEvery, Role, TrainError};
@@ -42,10 +42,8 @@ pub enum State {
 
 /// What cells are computed on.
 pub struct Device<'a> {
-    /// Opens it.
-    pub open: &'a Open<'a>,
-    /// What it is.
-    pub adapter: AdapterSummary,
+    /// Opens them.
+    pub devices: &'a dyn Devices,
     /// The kernels that new runs are to compute with.
     pub kernels: KernelChoices,
 }
@@ -126,7 +124,7 @@ impl Cell {
 
     fn train(&self, state: State, device: &Device, watch: &mut dyn Watch) -> Result<Option<Report>, ReportError> {
         let started = Instant::now();
-        let (config, open) = (&self.config, device.open);
+        let (config, devices) = (&self.config, device.devices);
         let data = Data::load(config, &mut |_, _| {})?;
         let folder = if state == State::New {
             // Without force: another process may have begun it in the meantime.
@@ -136,14 +134,14 @@ impl Cell {
             RunFolder::resume(&self.folder)?
         };
         let every = CheckpointEvery::default();
-        if let Progress::Stopped(..) = pipeline::train(config, &folder, &data, open, every, None, watch)? {
+        if let Progress::Stopped(..) = pipeline::train(config, &folder, &data, devices, every, None, watch)? {
             return Ok(None);
         }
         // Another cell reports the teacher; what it became beside the student is nobody's result.
         let leave_out: &[&str] = if self.teacher.is_some() { &["teacher", "teacher-joint"] } else { &[] };
-        let evaluated = pipeline::evaluate(config, &folder, &data, open, leave_out, watch)?;
+        let evaluated = pipeline::evaluate(config, &folder, &data, devices, leave_out, watch)?;
         let seconds = started.elapsed().as_secs_f64();
-        pipeline::finish(config, &folder, &data, open, &device.adapter, evaluated, seconds).map(Some)
+        pipeline::finish(config, &folder, &data, devices, evaluated, seconds).map(Some)
     }
 
     /// The first setting that differs in a configuration and has a part in this cell. Where the data lie has none, nor

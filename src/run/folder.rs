@@ -17,6 +17,8 @@ pub enum RunFile {
     Metrics,
     /// The kernels of convolutions, where those are not the default.
     Kernels,
+    /// What each stage computes on.
+    Devices,
     /// The weights that the first stage started from, where they were given.
     Initial,
     /// The run's result: the trained networks.
@@ -57,10 +59,11 @@ pub struct RunFolder {
 
 impl RunFile {
     /// Every file that a run writes.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Config,
         Self::Metrics,
         Self::Kernels,
+        Self::Devices,
         Self::Initial,
         Self::Model,
         Self::Teacher,
@@ -82,6 +85,7 @@ impl RunFile {
             Self::Config => "config.toml",
             Self::Metrics => "metrics.jsonl",
             Self::Kernels => "kernels.json",
+            Self::Devices => "devices.json",
             Self::Initial => "init.safetensors",
             Self::Model => "model.safetensors",
             Self::Teacher => "teacher.safetensors",

@@ -1,6 +1,7 @@
 //! The folder of a run and the files in it.
 
 mod atomic;
+mod devices;
 mod error;
 mod folder;
 mod kernels;
@@ -11,6 +12,7 @@ mod scores;
 mod tensorboard;
 
 pub use atomic::{WriteError, rename_whole, replace_whole, write_whole, write_whole_keeping};
+pub use devices::{StageDevices, read_devices, write_devices};
 pub use error::RunError;
 pub use folder::{RunFile, RunFolder, model_file};
 pub use kernels::{read_kernels, write_kernels};

@@ -73,8 +73,7 @@ impl Detector {
         let capacity = capacity.max(1);
         let batch = capacity.min(wish.images.unwrap_or(capacity)).max(1);
         let generator = Generator::new(file)?;
-        let cpu = Backend::Cpu(generator.on_cpu());
-        let mut detector = Self::with(ScoringPath::Cpu, cpu, capacity, &generator);
+        let mut detector = Self::cpu_of(file, capacity, &generator);
         let mut choice = Choice::of(ScoringPath::Cpu);
         if wish.path.is_none() {
             let seconds = measure(&mut detector, batch, TRIAL)?.median();

@@ -56,6 +56,8 @@ impl DeviceScorer {
         // A program of ops is expensive to make, one of a single op is not.
         let batch = match path {
             ScoringPath::OpByOp => capacity,
+            // There is nothing to compile for the CPU.
+            ScoringPath::Cpu => images,
             _ => images.next_power_of_two().min(capacity),
         };
         let program = self.program(path, batch)?;
@@ -80,7 +82,7 @@ impl DeviceScorer {
         let mut graph = Graph::new();
         let images = graph.input(IMAGES, [batch, channels, height, width]);
         let (score, reconstruction) = match path {
-            ScoringPath::OpByOp => {
+            ScoringPath::OpByOp | ScoringPath::Cpu => {
                 let gan = self.networks()?;
                 let mode = match self.file.statistics {
                     Statistics::Running => NormMode::Running,
@@ -95,10 +97,6 @@ impl DeviceScorer {
                 let weights = graph.variable(&self.variables, weights);
                 let [score, made, _] = graph.fused_score(images, weights, self.generator.plan.clone(), precision)?;
                 (score, made)
-            }
-            ScoringPath::Cpu => {
-                let problem = "runs without a device".into();
-                return Err(ScoringError::Unsuited { path, problem });
             }
         };
         graph.output(SCORE, score);

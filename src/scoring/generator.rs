@@ -5,6 +5,9 @@ use crate::engine::{CpuScorer, FusedLayer, FusedNetworks, PackedWeights, RawLaye
 use crate::model::{LayerKind, ModelFile, NetworkSpec};
 use crate::weights::{Tensor, WeightsError};
 
+/// Multiply-accumulates of an image from which on matrix products pay.
+const LARGE: u64 = 2_000_000;
+
 /// A generator planned and packed to run as a whole: norms are folded into weights where their statistics are fixed.
 #[derive(Clone, Debug)]
 pub struct Generator {
@@ -49,6 +52,11 @@ impl Generator {
         }
         let weights = PackedWeights::new(&plan, &raw).map_err(foreign)?;
         Ok(Self { plan: Arc::new(plan), weights: Arc::new(weights) })
+    }
+
+    /// Whether its layers are too small for matrix products to pay.
+    pub fn is_small(&self) -> bool {
+        self.plan.macs() < LARGE
     }
 
     /// Makes it ready to score on the CPU.

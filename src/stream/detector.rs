@@ -44,7 +44,8 @@ impl Shared {
         threads: usize,
         mut wish: Wish,
     ) -> Result<(Self, Choice), ScoringError> {
-        let cpu = Arc::new(Generator::new(file)?.on_cpu());
+        let generator = Generator::new(file)?;
+        let cpu = Arc::new(generator.on_cpu());
         let mut shared = Self { device: None, cpu, fallback: wish.cpu_fallback, failure: Arc::default() };
         // An adapter that was named is tried.
         if wish.path.is_none() && !wish.without_device && wish.device.adapter.is_none() {
@@ -67,7 +68,7 @@ impl Shared {
             }
             chosen => chosen?,
         };
-        if choice.path != ScoringPath::Cpu {
+        if choice.path != ScoringPath::Cpu || !generator.is_small() {
             shared.device = Some(Arc::new(Mutex::new(detector)));
         }
         Ok((shared, choice))

@@ -24,6 +24,8 @@ use crate::run::{MetricsLog, RunFile, RunFolder};
 const LOG_EVERY: usize = 50;
 /// Time that one submission should take: long enough to hide its cost, short enough to react.
 const SUBMISSION: Duration = Duration::from_millis(300);
+/// Time that a trial should take.
+const TRIAL: Duration = Duration::from_millis(200);
 /// Submissions on their way at once.
 const IN_FLIGHT: usize = 2;
 /// Largest step that the device's clock, an `f32`, counts exactly.
@@ -155,6 +157,30 @@ impl Trainer {
             Some(room) => Ok(room.write(executor, answers)?),
             None => Ok(()),
         }
+    }
+
+    /// Seconds of a step, from some that are taken to find out; what they train is undone.
+    ///
+    /// # Errors
+    /// Failures of the device.
+    pub fn trial(&self, executor: &mut dyn Executor) -> Result<f64, TrainError> {
+        let before = Checkpoint::take(executor, &self.variables, &self.state(), self.stage, 0.0)?;
+        let mut steps = |count: usize| -> Result<f64, TrainError> {
+            let started = Instant::now();
+            executor.run(self.program, count)?;
+            executor.read(&[Readback::Variable(self.step.clock)])?.wait()?;
+            Ok(started.elapsed().as_secs_f64() / count as f64)
+        };
+        // The first finds memory and kernels cold; the second tells how many make a trial.
+        steps(1)?;
+        let mut seconds = steps(1)?;
+        let half = (TRIAL.as_secs_f64() / seconds.max(1e-9) / 2.0) as usize;
+        if half > 0 {
+            let half = half.min(HISTORY / 2);
+            seconds = steps(half)?.min(steps(half)?);
+        }
+        self.restore(executor, before)?;
+        Ok(seconds)
     }
 
     /// Steps done so far.

@@ -144,11 +144,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let survey = Survey::new(cells.clone())?;
     let noted = study.map(|study| Ok::<_, grid::ReproduceError>((study.budget(&scope)?, study.note()))).transpose()?;
     let mut output = Output::open(&arguments.results.join(arguments.name()), noted)?;
-    let open = || arguments.device.executor();
     let device = || {
-        let opened = arguments.device.open()?;
-        console.say(opened.describe());
-        Ok(grid::Device { open: &open, adapter: opened.summary, kernels: opened.kernels })
+        let opened = arguments.device.open_first()?;
+        console.say(opened.describe("training"));
+        Ok(grid::Device { devices: &arguments.device, kernels: opened.kernels })
     };
     let mut watcher = GridWatcher::new(&console, stop_on_interrupt("after the steps under way")?, &survey);
     // Where the device failed on the way, what is done is looked up anew.

@@ -5,7 +5,6 @@ use std::time::Instant;
 use pulp::Arch;
 
 use super::kernel::{Call, CpuKernel};
-use crate::engine::Timed;
 use crate::engine::error::EngineError;
 use crate::engine::executor::{Executor, Pending, ProgramId, Programs, Readback, State};
 use crate::engine::ops::Rule;
@@ -13,6 +12,7 @@ use crate::engine::place::{Buffer, Place};
 use crate::engine::program::{Program, Step, expect_len};
 use crate::engine::shape::count;
 use crate::engine::variables::{GroupId, VarId, Variables};
+use crate::engine::{AdapterSummary, Timed};
 
 /// Most tensors that an op reads, and most that it writes.
 const MOST_INPUTS: usize = 6;
@@ -256,6 +256,17 @@ fn filled(what: &str, len: usize, value: f32) -> Result<Vec<f32>, EngineError> {
 }
 
 impl Executor for Cpu {
+    fn summary(&self) -> AdapterSummary {
+        let threads = rayon::current_num_threads();
+        let vectors = match format!("{:?}", self.arch) {
+            arch if arch.starts_with("V4") => "AVX-512",
+            arch if arch.starts_with("V3") => "AVX2",
+            arch if arch.starts_with("Neon") => "NEON",
+            _ => "no vectors",
+        };
+        AdapterSummary::cpu("CPU executor", format!("{threads} threads, {vectors}"))
+    }
+
     fn allocate(&mut self, variables: &Variables) -> Result<(), EngineError> {
         self.variables = self.variables.latest(variables)?.clone();
         for group in variables.groups() {

@@ -49,6 +49,11 @@ pub struct AdapterSummary {
 }
 
 impl AdapterSummary {
+    /// The cores of this machine, used without a driver.
+    pub(crate) fn cpu(name: &str, how: String) -> Self {
+        Self { name: name.into(), backend: "cpu".into(), driver: how, kind: "cpu".into() }
+    }
+
     /// Whether kernels run on the CPU: a software driver, or no adapter at all.
     pub fn is_software(&self) -> bool {
         self.kind == "cpu"

@@ -267,6 +267,10 @@ impl Gpu {
 }
 
 impl Executor for Gpu {
+    fn summary(&self) -> AdapterSummary {
+        self.summary.clone()
+    }
+
     fn allocate(&mut self, variables: &Variables) -> Result<(), EngineError> {
         self.variables = self.variables.latest(variables)?.clone();
         for group in variables.groups() {
