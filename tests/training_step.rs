@@ -1,4 +1,4 @@
-//! One whole training step on the GPU against the CPU executor in double precision: every gradient,
+//! One whole training step on the GPU and on the CPU executor against the plain twins in double precision: every gradient,
 //! every moment, every updated parameter and running average, by name.
 
 mod common;
@@ -13,15 +13,21 @@ const IMAGES: usize = 7;
 
 /// Widths past and below the tiles of the kernels.
 fn config(batch_size: usize, structure: Structure) -> Config {
-    let mut config = Recipe::Default.config(Dataset::Mnist);
+    let mut config = small(Dataset::Mnist, batch_size, structure);
+    config.network.latents = 12;
+    config.student.encoder = vec![[5, 4, 4, 0], [9, 2, 2, 0]];
+    config
+}
+
+/// The networks of a data set with a narrow teacher.
+fn small(dataset: Dataset, batch_size: usize, structure: Structure) -> Config {
+    let mut config = Recipe::Default.config(dataset);
     config.network.generator = vec![9, 17, 20];
     config.network.discriminator = vec![5, 8, 12];
-    config.network.latents = 12;
     config.training.batch_size = batch_size;
     config.training.steps = STEPS;
     // Larger than the recipe's, so that the first gradients are well above rounding.
     config.training.init_std = 0.1;
-    config.student.encoder = vec![[5, 4, 4, 0], [9, 2, 2, 0]];
     config.student.discriminator = vec![3, 5, 9];
     config.student.alone.batch_size = batch_size;
     config.student.alone.steps = STEPS;
@@ -29,6 +35,9 @@ fn config(batch_size: usize, structure: Structure) -> Config {
     config.distillation.step1.structure = structure;
     config.distillation.step1.batch_size = batch_size;
     config.distillation.step1.steps = STEPS;
+    config.distillation.step2.structure = structure;
+    config.distillation.step2.batch_size = batch_size;
+    config.distillation.step2.steps = STEPS;
     config
 }
 
@@ -49,7 +58,8 @@ impl Setup {
     fn of(config: Config, stage: Stage) -> Self {
         let mut variables = Variables::new();
         let networks = Networks::register(&config, stage, &mut variables);
-        let step = TrainingStep::build(&config, stage, &networks, &mut variables, IMAGES, [1, 32, 32]).unwrap();
+        let image = [config.preprocessing().channels, 32, 32];
+        let step = TrainingStep::build(&config, stage, &networks, &mut variables, IMAGES, image).unwrap();
         Self { config, variables, networks, step }
     }
 
@@ -61,7 +71,8 @@ impl Setup {
     /// the losses.
     fn run(&self, executor: &mut dyn Executor, steps: usize) -> Vec<(String, Vec<f64>)> {
         let program = executor.load(Program::compile(&self.step.graph, &self.variables).unwrap()).unwrap();
-        let images: Vec<f32> = random(5, IMAGES * 1024).iter().map(|&v| v as f32).collect();
+        let len = self.variables.shape(self.step.images).iter().product();
+        let images: Vec<f32> = random(5, len).iter().map(|&v| v as f32).collect();
         let [_, _, _, order] = self.variables.shape(self.step.order);
         let mut write = |variable, values: &[f32]| executor.write(variable, values).unwrap();
         write(self.step.images, &images);
@@ -103,10 +114,22 @@ impl Setup {
     }
 }
 
-/// Compares everything after one step.
-fn compare(batch_size: usize, name: &str, setup: &Setup, executor: &mut dyn Executor) {
+/// Compares everything after one step with the exact one, and executors with each other.
+fn compare(name: &str, setup: &Setup, executors: Vec<(&str, Box<dyn Executor>)>) {
     let exact = setup.run(&mut Reference::exact(), 1);
-    let got = setup.run(executor, 1);
+    let mut before: Option<Vec<(String, Vec<f64>)>> = None;
+    for (executor, mut device) in executors {
+        let got = setup.run(device.as_mut(), 1);
+        let name = format!("{name}, {executor}");
+        compare_with(&name, setup, &exact, &got, 1.0);
+        if let Some(before) = &before {
+            compare_with(&format!("{name} beside the one before"), setup, before, &got, 2.0);
+        }
+        before = Some(got);
+    }
+}
+
+fn compare_with(name: &str, setup: &Setup, exact: &[(String, Vec<f64>)], got: &[(String, Vec<f64>)], slack: f64) {
     let gradient_of = |parameter: &str| {
         let (group, variable) = parameter.split_once('/').unwrap();
         let gradient = format!("{group}.gradient/{variable}");
@@ -114,46 +137,88 @@ fn compare(batch_size: usize, name: &str, setup: &Setup, executor: &mut dyn Exec
     };
     let rate = setup.step.tables.iter().fold(0.0f64, |most, (_, settings)| most.max(settings.learning_rate));
     assert!(exact.len() > 60, "only {} tensors were compared", exact.len());
-    for ((tensor, expected), (_, got)) in exact.iter().zip(&got) {
-        let what = format!("{name}, batch {batch_size}, {tensor}");
+    for ((tensor, expected), (_, got)) in exact.iter().zip(got) {
+        let what = format!("{name}, {tensor}");
         if tensor.ends_with("/history") {
             // Rows after the first are still empty.
-            assert_close(&what, &got[..3], &expected[..3], 1e-4);
+            assert_close(&what, &got[..3], &expected[..3], slack * 1e-4);
         } else if tensor.contains(".generator/") || tensor.contains(".discriminator/") {
             // Adam's first step moves each parameter by the learning rate and the gradient's sign, so
             // a gradient within rounding of zero may move it either way.
             let gradient = gradient_of(tensor);
             let largest = gradient.iter().fold(0.0f64, |most, g| most.max(g.abs()));
             for (i, (&got, &expected)) in got.iter().zip(expected).enumerate() {
-                let allowed = if gradient[i].abs() > 1e-2 * largest { 1e-2 * rate } else { 2.1 * rate };
+                let allowed = if gradient[i].abs() > 1e-2 * largest { slack * 1e-2 * rate } else { 2.1 * rate };
                 assert!((got - expected).abs() <= allowed, "{what}: element {i} is {got}, expected {expected}");
             }
         } else {
             let largest = expected.iter().fold(0.0f64, |most, v| most.max(v.abs()));
             assert!(largest > 0.0, "{what} is all zero: nothing was compared");
             let scale = |values: &[f64]| values.iter().map(|v| v / largest).collect::<Vec<_>>();
-            assert_close(&what, &scale(got), &scale(expected), 2e-3);
+            assert_close(&what, &scale(got), &scale(expected), slack * 2e-3);
         }
     }
 }
 
 #[test]
-fn a_training_step_on_the_gpu_is_that_of_the_cpu() {
+fn a_teachers_step_is_the_exact_one() {
     for batch_size in [1, 3] {
         let setup = Setup::teacher(batch_size);
-        for variant in VARIANTS {
-            compare(batch_size, &format!("{variant:?}"), &setup, &mut *fresh(variant));
+        let variants = VARIANTS.map(|variant| ("gpu", fresh(variant)));
+        let executors = variants.into_iter().chain([("cpu", Box::new(Cpu::new()) as Box<dyn Executor>)]);
+        compare(&format!("batch {batch_size}"), &setup, executors.collect());
+    }
+}
+
+/// Every stage, structure and data set.
+#[test]
+fn steps_of_all_stages_are_the_exact_ones() {
+    for dataset in Dataset::ALL {
+        let others = [Stage::Teacher, Stage::Alone].map(|stage| (stage, Structure::Frozen));
+        let distilling = [Stage::Step1, Stage::Step2];
+        let distilling = distilling.into_iter().flat_map(|stage| Structure::ALL.map(|structure| (stage, structure)));
+        for (stage, structure) in others.into_iter().chain(distilling) {
+            let setup = Setup::of(small(dataset, 3, structure), stage);
+            let executors = vec![("gpu", fresh(VARIANTS[1])), ("cpu", Box::new(Cpu::new()) as Box<dyn Executor>)];
+            compare(&format!("{dataset}, {stage}, {structure:?}"), &setup, executors);
         }
-        compare(batch_size, "CPU in single precision", &setup, &mut Cpu::new());
+    }
+}
+
+/// At the size that is trained by default, where the CPU executor shares work among threads.
+#[test]
+fn a_step_of_the_default_networks_is_the_exact_one() {
+    for batch_size in [1, 3] {
+        let mut config = Recipe::Default.config(Dataset::Mnist);
+        config.training.batch_size = batch_size;
+        config.training.steps = STEPS;
+        config.training.init_std = 0.1;
+        let setup = Setup::of(config, Stage::Teacher);
+        compare(&format!("batch {batch_size}"), &setup, vec![("cpu", Box::new(Cpu::new()))]);
     }
 }
 
 #[test]
-fn a_students_step_on_the_gpu_is_that_of_the_cpu() {
-    let stages = Structure::ALL.map(|structure| (Stage::Step1, structure));
-    for (stage, structure) in [(Stage::Alone, Structure::Frozen)].into_iter().chain(stages) {
-        let setup = Setup::new(3, stage, structure);
-        compare(3, &format!("{stage} {structure:?}"), &setup, &mut *fresh(VARIANTS[1]));
+fn losses_of_ten_steps_stay_together() {
+    const STEPS: usize = 10;
+    for (stage, structure) in [(Stage::Teacher, Structure::Frozen), (Stage::Step1, Structure::JointOwn)] {
+        let mut config = config(3, structure);
+        config.training.steps = STEPS;
+        config.distillation.step1.steps = STEPS;
+        let setup = Setup::of(config, stage);
+        let exact = setup.run(&mut Reference::exact(), STEPS);
+        for (name, mut executor) in [("gpu", fresh(VARIANTS[1])), ("cpu", Box::new(Cpu::new()) as Box<dyn Executor>)] {
+            let got = setup.run(executor.as_mut(), STEPS);
+            let histories = exact.iter().zip(&got).filter(|((tensor, _), _)| tensor.ends_with("/history"));
+            let mut compared = 0;
+            for ((tensor, expected), (_, got)) in histories {
+                // Three or four losses a step.
+                let filled = STEPS * 3;
+                assert_close(&format!("{stage}, {name}, {tensor}"), &got[..filled], &expected[..filled], 5e-3);
+                compared += 1;
+            }
+            assert!(compared > 0, "no history was compared");
+        }
     }
 }
 
