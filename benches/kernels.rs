@@ -1,7 +1,8 @@
-//! The convolutions of the default teacher, layer by layer, beside a one-core sgemm:
-//! `cargo bench --bench kernels`.
+//! The convolutions of the default teacher, layer by layer and pass by pass, each beside the matrix product of the same shape by the
+//! `matrixmultiply` crate with as many threads: `cargo bench --bench kernels`.
 //! `-- --quick` takes fewer repeats, `-- --json` prints JSON lines, `-- --only TEXT` times the rows
-//! whose name contains the text. `PKDGAN_BENCH_ADAPTER` chooses another adapter than the best one.
+//! whose name contains the text. `RAYON_NUM_THREADS` sets the threads. `-- --device gpu` times the kernels of an adapter, which
+//! `PKDGAN_BENCH_ADAPTER` chooses.
 //!
 //! Multiply-accumulates are counted as usual, taps on the padding included.
 
@@ -9,8 +10,10 @@ use std::time::Instant;
 
 use clap::Parser;
 use pkdgan::engine::{
-    EngineError, Executor, Gpu, GpuOptions, Graph, Program, Readback, Shape, Tensor, VarId, Variables, Window,
+    Cpu, DeviceKind, EngineError, Executor, Gpu, GpuOptions, Graph, Program, Readback, Shape, Tensor, VarId, Variables,
+    Window,
 };
+use rayon::prelude::*;
 use serde_json::json;
 
 /// Times the convolutions of the default teacher.
@@ -25,9 +28,17 @@ struct Options {
     /// Only rows whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
+    /// `cpu` or `gpu`.
+    #[arg(long, default_value = "cpu", value_parser = device)]
+    device: DeviceKind,
     /// What cargo passes to every bench.
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+fn device(name: &str) -> Result<DeviceKind, String> {
+    let kinds = [DeviceKind::Cpu, DeviceKind::Gpu];
+    kinds.into_iter().find(|kind| kind.to_string() == name).ok_or_else(|| "cpu or gpu".into())
 }
 
 /// A layer: an image of `wide` pixels a side on the one side, of `narrow` on the other.
@@ -42,7 +53,7 @@ struct Layer {
 }
 
 const KERNEL: usize = 4;
-const BATCHES: [usize; 2] = [1, 64];
+const BATCHES: [usize; 3] = [1, 8, 64];
 
 fn layers() -> [Layer; 8] {
     let halving = Window { stride: [2; 2], padding: [1; 2] };
@@ -144,6 +155,21 @@ impl Layer {
         Ok(graph)
     }
 
+    /// The matrix product that it comes down to: rows, length of the sums, columns.
+    fn product(&self, kernel: Kernel, batch: usize) -> [usize; 3] {
+        // A transposed layer is a layer the other way round.
+        let ([wide, narrow], [_, side]) = match self.transposed {
+            false => (self.channels, self.sides),
+            true => ([self.channels[1], self.channels[0]], [0, self.sides[0]]),
+        };
+        let (taps, positions) = (KERNEL * KERNEL, batch * side * side);
+        match (kernel, self.transposed) {
+            (Kernel::Forward, false) | (Kernel::DataGradient, true) => [narrow, wide * taps, positions],
+            (Kernel::DataGradient, false) | (Kernel::Forward, true) => [wide * taps, narrow, positions],
+            (Kernel::WeightGradient, _) => [narrow, positions, wide * taps],
+        }
+    }
+
     /// The inputs of that graph which its program reads.
     fn inputs(&self, kernel: Kernel, batch: usize) -> Vec<(&'static str, Shape)> {
         match kernel {
@@ -180,25 +206,32 @@ fn numbers(len: usize) -> Vec<f32> {
     (0..len).map(|i| (i as f32 * 0.37).sin()).collect()
 }
 
-/// GMAC/s of a 512 x 512 x 512 product on one core.
-fn sgemm(effort: &Effort) -> Result<f64, EngineError> {
-    const N: usize = 512;
-    let (a, b, mut c) = (numbers(N * N), numbers(N * N), vec![0.0; N * N]);
-    let [median, _] = time(effort, |calls| {
-        for _ in 0..calls {
-            let (a, b, c, n) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr(), N as isize);
-            // SAFETY: the pointers are to N x N numbers each, laid out in rows of N, and `c` is not shared.
-            unsafe { matrixmultiply::sgemm(N, N, N, 1.0, a, n, 1, b, n, 1, 0.0, c, n, 1) };
-        }
-        std::hint::black_box(&mut c);
-        Ok(())
+/// GMAC/s of the product of an `m x k` and a `k x n` matrix by the library, its rows shared among so many threads.
+fn sgemm([m, k, n]: [usize; 3], threads: usize, effort: &Effort) -> Result<f64, EngineError> {
+    let (a, b, mut c) = (numbers(m * k), numbers(k * n), vec![0.0; m * n]);
+    let rows = m.div_ceil(threads);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+    let [median, _] = pool.install(|| {
+        time(effort, |calls| {
+            for _ in 0..calls {
+                let parts = a.par_chunks(rows * k).zip(c.par_chunks_mut(rows * n));
+                parts.for_each(|(a, c)| {
+                    let (m, k_stride, n_stride) = (a.len() / k, k as isize, n as isize);
+                    let (a, b, c) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr());
+                    // SAFETY: `a` has m rows of k numbers, `b` k rows of n, `c` m rows of n that nobody else has.
+                    unsafe { matrixmultiply::sgemm(m, k, n, 1.0, a, k_stride, 1, b, n_stride, 1, 0.0, c, n_stride, 1) };
+                });
+            }
+            std::hint::black_box(&mut c);
+            Ok(())
+        })
     })?;
-    Ok(N.pow(3) as f64 / median / 1e9)
+    Ok((m * k * n) as f64 / median / 1e9)
 }
 
 /// A device, and something small to read back from it.
 struct Bench {
-    gpu: Gpu,
+    executor: Box<dyn Executor>,
     variables: Variables,
     mark: VarId,
 }
@@ -210,17 +243,17 @@ impl Bench {
         let macs = program.macs() / together as u64;
         // Weight gradients share one op that fills in the gradient that arrives.
         assert!(program.labels().count() <= together + usize::from(together > 1), "the program does other work too");
-        let id = self.gpu.load(program)?;
+        let id = self.executor.load(program)?;
         for (name, shape) in layer.inputs(kernel, batch) {
-            self.gpu.input(id, name, &numbers(shape.iter().product()))?;
+            self.executor.input(id, name, &numbers(shape.iter().product()))?;
         }
         let times = time(effort, |runs| {
-            self.gpu.run(id, runs)?;
+            self.executor.run(id, runs)?;
             // Waits for the runs without copying their results.
-            self.gpu.read(&[Readback::Variable(self.mark)])?.wait()?;
+            self.executor.read(&[Readback::Variable(self.mark)])?.wait()?;
             Ok(())
         });
-        self.gpu.unload(id);
+        self.executor.unload(id);
         let [median, least] = times?.map(|seconds| seconds / together as f64);
         Ok(Row { macs, median, least })
     }
@@ -238,22 +271,23 @@ fn main() -> Result<(), EngineError> {
     let effort =
         if options.quick { Effort { repeats: 5, seconds: 0.03 } } else { Effort { repeats: 15, seconds: 0.1 } };
     let adapter = std::env::var("PKDGAN_BENCH_ADAPTER").ok();
-    let gpu = Gpu::open(&GpuOptions { adapter, ..GpuOptions::default() })?;
-    let adapter = gpu.summary().to_string();
+    let executor: Box<dyn Executor> = match options.device {
+        DeviceKind::Cpu => Box::new(Cpu::new()),
+        DeviceKind::Gpu => Box::new(Gpu::open(&GpuOptions { adapter, ..GpuOptions::default() })?),
+    };
+    let device = executor.summary().to_string();
     let mut variables = Variables::new();
     let group = variables.group("mark");
     let mark = variables.add(group, "mark", [1; 4]);
-    let mut bench = Bench { gpu, variables, mark };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let yardstick = sgemm(&effort)?;
+    let mut bench = Bench { executor, variables, mark };
+    let threads = rayon::current_num_threads();
     if options.json {
-        println!("{}", json!({ "adapter": adapter, "cores": cores, "sgemm_gmacs": yardstick }));
+        println!("{}", json!({ "device": device, "threads": threads }));
     } else {
-        println!("adapter: {adapter}; {cores} cores");
-        println!("sgemm 512x512x512 of the matrixmultiply crate, one core: {yardstick:.2} GMAC/s\n");
+        println!("device: {device}; the library's products with {threads} threads\n");
         println!(
-            "{:<28} {:>5}  {:<15} {:>8} {:>11} {:>11} {:>8} {:>7}",
-            "layer", "batch", "kernel", "MMAC", "median us", "least us", "GMAC/s", "x sgemm"
+            "{:<28} {:>5}  {:<15} {:>8} {:>11} {:>11} {:>8} {:>8} {:>6}",
+            "layer", "batch", "kernel", "MMAC", "median us", "least us", "GMAC/s", "library", "ratio"
         );
     }
     for layer in layers() {
@@ -264,21 +298,22 @@ fn main() -> Result<(), EngineError> {
                 }
                 let Row { macs, median, least } = bench.kernel(&layer, which, batch, &effort)?;
                 let rate = macs as f64 / median / 1e9;
+                let library = sgemm(layer.product(which, batch), threads, &effort)?;
                 if options.json {
                     let row = json!({
                         "layer": layer.describe(), "batch": batch, "kernel": which.name(), "macs": macs,
-                        "median_s": median, "least_s": least, "gmacs": rate, "of_sgemm": rate / yardstick,
+                        "median_s": median, "least_s": least, "gmacs": rate, "library_gmacs": library, "ratio": rate / library,
                     });
                     println!("{row}");
                 } else {
                     println!(
-                        "{:<28} {batch:>5}  {:<15} {:>8.2} {:>11.1} {:>11.1} {rate:>8.2} {:>7.2}",
+                        "{:<28} {batch:>5}  {:<15} {:>8.2} {:>11.1} {:>11.1} {rate:>8.2} {library:>8.2} {:>6.2}",
                         layer.describe(),
                         which.name(),
                         macs as f64 / 1e6,
                         1e6 * median,
                         1e6 * least,
-                        rate / yardstick
+                        rate / library
                     );
                 }
             }

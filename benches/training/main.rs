@@ -1,7 +1,8 @@
 //! Training steps of every kind with the networks of the default recipe for MNIST, and what scoring with its teacher costs:
 //! `cargo bench --bench training`.
 //!
-//! `PKDGAN_BENCH_ADAPTER` chooses the adapter.
+//! On the CPU executor unless `-- --device gpu` is given; then `PKDGAN_BENCH_ADAPTER` chooses the adapter. `RAYON_NUM_THREADS` sets the
+//! threads of the CPU executor.
 
 mod generator_step;
 mod start;
@@ -12,9 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use pkdgan::engine::{Gpu, GpuOptions};
-
-use work::{Measured, Work};
+use work::{Measured, On, Work};
 
 #[derive(Parser)]
 #[command(about = "Times training steps, and scoring with the teacher")]
@@ -28,10 +27,13 @@ struct Arguments {
     /// Time for each
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
+    /// What to compute on
+    #[arg(long, value_enum, default_value_t = On::Cpu)]
+    device: On,
     /// Print a line of JSON for each
     #[arg(long)]
     json: bool,
-    /// List every kernel of a step, by the device's clock
+    /// List every kernel of a step
     #[arg(long)]
     profile: bool,
     /// Time nothing, but write into this folder what all begin with: model files, images and settings
@@ -47,9 +49,8 @@ fn main() {
     if let Some(folder) = &arguments.write_start {
         return start::write(folder);
     }
-    let options = GpuOptions { adapter: std::env::var("PKDGAN_BENCH_ADAPTER").ok(), ..GpuOptions::default() };
     if !arguments.json {
-        println!("adapter: {}", Gpu::open(&options).expect("an adapter").summary());
+        println!("device: {}", arguments.device.open().summary());
         println!(
             "{:<22} {:>5} {:>10} {:>10} {:>10} {:>8} {:>10} {:>22}",
             "work", "batch", "median ms", "p95 ms", "images/s", "GMAC/s", "dispatches", "outside convolutions"
@@ -58,7 +59,7 @@ fn main() {
     let works = if arguments.work.is_empty() { Work::value_variants() } else { &arguments.work };
     let time = Duration::from_secs_f64(arguments.seconds);
     for (&work, &batch) in works.iter().flat_map(|work| arguments.batch.iter().map(move |batch| (work, batch))) {
-        let measured = work.measure(&options, batch, time);
+        let measured = work.measure(arguments.device, batch, time);
         if arguments.json {
             println!("{}", serde_json::to_string(&measured).expect("numbers"));
         } else {

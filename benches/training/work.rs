@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use pkdgan::engine::{Executor, Gpu, GpuOptions, Program, ProgramId, Readback, Timed, Variables};
+use pkdgan::engine::{Cpu, Executor, Gpu, GpuOptions, Program, ProgramId, Readback, Timed, Variables};
 use pkdgan::scoring::{Detector, ScoringPath};
 use pkdgan::train::{Networks, Stage, TrainingStep};
 use serde::Serialize;
@@ -29,10 +29,55 @@ pub enum Work {
     Distillation,
     /// The student by the answers of a frozen teacher that was asked before.
     DistillationAskedOnce,
-    /// Scores of the teacher, on the adapter.
+    /// Scores of the teacher.
     TeacherScoring,
-    /// Scores of the teacher, on the CPU path.
-    TeacherScoringCpu,
+}
+
+/// What is computed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum On {
+    Cpu,
+    Gpu,
+}
+
+/// One of the two executors.
+pub enum Device {
+    Cpu(Box<Cpu>),
+    Gpu(Box<Gpu>),
+}
+
+impl On {
+    pub fn open(self) -> Device {
+        let options = GpuOptions { adapter: std::env::var("PKDGAN_BENCH_ADAPTER").ok(), ..GpuOptions::default() };
+        match self {
+            Self::Cpu => Device::Cpu(Box::default()),
+            Self::Gpu => Device::Gpu(Box::new(Gpu::open(&options).expect("an adapter"))),
+        }
+    }
+}
+
+impl Device {
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Cpu(cpu) => cpu.summary(),
+            Self::Gpu(gpu) => Executor::summary(&**gpu),
+        }
+        .to_string()
+    }
+
+    fn executor(&mut self) -> &mut dyn Executor {
+        match self {
+            Self::Cpu(cpu) => cpu.as_mut(),
+            Self::Gpu(gpu) => gpu.as_mut(),
+        }
+    }
+
+    fn profile(&mut self, program: ProgramId) -> Option<Vec<Timed>> {
+        match self {
+            Self::Cpu(cpu) => Some(cpu.profile(program).expect("a profile")),
+            Self::Gpu(gpu) => gpu.profile(program, 15).expect("a profile"),
+        }
+    }
 }
 
 /// How fast it is.
@@ -41,8 +86,8 @@ pub struct Measured {
     pub work: Work,
     /// Images of a step.
     pub batch: usize,
-    /// What it ran on, where that was a device.
-    pub adapter: Option<String>,
+    /// What it ran on.
+    pub device: String,
     pub median_ms: f64,
     pub p95_ms: f64,
     /// Multiply-accumulates of a step.
@@ -61,25 +106,22 @@ pub struct Measured {
 
 impl Work {
     /// Times the work for about so long.
-    pub fn measure(self, options: &GpuOptions, batch: usize, time: Duration) -> Measured {
+    pub fn measure(self, on: On, batch: usize, time: Duration) -> Measured {
         match self {
-            Self::TeacherScoring => self.score(ScoringPath::OpByOp, options, batch, time),
-            Self::TeacherScoringCpu => self.score(ScoringPath::Cpu, options, batch, time),
-            _ => self.train(options, batch, time),
+            Self::TeacherScoring => self.score(on, batch, time),
+            _ => self.train(on, batch, time),
         }
     }
 
     fn stage(self) -> Stage {
         match self {
-            Self::TeacherGan | Self::TeacherGenerator | Self::TeacherScoring | Self::TeacherScoringCpu => {
-                Stage::Teacher
-            }
+            Self::TeacherGan | Self::TeacherGenerator | Self::TeacherScoring => Stage::Teacher,
             Self::StudentGan | Self::StudentGenerator => Stage::Alone,
             Self::Distillation | Self::DistillationAskedOnce => Stage::Step1,
         }
     }
 
-    fn train(self, options: &GpuOptions, batch: usize, seconds: Duration) -> Measured {
+    fn train(self, on: On, batch: usize, seconds: Duration) -> Measured {
         let stage = self.stage();
         let mut config = start::config(batch);
         config.distillation.ask_once = self == Self::DistillationAskedOnce;
@@ -93,29 +135,31 @@ impl Work {
                 .map(Step::from),
         }
         .expect("a step");
-        let mut gpu = Gpu::open(options).expect("an adapter");
+        let mut device = on.open();
+        let name = device.summary();
+        let executor = device.executor();
         let loading = Instant::now();
         let program = Program::compile(&step.graph, &variables).expect("a program");
         let macs = program.macs();
-        let id = gpu.load(program).expect("a program");
+        let id = executor.load(program).expect("a program");
         let loading_s = loading.elapsed().as_secs_f64();
-        gpu.allocate(&variables).expect("variables");
-        networks.initialise(&config, &mut gpu, &variables).expect("weights");
-        gpu.write(step.images, &start::pixels()).expect("images");
-        gpu.write(step.order, &start::order(batch)).expect("order");
+        executor.allocate(&variables).expect("variables");
+        networks.initialise(&config, executor, &variables).expect("weights");
+        executor.write(step.images, &start::pixels()).expect("images");
+        executor.write(step.order, &start::order(batch)).expect("order");
         for (table, settings) in &step.tables {
-            gpu.write(*table, &settings.table()).expect("table");
+            executor.write(*table, &settings.table()).expect("table");
         }
-        let losses = first_losses(&mut gpu, &step, id, &variables);
+        let losses = first_losses(executor, &step, id, &variables);
         let [median, p95] = time(seconds, |steps| {
-            gpu.run(id, steps).expect("a run");
-            gpu.read(&[Readback::Variable(step.clock)]).and_then(|pending| pending.wait()).expect("a read-back");
+            executor.run(id, steps).expect("a run");
+            executor.read(&[Readback::Variable(step.clock)]).and_then(|pending| pending.wait()).expect("a read-back");
         });
-        let kernels = gpu.profile(id, 15).expect("a profile");
+        let kernels = device.profile(id);
         Measured {
             work: self,
             batch,
-            adapter: Some(gpu.summary().to_string()),
+            device: name,
             median_ms: 1e3 * median,
             p95_ms: 1e3 * p95,
             macs,
@@ -127,14 +171,14 @@ impl Work {
         }
     }
 
-    fn score(self, path: ScoringPath, options: &GpuOptions, batch: usize, seconds: Duration) -> Measured {
+    fn score(self, on: On, batch: usize, seconds: Duration) -> Measured {
         let file = start::model(self.stage());
-        let gpu = (path != ScoringPath::Cpu).then(|| Gpu::open(options).expect("an adapter"));
-        let adapter = gpu.as_ref().map(|gpu| gpu.summary().to_string());
+        let device = on.open();
+        let name = device.summary();
         let loading = Instant::now();
-        let detector = match gpu {
-            Some(gpu) => Detector::on(Box::new(gpu), &file, path, batch),
-            None => Detector::cpu(&file, batch),
+        let detector = match device {
+            Device::Gpu(gpu) => Detector::on(gpu, &file, ScoringPath::OpByOp, batch),
+            Device::Cpu(_) => Detector::cpu(&file, batch),
         };
         let mut detector = detector.expect("a detector");
         let loading_s = loading.elapsed().as_secs_f64();
@@ -150,7 +194,7 @@ impl Work {
         Measured {
             work: self,
             batch,
-            adapter,
+            device: name,
             median_ms: 1e3 * median,
             p95_ms: 1e3 * p95,
             macs: file.architecture.generator_macs() * batch as u64,
@@ -164,10 +208,10 @@ impl Work {
 }
 
 /// Takes the first steps, and says what the losses were.
-fn first_losses(gpu: &mut Gpu, step: &Step, id: ProgramId, variables: &Variables) -> Vec<Vec<f32>> {
-    gpu.run(id, TOLD).expect("a run");
+fn first_losses(executor: &mut dyn Executor, step: &Step, id: ProgramId, variables: &Variables) -> Vec<Vec<f32>> {
+    executor.run(id, TOLD).expect("a run");
     let wanted: Vec<Readback> = step.histories.iter().map(|&history| Readback::Variable(history)).collect();
-    let read = gpu.read(&wanted).and_then(|pending| pending.wait()).expect("losses");
+    let read = executor.read(&wanted).and_then(|pending| pending.wait()).expect("losses");
     let widths = step.histories.iter().map(|&history| variables.shape(history)[3]);
     let histories: Vec<(Vec<f32>, usize)> = read.into_iter().zip(widths).collect();
     (0..TOLD)

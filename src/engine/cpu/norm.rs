@@ -27,7 +27,7 @@ impl Planes {
 
     /// Those of channel `c` of a set.
     #[inline(always)]
-    fn each<'a>(self, x: &'a [f32], set: usize, c: usize) -> impl Iterator<Item = &'a [f32]> {
+    fn each(self, x: &[f32], set: usize, c: usize) -> impl Iterator<Item = &[f32]> {
         let Self { channels, plane, images } = self;
         (set * images..(set + 1) * images).map(move |image| &x[(image * channels + c) * plane..][..plane])
     }

@@ -139,10 +139,7 @@ impl Product<'_> {
         for r in 0..R {
             let room = &mut self.target.0[(row + r) * stride + column..][..width];
             if WHOLE {
-                let (room, _) = S::as_mut_simd_f32s(room);
-                for v in 0..V {
-                    room[v] = sums[r][v];
-                }
+                S::as_mut_simd_f32s(room).0.copy_from_slice(&sums[r]);
             } else {
                 simd.partial_store_f32s(room, sums[r][0]);
             }

@@ -42,8 +42,8 @@ impl<const N: usize, F: Fn([f32; N]) -> f32> WithSimd for Each<'_, N, F> {
     fn with_simd<S: Simd>(self, _simd: S) {
         let len = self.y.len();
         let inputs = self.inputs.map(|x| &x[..len]);
-        for i in 0..len {
-            self.y[i] = (self.f)(std::array::from_fn(|n| inputs[n][i]));
+        for (i, y) in self.y.iter_mut().enumerate() {
+            *y = (self.f)(std::array::from_fn(|n| inputs[n][i]));
         }
     }
 }
