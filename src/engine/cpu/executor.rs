@@ -1,10 +1,12 @@
 use std::collections::HashMap;
 use std::mem;
+use std::sync::Arc;
 use std::time::Instant;
 
 use pulp::Arch;
 
 use super::kernel::{Call, CpuKernel};
+use super::threads::Threads;
 use crate::engine::error::EngineError;
 use crate::engine::executor::{Executor, Pending, ProgramId, Programs, Readback, State};
 use crate::engine::ops::Rule;
@@ -20,9 +22,11 @@ const MOST_WRITTEN: usize = 5;
 
 /// The executor that computes on the CPU, in single precision.
 ///
-/// It uses the threads of rayon's pool that it is called in: all cores, or as many as `RAYON_NUM_THREADS` says.
+/// It has as many threads as rayon's pool that it is made in: one a core, or as many as `RAYON_NUM_THREADS` says.
 pub struct Cpu {
     arch: Arch,
+    /// Made when they are first needed.
+    threads: Option<Arc<Threads>>,
     variables: Variables,
     groups: HashMap<GroupId, usize>,
     /// Groups of variables and programs' own buffers.
@@ -87,6 +91,7 @@ impl Cpu {
     fn with_arch(arch: Arch) -> Self {
         Self {
             arch,
+            threads: None,
             variables: Variables::new(),
             groups: HashMap::new(),
             memory: Vec::new(),
@@ -101,10 +106,11 @@ impl Cpu {
     /// # Errors
     /// A program that it does not hold.
     pub fn profile(&mut self, program: ProgramId) -> Result<Vec<Timed>, EngineError> {
+        let threads = self.threads()?;
         let Loaded { program, steps, .. } = self.programs.get(program)?;
         let (memory, scratch, arch) = (&mut self.memory, &mut self.scratch, self.arch);
         let mut timed = Vec::with_capacity(steps.len());
-        rayon::scope(|_| {
+        threads.run(|| {
             for (step, ready) in program.steps.iter().zip(steps) {
                 let started = Instant::now();
                 ready.run(memory, scratch, arch);
@@ -118,6 +124,13 @@ impl Cpu {
             }
         });
         Ok(timed)
+    }
+
+    fn threads(&mut self) -> Result<Arc<Threads>, EngineError> {
+        match &self.threads {
+            Some(threads) => Ok(threads.clone()),
+            None => Ok(self.threads.insert(Arc::new(Threads::new()?)).clone()),
+        }
     }
 
     /// Takes a buffer of `len` numbers for `what` into the memory.
@@ -257,7 +270,7 @@ fn filled(what: &str, len: usize, value: f32) -> Result<Vec<f32>, EngineError> {
 
 impl Executor for Cpu {
     fn summary(&self) -> AdapterSummary {
-        let threads = rayon::current_num_threads();
+        let threads = self.threads.as_ref().map_or_else(rayon::current_num_threads, |threads| threads.count());
         let vectors = match format!("{:?}", self.arch) {
             arch if arch.starts_with("V4") => "AVX-512",
             arch if arch.starts_with("V3") => "AVX2",
@@ -289,7 +302,9 @@ impl Executor for Cpu {
                 None => self.buffer(&format!("a tensor of {user}"), local.len, f32::NAN)?,
             });
         }
-        let steps: Vec<Ready> = program.steps.iter().map(|step| self.ready(&locals, step)).collect::<Result<_, _>>()?;
+        let threads = self.threads()?;
+        let ready = || program.steps.iter().map(|step| self.ready(&locals, step)).collect::<Result<Vec<Ready>, _>>();
+        let steps = threads.run(ready)?;
         let scratch = steps.iter().map(|step| step.kernel.scratch).max().unwrap_or(0);
         if scratch > self.scratch.len() {
             self.scratch = filled("the windows of convolutions", scratch, 0.0)?;
@@ -319,10 +334,10 @@ impl Executor for Cpu {
     }
 
     fn run(&mut self, program: ProgramId, times: usize) -> Result<(), EngineError> {
+        let threads = self.threads()?;
         let steps = &self.programs.get(program)?.steps;
         let (memory, scratch, arch) = (&mut self.memory, &mut self.scratch, self.arch);
-        // On one of the pool's own threads, for which sharing work out is cheap.
-        rayon::scope(|_| {
+        threads.run(|| {
             for _ in 0..times {
                 steps.iter().for_each(|step| step.run(memory, scratch, arch));
             }

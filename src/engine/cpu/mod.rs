@@ -14,6 +14,7 @@ mod kernel;
 mod norm;
 mod product;
 mod tanh;
+mod threads;
 mod vectors;
 mod windows;
 

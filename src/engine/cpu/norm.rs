@@ -72,7 +72,7 @@ const CHANNELS: usize = 8;
 pub(crate) fn batch_norm(op: &BatchNorm, shape: Shape) -> CpuKernel {
     let &BatchNorm { sets, running, fixed, epsilon, activation } = op;
     let planes = Planes::of(shape, sets);
-    let (channels, shared) = (planes.channels, count(shape) >= WORTH_SHARING);
+    let (channels, shared) = (planes.channels, count(shape) >= 2 * WORTH_SHARING);
     CpuKernel::new(move |call| {
         let (x, scale, shift, arch) = (call.inputs[0], call.inputs[1], call.inputs[2], call.arch);
         let [y, statistics] = call.outputs else { unreachable!("two outputs") };
@@ -161,6 +161,7 @@ impl WithSimd for Products<'_> {
         let (mut sums, mut products) = ([0.0; PARTS], [0.0; PARTS]);
         for (x, dy) in planes.each(x, set, channel).zip(planes.each(dy, set, channel)) {
             add_up(&mut sums, [dy], |[dy]| dy);
+            // From the nearest cache.
             add_up(&mut products, [dy, x], |[dy, x]| dy * ((x - mean) * inverse));
         }
         [total(&sums), total(&products)]
@@ -171,7 +172,7 @@ impl WithSimd for Products<'_> {
 pub(crate) fn batch_norm_grad(op: &BatchNormGrad, shape: Shape) -> CpuKernel {
     let &BatchNormGrad { sets, fixed } = op;
     let planes = Planes::of(shape, sets);
-    let (channels, shared) = (planes.channels, count(shape) >= WORTH_SHARING);
+    let (channels, shared) = (planes.channels, count(shape) >= 2 * WORTH_SHARING);
     CpuKernel::with_scratch(2 * sets * channels, move |call| {
         let (dy, x, scale, statistics) = (call.inputs[0], call.inputs[1], call.inputs[2], call.inputs[3]);
         let [dx, dscale, dshift] = call.outputs else { unreachable!("three outputs") };
@@ -235,7 +236,7 @@ impl WithSimd for Distribute<'_> {
 
 /// `y[c] = sum_{n,h,w} x[n,c,h,w]`.
 pub(crate) fn channel_sum(shape: Shape) -> CpuKernel {
-    let (planes, shared) = (Planes::of(shape, 1), count(shape) >= WORTH_SHARING);
+    let (planes, shared) = (Planes::of(shape, 1), count(shape) >= 2 * WORTH_SHARING);
     CpuKernel::new(move |call| {
         let (x, arch) = (call.inputs[0], call.arch);
         share(shared, call.outputs[0].par_chunks_mut(CHANNELS).enumerate(), |(block, y)| {

@@ -77,23 +77,14 @@ impl Windows {
         self.stride[0] * self.stride[1] * self.sorted_row()
     }
 
-    /// Calls `f` with each tap and where its first row of positions begins in the sorted copy.
+    /// Each tap, and where its first row of positions begins in the sorted copy. Taps whose runs overlap without being the same
+    /// come long after each other: processors wait for numbers that were just stored in two pieces.
     #[inline(always)]
-    fn each_tap(&self, mut f: impl FnMut(usize, usize)) {
-        let ([kernel_h, kernel_w], stride, len) = (self.kernel, self.stride[1], self.sorted_row());
-        for ky in 0..kernel_h {
-            let (mut remainder, mut place) = (0, 0);
-            for kx in 0..kernel_w {
-                f(ky * kernel_w + kx, (ky * stride + remainder) * len + place);
-                remainder += 1;
-                if remainder == stride {
-                    (remainder, place) = (0, place + 1);
-                }
-            }
-        }
+    fn starts(&self) -> Starts {
+        Starts { windows: *self, ky: 0, remainder: 0, place: 0 }
     }
 
-    /// `[taps, positions]`: the pixels of the wide grid that each tap meets.
+    /// `[taps, positions]`: the pixels of the wide grid that each tap meets. The copy is zero around them, see [`Self::sort`].
     #[inline(always)]
     pub fn taps_by_row(&self, wide: &[f32], sorted: &mut [f32], columns: &mut [f32]) {
         self.sort(wide, sorted);
@@ -101,74 +92,82 @@ impl Windows {
             4 => self.copy_runs::<4>(sorted, columns),
             8 => self.copy_runs::<8>(sorted, columns),
             16 => self.copy_runs::<16>(sorted, columns),
-            width => self.each_tap(|tap, start| {
-                let rows = columns[tap * self.positions()..][..self.positions()].chunks_exact_mut(width);
-                rows.zip(sorted[start..].chunks(self.step())).for_each(|(to, from)| to.copy_from_slice(&from[..width]));
-            }),
+            width => {
+                for (tap, start) in self.starts() {
+                    let rows = columns[tap * self.positions()..][..self.positions()].chunks_exact_mut(width);
+                    for (to, from) in rows.zip(sorted[start..].chunks(self.step())) {
+                        to.copy_from_slice(&from[..width]);
+                    }
+                }
+            }
         }
     }
 
     #[inline(always)]
     fn copy_runs<const W: usize>(&self, sorted: &[f32], columns: &mut [f32]) {
         let step = self.step();
-        self.each_tap(|tap, start| {
+        for (tap, start) in self.starts() {
             let rows = columns[tap * self.positions()..][..self.positions()].as_chunks_mut::<W>().0;
             for (to, from) in rows.iter_mut().zip(sorted[start..].chunks(step)) {
                 *to = *run(from);
             }
-        });
+        }
     }
 
-    /// The wide grid with its zeros, columns sorted.
+    /// Sorts the columns of the wide grid. What lies around it stays as it is: zero, from one channel to the next.
     #[inline(always)]
     fn sort(&self, wide: &[f32], sorted: &mut [f32]) {
-        let ([py, px], [height, width]) = (self.padding, self.wide);
-        let (sx, len) = (self.stride[1], self.sorted_row());
-        let pairs = sx == 2 && self.is_in_pairs();
-        for (y, row) in sorted[..self.sorted_len()].chunks_exact_mut(sx * len).enumerate() {
-            let Some(from) = y.checked_sub(py).filter(|&y| y < height) else {
-                row.fill(0.0);
-                continue;
-            };
-            let from = &wide[from * width..][..width];
-            if sx == 1 && px + width <= len {
-                row[..px].fill(0.0);
-                row[px..px + width].copy_from_slice(from);
-                row[px + width..].fill(0.0);
-                continue;
-            }
-            if pairs {
-                // Pixels `2 i` and `2 i + 1` go to a run of their own each, the border stays as it was cleared.
-                let (first, second) = row.split_at_mut(len);
-                let (even, odd) = if px.is_multiple_of(2) { (first, second) } else { (second, first) };
-                even.fill(0.0);
-                odd.fill(0.0);
-                let runs = even[px / 2..].iter_mut().zip(&mut odd[px.div_ceil(2)..]);
-                for ((even, odd), pair) in runs.zip(from.as_chunks::<2>().0) {
-                    [*even, *odd] = *pair;
+        match self.stride[1] {
+            1 if self.divides_rows() => self.sort_by::<1>(wide, sorted),
+            2 if self.divides_rows() => self.sort_by::<2>(wide, sorted),
+            4 if self.divides_rows() => self.sort_by::<4>(wide, sorted),
+            sx => {
+                let (px, width, len) = (self.padding[1], self.wide[1], self.sorted_row());
+                for (row, from) in self.rows_of(sorted).zip(wide.chunks_exact(width)) {
+                    for (remainder, run) in row.chunks_exact_mut(len).enumerate() {
+                        let (first, start) = first_inside(px, remainder, sx, len);
+                        let inside = from[start.min(width)..].iter().step_by(sx);
+                        run[first..].iter_mut().zip(inside).for_each(|(to, &from)| *to = from);
+                    }
                 }
-                continue;
-            }
-            for (remainder, row) in row.chunks_exact_mut(len).enumerate() {
-                // Columns `remainder + i * sx - px` of the grid, those beyond its sides are zero.
-                let first = px.saturating_sub(remainder).div_ceil(sx).min(len);
-                let start = (remainder + first * sx).saturating_sub(px);
-                let inside = from[start.min(width)..].iter().step_by(sx).take(len - first);
-                let count = inside.len();
-                row[..first].fill(0.0);
-                row[first..].iter_mut().zip(inside).for_each(|(to, &from)| *to = from);
-                row[first + count..].fill(0.0);
             }
         }
     }
 
-    /// Whether all pixels of a row lie in the windows' reach, in whole pairs.
-    fn is_in_pairs(&self) -> bool {
-        let (width, px) = (self.wide[1], self.padding[1]);
-        width.is_multiple_of(2) && px.div_ceil(2) + width / 2 <= self.sorted_row()
+    /// The same for a stride of `S` that divides rows: pixel `S i + q` is number `i` of run `q`.
+    #[inline(always)]
+    fn sort_by<const S: usize>(&self, wide: &[f32], sorted: &mut [f32]) {
+        let runs = self.runs::<S>();
+        for (row, from) in self.rows_of(sorted).zip(wide.chunks_exact(self.wide[1])) {
+            let pixels = from.as_chunks::<S>().0;
+            for q in 0..S {
+                row[runs[q]..][..pixels.len()].iter_mut().zip(pixels).for_each(|(to, from)| *to = from[q]);
+            }
+        }
     }
 
-    /// `[positions, taps]`, rows apart by `stride` numbers: the pixels that each position sees.
+    /// The rows of the sorted copy that are rows of the wide grid.
+    #[inline(always)]
+    fn rows_of<'a>(&self, sorted: &'a mut [f32]) -> impl Iterator<Item = &'a mut [f32]> {
+        let row = self.stride[1] * self.sorted_row();
+        sorted[..self.sorted_len()].chunks_exact_mut(row).skip(self.padding[0]).take(self.wide[0])
+    }
+
+    /// Where the run of each remainder begins in a row of the sorted copy.
+    #[inline(always)]
+    fn runs<const S: usize>(&self) -> [usize; S] {
+        let (px, len) = (self.padding[1], self.sorted_row());
+        std::array::from_fn(|q| (q + px) % S * len + (q + px) / S)
+    }
+
+    /// Whether the stride divides rows, all of whose pixels the windows reach.
+    fn divides_rows(&self) -> bool {
+        let (width, px, sx) = (self.wide[1], self.padding[1], self.stride[1]);
+        width.is_multiple_of(sx) && (sx - 1 + px) / sx + width / sx <= self.sorted_row()
+    }
+
+    /// `[positions, taps]`, rows apart by `stride` numbers: the pixels that each position sees. The copy is zero around them, see
+    /// [`Self::sort`].
     #[inline(always)]
     pub fn taps_by_position(&self, wide: &[f32], padded: &mut [f32], rows: &mut [f32], stride: usize) {
         Self { stride: [self.stride[0], 1], narrow: [self.narrow[0], self.reach(1) - self.kernel[1] + 1], ..*self }
@@ -205,63 +204,115 @@ impl Windows {
         }
     }
 
-    /// The sum over taps of `[taps, positions]` at each pixel of the wide grid: the transpose of [`Self::taps_by_row`].
+    /// The sum over taps of `[taps, positions]`, rows apart by `stride` numbers, at each pixel of the wide grid: the transpose of
+    /// [`Self::taps_by_row`].
     #[inline(always)]
-    pub fn add_taps(&self, columns: &[f32], sorted: &mut [f32], wide: &mut [f32]) {
+    pub fn add_taps(&self, columns: &[f32], stride: usize, sorted: &mut [f32], wide: &mut [f32]) {
         let sorted = &mut sorted[..self.sorted_len()];
         sorted.fill(0.0);
         match self.narrow[1] {
-            4 => self.add_runs::<4>(columns, sorted),
-            8 => self.add_runs::<8>(columns, sorted),
-            16 => self.add_runs::<16>(columns, sorted),
-            width => self.each_tap(|tap, start| {
-                let rows = columns[tap * self.positions()..][..self.positions()].chunks_exact(width);
-                for (from, to) in rows.zip(sorted[start..].chunks_mut(self.step())) {
-                    to.iter_mut().zip(from).for_each(|(sum, v)| *sum += v);
+            4 => self.add_runs::<4>(columns, stride, sorted),
+            8 => self.add_runs::<8>(columns, stride, sorted),
+            16 => self.add_runs::<16>(columns, stride, sorted),
+            width => {
+                for (tap, start) in self.starts() {
+                    let rows = columns[tap * stride..][..self.positions()].chunks_exact(width);
+                    for (from, to) in rows.zip(sorted[start..].chunks_mut(self.step())) {
+                        to.iter_mut().zip(from).for_each(|(sum, v)| *sum += v);
+                    }
                 }
-            }),
+            }
         }
         self.unsort(sorted, wide);
     }
 
     #[inline(always)]
-    fn add_runs<const W: usize>(&self, columns: &[f32], sorted: &mut [f32]) {
+    fn add_runs<const W: usize>(&self, columns: &[f32], stride: usize, sorted: &mut [f32]) {
         let step = self.step();
-        self.each_tap(|tap, start| {
-            let rows = columns[tap * self.positions()..][..self.positions()].as_chunks::<W>().0;
+        for (tap, start) in self.starts() {
+            let rows = columns[tap * stride..][..self.positions()].as_chunks::<W>().0;
             for (from, to) in rows.iter().zip(sorted[start..].chunks_mut(step)) {
                 let Some(to) = to.first_chunk_mut::<W>() else { unreachable!("whole runs only") };
-                for x in 0..W {
-                    to[x] += from[x];
-                }
+                // All sums before the first is stored, so that they are made in vectors.
+                *to = std::array::from_fn(|x| to[x] + from[x]);
             }
-        });
+        }
     }
 
     /// The wide grid from its sorted copy, without the border.
     #[inline(always)]
-    fn unsort(&self, sorted: &[f32], wide: &mut [f32]) {
-        let ([py, px], width) = (self.padding, self.wide[1]);
-        let (sx, len) = (self.stride[1], self.sorted_row());
-        let pairs = sx == 2 && self.is_in_pairs();
-        for (y, row) in wide.chunks_exact_mut(width).enumerate() {
-            let Some(from) = sorted.get((y + py) * sx * len..).filter(|from| from.len() >= sx * len) else {
-                // No window reaches there.
-                row.fill(0.0);
-                continue;
-            };
-            if pairs {
-                let (first, second) = from[..2 * len].split_at(len);
-                let (even, odd) = if px.is_multiple_of(2) { (first, second) } else { (second, first) };
-                let runs = even[px / 2..].iter().zip(&odd[px.div_ceil(2)..]);
-                row.as_chunks_mut::<2>().0.iter_mut().zip(runs).for_each(|(pair, (&even, &odd))| *pair = [even, odd]);
-                continue;
-            }
-            for (x, v) in row.iter_mut().enumerate() {
-                let (remainder, place) = ((x + px) % sx, (x + px) / sx);
-                *v = if place < len { from[remainder * len + place] } else { 0.0 };
+    fn unsort(&self, sorted: &mut [f32], wide: &mut [f32]) {
+        match self.stride[1] {
+            2 if self.divides_rows() => self.unsort_by::<2>(sorted, wide),
+            4 if self.divides_rows() => self.unsort_by::<4>(sorted, wide),
+            sx => {
+                let (px, width, len) = (self.padding[1], self.wide[1], self.sorted_row());
+                // Some pixels no window reaches.
+                wide.fill(0.0);
+                for (row, from) in wide.chunks_exact_mut(width).zip(self.rows_of(sorted)) {
+                    for (remainder, run) in from.chunks_exact(len).enumerate() {
+                        let (first, start) = first_inside(px, remainder, sx, len);
+                        let inside = row[start.min(width)..].iter_mut().step_by(sx);
+                        inside.zip(&run[first..]).for_each(|(to, &from)| *to = from);
+                    }
+                }
             }
         }
+    }
+
+    /// The same for a stride of `S` that divides rows.
+    #[inline(always)]
+    fn unsort_by<const S: usize>(&self, sorted: &mut [f32], wide: &mut [f32]) {
+        let (runs, width) = (self.runs::<S>(), self.wide[1]);
+        let reached = self.rows_of(sorted).count() * width;
+        let (wide, beyond) = wide.split_at_mut(reached.min(wide.len()));
+        beyond.fill(0.0);
+        for (row, from) in wide.chunks_exact_mut(width).zip(self.rows_of(sorted)) {
+            let pixels = row.as_chunks_mut::<S>().0;
+            let count = pixels.len();
+            let from: [&[f32]; S] = runs.map(|run| &from[run..][..count]);
+            for i in 0..count {
+                pixels[i] = std::array::from_fn(|q| from[q][i]);
+            }
+        }
+    }
+}
+
+/// Of the columns with a remainder by the stride, the first that is a pixel: its place among them, and the pixel.
+#[inline(always)]
+fn first_inside(padding: usize, remainder: usize, stride: usize, len: usize) -> (usize, usize) {
+    let first = padding.saturating_sub(remainder).div_ceil(stride).min(len);
+    (first, (remainder + first * stride).saturating_sub(padding))
+}
+
+/// See [`Windows::starts`].
+struct Starts {
+    windows: Windows,
+    ky: usize,
+    /// Of the tap's column by the stride, and its place among those of the same.
+    remainder: usize,
+    place: usize,
+}
+
+impl Iterator for Starts {
+    type Item = (usize, usize);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<(usize, usize)> {
+        let ([kernel_h, kernel_w], [_, stride]) = (self.windows.kernel, self.windows.stride);
+        let Self { ky, remainder, place, .. } = *self;
+        let kx = place * stride + remainder;
+        if kx >= kernel_w {
+            return None;
+        }
+        self.remainder += 1;
+        if self.remainder == stride || kx + 1 == kernel_w {
+            (self.remainder, self.ky) = (0, ky + 1);
+        }
+        if self.ky == kernel_h {
+            (self.ky, self.place) = (0, place + 1);
+        }
+        Some((ky * kernel_w + kx, (ky * stride + remainder) * self.windows.sorted_row() + place))
     }
 }
 
