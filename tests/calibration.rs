@@ -1,13 +1,11 @@
 //! P-values and thresholds from held-out normal images: exact on small cases, and the promise kept on real scores.
 
-mod common;
-
 use std::path::PathBuf;
 
 use pkdgan::calibration::{Calibration, CalibrationError};
 use pkdgan::config::{Config, Goal, Recipe};
 use pkdgan::data::Dataset;
-use pkdgan::engine::{EngineError, Executor, Gpu, GpuOptions, KernelChoices};
+use pkdgan::engine::{Cpu, EngineError, Executor, KernelChoices};
 use pkdgan::model::ModelFile;
 use pkdgan::pipeline::{self, Data, Progress, Watch};
 use pkdgan::run::RunFile;
@@ -106,7 +104,7 @@ impl Watch for Silent {
 }
 
 fn open() -> Result<Box<dyn Executor>, EngineError> {
-    Ok(Box::new(Gpu::open(&GpuOptions { adapter: common::adapter(), ..GpuOptions::default() })?))
+    Ok(Box::new(Cpu::new()))
 }
 
 /// A student of MNIST's digit 8 that was trained by itself on a few images, for long.

@@ -11,7 +11,7 @@ use pkdgan::scoring::{Figure, ScoringPath};
 fn every_path_is_measured_at_every_batch() {
     let sandbox = Sandbox::new();
     sandbox.train("run", &["--stage", "student"]).assert().success();
-    let output = sandbox.pkdgan(&["bench", "run", "--quick", "--json", "--quiet"]).output().unwrap();
+    let output = sandbox.pkdgan(&["bench", "run", "--quick", "--json", "--quiet", "--device=gpu"]).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     let values: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     for line in values.as_array().unwrap() {

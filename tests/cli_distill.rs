@@ -7,10 +7,11 @@ use pkdgan::config::{Config, Goal, Structure};
 use pkdgan::run::read_scores;
 use pkdgan::weights::Weights;
 
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "checkpoint.previous.safetensors",
     "checkpoint.safetensors",
     "config.toml",
+    "devices.json",
     "metrics.jsonl",
     "model.safetensors",
     "report.html",

@@ -8,7 +8,7 @@ use command::{Held, Sandbox, TEST, stderr};
 
 /// Runs a training with trouble to come.
 fn train(sandbox: &Sandbox, fault: &str, more: &[&str]) -> Output {
-    sandbox.train("run", more).env("PKDGAN_FAULT", fault).output().unwrap()
+    sandbox.train("run", &[&["--device=gpu"], more].concat()).env("PKDGAN_FAULT", fault).output().unwrap()
 }
 
 fn said(output: &Output, code: i32, parts: &[&str]) {
@@ -23,7 +23,7 @@ fn said(output: &Output, code: i32, parts: &[&str]) {
 #[test]
 fn a_lost_device_leaves_a_checkpoint_to_go_on_from() {
     let sandbox = Sandbox::new();
-    sandbox.train("whole", &[]).assert().success();
+    sandbox.train("whole", &["--device=gpu"]).assert().success();
     let output = train(&sandbox, "lost=3", &[]);
     said(&output, 1, &["the device was lost in the kernels from", "pkdgan train --resume run"]);
     assert!(!sandbox.path("run/model.safetensors").exists());
@@ -38,8 +38,8 @@ fn the_cpu_executor_goes_on_where_that_is_allowed() {
         let refused = train(&sandbox, fault, &["--force"]);
         said(&refused, 1, &["pkdgan train --resume run"]);
         let output = train(&sandbox, fault, &["--force", "--allow-cpu-fallback"]);
-        said(&output, 0, &["warning: going on with the plain CPU executor"]);
-        assert_eq!(sandbox.json("run/report.json")["adapter"], "plain CPU executor", "{fault}");
+        said(&output, 0, &["warning: going on with the CPU executor"]);
+        assert_eq!(sandbox.json("run/report.json")["adapter"], "CPU executor", "{fault}");
         assert_eq!(sandbox.json("run/report.json")["steps"], 20, "{fault}");
     }
 }
@@ -58,23 +58,24 @@ fn a_device_that_hangs_is_given_up() {
     let output = train(&sandbox, "hang=3", &["--device-timeout=2"]);
     said(&output, 1, &["within 2 s", "--device-timeout", "pkdgan train --resume run"]);
     let output = train(&sandbox, "hang=3", &["--force", "--device-timeout=2", "--allow-cpu-fallback"]);
-    said(&output, 0, &["within 2 s", "going on with the plain CPU executor"]);
+    said(&output, 0, &["within 2 s", "going on with the CPU executor"]);
     said(&train(&sandbox, "hang=3", &["--device-timeout=0"]), 2, &["--device-timeout"]);
 }
 
 #[test]
 fn scoring_begins_again_on_the_cpu_executor() {
     let sandbox = Sandbox::new();
-    sandbox.train("run", &[]).assert().success();
+    // The run's folder says what it is scored on.
+    sandbox.train("run", &["--device=gpu"]).assert().success();
     let eval = |more: &[&str], fault: &str| {
         let arguments = [&["eval", "run", "--json"], more].concat();
         sandbox.pkdgan(&arguments).env("PKDGAN_FAULT", fault).output().unwrap()
     };
     said(&eval(&[], "lost=1"), 1, &["the device was lost"]);
     let output = eval(&["--allow-cpu-fallback"], "lost=1");
-    said(&output, 0, &["going on with the plain CPU executor"]);
+    said(&output, 0, &["going on with the CPU executor"]);
     let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(figures["adapter"], "plain CPU executor");
+    assert_eq!(figures["adapter"], "CPU executor");
     let (on_cpu, on_gpu) = (figures["auroc"].as_f64().unwrap(), sandbox.json("run/report.json")["auroc"].as_f64());
     assert!((on_cpu - on_gpu.unwrap()).abs() < 0.02, "{on_cpu} and {on_gpu:?}");
 }
@@ -137,13 +138,14 @@ fn a_driver_that_hangs_when_it_is_opened_is_given_up() {
         let mut command = sandbox.train("run", &[&["--force", "--device-timeout=2"], more].concat());
         command.env("VK_DRIVER_FILES", sandbox.path("driver.json")).output().unwrap()
     };
-    said(&train(&[]), 1, &["did not finish the opening of the adapter within 2 s", "--device-timeout"]);
+    said(&train(&["--device=gpu"]), 1, &["did not finish the opening of the adapter within 2 s", "--device-timeout"]);
     let mut devices = sandbox.pkdgan(&["devices", "--device-timeout=2"]);
     let output = devices.env("VK_DRIVER_FILES", sandbox.path("driver.json")).output().unwrap();
     said(&output, 1, &["did not finish the search for adapters within 2 s"]);
-    let output = train(&["--allow-cpu-fallback"]);
-    said(&output, 0, &["the opening of the adapter", "going on with the plain CPU executor"]);
-    assert_eq!(sandbox.json("run/report.json")["adapter"], "plain CPU executor");
+    said(&train(&[]), 0, &["did not finish the search for adapters within 2 s", "going on without a GPU"]);
+    let output = train(&["--device=gpu", "--allow-cpu-fallback"]);
+    said(&output, 0, &["the opening of the adapter", "going on with the CPU executor"]);
+    assert_eq!(sandbox.json("run/report.json")["adapter"], "CPU executor");
 }
 
 /// The driver of this machine is taken away between two stages of a run.
@@ -153,7 +155,7 @@ fn an_adapter_may_vanish_between_stages() {
     let sandbox = Sandbox::new();
     let driver = driver();
     sandbox.write("driver.json", &std::fs::read(&driver).unwrap());
-    let mut command = sandbox.train("run", &["--stage=all"]);
+    let mut command = sandbox.train("run", &["--stage=all", "--device=gpu"]);
     command.env("VK_DRIVER_FILES", sandbox.path("driver.json"));
     let mut held = Held::start(&command, 5);
     held.wait_until(|| true);

@@ -8,10 +8,11 @@ use pkdgan::model::ModelFile;
 use pkdgan::run::read_scores;
 use pkdgan::weights::Weights;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "checkpoint.previous.safetensors",
     "checkpoint.safetensors",
     "config.toml",
+    "devices.json",
     "metrics.jsonl",
     "model.safetensors",
     "report.html",

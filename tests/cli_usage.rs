@@ -173,7 +173,7 @@ fn shells_complete_every_command() {
         let output = sandbox.pkdgan(&["completions", shell]).output().unwrap();
         assert!(output.status.success(), "{}", stderr(&output));
         let script = String::from_utf8(output.stdout).unwrap();
-        for word in ["train", "reproduce", "report", "evaluate-every", "plain"] {
+        for word in ["train", "reproduce", "report", "evaluate-every", "device"] {
             assert!(script.contains(word), "{shell}: {word}");
         }
     }

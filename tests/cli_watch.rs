@@ -8,7 +8,7 @@ use serde_json::Value;
 #[test]
 fn progress_is_shown_on_terminals_only_unless_asked_for() {
     let sandbox = Sandbox::new();
-    let output = sandbox.train("run", &["--steps=200"]).output().unwrap();
+    let output = sandbox.train("run", &["--steps=200", "--device=cpu"]).output().unwrap();
     let said = stderr(&output);
     assert!(said.contains("device: ") && said.contains("written: run"), "{said}");
     assert!(!said.contains("/s, ") && !said.contains('\r'), "{said}");

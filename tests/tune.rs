@@ -34,7 +34,7 @@ fn convolutions(sandbox: &Sandbox, run: &str) -> Vec<ConvShape> {
 #[test]
 fn what_is_measured_is_read_back_and_chosen_by() {
     let sandbox = Sandbox::new();
-    sandbox.train("run", &["--steps=1"]).assert().success();
+    sandbox.train("run", &["--steps=1", "--device=gpu"]).assert().success();
     let shapes = convolutions(&sandbox, "run");
     let mut gpu = common::open();
     let (on, software) = (gpu.measured_on(), gpu.summary().is_software());
@@ -63,7 +63,7 @@ fn what_is_measured_is_read_back_and_chosen_by() {
 #[test]
 fn measurements_hold_for_their_adapter_and_kernels_only() {
     let sandbox = Sandbox::new();
-    sandbox.train("run", &["--steps=1"]).assert().success();
+    sandbox.train("run", &["--steps=1", "--device=gpu"]).assert().success();
     let shapes = convolutions(&sandbox, "run");
     let shape = &shapes[0];
     let on = common::open().measured_on();
@@ -97,7 +97,7 @@ fn a_cache_that_is_damaged_is_taken_for_empty() {
     let sandbox = Sandbox::new();
     let path = "cache/pkdgan/kernels.json";
     fs::create_dir_all(sandbox.path("cache/pkdgan")).unwrap();
-    sandbox.train("without", &[]).assert().success();
+    sandbox.train("without", &["--device=gpu"]).assert().success();
     let deep = "[".repeat(200_000);
     let on = serde_json::to_string(&common::open().measured_on()).unwrap();
     let foreign = [
@@ -112,7 +112,7 @@ fn a_cache_that_is_damaged_is_taken_for_empty() {
     ];
     for text in foreign {
         sandbox.write(path, text.as_bytes());
-        let output = sandbox.train("run", &["--force"]).output().unwrap();
+        let output = sandbox.train("run", &["--force", "--device=gpu"]).output().unwrap();
         let said = stderr(&output);
         assert!(output.status.success(), "{said}");
         assert!(said.contains("cache/pkdgan/kernels.json") && said.contains("pkdgan tune"), "{said}");
@@ -127,14 +127,14 @@ fn a_cache_that_is_damaged_is_taken_for_empty() {
         measurements.insert(&on, &shape, KernelTimes(vec![time("naive", 1.0), time(huge, 1e-9)]));
     }
     KernelCache::new(&sandbox.path("cache/pkdgan")).write(&measurements).unwrap();
-    sandbox.train("run", &["--force"]).assert().success();
+    sandbox.train("run", &["--force", "--device=gpu"]).assert().success();
     assert!(sandbox.read("run/model.safetensors") == sandbox.read("without/model.safetensors"));
 }
 
 #[test]
 fn a_run_goes_on_with_the_kernels_that_it_began_with() {
     let sandbox = Sandbox::new();
-    let steps = ["--steps=200", "--checkpoint-every=20"];
+    let steps = ["--steps=200", "--checkpoint-every=20", "--device=gpu"];
     sandbox.train("defaults", &steps).assert().success();
     let gpu = common::open();
     let (on, software) = (gpu.measured_on(), gpu.summary().is_software());
@@ -228,9 +228,9 @@ fn compiled_kernels_are_kept_whole_or_not_at_all() {
 #[test]
 fn tune_fills_the_cache_once() {
     let sandbox = Sandbox::new();
-    sandbox.train("run", &["--steps=1"]).assert().success();
+    sandbox.train("run", &["--steps=1", "--device=gpu"]).assert().success();
     let tune = |more: &[&str]| {
-        let output = sandbox.pkdgan(&["tune", "run", "--json"]).args(more).output().unwrap();
+        let output = sandbox.pkdgan(&["tune", "run", "--json", "--device=gpu"]).args(more).output().unwrap();
         assert!(output.status.success(), "{}", stderr(&output));
         let rows: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
         (rows, stderr(&output))
@@ -253,12 +253,12 @@ fn tune_fills_the_cache_once() {
     assert!(said.contains(" 0 of them to be timed"), "{said}");
     assert!(before == sandbox.read("cache/pkdgan/kernels.json"));
     // With a table for people.
-    let output = sandbox.pkdgan(&["tune", "run"]).output().unwrap();
+    let output = sandbox.pkdgan(&["tune", "run", "--device=gpu"]).output().unwrap();
     let table = String::from_utf8(output.stdout).unwrap();
     assert_eq!(table.lines().count(), rows.len() + 2, "{table}");
     // A new run says so.
     let tuned = rows.iter().filter(|row| row["usual"] != row["chosen"]).count();
-    let said = stderr(&sandbox.train("again", &["--steps=1"]).output().unwrap());
+    let said = stderr(&sandbox.train("again", &["--steps=1", "--device=gpu"]).output().unwrap());
     assert_eq!(said.contains(&format!("{tuned} convolutions by kernels")), tuned > 0, "{said}");
 
     sandbox.pkdgan(&["tune", "run", "--no-tune"]).assert().code(2);
@@ -275,7 +275,7 @@ fn a_step_is_taken_apart() {
     };
     for (stage, batch) in [("teacher", 3), ("alone", 1), ("step1", 2), ("step2", 2)] {
         let batch = batch.to_string();
-        let figures = program(&["--stage", stage, "--batch", &batch]);
+        let figures = program(&["--stage", stage, "--batch", &batch, "--device=gpu"]);
         assert_eq!((&figures["stage"], figures["batch"].to_string()), (&stage.into(), batch));
         let dispatches = figures["dispatches"].as_array().unwrap();
         let sum = |key: &str| dispatches.iter().filter_map(|dispatch| dispatch[key].as_f64()).sum::<f64>();
@@ -294,8 +294,8 @@ fn a_step_is_taken_apart() {
         }
     }
     let figures = program(&["--device", "cpu"]);
-    assert_eq!(figures["adapter"], "plain CPU executor");
-    let output = sandbox.pkdgan(&["model", "--program"]).args(command::TINY).output().unwrap();
+    assert!(figures["adapter"].as_str().unwrap().starts_with("CPU executor, "), "{}", figures["adapter"]);
+    let output = sandbox.pkdgan(&["model", "--program", "--device=gpu"]).args(command::TINY).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.contains("adam") && said.contains("a step of stage teacher with a batch of 2"), "{said}");
     sandbox.pkdgan(&["model", "--stage", "teacher"]).assert().code(2);

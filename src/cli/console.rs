@@ -8,7 +8,9 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use pkdgan::config::Config;
 use pkdgan::data::DataError;
-use pkdgan::pipeline::Data;
+use pkdgan::engine::DeviceKind;
+use pkdgan::pipeline::{Data, TimedDevices};
+use pkdgan::train::Stage;
 use serde_json::{Value, json};
 
 /// How the course of long work is shown, on stderr.
@@ -64,6 +66,17 @@ impl Console {
             more["event"] = name.into();
             eprintln!("{more}");
         }
+    }
+
+    /// Says which kind of device proved faster for a stage.
+    pub fn chose(&self, stage: Stage, kind: DeviceKind, timed: &TimedDevices) {
+        let times: Vec<String> =
+            timed.iter().map(|(kind, seconds)| format!("{kind} {:.2} ms", 1e3 * seconds)).collect();
+        self.say(format!(
+            "{stage}: on the {kind}, for a step takes: {}; `--device` chooses otherwise",
+            times.join(", ")
+        ));
+        self.event("device", json!({ "stage": stage, "device": kind, "timed": timed }));
     }
 
     /// Begins a stretch of `len` units of work, of which `done` are done. `name` is for people.

@@ -223,12 +223,8 @@ impl Opened {
         let summary = self.executor.summary();
         if self.without_gpu {
             return format!(
-                "no GPU here: {doing} on the {}, {}; `--device gpu` runs the WGSL kernels on a software driver",
-                summary.name, summary.driver
+                "no GPU here: {doing} on the {summary}; `--device gpu` runs the WGSL kernels on a software driver"
             );
-        }
-        if summary.backend == "cpu" {
-            return format!("device: {}, {}", summary.name, summary.driver);
         }
         let note =
             if summary.is_software() { "\n        this adapter is the CPU: `--device cpu` is faster" } else { "" };

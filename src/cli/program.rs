@@ -125,7 +125,7 @@ impl Program {
                 let program = traced.load(&config, &mut cpu)?;
                 let step = step_seconds(&mut cpu, program, clock)?;
                 cpu.write(clock, &[0.0])?;
-                ("plain CPU executor".into(), step, cpu.profile(program)?, None)
+                (Executor::summary(&cpu).to_string(), step, cpu.profile(program)?, None)
             }
         };
         Ok(Figures::new(stage, stage.budget(&config).batch_size, adapter, macs, step_seconds, timed, untimed))

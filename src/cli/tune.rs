@@ -84,7 +84,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let folder = cache_folder().context("there is no cache folder; name one with the variable PKDGAN_CACHE")?;
     let cache = KernelCache::new(&folder);
     let Some(mut gpu) = arguments.device.adapter()? else {
-        bail!("the plain CPU executor has no kernels to choose from; leave out --device cpu");
+        bail!("the CPU executor has no kernels to choose from; `--device gpu` times those of an adapter");
     };
     console.say(format!("device: {}", gpu.summary()));
     let on = gpu.measured_on();

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use pkdgan::pipeline::Watch;
+use pkdgan::engine::DeviceKind;
+use pkdgan::pipeline::{TimedDevices, Watch};
 use pkdgan::run::{EventFile, RunError};
 use pkdgan::train::{Event, Losses, Stage};
 use serde_json::json;
@@ -139,6 +140,11 @@ impl Watch for Watcher<'_> {
     fn prepare(&mut self, phase: &str) {
         self.finish();
         self.preparing = Some(self.console.preparing(phase));
+    }
+
+    fn chose(&mut self, stage: Stage, kind: DeviceKind, timed: &TimedDevices) {
+        self.finish();
+        self.console.chose(stage, kind, timed);
     }
 
     fn trained(&mut self, stage: Stage, event: Event) -> bool {

@@ -40,7 +40,7 @@ pub enum EngineError {
     },
     /// No adapter was found, or not the one asked for.
     #[error(
-        "no usable GPU adapter: {problem}\n  on Debian or Ubuntu a software Vulkan driver is one command away: apt-get install -y mesa-vulkan-drivers libvulkan1\n  `pkdgan devices` lists what is there; `--device cpu` runs without an adapter, slowly"
+        "no usable GPU adapter: {problem}\n  on Debian or Ubuntu a software Vulkan driver is one command away: apt-get install -y mesa-vulkan-drivers libvulkan1\n  `pkdgan devices` lists what is there; `--device cpu` runs without an adapter"
     )]
     NoAdapter {
         /// What was looked for and what was there.

@@ -3,7 +3,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::HumanDuration;
-use pkdgan::pipeline::Watch;
+use pkdgan::engine::DeviceKind;
+use pkdgan::pipeline::{TimedDevices, Watch};
 use pkdgan::reproduce::{Cell, Observe, Survey};
 use pkdgan::train::{Event, Stage};
 use serde_json::json;
@@ -65,6 +66,10 @@ impl Watch for GridWatcher<'_> {
 
     fn prepare(&mut self, phase: &str) {
         self.watcher.prepare(phase);
+    }
+
+    fn chose(&mut self, stage: Stage, kind: DeviceKind, timed: &TimedDevices) {
+        self.watcher.chose(stage, kind, timed);
     }
 
     fn trained(&mut self, stage: Stage, event: Event) -> bool {

@@ -62,6 +62,9 @@ impl AdapterSummary {
 
 impl fmt::Display for AdapterSummary {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        if self.backend == "cpu" {
+            return write!(f, "{}, {}", self.name, self.driver);
+        }
         write!(f, "{} ({}, {}, driver {})", self.name, self.kind, self.backend, self.driver)
     }
 }
