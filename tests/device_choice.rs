@@ -19,12 +19,16 @@ use pkdgan::train::{CheckpointEvery, Event, Stage, TrainError};
 /// An executor that takes its time for each step, or refuses to load anything.
 struct Stand {
     cpu: Cpu,
+    kind: DeviceKind,
     pause: Option<Duration>,
 }
 
 impl Executor for Stand {
     fn summary(&self) -> AdapterSummary {
-        self.cpu.summary()
+        AdapterSummary {
+            backend: if self.kind == DeviceKind::Gpu { "vulkan" } else { "cpu" }.into(),
+            ..self.cpu.summary()
+        }
     }
     fn allocate(&mut self, variables: &Variables) -> Result<(), EngineError> {
         self.cpu.allocate(variables)
@@ -82,7 +86,7 @@ impl Devices for Two {
         let kind = kind.expect("a kind");
         self.opened.borrow_mut().push(kind);
         let pause = self.pauses[usize::from(kind == DeviceKind::Cpu)];
-        Ok(Box::new(Stand { cpu: Cpu::new(), pause }))
+        Ok(Box::new(Stand { cpu: Cpu::new(), kind, pause }))
     }
 }
 

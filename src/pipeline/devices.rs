@@ -96,15 +96,13 @@ impl<'a> RunDevices<'a> {
         };
         let own = self.chosen.borrow().get(stage.name()).copied();
         let kinds = self.devices.fixed().or(own).map_or_else(|| self.devices.kinds(), |kind| vec![kind]);
-        let (ready, mut kind) = match kinds[..] {
+        let (ready, kind) = match kinds[..] {
             [] => return prepare(None),
             [kind] => (prepare(Some(kind))?, kind),
             _ => self.fastest(stage, &kinds, prepare, watch)?,
         };
         // The CPU may have taken the place of an adapter that could not be opened.
-        if ready.0.summary().backend == "cpu" && own.is_none() && kinds.len() == 1 {
-            kind = DeviceKind::Cpu;
-        }
+        let kind = if ready.0.summary().backend == "cpu" { DeviceKind::Cpu } else { kind };
         if own != Some(kind) {
             self.chosen.borrow_mut().insert(stage.name().to_owned(), kind);
             write_devices(self.folder, &self.chosen.borrow())?;

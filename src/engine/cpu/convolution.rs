@@ -18,6 +18,8 @@ const WORTH_SHARING: u64 = 1 << 19;
 const TASKS: usize = 4;
 /// Numbers of windows that are multiplied at once in a weight gradient.
 const WINDOWS_AT_ONCE: usize = 1 << 13;
+/// Rows of a tile.
+const ROWS: usize = 8;
 /// Columns of a right factor that fill the registers.
 const PANEL: usize = 32;
 
@@ -55,11 +57,11 @@ impl Shape {
     }
 
     /// Channels of a task where the channels of each image are shared out, because there are fewer images than threads;
-    /// a divisor of `channels`.
+    /// a divisor of `channels`, and whole tiles if there is such.
     fn block(&self, channels: usize) -> usize {
         let parts = if self.shared { TASKS * rayon::current_num_threads() } else { 1 };
-        let least = channels.div_ceil(parts);
-        (least..=channels).find(|block| channels.is_multiple_of(*block)).unwrap_or(channels)
+        let divisors = || (channels.div_ceil(parts)..=channels).filter(|block| channels.is_multiple_of(*block));
+        divisors().find(|block| block.is_multiple_of(ROWS)).or_else(|| divisors().next()).unwrap_or(channels)
     }
 
     /// Whether there are images enough for the threads.

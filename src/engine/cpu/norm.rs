@@ -1,4 +1,4 @@
-//! Batch norm, its gradients, and the sums that go with them: statistics by channel, then all channels at once.
+//! Batch norm, its gradients, and the sums that go with them: first the sums of each channel, then each image at once.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -12,71 +12,116 @@ use crate::engine::ops::batch_norm::BatchNorm;
 use crate::engine::ops::batch_norm_grad::BatchNormGrad;
 use crate::engine::shape::{Shape, count};
 
-/// The planes of a channel in a set of images.
+/// Images that are gone through one after the other, channel by channel as they lie in memory. A set of images has as many such
+/// groups whatever the number of threads.
 #[derive(Clone, Copy)]
-struct Planes {
+struct Groups {
     channels: usize,
     plane: usize,
+    /// Images of a set, of a group, and groups of a set.
     images: usize,
+    group: usize,
+    groups: usize,
 }
 
-impl Planes {
-    fn of([images, channels, h, w]: Shape, sets: usize) -> Self {
-        Self { channels, plane: h * w, images: images / sets }
-    }
+/// Groups of a set at most.
+const GROUPS: usize = 8;
 
-    /// Those of channel `c` of a set.
-    #[inline(always)]
-    fn each(self, x: &[f32], set: usize, c: usize) -> impl Iterator<Item = &[f32]> {
-        let Self { channels, plane, images } = self;
-        (set * images..(set + 1) * images).map(move |image| &x[(image * channels + c) * plane..][..plane])
+impl Groups {
+    fn of([images, channels, h, w]: Shape, sets: usize) -> Self {
+        let images = images / sets;
+        let group = images.div_ceil(GROUPS).max(1);
+        Self { channels, plane: h * w, images, group, groups: images.div_ceil(group) }
     }
 
     /// Elements of a channel of a set.
-    fn elements(self) -> f32 {
+    fn elements(&self) -> f32 {
         (self.images * self.plane) as f32
     }
-}
 
-/// The statistics of a channel: mean, and the sum of squares of the distances from it.
-struct Moments<'a> {
-    planes: Planes,
-    x: &'a [f32],
-    set: usize,
-    channel: usize,
-}
+    /// Numbers of an image.
+    fn image(&self) -> usize {
+        self.channels * self.plane
+    }
 
-impl WithSimd for Moments<'_> {
-    type Output = [f32; 2];
+    /// Numbers that [`Self::sums`] works in, for `N` sums of each channel.
+    fn scratch(&self, n: usize) -> usize {
+        self.groups * n * self.channels * PARTS
+    }
 
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) -> [f32; 2] {
-        let Self { planes, x, set, channel } = self;
-        let mut sums = [0.0; PARTS];
-        for plane in planes.each(x, set, channel) {
-            add_up(&mut sums, [plane], |[v]| v);
+    /// The part of a set's images that belongs to a group.
+    fn part<'a>(&self, x: &'a [f32], set: usize, group: usize) -> &'a [f32] {
+        let (first, end) = (group * self.group, self.images.min((group + 1) * self.group));
+        &x[(set * self.images + first) * self.image()..(set * self.images + end) * self.image()]
+    }
+
+    /// `N` sums over each channel of a set, `[N, channels]`: over the numbers that `f` makes of those of `inputs` and of the channel's
+    /// `given` ones.
+    fn sums<const I: usize, const G: usize, const N: usize>(
+        self,
+        (arch, shared): (Arch, bool),
+        (inputs, set): ([&[f32]; I], usize),
+        given: [&[f32]; G],
+        scratch: &mut [f32],
+        sums: [&mut [f32]; N],
+        f: impl Fn([f32; I], [f32; G]) -> [f32; N] + Copy + Sync,
+    ) {
+        let of_group = N * self.channels * PARTS;
+        let scratch = &mut scratch[..self.groups * of_group];
+        share(shared, scratch.par_chunks_mut(of_group).enumerate(), |(group, parts)| {
+            let inputs = inputs.map(|x| self.part(x, set, group));
+            arch.dispatch(GroupSums { inputs, given, plane: self.plane, parts, f });
+        });
+        for (n, sums) in sums.into_iter().enumerate() {
+            for (channel, sum) in sums.iter_mut().enumerate() {
+                let parts = scratch.as_chunks::<PARTS>().0[channel * N + n..].iter().step_by(N * self.channels);
+                *sum = parts.map(total).sum();
+            }
         }
-        let mean = total(&sums) / planes.elements();
-        let mut sums = [0.0; PARTS];
-        for plane in planes.each(x, set, channel) {
-            add_up(&mut sums, [plane], |[v]| (v - mean) * (v - mean));
-        }
-        [mean, total(&sums)]
     }
 }
 
-/// Channels that a thread takes at a time.
-const CHANNELS: usize = 8;
+/// The sums of one group: running sums for each channel, `N` of them.
+struct GroupSums<'a, const I: usize, const G: usize, F> {
+    inputs: [&'a [f32]; I],
+    given: [&'a [f32]; G],
+    plane: usize,
+    parts: &'a mut [f32],
+    f: F,
+}
+
+impl<const I: usize, const G: usize, const N: usize, F: Fn([f32; I], [f32; G]) -> [f32; N] + Copy> WithSimd
+    for GroupSums<'_, I, G, F>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let Self { inputs, given, plane, parts, f } = self;
+        parts.fill(0.0);
+        let parts = parts.as_chunks_mut::<PARTS>().0;
+        let channels = parts.len() / N;
+        for start in (0..inputs[0].len()).step_by(channels * plane) {
+            for (channel, parts) in parts.chunks_exact_mut(N).enumerate() {
+                let given = given.map(|given| given[channel]);
+                let planes = inputs.map(|x| &x[start + channel * plane..][..plane]);
+                for (n, parts) in parts.iter_mut().enumerate() {
+                    add_up(parts, planes, |numbers| f(numbers, given)[n]);
+                }
+            }
+        }
+    }
+}
 
 /// See [`BatchNorm`].
 pub(crate) fn batch_norm(op: &BatchNorm, shape: Shape) -> CpuKernel {
     let &BatchNorm { sets, running, fixed, epsilon, activation } = op;
-    let planes = Planes::of(shape, sets);
-    let (channels, shared) = (planes.channels, count(shape) >= 2 * WORTH_SHARING);
-    CpuKernel::new(move |call| {
+    let groups = Groups::of(shape, sets);
+    let (channels, shared) = (groups.channels, count(shape) >= 2 * WORTH_SHARING);
+    CpuKernel::with_scratch(groups.scratch(1), move |call| {
         let (x, scale, shift, arch) = (call.inputs[0], call.inputs[1], call.inputs[2], call.arch);
         let [y, statistics] = call.outputs else { unreachable!("two outputs") };
-        let n = planes.elements();
+        let n = groups.elements();
         for (set, statistics) in statistics.chunks_exact_mut(2 * channels).enumerate() {
             let (means, inverses) = statistics.split_at_mut(channels);
             if fixed {
@@ -85,14 +130,11 @@ pub(crate) fn batch_norm(op: &BatchNorm, shape: Shape) -> CpuKernel {
                 inverses.iter_mut().zip(variances).for_each(|(inverse, v)| *inverse = 1.0 / (v + epsilon).sqrt());
                 continue;
             }
-            let find = |(block, (means, squares)): (usize, (&mut [f32], &mut [f32]))| {
-                for (c, (mean, square)) in means.iter_mut().zip(squares).enumerate() {
-                    let channel = block * CHANNELS + c;
-                    [*mean, *square] = arch.dispatch(Moments { planes, x, set, channel });
-                }
-            };
-            let blocks = means.par_chunks_mut(CHANNELS).zip(inverses.par_chunks_mut(CHANNELS)).enumerate();
-            share(shared, blocks, find);
+            let how = (arch, shared);
+            groups.sums(how, ([x], set), [], call.scratch, [means], |[v], []| [v]);
+            means.iter_mut().for_each(|mean| *mean /= n);
+            let squares = |[v]: [f32; 1], [mean]: [f32; 1]| [(v - mean) * (v - mean)];
+            groups.sums(how, ([x], set), [means], call.scratch, [inverses], squares);
             if let (Some(running), Some(averages)) = (running, call.mutated.first_mut()) {
                 let (mean_averages, variance_averages) = averages.split_at_mut(channels);
                 for c in 0..channels {
@@ -102,14 +144,14 @@ pub(crate) fn batch_norm(op: &BatchNorm, shape: Shape) -> CpuKernel {
             }
             inverses.iter_mut().for_each(|squares| *squares = 1.0 / (*squares / n + epsilon).sqrt());
         }
-        let (statistics, image) = (&**statistics, channels * planes.plane);
+        let (statistics, image) = (&**statistics, groups.image());
         share(shared, y.par_chunks_mut(image).zip(x.par_chunks(image)).enumerate(), |(index, (y, x))| {
             let (means, inverses) =
-                statistics[2 * (index / planes.images) * channels..][..2 * channels].split_at(channels);
+                statistics[2 * (index / groups.images) * channels..][..2 * channels].split_at(channels);
             arch.dispatch(Normalise {
                 x,
                 y,
-                plane: planes.plane,
+                plane: groups.plane,
                 vectors: [means, inverses, scale, shift],
                 activation,
             });
@@ -141,64 +183,37 @@ impl WithSimd for Normalise<'_> {
     }
 }
 
-/// The sums of a channel: of the gradient, and of its products with the normalised input.
-struct Products<'a> {
-    planes: Planes,
-    x: &'a [f32],
-    dy: &'a [f32],
-    set: usize,
-    channel: usize,
-    mean: f32,
-    inverse: f32,
-}
-
-impl WithSimd for Products<'_> {
-    type Output = [f32; 2];
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) -> [f32; 2] {
-        let Self { planes, x, dy, set, channel, mean, inverse } = self;
-        let (mut sums, mut products) = ([0.0; PARTS], [0.0; PARTS]);
-        for (x, dy) in planes.each(x, set, channel).zip(planes.each(dy, set, channel)) {
-            add_up(&mut sums, [dy], |[dy]| dy);
-            // From the nearest cache.
-            add_up(&mut products, [dy, x], |[dy, x]| dy * ((x - mean) * inverse));
-        }
-        [total(&sums), total(&products)]
-    }
-}
-
 /// See [`BatchNormGrad`].
 pub(crate) fn batch_norm_grad(op: &BatchNormGrad, shape: Shape) -> CpuKernel {
     let &BatchNormGrad { sets, fixed } = op;
-    let planes = Planes::of(shape, sets);
-    let (channels, shared) = (planes.channels, count(shape) >= 2 * WORTH_SHARING);
-    CpuKernel::with_scratch(2 * sets * channels, move |call| {
+    let groups = Groups::of(shape, sets);
+    let (channels, shared) = (groups.channels, count(shape) >= 2 * WORTH_SHARING);
+    // Of each set the sums of the gradient, and of its products with the normalised input.
+    let sums_len = 2 * sets * channels;
+    CpuKernel::with_scratch(sums_len + groups.scratch(2), move |call| {
         let (dy, x, scale, statistics) = (call.inputs[0], call.inputs[1], call.inputs[2], call.inputs[3]);
         let [dx, dscale, dshift] = call.outputs else { unreachable!("three outputs") };
         let arch = call.arch;
-        let sums = &mut call.scratch[..2 * sets * channels];
-        share(shared, sums.par_chunks_mut(2 * CHANNELS).enumerate(), |(block, sums)| {
-            for (index, pair) in sums.chunks_exact_mut(2).enumerate() {
-                let at = block * CHANNELS + index;
-                let (set, channel) = (at / channels, at % channels);
-                let [mean, inverse] = [0, 1].map(|row| statistics[(2 * set + row) * channels + channel]);
-                pair.copy_from_slice(&arch.dispatch(Products { planes, x, dy, set, channel, mean, inverse }));
-            }
-        });
+        let (sums, scratch) = call.scratch.split_at_mut(sums_len);
+        for (set, sums) in sums.chunks_exact_mut(2 * channels).enumerate() {
+            let (means, inverses) = statistics[2 * set * channels..][..2 * channels].split_at(channels);
+            let (gradients, products) = sums.split_at_mut(channels);
+            let both = |[dy, x]: [f32; 2], [mean, inverse]: [f32; 2]| [dy, dy * ((x - mean) * inverse)];
+            groups.sums((arch, shared), ([dy, x], set), [means, inverses], scratch, [gradients, products], both);
+        }
         let sums = &*sums;
         for c in 0..channels {
-            let of_sets = |which: usize| (0..sets).map(|set| sums[2 * (set * channels + c) + which]).sum();
+            let of_sets = |which: usize| (0..sets).map(|set| sums[(2 * set + which) * channels + c]).sum();
             [dshift[c], dscale[c]] = [of_sets(0), of_sets(1)];
         }
-        let portion = if fixed { 0.0 } else { 1.0 / planes.elements() };
-        let image = channels * planes.plane;
+        let portion = if fixed { 0.0 } else { 1.0 / groups.elements() };
+        let image = groups.image();
         let images = dx.par_chunks_mut(image).zip(dy.par_chunks(image).zip(x.par_chunks(image)));
         share(shared, images.enumerate(), |(index, (dx, (dy, x)))| {
-            let set = index / planes.images;
+            let set = index / groups.images;
             let statistics = &statistics[2 * set * channels..][..2 * channels];
             let sums = &sums[2 * set * channels..][..2 * channels];
-            arch.dispatch(Distribute { dx, dy, x, plane: planes.plane, statistics, sums, scale, portion });
+            arch.dispatch(Distribute { dx, dy, x, plane: groups.plane, statistics, sums, scale, portion });
         });
     })
 }
@@ -222,10 +237,11 @@ impl WithSimd for Distribute<'_> {
     fn with_simd<S: Simd>(self, _simd: S) {
         let Self { dx, dy, x, plane, statistics, sums, scale, portion } = self;
         let (means, inverses) = statistics.split_at(statistics.len() / 2);
+        let (gradients, products) = sums.split_at(sums.len() / 2);
         let planes = dx.chunks_exact_mut(plane).zip(dy.chunks_exact(plane).zip(x.chunks_exact(plane)));
         for (c, (dx, (dy, x))) in planes.enumerate() {
             let (mean, inverse) = (means[c], inverses[c]);
-            let (sum, product) = (sums[2 * c], sums[2 * c + 1]);
+            let (sum, product) = (gradients[c], products[c]);
             let factor = scale[c] * inverse;
             for (dx, (dy, x)) in dx.iter_mut().zip(dy.iter().zip(x)) {
                 *dx = factor * (dy - portion * (sum + (x - mean) * inverse * product));
@@ -236,32 +252,9 @@ impl WithSimd for Distribute<'_> {
 
 /// `y[c] = sum_{n,h,w} x[n,c,h,w]`.
 pub(crate) fn channel_sum(shape: Shape) -> CpuKernel {
-    let (planes, shared) = (Planes::of(shape, 1), count(shape) >= 2 * WORTH_SHARING);
-    CpuKernel::new(move |call| {
-        let (x, arch) = (call.inputs[0], call.arch);
-        share(shared, call.outputs[0].par_chunks_mut(CHANNELS).enumerate(), |(block, y)| {
-            let add = |arch: Arch, channel| arch.dispatch(Total { planes, x, channel });
-            y.iter_mut().enumerate().for_each(|(c, y)| *y = add(arch, block * CHANNELS + c));
-        });
+    let (groups, shared) = (Groups::of(shape, 1), count(shape) >= 2 * WORTH_SHARING);
+    CpuKernel::with_scratch(groups.scratch(1), move |call| {
+        let sums = [&mut *call.outputs[0]];
+        groups.sums((call.arch, shared), ([call.inputs[0]], 0), [], call.scratch, sums, |[v], []| [v]);
     })
-}
-
-/// The sum of a channel.
-struct Total<'a> {
-    planes: Planes,
-    x: &'a [f32],
-    channel: usize,
-}
-
-impl WithSimd for Total<'_> {
-    type Output = f32;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) -> f32 {
-        let mut sums = [0.0; PARTS];
-        for plane in self.planes.each(self.x, 0, self.channel) {
-            add_up(&mut sums, [plane], |[v]| v);
-        }
-        total(&sums)
-    }
 }
