@@ -5,10 +5,9 @@
     cargo build --release
     python benches/peers/compare.py runs/mnist-8-default-seed0/model.safetensors
 
-A round is one `pkdgan bench` for each of --driver-threads, of which the fastest counts, then onnxruntime, then PyTorch. Figures
-are medians over rounds. One image is timed with one thread for the peers, 512 images with two. What has a single thread at work
-at a time, peers with one and llvmpipe without driver threads, is bound to one core: there its threads wake each other soonest.
-First the peers' scores are compared with those of `pkdgan score`. Nothing else should run on the machine.
+A round is one `pkdgan bench`, then onnxruntime, then PyTorch. Figures are medians over rounds. One image is timed with one
+thread for the peers, bound to one core, 512 images with two. First the peers' scores are compared with those of `pkdgan score`.
+Nothing else should run on the machine.
 """
 
 import argparse
@@ -31,7 +30,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "onnx"))
 from idx import read_images, read_rows  # noqa: E402
 
-from machine import environment, processor  # noqa: E402
+from machine import processor  # noqa: E402
 from networks import Model  # noqa: E402
 
 # Images at once, and threads for the peers.
@@ -73,7 +72,7 @@ def timed(score, images, seconds):
 
 @contextlib.contextmanager
 def bound(to_one_core):
-    """Within it this process, and those that it starts, run on one core."""
+    """Within it this process runs on one core."""
     cores = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(cores)} if to_one_core else cores)
@@ -82,11 +81,9 @@ def bound(to_one_core):
         os.sched_setaffinity(0, cores)
 
 
-def pkdgan(binary, *arguments, driver_threads="own"):
+def pkdgan(binary, *arguments):
     """What a command prints."""
-    command = [binary, *map(str, arguments)]
-    with bound(driver_threads == "0"):
-        done = subprocess.run(command, env=environment(driver_threads), stdout=subprocess.PIPE, text=True)
+    done = subprocess.run([binary, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
         sys.exit(f"failed: {binary} {' '.join(map(str, arguments))}")
     return done.stdout
@@ -118,21 +115,16 @@ def rows_of(name, batch, times):
 
 
 def medians(rounds):
-    """Rows with the median over rounds of each figure, at the driver threads that are fastest."""
+    """Rows with the median over rounds of each figure."""
     gathered = {}
     for row in (row for rows in rounds for row in rows):
-        settings = gathered.setdefault((row["network"], row["path"], row["batch"]), {})
-        settings.setdefault(row.get("driver_threads"), []).append(row)
+        gathered.setdefault((row["network"], row["path"], row["batch"]), []).append(row)
     figures = ("median_us", "p95_us", "p99_us", "images_per_s")
-    found = []
-    for (network, path, batch), settings in gathered.items():
-        rows = [
-            {"network": network, "path": path, "batch": batch, "driver_threads": setting}
-            | {figure: statistics.median(row[figure] for row in rows) for figure in figures}
-            for setting, rows in settings.items()
-        ]
-        found.append(min(rows, key=lambda row: row["median_us"]))
-    return found
+    return [
+        {"network": network, "path": path, "batch": batch}
+        | {figure: statistics.median(row[figure] for row in rows) for figure in figures}
+        for (network, path, batch), rows in gathered.items()
+    ]
 
 
 def ratios_of(rows):
@@ -158,8 +150,6 @@ def main():
     parser.add_argument("--images", default="data/mnist/t10k-images-idx3-ubyte.gz", help="IDX file of images to score")
     parser.add_argument("--rounds", type=int, default=5, help="[default: 5]")
     parser.add_argument("--seconds", type=float, default=1.0, help="a peer's time per round and batch [default: 1]")
-    parser.add_argument("--driver-threads", default=os.environ.get("LP_NUM_THREADS", "0,2"),
-                        help="settings of LP_NUM_THREADS to choose from; own: unset [default: 0,2]")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
 
@@ -177,10 +167,7 @@ def main():
         rounds = []
         for number in range(arguments.rounds):
             print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
-            rows = []
-            for setting in arguments.driver_threads.split(","):
-                ours = pkdgan(arguments.pkdgan, "bench", arguments.model, "--json", "--quiet", driver_threads=setting)
-                rows += [row | {"driver_threads": setting} for row in json.loads(ours)]
+            rows = json.loads(pkdgan(arguments.pkdgan, "bench", arguments.model, "--json", "--quiet"))
             for batch, threads in SETTINGS:
                 with bound(threads == 1):
                     rows += [
@@ -212,11 +199,11 @@ def report(result):
     lines.append(f"{versions}; {result['rounds']} rounds; peers with 1 thread at batch 1, 2 at batch 512")
     lines.append("largest relative difference of scores: " + ", ".join(
         f"{peer} {value:.1e}" for peer, value in result["largest_relative_difference_of_scores"].items()))
-    lines.append(f"\n{'network':<10} {'path':<16} {'batch':>5} {'driver threads':>14} {'median us':>11} {'p95':>11} "
-                 f"{'p99':>11} {'images/s':>10}")
+    lines.append(f"\n{'network':<10} {'path':<16} {'batch':>5} {'median us':>11} {'p95':>11} {'p99':>11} "
+                 f"{'images/s':>10}")
     for row in result["rows"]:
-        lines.append(f"{row['network']:<10} {row['path']:<16} {row['batch']:>5} {row['driver_threads'] or '-':>14} "
-                     f"{row['median_us']:>11.1f} {row['p95_us']:>11.1f} {row['p99_us']:>11.1f} {row['images_per_s']:>10.0f}")
+        lines.append(f"{row['network']:<10} {row['path']:<16} {row['batch']:>5} {row['median_us']:>11.1f} "
+                     f"{row['p95_us']:>11.1f} {row['p99_us']:>11.1f} {row['images_per_s']:>10.0f}")
     lines.append("\nratios: latency at batch 1, less is better; throughput at batch 512, more is better")
     for row in result["ratios"]:
         to = ", ".join(f"{row[peer]:.2f} of {peer}'s" for peer in PEERS)
