@@ -174,7 +174,9 @@ pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuK
     let block = if shape.by_image() { wide_channels } else { shape.block(wide_channels) };
     let (chunk, panel, columns) = (images * block * pixels, narrow_channels * taps, group * positions);
     let room = sorted + taps * columns + narrow_channels * columns;
-    let (panels, tasks) = (wide_channels * panel, (count * wide).div_ceil(chunk));
+    // Weights that a task goes through once it reads where they are; through others it goes in order.
+    let panels = if images > group { wide_channels * panel } else { 0 };
+    let tasks = (count * wide).div_ceil(chunk);
     CpuKernel::with_scratch(panels + tasks * room, move |call| {
         let (inputs, arch) = (call.inputs, call.arch);
         let (panels, rooms) = call.scratch.split_at_mut(panels);
@@ -204,7 +206,10 @@ pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuK
                     let at = first % wide_channels + channel;
                     Product {
                         size: [taps, count * positions, narrow_channels],
-                        left: Left::Columns { data: &panels[at * panel..][..panel], stride: taps },
+                        left: match panels {
+                            [] => Left::Columns { data: &inputs[1][at * taps..], stride: wide_channels * taps },
+                            _ => Left::Columns { data: &panels[at * panel..][..panel], stride: taps },
+                        },
                         right: (right, count * positions),
                         target: (products, count * positions),
                         adds: false,
