@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::activation::{activate, multiply_by_slope};
 use super::dense;
-use super::kernel::CpuKernel;
+use super::kernel::{CpuKernel, Packing};
 use super::product::{Left, Product};
 use super::windows::Windows;
 use crate::engine::ops::activation::Activation;
@@ -14,6 +14,8 @@ use crate::engine::ops::conv2d::Epilogue;
 
 /// Multiply-accumulates of a convolution from which on other threads are worth their waking.
 const WORTH_SHARING: u64 = 1 << 19;
+/// The same where each weight is read for one of them: it comes from far.
+pub(super) const WORTH_SHARING_ONCE: u64 = 1 << 16;
 /// Tasks for each thread, so that none waits long for the others.
 const TASKS: usize = 4;
 /// Numbers of windows that are multiplied at once in a weight gradient.
@@ -35,12 +37,14 @@ struct Shape {
 
 impl Shape {
     fn of(geometry: &Geometry) -> Self {
+        let windows = Windows::of(geometry);
+        let is_read_once = windows.is_whole() && geometry.wide[0] == 1;
         Self {
-            windows: Windows::of(geometry),
+            windows,
             images: geometry.wide[0],
             wide_channels: geometry.wide[1],
             narrow_channels: geometry.narrow[1],
-            shared: geometry.macs() >= WORTH_SHARING,
+            shared: geometry.macs() >= if is_read_once { WORTH_SHARING_ONCE } else { WORTH_SHARING },
         }
     }
 
@@ -158,13 +162,15 @@ pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuK
     if windows.is_whole() {
         // Images are rows of the left factor: the fewer tasks, the more of them share what is read of the weights.
         let images = if shared { count.div_ceil(rayon::current_num_threads()) } else { count.max(1) };
+        let row = if count == 1 { shape.block(wide_channels) * pixels } else { wide };
         return CpuKernel::new(move |call| {
             let (inputs, arch) = (call.inputs, call.arch);
-            share(shared, call.outputs[0].par_chunks_mut(images * wide).enumerate(), |(task, y)| {
-                let left = Left::rows(&inputs[0][task * images * narrow..], narrow);
-                let size = [y.len() / wide, wide, narrow];
-                Product { size, left, right: (inputs[1], wide), target: (&mut *y, wide), adds: false }.run(arch);
-                finish.part(inputs, arch, pixels, task * images * wide, y);
+            share(shared, call.outputs[0].par_chunks_mut(images * row).enumerate(), |(task, y)| {
+                let start = task * images * row;
+                let left = Left::rows(&inputs[0][start / wide * narrow..], narrow);
+                let (size, right) = ([y.len() / row, row, narrow], (&inputs[1][start % wide..], wide));
+                Product { size, left, right, target: (&mut *y, row), adds: false }.run(arch);
+                finish.part(inputs, arch, pixels, start, y);
             });
         });
     }
@@ -174,19 +180,19 @@ pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuK
     let block = if shape.by_image() { wide_channels } else { shape.block(wide_channels) };
     let (chunk, panel, columns) = (images * block * pixels, narrow_channels * taps, group * positions);
     let room = sorted + taps * columns + narrow_channels * columns;
-    // Weights that a task goes through once it reads where they are; through others it goes in order.
-    let panels = if images > group { wide_channels * panel } else { 0 };
-    let tasks = (count * wide).div_ceil(chunk);
-    CpuKernel::with_scratch(panels + tasks * room, move |call| {
-        let (inputs, arch) = (call.inputs, call.arch);
-        let (panels, rooms) = call.scratch.split_at_mut(panels);
-        // The taps of one channel lie together, for all channels of the narrow grid.
+    // In panels the taps of one channel lie together, for all channels of the narrow grid.
+    let pack = move |weights: &[f32], panels: &mut [f32]| {
         share(shared, panels.par_chunks_mut(panel).enumerate(), |(channel, panel)| {
-            let weights = inputs[1][channel * taps..].chunks(wide_channels * taps);
+            let weights = weights[channel * taps..].chunks(wide_channels * taps);
             panel.chunks_exact_mut(taps).zip(weights).for_each(|(to, from)| to.copy_from_slice(&from[..taps]));
         });
-        let panels = &*panels;
-        let y = call.outputs[0].par_chunks_mut(chunk).zip(rooms.par_chunks_mut(room)).enumerate();
+    };
+    // A task that goes through weights only once reads them in no more time where they are.
+    let always = images > group;
+    let packing = Packing { input: 1, len: wide_channels * panel, pack: Box::new(pack), always };
+    let kernel = CpuKernel::with_scratch((count * wide).div_ceil(chunk) * room, move |call| {
+        let (inputs, panels, arch) = (call.inputs, call.packed, call.arch);
+        let y = call.outputs[0].par_chunks_mut(chunk).zip(call.scratch.par_chunks_mut(room)).enumerate();
         share(shared, y, |(task, (y, room))| {
             let (sorted, rest) = room.split_at_mut(sorted);
             let (products, right) = rest.split_at_mut(taps * columns);
@@ -224,7 +230,8 @@ pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuK
             }
             finish.part(inputs, arch, pixels, task * chunk, y);
         });
-    })
+    });
+    kernel.packing(packing)
 }
 
 /// Lays `count` images of rows of so many numbers side by side: each row is that of every image.

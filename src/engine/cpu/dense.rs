@@ -7,21 +7,28 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::convolution::share;
+use super::convolution::{WORTH_SHARING_ONCE, share};
 use super::vectors::{PARTS, total};
 
 /// Multiply-accumulates from which on other threads are worth their waking.
 const WORTH_SHARING: usize = 1 << 20;
-/// Rows that a thread takes at a time.
+/// Rows, and columns of a single one, that a thread takes at a time.
 const ROWS: usize = 4;
+const COLUMNS: usize = 8;
 
 /// `y = x w^T`, of `rows` by `k` and `columns` by `k`.
 pub(super) fn by_transposed(arch: Arch, [rows, columns, k]: [usize; 3], x: &[f32], w: &[f32], y: &mut [f32]) {
-    let shared = rows * columns * k >= WORTH_SHARING;
+    let macs = rows * columns * k;
+    if rows == 1 {
+        let work = |(index, y): (usize, &mut [f32])| {
+            arch.dispatch(ByTransposed { columns: y.len(), k, x, w: &w[index * COLUMNS * k..], y });
+        };
+        return share(macs as u64 >= WORTH_SHARING_ONCE, y.par_chunks_mut(COLUMNS).enumerate(), work);
+    }
     let work = |(index, y): (usize, &mut [f32])| {
         arch.dispatch(ByTransposed { columns, k, x: &x[index * ROWS * k..], w, y });
     };
-    share(shared, y.par_chunks_mut(ROWS * columns).enumerate(), work);
+    share(macs >= WORTH_SHARING, y.par_chunks_mut(ROWS * columns).enumerate(), work);
 }
 
 struct ByTransposed<'a> {

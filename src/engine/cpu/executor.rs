@@ -31,6 +31,8 @@ pub struct Cpu {
     groups: HashMap<GroupId, usize>,
     /// Groups of variables and programs' own buffers.
     memory: Vec<Vec<f32>>,
+    /// How often each of them has changed.
+    changes: Vec<u64>,
     /// Places in it that nothing has.
     free: Vec<usize>,
     programs: Programs<Loaded>,
@@ -64,6 +66,17 @@ struct Ready {
     /// Outputs, then what is changed in place, ordered by buffer and place; each with its number in the op's order.
     written: Vec<(Part, usize)>,
     outputs: usize,
+    packed: Packed,
+}
+
+/// An input that a kernel wants packed.
+#[derive(Default)]
+struct Packed {
+    numbers: Vec<f32>,
+    /// How often its buffer had changed when the kernel ran last.
+    changes: u64,
+    /// Whether the numbers are those of the input.
+    current: bool,
 }
 
 impl Default for Cpu {
@@ -95,6 +108,7 @@ impl Cpu {
             variables: Variables::new(),
             groups: HashMap::new(),
             memory: Vec::new(),
+            changes: Vec::new(),
             free: Vec::new(),
             programs: Programs::default(),
             scratch: Vec::new(),
@@ -107,13 +121,14 @@ impl Cpu {
     /// A program that it does not hold.
     pub fn profile(&mut self, program: ProgramId) -> Result<Vec<Timed>, EngineError> {
         let threads = self.threads()?;
-        let Loaded { program, steps, .. } = self.programs.get(program)?;
-        let (memory, scratch, arch) = (&mut self.memory, &mut self.scratch, self.arch);
+        let Loaded { program, steps, .. } = self.programs.get_mut(program)?;
+        let mut memory = Memory { buffers: &mut self.memory, changes: &mut self.changes, scratch: &mut self.scratch };
+        let arch = self.arch;
         let mut timed = Vec::with_capacity(steps.len());
         threads.run(|| {
             for (step, ready) in program.steps.iter().zip(steps) {
                 let started = Instant::now();
-                ready.run(memory, scratch, arch);
+                ready.run(&mut memory, arch);
                 timed.push(Timed {
                     label: step.label.clone(),
                     shader: step.op.name(),
@@ -143,10 +158,12 @@ impl Cpu {
         match self.free.pop() {
             Some(free) => {
                 self.memory[free] = buffer;
+                self.changes[free] += 1;
                 free
             }
             None => {
                 self.memory.push(buffer);
+                self.changes.push(0);
                 self.memory.len() - 1
             }
         }
@@ -183,11 +200,19 @@ impl Cpu {
             let problem = format!("{} operands that cannot be told apart", inputs.len() + written.len());
             return Err(EngineError::Shape { op: step.label.clone(), problem });
         }
-        Ok(Ready { kernel, inputs, written, outputs: outputs.len() })
+        let len = kernel.packing.as_ref().map_or(0, |packing| packing.len);
+        let numbers = filled(&format!("the packed weights of `{}`", step.label), len, 0.0)?;
+        let packed = Packed { numbers, ..Packed::default() };
+        Ok(Ready { kernel, inputs, written, outputs: outputs.len(), packed })
     }
 
-    fn slice(&mut self, part: Part) -> &mut [f32] {
-        &mut self.memory[part.buffer][part.start..part.end()]
+    fn slice(&self, part: Part) -> &[f32] {
+        &self.memory[part.buffer][part.start..part.end()]
+    }
+
+    fn change(&mut self, part: Part, values: &[f32]) {
+        self.memory[part.buffer][part.start..part.end()].copy_from_slice(values);
+        self.changes[part.buffer] += 1;
     }
 
     fn variable(&self, variable: VarId) -> Result<Part, EngineError> {
@@ -200,15 +225,39 @@ impl Cpu {
     }
 }
 
+/// What steps work on.
+struct Memory<'a> {
+    buffers: &'a mut [Vec<f32>],
+    changes: &'a mut [u64],
+    scratch: &'a mut [f32],
+}
+
 impl Ready {
+    /// Packs what the kernel wants packed, if it has changed since. What changes from run to run is packed only where it is worth
+    /// it for one.
+    fn pack(&mut self, memory: &[Vec<f32>], changes: &[u64]) {
+        let Some(packing) = &self.kernel.packing else { return };
+        let part = self.inputs[packing.input];
+        let stayed = self.packed.changes == changes[part.buffer];
+        self.packed.current &= stayed;
+        if !self.packed.current && (stayed || packing.always) {
+            (packing.pack)(&memory[part.buffer][part.start..part.end()], &mut self.packed.numbers);
+            self.packed.current = true;
+        }
+        self.packed.changes = changes[part.buffer];
+    }
+
     /// Runs the step. Buffers that it writes leave the memory meanwhile, so that what it reads can be told from them.
-    fn run(&self, memory: &mut [Vec<f32>], scratch: &mut [f32], arch: Arch) {
+    fn run(&mut self, memory: &mut Memory, arch: Arch) {
+        let Memory { buffers: memory, changes, scratch } = memory;
+        self.pack(memory, changes);
         let mut taken: [Vec<f32>; MOST_WRITTEN] = Default::default();
         let mut count = 0;
         let mut last = None;
         for (part, _) in &self.written {
             if last != Some(part.buffer) {
                 taken[count] = mem::take(&mut memory[part.buffer]);
+                changes[part.buffer] += 1;
                 count += 1;
                 last = Some(part.buffer);
             }
@@ -237,6 +286,7 @@ impl Ready {
                 inputs: &inputs[..self.inputs.len()],
                 outputs,
                 mutated: &mut mutated[..self.written.len() - self.outputs],
+                packed: if self.packed.current { &self.packed.numbers } else { &[] },
                 scratch: &mut scratch[..self.kernel.scratch],
                 arch,
             });
@@ -322,24 +372,25 @@ impl Executor for Cpu {
     fn write(&mut self, variable: VarId, values: &[f32]) -> Result<(), EngineError> {
         let part = self.variable(variable)?;
         expect_len(self.variables.name(variable), self.variables.shape(variable), values.len())?;
-        self.slice(part).copy_from_slice(values);
+        self.change(part, values);
         Ok(())
     }
 
     fn input(&mut self, program: ProgramId, name: &str, values: &[f32]) -> Result<(), EngineError> {
         let loaded = self.programs.get(program)?;
         let part = self.part(&loaded.locals, loaded.program.input(name, values.len())?);
-        self.slice(part).copy_from_slice(values);
+        self.change(part, values);
         Ok(())
     }
 
     fn run(&mut self, program: ProgramId, times: usize) -> Result<(), EngineError> {
         let threads = self.threads()?;
-        let steps = &self.programs.get(program)?.steps;
-        let (memory, scratch, arch) = (&mut self.memory, &mut self.scratch, self.arch);
+        let steps = &mut self.programs.get_mut(program)?.steps;
+        let mut memory = Memory { buffers: &mut self.memory, changes: &mut self.changes, scratch: &mut self.scratch };
+        let arch = self.arch;
         threads.run(|| {
             for _ in 0..times {
-                steps.iter().for_each(|step| step.run(memory, scratch, arch));
+                steps.iter_mut().for_each(|step| step.run(&mut memory, arch));
             }
         });
         Ok(())

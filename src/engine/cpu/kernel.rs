@@ -9,7 +9,20 @@ use crate::engine::shape::Shape;
 pub(crate) struct CpuKernel {
     /// Numbers of scratch memory that it needs.
     pub scratch: usize,
+    pub packing: Option<Packing>,
     run: Box<dyn Fn(&mut Call) + Send + Sync>,
+}
+
+/// How an input is laid out for a kernel, once for as long as it stays the same.
+pub(crate) struct Packing {
+    /// Which input.
+    pub input: usize,
+    /// Numbers of the packed input.
+    pub len: usize,
+    /// Packs it.
+    pub pack: Box<dyn Fn(&[f32], &mut [f32]) + Send + Sync>,
+    /// Whether it is worth it for one run.
+    pub always: bool,
 }
 
 /// One execution of a kernel. Outputs hold what an earlier tensor left in their place.
@@ -18,6 +31,8 @@ pub(crate) struct Call<'a, 'b> {
     pub outputs: &'a mut [&'b mut [f32]],
     /// In the order of [`Rule::mutates`].
     pub mutated: &'a mut [&'b mut [f32]],
+    /// The packed input, or nothing where that changes so often that packing it is not worth it.
+    pub packed: &'a [f32],
     /// At least as many numbers as the kernel asked for; what they are is anybody's guess.
     pub scratch: &'a mut [f32],
     /// The vectors that the processor has.
@@ -32,7 +47,12 @@ impl CpuKernel {
 
     /// A kernel with so many numbers of scratch memory.
     pub fn with_scratch(scratch: usize, run: impl Fn(&mut Call) + Send + Sync + 'static) -> Self {
-        Self { scratch, run: Box::new(run) }
+        Self { scratch, packing: None, run: Box::new(run) }
+    }
+
+    /// The same kernel, which finds an input packed.
+    pub fn packing(self, packing: Packing) -> Self {
+        Self { packing: Some(packing), ..self }
     }
 
     /// The op's plain twin, for what no program runs often. It takes memory as it goes.
