@@ -16,6 +16,8 @@ use crate::engine::ops::conv2d::Epilogue;
 const WORTH_SHARING: u64 = 1 << 19;
 /// The same where each weight is read for one of them: it comes from far.
 pub(super) const WORTH_SHARING_ONCE: u64 = 1 << 16;
+/// Images from which on it is worth it to pack weights for one run.
+const WORTH_PACKING: usize = 4;
 /// Tasks for each thread, so that none waits long for the others.
 const TASKS: usize = 4;
 /// Numbers of windows that are multiplied at once in a weight gradient.
@@ -187,9 +189,8 @@ pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuK
             panel.chunks_exact_mut(taps).zip(weights).for_each(|(to, from)| to.copy_from_slice(&from[..taps]));
         });
     };
-    // A task that goes through weights only once reads them in no more time where they are.
-    let always = images > group;
-    let packing = Packing { input: 1, len: wide_channels * panel, pack: Box::new(pack), always };
+    let packing =
+        Packing { input: 1, len: wide_channels * panel, pack: Box::new(pack), always: count >= WORTH_PACKING };
     let kernel = CpuKernel::with_scratch((count * wide).div_ceil(chunk) * room, move |call| {
         let (inputs, panels, arch) = (call.inputs, call.packed, call.arch);
         let y = call.outputs[0].par_chunks_mut(chunk).zip(call.scratch.par_chunks_mut(room)).enumerate();

@@ -327,7 +327,10 @@ impl Executor for Cpu {
             arch if arch.starts_with("Neon") => "NEON",
             _ => "no vectors",
         };
-        AdapterSummary::cpu("CPU executor", format!("{threads} threads, {vectors}"))
+        AdapterSummary::cpu(
+            "CPU executor",
+            format!("{threads} thread{}, {vectors}", if threads == 1 { "" } else { "s" }),
+        )
     }
 
     fn allocate(&mut self, variables: &Variables) -> Result<(), EngineError> {
