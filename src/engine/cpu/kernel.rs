@@ -13,14 +13,16 @@ pub(crate) struct CpuKernel {
     run: Box<dyn Fn(&mut Call) + Send + Sync>,
 }
 
+/// Packs the first into the second.
+type Pack = dyn Fn(&[f32], &mut [f32]) + Send + Sync;
+
 /// How an input is laid out for a kernel, once for as long as it stays the same.
 pub(crate) struct Packing {
     /// Which input.
     pub input: usize,
     /// Numbers of the packed input.
     pub len: usize,
-    /// Packs it.
-    pub pack: Box<dyn Fn(&[f32], &mut [f32]) + Send + Sync>,
+    pub pack: Box<Pack>,
     /// Whether it is worth it for one run.
     pub always: bool,
 }

@@ -163,7 +163,7 @@ impl Windows {
     /// Whether the stride divides rows, all of whose pixels the windows reach.
     fn divides_rows(&self) -> bool {
         let (width, px, sx) = (self.wide[1], self.padding[1], self.stride[1]);
-        width.is_multiple_of(sx) && (sx - 1 + px) / sx + width / sx <= self.sorted_row()
+        width.is_multiple_of(sx) && px.div_ceil(sx) + width / sx <= self.sorted_row()
     }
 
     /// `[positions, taps]`, rows apart by `stride` numbers: the pixels that each position sees. The copy is zero around them, see
