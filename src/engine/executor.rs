@@ -155,3 +155,22 @@ impl<P> Programs<P> {
 fn unknown(id: ProgramId) -> EngineError {
     EngineError::Binding { name: format!("program {}", id.0), problem: "this executor does not hold it".into() }
 }
+
+/// Most numbers in one buffer: 2 GiB of `f32`, as much as most GPUs allow.
+const MOST: usize = 1 << 29;
+
+/// A buffer of `len` numbers for `what`.
+///
+/// # Errors
+/// More numbers than a buffer may hold, and than there is memory for.
+pub(crate) fn filled<T: Clone>(what: &str, len: usize, value: T) -> Result<Vec<T>, EngineError> {
+    if len > MOST {
+        let mib = |len: usize| format!("{} MiB", (len as u64 * size_of::<T>() as u64) >> 20);
+        return Err(EngineError::Limit { what: what.into(), needed: mib(len), limit: mib(MOST) });
+    }
+    let mut numbers = Vec::new();
+    let refused = |error| EngineError::OutOfMemory { what: what.into(), problem: format!("{error}") };
+    numbers.try_reserve_exact(len).map_err(refused)?;
+    numbers.resize(len, value);
+    Ok(numbers)
+}

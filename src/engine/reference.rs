@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::error::EngineError;
-use super::executor::{Executor, Pending, ProgramId, Programs, Readback, State};
+use super::executor::{Executor, Pending, ProgramId, Programs, Readback, State, filled};
 use super::gpu::AdapterSummary;
 use super::ops::{Real, ReferenceCall, Rule};
 use super::place::{Buffer, Local, Place};
@@ -63,22 +63,6 @@ impl<T: Real> Reference<T> {
     fn at(&mut self, program: ProgramId, place: Place) -> Result<&mut [T], EngineError> {
         Ok(slice(&mut self.groups, &mut self.programs.get_mut(program)?.locals, place))
     }
-}
-
-/// Most numbers in one buffer: 2 GiB of `f32`, as much as most GPUs allow.
-const MOST: usize = 1 << 29;
-
-/// A buffer of `len` numbers for `what`.
-fn filled<T: Real>(what: &str, len: usize, value: T) -> Result<Vec<T>, EngineError> {
-    if len > MOST {
-        let mib = |len: usize| format!("{} MiB", (len as u64 * size_of::<T>() as u64) >> 20);
-        return Err(EngineError::Limit { what: what.into(), needed: mib(len), limit: mib(MOST) });
-    }
-    let mut numbers = Vec::new();
-    let refused = |error| EngineError::OutOfMemory { what: what.into(), problem: format!("{error}") };
-    numbers.try_reserve_exact(len).map_err(refused)?;
-    numbers.resize(len, value);
-    Ok(numbers)
 }
 
 /// The numbers at a place.

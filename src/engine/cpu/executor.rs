@@ -8,7 +8,7 @@ use pulp::Arch;
 use super::kernel::{Call, CpuKernel};
 use super::threads::Threads;
 use crate::engine::error::EngineError;
-use crate::engine::executor::{Executor, Pending, ProgramId, Programs, Readback, State};
+use crate::engine::executor::{Executor, Pending, ProgramId, Programs, Readback, State, filled};
 use crate::engine::ops::Rule;
 use crate::engine::place::{Buffer, Place};
 use crate::engine::program::{Program, Step, expect_len};
@@ -300,22 +300,6 @@ impl Ready {
             }
         }
     }
-}
-
-/// Most numbers in one buffer: 2 GiB, as much as most GPUs allow.
-const MOST: usize = 1 << 29;
-
-/// A buffer of `len` numbers for `what`.
-fn filled(what: &str, len: usize, value: f32) -> Result<Vec<f32>, EngineError> {
-    if len > MOST {
-        let mib = |len: usize| format!("{} MiB", (len as u64 * size_of::<f32>() as u64) >> 20);
-        return Err(EngineError::Limit { what: what.into(), needed: mib(len), limit: mib(MOST) });
-    }
-    let mut numbers = Vec::new();
-    let refused = |error| EngineError::OutOfMemory { what: what.into(), problem: format!("{error}") };
-    numbers.try_reserve_exact(len).map_err(refused)?;
-    numbers.resize(len, value);
-    Ok(numbers)
 }
 
 impl Executor for Cpu {
