@@ -3,9 +3,9 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::convolution::share;
 use super::kernel::CpuKernel;
 use super::tanh::tanh;
+use super::threads::share;
 use super::vectors::WORTH_SHARING;
 use crate::engine::Activation;
 

@@ -3,8 +3,8 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::convolution::share;
 use super::kernel::CpuKernel;
+use super::threads::share;
 use super::vectors::WORTH_SHARING;
 
 /// See [`crate::engine::ops::adam::Adam`].

@@ -7,13 +7,14 @@ use super::activation::{activate, multiply_by_slope};
 use super::dense;
 use super::kernel::{CpuKernel, Packing};
 use super::product::{Left, Product};
+use super::threads::share;
 use super::windows::Windows;
 use crate::engine::ops::activation::Activation;
 use crate::engine::ops::conv_geometry::Geometry;
 use crate::engine::ops::conv2d::Epilogue;
 
 /// Multiply-accumulates of a convolution from which on other threads are worth their waking.
-const WORTH_SHARING: u64 = 1 << 19;
+const WORTH_SHARING: u64 = 1 << 17;
 /// The same where each weight is read for one of them: it comes from far.
 pub(super) const WORTH_SHARING_ONCE: u64 = 1 << 16;
 /// Images from which on it is worth it to pack weights for one run.
@@ -339,15 +340,6 @@ impl WithSimd for TapsByPosition<'_> {
         for (index, channel) in channels.chunks_exact(windows.pixels()).enumerate() {
             windows.taps_by_position(channel, padded, &mut rows[index * windows.taps()..], row);
         }
-    }
-}
-
-/// Does work over all threads, or on this one.
-pub(super) fn share<I: IndexedParallelIterator>(shared: bool, items: I, work: impl Fn(I::Item) + Sync + Send) {
-    if shared {
-        items.with_max_len(1).for_each(work);
-    } else {
-        items.with_min_len(usize::MAX).for_each(work);
     }
 }
 

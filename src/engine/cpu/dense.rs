@@ -7,7 +7,8 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::convolution::{WORTH_SHARING_ONCE, share};
+use super::convolution::WORTH_SHARING_ONCE;
+use super::threads::share;
 use super::vectors::{PARTS, total};
 
 /// Multiply-accumulates from which on other threads are worth their waking.

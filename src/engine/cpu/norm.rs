@@ -4,8 +4,8 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::activation::activate;
-use super::convolution::share;
 use super::kernel::CpuKernel;
+use super::threads::share;
 use super::vectors::{PARTS, WORTH_SHARING, add_up, total};
 use crate::engine::ops::activation::Activation;
 use crate::engine::ops::batch_norm::BatchNorm;

@@ -4,10 +4,12 @@
 //! moment before they go to sleep.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rayon::iter::plumbing::{Producer, ProducerCallback};
+use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 
 use crate::engine::error::EngineError;
@@ -20,6 +22,8 @@ const LOOKS: usize = 64;
 pub(super) struct Threads {
     pool: ThreadPool,
     awake: Arc<AtomicUsize>,
+    /// Whether there is work, that of one thread at least.
+    busy: Arc<AtomicBool>,
 }
 
 impl Threads {
@@ -34,7 +38,7 @@ impl Threads {
             let what = format!("{count} threads of the CPU executor");
             EngineError::OutOfMemory { what, problem: error.to_string() }
         };
-        Ok(Self { pool: pool.map_err(refused)?, awake: Arc::default() })
+        Ok(Self { pool: pool.map_err(refused)?, awake: Arc::default(), busy: Arc::default() })
     }
 
     /// How many.
@@ -45,10 +49,12 @@ impl Threads {
     /// Does work on one of them, which shares it out among all.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         let count = self.count();
+        self.busy.store(true, Ordering::Release);
+        let _done = Done(&self.busy);
         if count > 1 && self.awake.compare_exchange(0, count, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-            let awake = self.awake.clone();
+            let (awake, busy) = (self.awake.clone(), self.busy.clone());
             self.pool.spawn_broadcast(move |_| {
-                stay_awake();
+                stay_awake(&busy);
                 awake.fetch_sub(1, Ordering::AcqRel);
             });
         }
@@ -56,21 +62,92 @@ impl Threads {
     }
 }
 
-/// Does what work there is, until there was none for a while.
-fn stay_awake() {
+/// Does what work there is, until there was none for a while after the last.
+fn stay_awake(busy: &AtomicBool) {
     let (mut since, mut looks) = (Instant::now(), 0);
     loop {
         if rayon::yield_now() == Some(Yield::Executed) {
             (since, looks) = (Instant::now(), 0);
             continue;
         }
-        looks += 1;
+        pause(&mut looks);
         if looks % LOOKS > 0 {
-            std::hint::spin_loop();
+            continue;
+        }
+        if busy.load(Ordering::Acquire) {
+            since = Instant::now();
         } else if since.elapsed() > PATIENCE {
             return;
-        } else {
-            thread::yield_now();
         }
+    }
+}
+
+/// Does `work` on each item: on all threads if `shared`, else on this one.
+///
+/// It is rayon's `for_each`, but that a thread which waits for another stays awake.
+pub(super) fn share<I: IndexedParallelIterator>(shared: bool, items: I, work: impl Fn(I::Item) + Sync) {
+    let len = items.len();
+    items.with_producer(Share { len, shared, work });
+}
+
+struct Share<F> {
+    len: usize,
+    shared: bool,
+    work: F,
+}
+
+impl<T, F: Fn(T) + Sync> ProducerCallback<T> for Share<F> {
+    type Output = ();
+
+    fn callback<P: Producer<Item = T>>(self, items: P) {
+        if self.shared {
+            halve(items, self.len, &self.work);
+        } else {
+            items.into_iter().for_each(self.work);
+        }
+    }
+}
+
+/// Does `work` on `len` items, one half of them on whichever thread is free.
+fn halve<P: Producer>(items: P, len: usize, work: &(impl Fn(P::Item) + Sync)) {
+    if len < 2 {
+        return items.into_iter().for_each(work);
+    }
+    let (first, second) = items.split_at(len / 2);
+    let waits = AtomicBool::new(true);
+    rayon::join(
+        || {
+            halve(first, len / 2, work);
+            let mut looks = 0;
+            while waits.load(Ordering::Acquire) {
+                // This does the second half, if nobody has begun it.
+                if rayon::yield_now() != Some(Yield::Executed) {
+                    pause(&mut looks);
+                }
+            }
+        },
+        || {
+            let _done = Done(&waits);
+            halve(second, len - len / 2, work);
+        },
+    );
+}
+
+/// Says that nobody needs to wait any more, after a panic too.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// Waits for a moment. Now and then others may have the processor.
+fn pause(looks: &mut usize) {
+    *looks += 1;
+    if *looks % LOOKS > 0 {
+        std::hint::spin_loop();
+    } else {
+        thread::yield_now();
     }
 }

@@ -6,6 +6,8 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::threads::share;
+
 /// Numbers that a loop goes through before another thread is worth its waking.
 pub(crate) const WORTH_SHARING: usize = 1 << 15;
 
@@ -23,10 +25,8 @@ pub(crate) fn each<const N: usize>(
         let len = y.len();
         arch.dispatch(Each { inputs: inputs.map(|x| &x[start..start + len]), y, f });
     };
-    if y.len() < 2 * WORTH_SHARING {
-        return run(0, y);
-    }
-    y.par_chunks_mut(WORTH_SHARING).enumerate().for_each(|(index, y)| run(index * WORTH_SHARING, y));
+    let shared = y.len() >= 2 * WORTH_SHARING;
+    share(shared, y.par_chunks_mut(WORTH_SHARING).enumerate(), |(index, y)| run(index * WORTH_SHARING, y));
 }
 
 struct Each<'a, const N: usize, F> {
