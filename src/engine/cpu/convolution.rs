@@ -14,7 +14,7 @@ use crate::engine::ops::conv_geometry::Geometry;
 use crate::engine::ops::conv2d::Epilogue;
 
 /// Multiply-accumulates of a convolution from which on other threads are worth their waking.
-const WORTH_SHARING: u64 = 1 << 17;
+const WORTH_SHARING: u64 = 1 << 18;
 /// The same where each weight is read for one of them: it comes from far.
 pub(super) const WORTH_SHARING_ONCE: u64 = 1 << 16;
 /// Images from which on it is worth it to pack weights for one run.

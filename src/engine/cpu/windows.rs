@@ -117,12 +117,18 @@ impl Windows {
     /// Sorts the columns of the wide grid. What lies around it stays as it is: zero, from one channel to the next.
     #[inline(always)]
     fn sort(&self, wide: &[f32], sorted: &mut [f32]) {
-        match self.stride[1] {
-            1 if self.divides_rows() => self.sort_by::<1>(wide, sorted),
-            2 if self.divides_rows() => self.sort_by::<2>(wide, sorted),
-            4 if self.divides_rows() => self.sort_by::<4>(wide, sorted),
-            sx => {
-                let (px, width, len) = (self.padding[1], self.wide[1], self.sorted_row());
+        let [_, width] = self.wide;
+        match (self.stride[1], width / self.stride[1]) {
+            (1, 8) if self.divides_rows() => self.sort_by::<1, 8>(wide, sorted),
+            (1, 16) if self.divides_rows() => self.sort_by::<1, 16>(wide, sorted),
+            (1, 32) if self.divides_rows() => self.sort_by::<1, 32>(wide, sorted),
+            (2, 4) if self.divides_rows() => self.sort_by::<2, 4>(wide, sorted),
+            (2, 8) if self.divides_rows() => self.sort_by::<2, 8>(wide, sorted),
+            (2, 16) if self.divides_rows() => self.sort_by::<2, 16>(wide, sorted),
+            (4, 4) if self.divides_rows() => self.sort_by::<4, 4>(wide, sorted),
+            (4, 8) if self.divides_rows() => self.sort_by::<4, 8>(wide, sorted),
+            (sx, _) => {
+                let (px, len) = (self.padding[1], self.sorted_row());
                 for (row, from) in self.rows_of(sorted).zip(wide.chunks_exact(width)) {
                     for (remainder, run) in row.chunks_exact_mut(len).enumerate() {
                         let (first, start) = first_inside(px, remainder, sx, len);
@@ -134,14 +140,14 @@ impl Windows {
         }
     }
 
-    /// The same for a stride of `S` that divides rows: pixel `S i + q` is number `i` of run `q`.
+    /// The same for a stride of `S` that divides rows into `W` parts: pixel `S i + q` is number `i` of run `q`.
     #[inline(always)]
-    fn sort_by<const S: usize>(&self, wide: &[f32], sorted: &mut [f32]) {
+    fn sort_by<const S: usize, const W: usize>(&self, wide: &[f32], sorted: &mut [f32]) {
         let runs = self.runs::<S>();
-        for (row, from) in self.rows_of(sorted).zip(wide.chunks_exact(self.wide[1])) {
-            let pixels = from.as_chunks::<S>().0;
+        for (row, from) in self.rows_of(sorted).zip(wide.chunks_exact(S * W)) {
+            let pixels: &[[f32; S]; W] = run(from.as_chunks::<S>().0);
             for q in 0..S {
-                row[runs[q]..][..pixels.len()].iter_mut().zip(pixels).for_each(|(to, from)| *to = from[q]);
+                *run_mut(&mut row[runs[q]..]) = std::array::from_fn::<f32, W, _>(|i| pixels[i][q]);
             }
         }
     }
@@ -232,7 +238,7 @@ impl Windows {
         for (tap, start) in self.starts() {
             let rows = columns[tap * stride..][..self.positions()].as_chunks::<W>().0;
             for (from, to) in rows.iter().zip(sorted[start..].chunks_mut(step)) {
-                let Some(to) = to.first_chunk_mut::<W>() else { unreachable!("whole runs only") };
+                let to = run_mut::<_, W>(to);
                 // All sums before the first is stored, so that they are made in vectors.
                 *to = std::array::from_fn(|x| to[x] + from[x]);
             }
@@ -242,11 +248,15 @@ impl Windows {
     /// The wide grid from its sorted copy, without the border.
     #[inline(always)]
     fn unsort(&self, sorted: &mut [f32], wide: &mut [f32]) {
-        match self.stride[1] {
-            2 if self.divides_rows() => self.unsort_by::<2>(sorted, wide),
-            4 if self.divides_rows() => self.unsort_by::<4>(sorted, wide),
-            sx => {
-                let (px, width, len) = (self.padding[1], self.wide[1], self.sorted_row());
+        let [_, width] = self.wide;
+        match (self.stride[1], width / self.stride[1]) {
+            (2, 4) if self.divides_rows() => self.unsort_by::<2, 4>(sorted, wide),
+            (2, 8) if self.divides_rows() => self.unsort_by::<2, 8>(sorted, wide),
+            (2, 16) if self.divides_rows() => self.unsort_by::<2, 16>(sorted, wide),
+            (4, 4) if self.divides_rows() => self.unsort_by::<4, 4>(sorted, wide),
+            (4, 8) if self.divides_rows() => self.unsort_by::<4, 8>(sorted, wide),
+            (sx, _) => {
+                let (px, len) = (self.padding[1], self.sorted_row());
                 // Some pixels no window reaches.
                 wide.fill(0.0);
                 for (row, from) in wide.chunks_exact_mut(width).zip(self.rows_of(sorted)) {
@@ -260,20 +270,16 @@ impl Windows {
         }
     }
 
-    /// The same for a stride of `S` that divides rows.
+    /// The same for a stride of `S` that divides rows into `W` parts.
     #[inline(always)]
-    fn unsort_by<const S: usize>(&self, sorted: &mut [f32], wide: &mut [f32]) {
-        let (runs, width) = (self.runs::<S>(), self.wide[1]);
-        let reached = self.rows_of(sorted).count() * width;
-        let (wide, beyond) = wide.split_at_mut(reached.min(wide.len()));
+    fn unsort_by<const S: usize, const W: usize>(&self, sorted: &mut [f32], wide: &mut [f32]) {
+        let runs = self.runs::<S>();
+        let (inside, beyond) = wide.split_at_mut(self.rows_of(sorted).count() * S * W);
         beyond.fill(0.0);
-        for (row, from) in wide.chunks_exact_mut(width).zip(self.rows_of(sorted)) {
-            let pixels = row.as_chunks_mut::<S>().0;
-            let count = pixels.len();
-            let from: [&[f32]; S] = runs.map(|run| &from[run..][..count]);
-            for i in 0..count {
-                pixels[i] = std::array::from_fn(|q| from[q][i]);
-            }
+        for (row, from) in inside.chunks_exact_mut(S * W).zip(self.rows_of(sorted)) {
+            let pixels: &mut [[f32; S]; W] = run_mut(row.as_chunks_mut::<S>().0);
+            let from: [&[f32; W]; S] = runs.map(|start| run(&from[start..]));
+            *pixels = std::array::from_fn(|i| std::array::from_fn(|q| from[q][i]));
         }
     }
 }
@@ -316,10 +322,19 @@ impl Iterator for Starts {
     }
 }
 
-/// The first `W` numbers of a row.
+/// The first `W` of a row.
 #[inline(always)]
-fn run<const W: usize>(row: &[f32]) -> &[f32; W] {
+fn run<T, const W: usize>(row: &[T]) -> &[T; W] {
     match row.first_chunk() {
+        Some(run) => run,
+        None => unreachable!("whole runs only"),
+    }
+}
+
+/// The same to write to.
+#[inline(always)]
+fn run_mut<T, const W: usize>(row: &mut [T]) -> &mut [T; W] {
+    match row.first_chunk_mut() {
         Some(run) => run,
         None => unreachable!("whole runs only"),
     }
