@@ -3,11 +3,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::choices::KernelChoices;
 use super::error::EngineError;
 use super::gpu::{AdapterSummary, Mapping};
 use super::graph::Graph;
 use super::program::Program;
+use super::tuning::KernelChoices;
 use super::variables::{VarId, Variables};
 
 /// The two kinds of executors that train and score.

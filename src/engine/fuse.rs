@@ -1,8 +1,10 @@
 use std::collections::{HashMap, HashSet};
 
+use super::activation::Activation;
+use super::conv::Epilogue;
 use super::graph::{Node, Tensor};
 use super::ops::Op;
-use super::ops::activation::{Activate, Activation, ActivationGrad};
+use super::ops::activation::{Activate, ActivationGrad};
 use super::ops::add_scaled::AddScaled;
 
 /// Makes one op of several that can be one dispatch.
@@ -115,7 +117,7 @@ fn absorb(maker: &mut Node, node: &Node, x: Tensor, earlier: impl Fn(Tensor) -> 
 
 impl Op {
     /// What a convolution does to its sums.
-    fn epilogue(&mut self) -> Option<&mut super::ops::conv2d::Epilogue> {
+    fn epilogue(&mut self) -> Option<&mut Epilogue> {
         match self {
             Self::Conv2d(op) => Some(&mut op.epilogue),
             Self::ConvTranspose2d(op) => Some(&mut op.epilogue),

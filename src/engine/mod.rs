@@ -27,8 +27,10 @@
 //!
 //! On a GPU the same two lines read `Gpu::open(&GpuOptions::default())?.evaluate(...)`.
 
+mod activation;
 mod autograd;
-mod choices;
+mod compile;
+mod conv;
 mod cpu;
 mod error;
 mod executor;
@@ -36,38 +38,39 @@ mod fuse;
 mod fused;
 pub mod gpu;
 mod graph;
+mod kernel;
 mod lower;
-mod measurements;
+mod number;
 mod ops;
 mod place;
+mod profile;
 mod program;
 mod reference;
 mod shape;
+mod tuning;
 mod variables;
 
-pub use choices::KernelChoices;
+pub use activation::Activation;
+pub use conv::{ConvShape, ConvVariant, Window};
 pub use cpu::{Cpu, CpuScorer};
 pub use error::EngineError;
 pub use executor::{DeviceKind, Executor, Pending, ProgramId, Readback};
 pub use fused::{FusedLayer, FusedNetworks, PackedWeights, Piece, PlannedLayer, Precision, RawLayer, Source};
 pub use gpu::{
-    AdapterSummary, Fault, Gpu, GpuOptions, KernelText, PATIENCE, PipelineStore, Timed, UnknownFault, adapters,
-    driver_given_up,
+    AdapterSummary, Fault, Gpu, GpuOptions, PATIENCE, PipelineStore, UnknownFault, adapters, driver_given_up,
 };
 pub use graph::{Graph, Tensor};
-pub use measurements::{KernelTime, KernelTimes, MeasuredOn, Measurements};
+pub use kernel::KernelText;
+pub use number::Real;
 pub(crate) use ops::unit_rms::SMALLEST as SMALLEST_NORM;
 pub use ops::{
-    activation::Activation,
     adam::{AdamGroups, AdamSettings, Schedule},
     batch_norm::{Running, Statistics},
-    conv_geometry::Window,
-    conv_kernel::ConvShape,
     distance::Measure,
-    kernel::ConvVariant,
-    rule::Real,
 };
+pub use profile::Timed;
 pub use program::Program;
 pub use reference::Reference;
 pub use shape::Shape;
+pub use tuning::{KernelChoices, KernelTime, KernelTimes, MeasuredOn, Measurements};
 pub use variables::{GroupId, VarId, Variables};

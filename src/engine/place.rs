@@ -5,34 +5,9 @@ use super::error::EngineError;
 use super::graph::{Graph, Source, Target, Tensor};
 use super::lower::Lowered;
 use super::ops::Op;
-use super::program::{Operand, Program, Step};
+use super::program::{Buffer, Local, Operand, Place, Program, Step};
 use super::shape::{Shape, count};
-use super::variables::{GroupId, VarId, Variables};
-
-/// The buffer that holds a tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Buffer {
-    /// The variables of a group, shared by all programs.
-    Group(GroupId),
-    /// One of the program's own.
-    Local(usize),
-}
-
-/// Where a tensor lies, in `f32`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Place {
-    pub buffer: Buffer,
-    pub offset: usize,
-    pub len: usize,
-}
-
-/// A buffer of the program's own.
-#[derive(Clone, Debug)]
-pub(crate) struct Local {
-    pub len: usize,
-    /// Fixed content of a constant.
-    pub content: Option<Arc<[f32]>>,
-}
+use super::variables::{VarId, Variables};
 
 /// Gives every tensor a place. Tensors whose last reader has run leave their buffer to later ones;
 /// a step never writes to a buffer that it reads, which WebGPU forbids.

@@ -4,9 +4,9 @@ use std::collections::hash_map::Entry;
 use super::error::EngineError;
 use super::executor::{Executor, Pending, ProgramId, Programs, Readback, State, filled};
 use super::gpu::AdapterSummary;
-use super::ops::{Real, ReferenceCall, Rule};
-use super::place::{Buffer, Local, Place};
-use super::program::{Operand, Program, Step, expect_len};
+use super::number::Real;
+use super::ops::{ReferenceCall, Rule};
+use super::program::{Buffer, Local, Operand, Place, Program, Step, expect_len};
 use super::shape::count;
 use super::variables::{GroupId, VarId, Variables};
 

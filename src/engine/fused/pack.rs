@@ -1,6 +1,7 @@
 use half::f16;
 
-use super::plan::{FusedLayer, FusedNetworks, PlannedLayer};
+use super::layer::FusedLayer;
+use super::plan::{FusedNetworks, PlannedLayer};
 
 /// A layer's numbers as they were trained, in PyTorch's layouts.
 #[derive(Clone, Copy, Debug)]

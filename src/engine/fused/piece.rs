@@ -1,4 +1,4 @@
-use super::plan::FusedLayer;
+use super::layer::FusedLayer;
 
 /// A part of a layer that is a matrix product: at each position of a grid, the window of the input times a matrix gives the
 /// values of one or several output pixels.

@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::faults::Fault;
-use super::given_up::watched;
 use super::pipeline_cache::PipelineStore;
+use super::watchdog::watched;
+use crate::engine::conv::ConvVariant;
 use crate::engine::error::EngineError;
-use crate::engine::measurements::Measurements;
-use crate::engine::ops::kernel::ConvVariant;
+use crate::engine::tuning::Measurements;
 
 /// How to open a GPU.
 #[derive(Clone, Debug, Default)]

@@ -1,12 +1,11 @@
 use std::sync::Arc;
 
-use super::device::{Groups, Shared};
+use super::context::{Groups, Shared};
 use super::pipelines::{Kernel, Pipeline, Pipelines};
 use super::reports::{heard, named};
 use crate::engine::error::EngineError;
-use crate::engine::ops::kernel::{Dispatch, Slot, Tuning};
-use crate::engine::place::{Buffer, Place};
-use crate::engine::program::{Program, Step};
+use crate::engine::kernel::{Dispatch, Slot, Tuning};
+use crate::engine::program::{Buffer, Place, Program, Step};
 
 /// A program with its buffers, pipelines and bind groups.
 pub(super) struct Loaded {

@@ -1,12 +1,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, mpsc};
 
-use super::device::Shared;
+use super::context::Shared;
 use super::pipeline_cache::PipelineCache;
 use super::reports::{heard, named, words};
-use super::shaders;
 use crate::engine::error::EngineError;
-use crate::engine::ops::kernel::{Dispatch, Slot};
+use crate::engine::kernel::{self, Dispatch, Slot};
 
 /// A kernel ready to run.
 #[derive(Clone)]
@@ -77,7 +76,7 @@ impl Pipelines {
 
 /// A kernel's text, with the fault that it is to have.
 fn source(shared: &Shared, dispatch: &Dispatch) -> String {
-    let text = shaders::source(dispatch);
+    let text = kernel::source(dispatch);
     match &shared.fault {
         Some(fault) => fault.text(dispatch.shader, text),
         None => text,

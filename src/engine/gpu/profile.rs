@@ -3,27 +3,7 @@ use super::loaded::{Launch, Loaded};
 use super::readback::Mapping;
 use crate::engine::error::EngineError;
 use crate::engine::executor::ProgramId;
-
-/// A kernel of a program, with the time that it takes.
-#[derive(Clone, Debug)]
-pub struct Timed {
-    /// Scope and op.
-    pub label: String,
-    /// File under `shaders/`; the op's name where it runs without one.
-    pub shader: &'static str,
-    /// Multiply-accumulates of the op.
-    pub macs: u64,
-    /// Workgroups along x, y and z.
-    pub workgroups: [u32; 3],
-    /// Seconds on the device; 0 where none were taken.
-    pub seconds: f64,
-}
-
-/// The middle one of some numbers, or the upper of the two in the middle.
-pub(super) fn median(numbers: &mut [f64]) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
-}
+use crate::engine::profile::{Timed, median};
 
 /// Marks that a query set may have.
 const MOST_MARKS: usize = 4096;
@@ -59,7 +39,11 @@ impl Gpu {
     }
 
     /// Seconds of each kernel in each of at most so many runs of a program, one at least, by the device's clock.
-    pub(super) fn clocked(&mut self, program: ProgramId, runs: usize) -> Result<Option<Vec<Vec<f64>>>, EngineError> {
+    pub(in crate::engine) fn clocked(
+        &mut self,
+        program: ProgramId,
+        runs: usize,
+    ) -> Result<Option<Vec<Vec<f64>>>, EngineError> {
         let shared = &self.shared;
         if !shared.device.features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) {
             return Ok(None);

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 
-use super::device::Shared;
+use super::context::Shared;
 use crate::engine::error::EngineError;
 
 /// A staging buffer that fills once the submission before it is done.

@@ -1,11 +1,12 @@
-use super::activation::Activation;
 use super::batch_norm_grad::BatchNormGrad;
-use super::kernel::{Dispatch, Slot};
-use super::{GpuCall, Real, ReferenceCall, Rule};
+use super::{GpuCall, ReferenceCall, Rule};
+use crate::engine::activation::Activation;
 use crate::engine::autograd::Arrived;
 use crate::engine::cpu::{self, CpuKernel};
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Target, Tensor};
+use crate::engine::kernel::{Dispatch, Slot};
+use crate::engine::number::Real;
 use crate::engine::shape::Shape;
 use crate::engine::variables::VarId;
 

@@ -1,7 +1,8 @@
 use super::batch_norm::elements;
-use super::kernel::{Dispatch, Slot};
-use super::{GpuCall, Real, ReferenceCall, Rule};
+use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::cpu::{self, CpuKernel};
+use crate::engine::kernel::{Dispatch, Slot};
+use crate::engine::number::Real;
 use crate::engine::shape::Shape;
 
 /// Gradients of batch norm. With `z` the normalised input and sums over the `m` elements of a set:

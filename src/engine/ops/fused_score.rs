@@ -1,12 +1,13 @@
 use std::sync::Arc;
 
-use super::kernel::{Dispatch, Slot, Tuning, Weights};
 use super::unit_rms::{SMALLEST, scale};
-use super::{GpuCall, Real, ReferenceCall, Rule};
+use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;
 use crate::engine::fused::{FusedNetworks, Piece, PlannedLayer, Precision, Source, half_at};
 use crate::engine::graph::{Graph, Tensor};
+use crate::engine::kernel::{Dispatch, Slot, Tuning, Weights};
+use crate::engine::number::Real;
 use crate::engine::shape::{Shape, count};
 
 /// Bytes of workgroup memory that a kernel may take: what every WebGPU adapter has.

@@ -12,14 +12,10 @@ pub mod broadcast;
 pub mod channel_sum;
 pub mod conv2d;
 pub mod conv2d_weight_grad;
-pub mod conv_dispatch;
-pub mod conv_geometry;
-pub mod conv_kernel;
 pub mod conv_transpose2d;
 pub mod distance;
 mod fused_score;
 pub mod gather;
-pub mod kernel;
 pub mod not_finite;
 pub mod record;
 pub mod reduce;
@@ -28,15 +24,16 @@ pub mod scale;
 pub mod tick;
 pub mod unit_rms;
 
-pub(crate) use rule::{GpuCall, Real, ReferenceCall, Rule};
+pub(crate) use rule::{GpuCall, ReferenceCall, Rule};
 
 use super::autograd::Arrived;
+use super::conv::ConvShape;
 use super::cpu::CpuKernel;
 use super::error::EngineError;
 use super::graph::{Graph, Target, Tensor};
+use super::kernel::Dispatch;
+use super::number::Real;
 use super::shape::Shape;
-use conv_kernel::ConvShape;
-use kernel::Dispatch;
 
 /// Declares [`Op`], with a variant for each op and every method of [`Rule`] forwarded to it.
 macro_rules! ops {

@@ -1,13 +1,11 @@
-use num_traits::Float;
-
 use crate::engine::autograd::Arrived;
+use crate::engine::conv::ConvShape;
 use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Target, Tensor};
+use crate::engine::kernel::{Dispatch, Tuning};
+use crate::engine::number::Real;
 use crate::engine::shape::Shape;
-
-use super::conv_kernel::ConvShape;
-use super::kernel::{Dispatch, Tuning};
 
 /// What every op says of itself.
 pub(crate) trait Rule {
@@ -45,32 +43,6 @@ pub(crate) trait Rule {
 
     /// The kernels to run in order.
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch>;
-}
-
-/// A number type that the plain twins compute in.
-pub trait Real: Float + Default + Send + std::iter::Sum + std::ops::AddAssign + std::ops::MulAssign + 'static {
-    /// The nearest number of this type.
-    fn of(number: f64) -> Self;
-    /// As `f32`, rounded.
-    fn to_single(self) -> f32;
-}
-
-impl Real for f32 {
-    fn of(number: f64) -> Self {
-        number as f32
-    }
-    fn to_single(self) -> f32 {
-        self
-    }
-}
-
-impl Real for f64 {
-    fn of(number: f64) -> Self {
-        number
-    }
-    fn to_single(self) -> f32 {
-        self as f32
-    }
 }
 
 /// One execution of an op by its plain twin. Outputs arrive filled with NaN.

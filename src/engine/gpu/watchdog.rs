@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use super::device::driver_failed;
+use super::context::driver_failed;
 use crate::engine::error::EngineError;
 
 static GIVEN_UP: AtomicBool = AtomicBool::new(false);

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::choices::KernelChoices;
-use super::ops::conv_kernel::ConvShape;
+use crate::engine::conv::ConvShape;
 
 /// What a measurement of kernels holds for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,62 +1,6 @@
 use std::fmt::Write;
 
-use super::conv_dispatch::candidates;
-use super::conv_kernel::{ConvKernel, ConvShape};
-use crate::engine::choices::KernelChoices;
-
-/// How convolutions are computed on a device. All variants give the same numbers up to rounding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ConvVariant {
-    /// One invocation an output element: the plainest.
-    Naive,
-    /// Register tiles without workgroup memory: fast where a barrier is dear, as on CPU adapters.
-    Register,
-    /// Tiles shared by a workgroup: fast on GPUs.
-    Tiled,
-}
-
-/// What kernels are shaped by: the kind of adapter, and what was found out about it.
-#[derive(Clone, Debug)]
-pub(crate) struct Tuning {
-    /// Whether the adapter runs kernels on the CPU.
-    pub software: bool,
-    /// How to compute convolutions, whatever was chosen.
-    pub convolution: Option<ConvVariant>,
-    /// The kernels of convolutions, where those are not the ones that the kind of adapter suggests.
-    pub choices: KernelChoices,
-    /// Whether kernels may hold numbers in half precision.
-    pub half_precision: bool,
-}
-
-impl Tuning {
-    /// The kernel for a convolution. A choice that is no candidate counts for none.
-    pub fn kernel(&self, shape: &ConvShape) -> ConvKernel {
-        let candidates = candidates(shape, self.software);
-        let wanted = match self.convolution {
-            Some(variant) => candidates.iter().find(|kernel| kernel.variant() == variant),
-            None => {
-                let name = self.choices.of(shape);
-                candidates.iter().find(|kernel| name.is_some_and(|name| kernel.to_string() == name))
-            }
-        };
-        wanted.or(candidates.first()).copied().unwrap_or(ConvKernel::Naive)
-    }
-
-    /// Invocations in a workgroup of element-wise kernels. Eight fill a CPU's vector unit.
-    pub fn width(&self) -> u32 {
-        if self.software { 8 } else { 64 }
-    }
-
-    /// How many workgroups share so many loads of an element at most. One costs a CPU as much as five such loads of its lanes.
-    fn most_workgroups(&self, loads: usize) -> usize {
-        if self.software { (loads / (16 * self.width() as usize)).clamp(1, 16) } else { 16_384 }
-    }
-
-    /// Invocations in a workgroup that reduces together.
-    pub fn reduction_width(&self) -> u32 {
-        if self.software { 8 } else { 256 }
-    }
-}
+use super::target::Tuning;
 
 /// A buffer bound to a kernel, in the order of its bindings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,7 +9,7 @@ pub(crate) enum Slot {
     Input(usize),
     /// Written.
     Output(usize),
-    /// Read and written, in the order of [`super::Rule::mutates`].
+    /// Read and written, in the order of [`crate::engine::ops::Rule::mutates`].
     Mutated(usize),
     /// Written: so many `f32` for a later dispatch of the same op.
     Scratch(usize),

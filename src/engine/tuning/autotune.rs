@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use super::device::Gpu;
-use super::profile::median;
-use super::shaders::convolution_texts;
-use crate::engine::choices::KernelChoices;
+use super::choices::KernelChoices;
+use super::measurements::{KernelTime, KernelTimes, MeasuredOn};
+use crate::engine::conv::{ConvShape, LAUNCH_VERSION};
 use crate::engine::error::EngineError;
 use crate::engine::executor::{Executor, ProgramId};
-use crate::engine::measurements::{KernelTime, KernelTimes, MeasuredOn};
-use crate::engine::ops::conv_kernel::ConvShape;
+use crate::engine::gpu::Gpu;
+use crate::engine::kernel::convolution_texts;
+use crate::engine::profile::median;
 use crate::engine::shape::count;
 
 /// Runs that a median is taken of.
@@ -34,6 +34,7 @@ impl Gpu {
             digest.update(text);
             digest.update([0]);
         }
+        digest.update(LAUNCH_VERSION.to_le_bytes());
         MeasuredOn {
             adapter: summary.name.clone(),
             backend: summary.backend.clone(),

@@ -1,8 +1,10 @@
 //! The kernels' texts. A line `//#import NAME` stands for `shaders/common/NAME.wgsl`.
 
-use crate::engine::choices::KernelChoices;
-use crate::engine::ops::kernel::{ConvVariant, Dispatch, Tuning, Weights};
+use super::dispatch::{Dispatch, Weights};
+use super::target::Tuning;
+use crate::engine::conv::ConvVariant;
 use crate::engine::program::{Program, Step};
+use crate::engine::tuning::KernelChoices;
 
 macro_rules! texts {
     ($folder:literal: $($name:literal),* $(,)?) => {
@@ -25,12 +27,12 @@ const COMMON: &[(&str, &str)] = texts!["/common":
     "fused_norm", "fused_place", "quad", "reduce", "single", "weights_half", "weights_half_packed", "weights_single",
 ];
 
-/// What the speed of convolutions depends on: their kernels' texts, and how they are launched.
-pub(super) fn convolution_texts() -> impl Iterator<Item = &'static str> {
+/// The texts of the convolutions' kernels, which their speed depends on.
+pub(crate) fn convolution_texts() -> impl Iterator<Item = &'static str> {
     let kernels = KERNELS.iter().filter(|(name, _)| name.starts_with("conv"));
     // Pieces of the fused network are no convolution's.
     let shared = COMMON.iter().filter(|(name, _)| !name.starts_with("fused_"));
-    kernels.chain(shared).map(|&(_, text)| text).chain([include_str!("../ops/conv_dispatch.rs")])
+    kernels.chain(shared).map(|&(_, text)| text)
 }
 
 /// A kernel of a program, as a GPU's driver gets it.
@@ -74,7 +76,7 @@ fn text_of(step: &Step, dispatch: &Dispatch) -> KernelText {
 }
 
 /// The full text of a kernel: constants, imports, then its own.
-pub(super) fn source(dispatch: &Dispatch) -> String {
+pub(crate) fn source(dispatch: &Dispatch) -> String {
     let own = text(KERNELS, dispatch.shader);
     let chosen = dispatch.element.into_iter().chain(dispatch.weights.map(Weights::text));
     let imports = chosen.chain(imports(own)).map(|name| text(COMMON, name));
