@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::error::EngineError;
 use super::graph::{Graph, Source, Target, Tensor};
 use super::lower::Lowered;
-use super::ops::Op;
+use super::ops::Rule;
 use super::program::{Buffer, Local, Operand, Place, Program, Step};
 use super::shape::{Shape, count};
 use super::variables::{VarId, Variables};
@@ -17,10 +17,8 @@ pub(crate) fn place(graph: &Graph, variables: &Variables, lowered: Lowered) -> R
     let mut last_use: HashMap<Tensor, usize> = HashMap::new();
     for (index, node) in nodes.iter().enumerate() {
         last_use.extend(node.inputs.iter().chain(&node.outputs).map(|&x| (x, index)));
-        if let Op::Adam(adam) = &node.op {
-            for (&gradient, &home) in node.inputs[2..].iter().zip(&adam.places) {
-                placer.places.insert(gradient, placer.variable(home));
-            }
+        for (input, variable) in node.op.placed_inputs() {
+            placer.places.insert(node.inputs[input], placer.variable(variable));
         }
     }
     last_use.extend(outputs.iter().map(|(_, x)| (*x, nodes.len())));
@@ -31,9 +29,11 @@ pub(crate) fn place(graph: &Graph, variables: &Variables, lowered: Lowered) -> R
         let outputs: Vec<Operand> = node.outputs.iter().map(|&x| placer.operand(x)).collect();
         let mutated: Vec<Place> = node.mutates.iter().map(|&target| placer.target(target)).collect();
         let written = outputs.iter().map(|y| y.place.buffer).chain(mutated.iter().map(|place| place.buffer));
-        // The optimizer's gradients are inputs for the order of things; its kernel reads the group.
-        let read = if matches!(node.op, Op::Adam(_)) { &inputs[..2] } else { &inputs[..] };
-        if written.clone().any(|buffer| read.iter().any(|x| x.place.buffer == buffer)) {
+        // Placed inputs are there for the order of things; the kernel reads the group that it changes.
+        let placed = node.op.placed_inputs();
+        let is_placed = |index: usize| placed.iter().any(|&(input, _)| input == index);
+        let read = inputs.iter().enumerate().filter(|&(index, _)| !is_placed(index)).map(|(_, x)| x.place.buffer);
+        if written.clone().any(|buffer| read.clone().any(|other| other == buffer)) {
             let problem = "reads and changes variables of one group; keep them in different groups".into();
             return Err(EngineError::Shape { op: node.label, problem });
         }

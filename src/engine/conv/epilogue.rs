@@ -2,6 +2,7 @@
 
 use crate::engine::activation::Activation;
 use crate::engine::number::Real;
+use crate::engine::ops::Fusible;
 use crate::engine::shape::Shape;
 
 /// What a convolution does to each sum before it is stored.
@@ -31,8 +32,20 @@ impl Epilogue {
         self.added_input() + usize::from(self.adds)
     }
 
+    /// Does the work of an op after the convolution too, if nothing else comes after the sum yet.
+    pub fn absorb(&mut self, next: Fusible) -> bool {
+        match next {
+            _ if !self.is_open() => return false,
+            Fusible::Activation(activation) => self.activation = activation,
+            Fusible::ActivationGrad(activation) => self.gate = Some(activation),
+            Fusible::Add if !self.adds => self.adds = true,
+            Fusible::Add => return false,
+        }
+        true
+    }
+
     /// Whether fusion may still add something after the sum.
-    pub fn is_open(&self) -> bool {
+    fn is_open(&self) -> bool {
         self.activation == Activation::Identity && self.gate.is_none()
     }
 

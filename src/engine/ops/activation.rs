@@ -1,4 +1,4 @@
-use super::{GpuCall, ReferenceCall, Rule};
+use super::{Fusible, GpuCall, ReferenceCall, Rule};
 use crate::engine::activation::Activation;
 use crate::engine::autograd::Arrived;
 use crate::engine::cpu::{self, CpuKernel};
@@ -30,6 +30,10 @@ impl Rule for Activate {
         Ok(vec![Some(graph.push(ActivationGrad(self.0), &[at.gradient()?, at.outputs[0]])?)])
     }
 
+    fn fusible(&self) -> Option<Fusible> {
+        Some(Fusible::Activation(self.0))
+    }
+
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         call.each(|inputs, i| self.0.of(inputs[0][i]));
     }
@@ -55,6 +59,10 @@ impl Rule for ActivationGrad {
 
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
         Ok(vec![inputs[0]])
+    }
+
+    fn fusible(&self) -> Option<Fusible> {
+        Some(Fusible::ActivationGrad(self.0))
     }
 
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {

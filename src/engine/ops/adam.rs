@@ -101,6 +101,11 @@ impl Rule for Adam {
         [parameters, first, second, gradients].map(Target::Group).into()
     }
 
+    /// The gradients, so that the kernel reads their group.
+    fn placed_inputs(&self) -> Vec<(usize, VarId)> {
+        (2..).zip(self.places.iter().copied()).collect()
+    }
+
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let table = call.inputs[1];
         let row = call.inputs[0][0].to_usize().unwrap_or(0).min(table.len() / 2 - 1);

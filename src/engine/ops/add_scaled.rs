@@ -1,4 +1,4 @@
-use super::{GpuCall, ReferenceCall, Rule};
+use super::{Fusible, GpuCall, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
 use crate::engine::cpu::{CpuKernel, each};
 use crate::engine::error::EngineError;
@@ -28,6 +28,10 @@ impl Rule for AddScaled {
     fn backward(&self, graph: &mut Graph, at: &Arrived) -> Result<Vec<Option<Tensor>>, EngineError> {
         let dy = at.gradient()?;
         Ok(vec![Some(dy), at.wants(1, || graph.scale(dy, self.factor))?])
+    }
+
+    fn fusible(&self) -> Option<Fusible> {
+        (self.factor == 1.0).then_some(Fusible::Add)
     }
 
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {

@@ -1,5 +1,5 @@
 use super::batch_norm_grad::BatchNormGrad;
-use super::{GpuCall, ReferenceCall, Rule};
+use super::{Fusible, GpuCall, ReferenceCall, Rule};
 use crate::engine::activation::Activation;
 use crate::engine::autograd::Arrived;
 use crate::engine::cpu::{self, CpuKernel};
@@ -96,6 +96,14 @@ impl Rule for BatchNorm {
 
     fn mutates(&self) -> Vec<Target> {
         self.running.iter().map(|running| Target::Variable(running.variable)).collect()
+    }
+
+    fn absorb(&mut self, next: Fusible) -> bool {
+        match next {
+            Fusible::Activation(activation) if self.activation == Activation::Identity => self.activation = activation,
+            _ => return false,
+        }
+        true
     }
 
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {

@@ -1,4 +1,4 @@
-use super::{GpuCall, ReferenceCall, Rule};
+use super::{GpuCall, GradientInputs, LossOf, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
 use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;
@@ -32,6 +32,15 @@ impl Rule for BceWithLogits {
         }
         let dl = graph.push(BceWithLogitsGrad, &[at.inputs[0], at.inputs[1], at.gradient()?])?;
         Ok(vec![Some(dl), None])
+    }
+
+    fn absorb_gradient(&mut self, inputs: &mut Vec<Tensor>, gradient: GradientInputs, ready: bool) -> bool {
+        let absorbs = !self.gradient && ready;
+        if absorbs {
+            self.gradient = true;
+            inputs.push(gradient.dy);
+        }
+        absorbs
     }
 
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
@@ -70,6 +79,10 @@ impl Rule for BceWithLogitsGrad {
 
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
         Ok(vec![inputs[0]])
+    }
+
+    fn gradient_of(&self) -> Option<LossOf> {
+        Some(LossOf::Named("bce_with_logits"))
     }
 
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {

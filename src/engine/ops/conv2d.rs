@@ -1,6 +1,6 @@
 use super::conv_transpose2d::ConvTranspose2d;
 use super::conv2d_weight_grad::Conv2dWeightGrad;
-use super::{GpuCall, Op, ReferenceCall, Rule};
+use super::{Fusible, GpuCall, Op, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
 use crate::engine::conv::{self, ConvKind, ConvShape, Epilogue, Geometry, Window};
 use crate::engine::cpu::{self, CpuKernel};
@@ -80,6 +80,10 @@ impl Rule for Conv2d {
 
     fn convolution(&self, inputs: &[Shape], outputs: &[Shape]) -> Option<ConvShape> {
         Some(self.shape(inputs, outputs[0]))
+    }
+
+    fn absorb(&mut self, next: Fusible) -> bool {
+        self.epilogue.absorb(next)
     }
 
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {

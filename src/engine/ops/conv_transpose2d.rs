@@ -1,5 +1,5 @@
 use super::conv2d::{Conv2d, backward};
-use super::{GpuCall, ReferenceCall, Rule};
+use super::{Fusible, GpuCall, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
 use crate::engine::conv::{self, ConvKind, ConvShape, Epilogue, Geometry, Window};
 use crate::engine::cpu::{self, CpuKernel};
@@ -59,6 +59,10 @@ impl Rule for ConvTranspose2d {
 
     fn convolution(&self, inputs: &[Shape], outputs: &[Shape]) -> Option<ConvShape> {
         Some(self.shape(inputs, outputs[0]))
+    }
+
+    fn absorb(&mut self, next: Fusible) -> bool {
+        self.epilogue.absorb(next)
     }
 
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {

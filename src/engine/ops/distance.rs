@@ -1,6 +1,6 @@
 use pulp::Arch;
 
-use super::{GpuCall, ReferenceCall, Rule};
+use super::{GpuCall, GradientInputs, LossOf, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
 use crate::engine::cpu::{CpuKernel, each, sum};
 use crate::engine::error::EngineError;
@@ -83,6 +83,18 @@ impl Rule for Distance {
         ])
     }
 
+    fn absorb_gradient(&mut self, inputs: &mut Vec<Tensor>, gradient: GradientInputs, ready: bool) -> bool {
+        let GradientInputs { x, other, dy } = gradient;
+        match self.gradients {
+            // A distance is the same both ways round: the first gradient is by whatever comes first.
+            0 if ready => *inputs = vec![x, other, dy],
+            1 if *inputs == [other, x, dy] => {}
+            _ => return false,
+        }
+        self.gradients += 1;
+        true
+    }
+
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let len = count(call.input_shapes[0]) / call.input_shapes[0][0];
         let factor = T::of(self.measure.factor(len).into());
@@ -146,6 +158,10 @@ impl Rule for DistanceGrad {
 
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
         Ok(vec![inputs[0]])
+    }
+
+    fn gradient_of(&self) -> Option<LossOf> {
+        Some(LossOf::Input(2))
     }
 
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {

@@ -24,7 +24,7 @@ pub mod scale;
 pub mod tick;
 pub mod unit_rms;
 
-pub(crate) use rule::{GpuCall, ReferenceCall, Rule};
+pub(crate) use rule::{Fusible, GpuCall, GradientInputs, LossOf, ReferenceCall, Rule};
 
 use super::autograd::Arrived;
 use super::conv::ConvShape;
@@ -34,6 +34,7 @@ use super::graph::{Graph, Target, Tensor};
 use super::kernel::Dispatch;
 use super::number::Real;
 use super::shape::Shape;
+use super::variables::VarId;
 
 /// Declares [`Op`], with a variant for each op and every method of [`Rule`] forwarded to it.
 macro_rules! ops {
@@ -53,6 +54,15 @@ macro_rules! ops {
                 match self { $(Self::$name(op) => op.backward(graph, at)),* }
             }
             fn mutates(&self) -> Vec<Target> { match self { $(Self::$name(op) => op.mutates()),* } }
+            fn placed_inputs(&self) -> Vec<(usize, VarId)> {
+                match self { $(Self::$name(op) => op.placed_inputs()),* }
+            }
+            fn fusible(&self) -> Option<Fusible> { match self { $(Self::$name(op) => op.fusible()),* } }
+            fn absorb(&mut self, next: Fusible) -> bool { match self { $(Self::$name(op) => op.absorb(next)),* } }
+            fn gradient_of(&self) -> Option<LossOf> { match self { $(Self::$name(op) => op.gradient_of()),* } }
+            fn absorb_gradient(&mut self, inputs: &mut Vec<Tensor>, gradient: GradientInputs, ready: bool) -> bool {
+                match self { $(Self::$name(op) => op.absorb_gradient(inputs, gradient, ready)),* }
+            }
             fn macs(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {
                 match self { $(Self::$name(op) => op.macs(inputs, outputs)),* }
             }

@@ -1,3 +1,4 @@
+use crate::engine::activation::Activation;
 use crate::engine::autograd::Arrived;
 use crate::engine::conv::ConvShape;
 use crate::engine::cpu::CpuKernel;
@@ -6,6 +7,7 @@ use crate::engine::graph::{Graph, Target, Tensor};
 use crate::engine::kernel::{Dispatch, Tuning};
 use crate::engine::number::Real;
 use crate::engine::shape::Shape;
+use crate::engine::variables::VarId;
 
 /// What every op says of itself.
 pub(crate) trait Rule {
@@ -23,6 +25,33 @@ pub(crate) trait Rule {
     /// What the op changes in place.
     fn mutates(&self) -> Vec<Target> {
         Vec::new()
+    }
+
+    /// Inputs that are placed in a variable, because the op reads them there, in a group that it changes; by their index.
+    fn placed_inputs(&self) -> Vec<(usize, VarId)> {
+        Vec::new()
+    }
+
+    /// What the op is to one that makes its input and could do its work in the same kernel.
+    fn fusible(&self) -> Option<Fusible> {
+        None
+    }
+
+    /// Does the work of an op that reads its first output, if it can, which then holds that op's result. The other input of a
+    /// sum or an activation's gradient becomes its last.
+    fn absorb(&mut self, _next: Fusible) -> bool {
+        false
+    }
+
+    /// Which loss the op is the gradient of, if of any.
+    fn gradient_of(&self) -> Option<LossOf> {
+        None
+    }
+
+    /// Does the work of its gradient by `x`, if it can, with one more output; `ready` if `dy` is there in time. Its inputs may
+    /// change places.
+    fn absorb_gradient(&mut self, _inputs: &mut Vec<Tensor>, _gradient: GradientInputs, _ready: bool) -> bool {
+        false
     }
 
     /// Multiply-accumulates, zero for ops that are not sums of products.
@@ -43,6 +72,32 @@ pub(crate) trait Rule {
 
     /// The kernels to run in order.
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch>;
+}
+
+/// An element-wise op that another can do at the end of its own kernel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Fusible {
+    Activation(Activation),
+    ActivationGrad(Activation),
+    /// The plain sum of two tensors.
+    Add,
+}
+
+/// How the loss is found that an op is the gradient of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LossOf {
+    /// It made this input.
+    Input(usize),
+    /// It has this name and the same first two inputs.
+    Named(&'static str),
+}
+
+/// What the gradient of a loss by `x` reads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GradientInputs {
+    pub x: Tensor,
+    pub other: Tensor,
+    pub dy: Tensor,
 }
 
 /// One execution of an op by its plain twin. Outputs arrive filled with NaN.
