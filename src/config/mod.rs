@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Colour, Fit, Source};
 
+pub use crate::model::Statistics;
 pub use error::ConfigError;
 pub use layers::resolve;
 pub use recipe::Recipe;
@@ -300,16 +301,6 @@ pub enum Schedule {
     Cosine,
     /// Stays as it is.
     Constant,
-}
-
-/// Where batch norm takes its statistics from when scoring; what that takes is kept in training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Statistics {
-    /// The running averages of training, where it takes those of the batch.
-    Running,
-    /// Each image's own feature maps, in training too.
-    PerImage,
 }
 
 impl Config {

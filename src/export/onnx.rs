@@ -8,10 +8,9 @@ use super::ExportError;
 use super::builder::{Builder, float, integer, integers, value};
 use super::schema::{ElementKind, Entry, Graph, Model, OperatorSet, Value};
 use crate::calibration::Calibration;
-use crate::config::Statistics;
 use crate::data::Preprocessing;
 use crate::engine::{Activation, SMALLEST_NORM};
-use crate::model::{Layer, LayerKind, ModelFile, NetworkSpec};
+use crate::model::{Layer, LayerKind, ModelFile, NetworkSpec, Statistics};
 use crate::run::write_whole;
 use crate::weights::Weights;
 

@@ -6,9 +6,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Architecture, EdeGan, Named, Shrink};
+use super::{Architecture, EdeGan, Named, Shrink, Statistics};
 use crate::calibration::Calibration;
-use crate::config::Statistics;
 use crate::data::Preprocessing;
 use crate::engine::{VarId, Variables};
 use crate::weights::{Weights, WeightsError};

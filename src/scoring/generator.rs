@@ -1,8 +1,7 @@
 use std::sync::Arc;
 
-use crate::config::Statistics;
 use crate::engine::{CpuScorer, FusedLayer, FusedNetworks, PackedWeights, RawLayer};
-use crate::model::{LayerKind, ModelFile, NetworkSpec};
+use crate::model::{LayerKind, ModelFile, NetworkSpec, Statistics};
 use crate::weights::{Tensor, WeightsError};
 
 /// Multiply-accumulates of an image from which on matrix products pay.

@@ -3,11 +3,10 @@ use std::path::Path;
 use super::batches::in_batches;
 use super::error::TrainError;
 use super::model_file::load_weights;
-use super::step::scoring_mode;
-use crate::config::{Config, Statistics};
+use crate::config::Config;
 use crate::data::Images;
 use crate::engine::{EngineError, Executor, Graph, Program, ProgramId, Variables};
-use crate::model::EdeGan;
+use crate::model::{EdeGan, Statistics};
 
 /// Images that the teacher is asked about at a time.
 const BATCH: usize = 50;
@@ -43,7 +42,7 @@ impl FrozenTeacher {
         let mut graph = Graph::new();
         let [channels, height, width] = teacher.encoder1.spec.input;
         let input = graph.input("images", [BATCH, channels, height, width]);
-        let made = teacher.generate(&mut graph, variables, input, scoring_mode(statistics))?;
+        let made = teacher.generate(&mut graph, variables, input, statistics.scoring())?;
         for (name, tensor) in OUTPUTS.into_iter().zip([made.latent, made.reconstruction, made.latent_again]) {
             graph.output(name, tensor);
         }
