@@ -2,7 +2,7 @@
 
 use super::ReportError;
 use super::charts::{Bars, Chart, Ink, Line};
-use super::page::{Entry, Figure};
+use super::parts::{Entry, Figure};
 use super::view::Judged;
 use crate::metrics::{OperatingPoint, auroc, average_precision, operating_points};
 use crate::plot::Axis;

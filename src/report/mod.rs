@@ -7,6 +7,7 @@ mod error;
 mod figures;
 mod gallery;
 mod page;
+mod parts;
 mod pictures;
 mod tables;
 mod view;

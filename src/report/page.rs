@@ -1,36 +1,14 @@
 use askama::Template;
 
 use super::ReportError;
-use super::charts::Ink;
 use super::gallery::{Ends, Gallery, Grid};
+use super::parts::{Figure, Table};
 use super::view::RunView;
 use super::{course, figures, tables};
 use crate::model::{Architecture, ModelFile};
 use crate::results::grouped;
 use crate::run::{NetworkReport, RunFile, RunFolder};
 use crate::train::TrainError;
-
-/// A chart with its heading and legend.
-pub(super) struct Figure {
-    pub title: String,
-    /// What it shows, for who cannot see it.
-    pub alt: String,
-    pub svg: String,
-    pub legend: Vec<Entry>,
-}
-
-/// A line of a legend.
-pub(super) struct Entry {
-    pub name: String,
-    /// Classes of its swatch.
-    pub class: String,
-}
-
-/// A table whose first column names the rows.
-pub(super) struct Table {
-    pub header: Vec<String>,
-    pub rows: Vec<Vec<String>>,
-}
 
 /// A figure that matters, large.
 struct Card {
@@ -199,24 +177,4 @@ fn cards(run: &RunView) -> Vec<Card> {
         note: format!("on {}", report.adapter),
     }));
     cards
-}
-
-impl Entry {
-    /// A line.
-    pub fn new(ink: Ink, name: &str) -> Self {
-        let dashed = if ink.dashed() { " dashed" } else { "" };
-        Self { name: name.to_owned(), class: format!("{}{dashed}", ink.class()) }
-    }
-
-    /// A field.
-    pub fn filled(ink: Ink, name: &str) -> Self {
-        Self { name: name.to_owned(), class: format!("{} filled", ink.class()) }
-    }
-}
-
-impl Table {
-    /// Rows as long as the header.
-    pub fn new(header: &[&str], rows: Vec<Vec<String>>) -> Self {
-        Self { header: header.iter().map(|&name| name.to_owned()).collect(), rows }
-    }
 }

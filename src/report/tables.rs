@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::ReportError;
-use super::page::Table;
+use super::parts::Table;
 use super::view::RunView;
 use crate::model::{Architecture, NetworkSpec};
 use crate::results::grouped;
