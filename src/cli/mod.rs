@@ -18,6 +18,7 @@ mod shell;
 mod table;
 mod train;
 mod tune;
+mod units;
 mod watcher;
 
 use std::process::ExitCode;

@@ -10,8 +10,8 @@ use pkdgan::train::{Stage, Traced, TrainError};
 use serde::Serialize;
 
 use super::device::Device;
-use super::model::count;
 use super::settings::Settings;
+use super::units::count;
 
 /// Arguments of `pkdgan model` that ask for a training step.
 #[derive(Args)]

@@ -2,7 +2,7 @@ use pkdgan::data::Source;
 use pkdgan::metrics::BestF1;
 use pkdgan::run::{Report, ThresholdReport};
 
-use super::model::count;
+use super::units::count;
 
 /// The figures of a run for a person: a line for each network.
 pub fn of(report: &Report) -> String {
