@@ -21,9 +21,19 @@ impl Traced {
     /// # Errors
     /// Networks that cannot be trained.
     pub fn new(config: &Config, stage: Stage, images: usize) -> Result<Self, EngineError> {
+        Self::with_channels(config, stage, images, config.preprocessing().channels)
+    }
+
+    /// Traces the step for so many training images of so many channels.
+    pub(super) fn with_channels(
+        config: &Config,
+        stage: Stage,
+        images: usize,
+        channels: usize,
+    ) -> Result<Self, EngineError> {
         let mut variables = Variables::new();
         let networks = Networks::register(config, stage, &mut variables);
-        let shape = [config.preprocessing().channels, config.data.side, config.data.side];
+        let shape = [channels, config.data.side, config.data.side];
         let step = TrainingStep::build(config, stage, &networks, &mut variables, images, shape)?;
         Ok(Self { networks, variables, step })
     }
