@@ -70,10 +70,19 @@ impl Detector {
     /// A model that does not suit the path wished for, or whose tensors do not go with its architecture; no adapter where
     /// the path wished for, or the adapter, needs one; failures of the device.
     pub fn choose(file: &ModelFile, capacity: usize, wish: &Wish) -> Result<(Self, Choice), ScoringError> {
+        Self::choose_for(file, &Generator::new(file)?, capacity, wish)
+    }
+
+    /// The same with the model's generator, which others may use too.
+    pub(crate) fn choose_for(
+        file: &ModelFile,
+        generator: &Generator,
+        capacity: usize,
+        wish: &Wish,
+    ) -> Result<(Self, Choice), ScoringError> {
         let capacity = capacity.max(1);
         let batch = capacity.min(wish.images.unwrap_or(capacity)).max(1);
-        let generator = Generator::new(file)?;
-        let mut detector = Self::cpu_of(file, capacity, &generator);
+        let mut detector = Self::cpu_of(file, capacity, generator);
         let mut choice = Choice::of(ScoringPath::Cpu);
         if wish.path.is_none() {
             let seconds = measure(&mut detector, batch, TRIAL)?.median();
@@ -98,8 +107,8 @@ impl Detector {
             Err(error) => return Err(error.into()),
         };
         choice.adapter = Some(gpu.summary().clone());
-        let device = Backend::Device(Box::new(DeviceScorer::new(Box::new(gpu), file, &generator)));
-        let mut candidate = Self::with(wish.path.unwrap_or(ScoringPath::OpByOp), device, capacity, &generator);
+        let device = Backend::Device(Box::new(DeviceScorer::new(Box::new(gpu), file, generator)));
+        let mut candidate = Self::with(wish.path.unwrap_or(ScoringPath::OpByOp), device, capacity, generator);
         match wish.path {
             Some(path) => {
                 choice.path = path;

@@ -37,6 +37,13 @@ pub enum ScoringError {
     Engine(#[from] EngineError),
 }
 
+impl ScoringError {
+    /// Whether it is the device's failure, so that the CPU path could do what failed.
+    pub(crate) fn is_of_device(&self) -> bool {
+        matches!(self, Self::Engine(error) if error.is_of_device())
+    }
+}
+
 impl From<TrainError> for ScoringError {
     fn from(error: TrainError) -> Self {
         Self::Model(Box::new(error))

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::detector::Detector;
 use super::error::ScoringError;
 use super::path::ScoringPath;
+use crate::engine::CpuScorer;
 
 /// How fast a network is scored, as a line of a table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,4 +83,16 @@ pub fn measure(detector: &mut Detector, batch: usize, time: Duration) -> Result<
     }
     seconds.sort_by(f64::total_cmp);
     Ok(Measurement { batch, seconds })
+}
+
+/// How long one image takes on one thread: the shorter of two, after one that finds memory cold.
+pub(crate) fn time_one_image(scorer: &CpuScorer) -> Duration {
+    let pixels = vec![0.5; scorer.image_len()];
+    let time = || {
+        let started = Instant::now();
+        scorer.score(&pixels, &mut [0.0], None);
+        started.elapsed().max(Duration::from_nanos(1))
+    };
+    time();
+    time().min(time())
 }

@@ -26,5 +26,6 @@ pub use choose::{Choice, Timing, Wish};
 pub use detector::{Detector, Scores, Submitted};
 pub use error::ScoringError;
 pub use generator::Generator;
+pub(crate) use measure::time_one_image;
 pub use measure::{Figure, Measurement, measure};
 pub use path::ScoringPath;

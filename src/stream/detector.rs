@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::list::has_picture_ending;
 use crate::data::files_below;
 use crate::engine::CpuScorer;
 use crate::model::ModelFile;
-use crate::scoring::{Choice, Detector, Generator, Scores, ScoringError, ScoringPath, Submitted, Wish};
+use crate::scoring::{Choice, Detector, Generator, Scores, ScoringError, ScoringPath, Submitted, Wish, time_one_image};
 
 /// Pictures of a chunk at most where each thread scores for itself.
 const CHUNK: usize = 64;
@@ -49,7 +49,7 @@ impl Shared {
         let mut shared = Self { device: None, cpu, fallback: wish.cpu_fallback, failure: Arc::default() };
         // An adapter that was named is tried.
         if wish.path.is_none() && !wish.without_device && wish.device.adapter.is_none() {
-            let seconds = trial(&shared.cpu) / threads as u32;
+            let seconds = time_one_image(&shared.cpu) / threads as u32;
             wish.without_device = seconds <= LITTLE;
         }
         if wish.without_device {
@@ -60,11 +60,11 @@ impl Shared {
         }
         let few = wish.images.filter(|_| wish.path.is_none());
         let capacity = BATCH.min(few.unwrap_or(BATCH));
-        let (detector, choice) = match Detector::choose(file, capacity, &wish) {
-            Err(error) if shared.fallback && is_of_device(&error) => {
+        let (detector, choice) = match Detector::choose_for(file, &generator, capacity, &wish) {
+            Err(error) if shared.fallback && error.is_of_device() => {
                 shared.failure = Arc::new(OnceLock::from(Arc::new(error)));
                 wish.path = Some(ScoringPath::Cpu);
-                Detector::choose(file, capacity, &wish)?
+                Detector::choose_for(file, &generator, capacity, &wish)?
             }
             chosen => chosen?,
         };
@@ -97,7 +97,7 @@ impl Shared {
             let failure = match self.failure.get() {
                 Some(failure) => failure,
                 None => match detector.submit(pixels, reconstructions).and_then(Submitted::wait) {
-                    Err(error) if is_of_device(&error) => self.failure.get_or_init(|| Arc::new(error)),
+                    Err(error) if error.is_of_device() => self.failure.get_or_init(|| Arc::new(error)),
                     scored => return scored.map_err(Arc::new),
                 },
             };
@@ -113,25 +113,8 @@ impl Shared {
     }
 }
 
-/// Whether the CPU path could do what failed so.
-fn is_of_device(error: &ScoringError) -> bool {
-    matches!(error, ScoringError::Engine(error) if error.is_of_device())
-}
-
 fn locked(detector: &Mutex<Detector>) -> MutexGuard<'_, Detector> {
     detector.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// How long one image takes on one thread: the shorter of two, after one that finds memory cold.
-fn trial(scorer: &CpuScorer) -> Duration {
-    let pixels = vec![0.5; scorer.image_len()];
-    let time = || {
-        let started = Instant::now();
-        scorer.score(&pixels, &mut [0.0], None);
-        started.elapsed().max(Duration::from_nanos(1))
-    };
-    time();
-    time().min(time())
 }
 
 /// How many pictures there are at least, unless they cannot be counted beforehand.
