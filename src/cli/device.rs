@@ -14,7 +14,8 @@ use pkdgan::engine::{
 };
 use pkdgan::pipeline::Devices;
 use pkdgan::scoring::{ScoringPath, Wish};
-use pkdgan::train::TrainError;
+
+use super::advice::{engine_error, with_advice};
 
 /// The variable that names trouble to be had, for tests; see `docs/reliability.md`.
 const FAULT_VARIABLE: &str = "PKDGAN_FAULT";
@@ -177,7 +178,7 @@ impl Device {
         anyhow::Error: From<E>,
     {
         match work().map_err(anyhow::Error::from) {
-            Err(error) if of_engine(&error).is_some_and(|error| self.falls_back(error)) => Ok(work()?),
+            Err(error) if engine_error(error.as_ref()).is_some_and(|error| self.falls_back(error)) => Ok(work()?),
             outcome => outcome,
         }
     }
@@ -240,21 +241,14 @@ impl Opened {
 
 /// Adds to a failure of the device that the run in `folder` can be gone on with.
 pub fn resumable(error: anyhow::Error, folder: &Path) -> anyhow::Error {
-    match of_engine(&error) {
+    match engine_error(error.as_ref()) {
         Some(of_device) if of_device.is_of_device() => anyhow!(
-            "{error}\n  nothing saved is lost; go on from the last checkpoint with: pkdgan train --resume {}",
+            "{}\n  nothing saved is lost; go on from the last checkpoint with: pkdgan train --resume {}",
+            with_advice(error.to_string(), error.as_ref()),
             folder.display()
         ),
         _ => error,
     }
-}
-
-/// The engine's failure behind an error, if it is one.
-fn of_engine(error: &anyhow::Error) -> Option<&EngineError> {
-    error.chain().find_map(|error| match error.downcast_ref() {
-        Some(TrainError::Engine(error)) => Some(error),
-        _ => error.downcast_ref(),
-    })
 }
 
 fn refuse(message: &str) -> ! {
