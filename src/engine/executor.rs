@@ -4,9 +4,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::error::EngineError;
-use super::gpu::{AdapterSummary, Mapping};
 use super::graph::Graph;
 use super::program::Program;
+use super::summary::AdapterSummary;
 use super::tuning::KernelChoices;
 use super::variables::{VarId, Variables};
 
@@ -47,7 +47,12 @@ pub struct Pending(pub(crate) State);
 
 pub(crate) enum State {
     Ready(Vec<Vec<f32>>),
-    InFlight(Mapping),
+    InFlight(Box<dyn InFlight>),
+}
+
+/// Numbers that a backend still computes or copies.
+pub(crate) trait InFlight: Send {
+    fn wait(self: Box<Self>) -> Result<Vec<Vec<f32>>, EngineError>;
 }
 
 impl Pending {
@@ -58,7 +63,7 @@ impl Pending {
     pub fn wait(self) -> Result<Vec<Vec<f32>>, EngineError> {
         match self.0 {
             State::Ready(values) => Ok(values),
-            State::InFlight(mapping) => mapping.wait(),
+            State::InFlight(numbers) => numbers.wait(),
         }
     }
 

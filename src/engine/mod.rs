@@ -47,6 +47,7 @@ mod profile;
 mod program;
 mod reference;
 mod shape;
+mod summary;
 mod tuning;
 mod variables;
 
@@ -56,9 +57,7 @@ pub use cpu::{Cpu, CpuScorer};
 pub use error::EngineError;
 pub use executor::{DeviceKind, Executor, Pending, ProgramId, Readback};
 pub use fused::{FusedLayer, FusedNetworks, PackedWeights, Piece, PlannedLayer, Precision, RawLayer, Source};
-pub use gpu::{
-    AdapterSummary, Fault, Gpu, GpuOptions, PATIENCE, PipelineStore, UnknownFault, adapters, driver_given_up,
-};
+pub use gpu::{Fault, Gpu, GpuOptions, PATIENCE, PipelineStore, UnknownFault, adapters, driver_given_up};
 pub use graph::{Graph, Tensor};
 pub use kernel::KernelText;
 pub use number::Real;
@@ -72,5 +71,6 @@ pub use profile::Timed;
 pub use program::Program;
 pub use reference::Reference;
 pub use shape::Shape;
+pub use summary::AdapterSummary;
 pub use tuning::{KernelChoices, KernelTime, KernelTimes, MeasuredOn, Measurements};
 pub use variables::{GroupId, VarId, Variables};

@@ -3,11 +3,11 @@ use std::collections::hash_map::Entry;
 
 use super::error::EngineError;
 use super::executor::{Executor, Pending, ProgramId, Programs, Readback, State, filled};
-use super::gpu::AdapterSummary;
 use super::number::Real;
 use super::ops::{ReferenceCall, Rule};
 use super::program::{Buffer, Local, Operand, Place, Program, Step, expect_len};
 use super::shape::count;
+use super::summary::AdapterSummary;
 use super::variables::{GroupId, VarId, Variables};
 
 /// The executor that runs every op's plain twin: the oracle of the tests. Computes in `f64` as

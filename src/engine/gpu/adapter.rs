@@ -1,14 +1,12 @@
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-use serde::Serialize;
 
 use super::faults::Fault;
 use super::pipeline_cache::PipelineStore;
 use super::watchdog::watched;
 use crate::engine::conv::ConvVariant;
 use crate::engine::error::EngineError;
+use crate::engine::summary::AdapterSummary;
 use crate::engine::tuning::Measurements;
 
 /// How to open a GPU.
@@ -34,40 +32,6 @@ pub struct GpuOptions {
 /// How long a device may take for what is waited for, unless it is told otherwise. What is submitted at once takes
 /// seconds, even where the adapter is a slow CPU.
 pub const PATIENCE: Duration = Duration::from_secs(300);
-
-/// What an adapter says of itself.
-#[derive(Clone, Debug, Serialize)]
-pub struct AdapterSummary {
-    /// Name of the device.
-    pub name: String,
-    /// Graphics API: `vulkan`, `metal`, `dx12`.
-    pub backend: String,
-    /// Driver with version.
-    pub driver: String,
-    /// `discrete`, `integrated`, `virtual`, `cpu` or `other`.
-    pub kind: String,
-}
-
-impl AdapterSummary {
-    /// The cores of this machine, used without a driver.
-    pub(crate) fn cpu(name: &str, how: String) -> Self {
-        Self { name: name.into(), backend: "cpu".into(), driver: how, kind: "cpu".into() }
-    }
-
-    /// Whether kernels run on the CPU: a software driver, or no adapter at all.
-    pub fn is_software(&self) -> bool {
-        self.kind == "cpu"
-    }
-}
-
-impl fmt::Display for AdapterSummary {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        if self.backend == "cpu" {
-            return write!(f, "{}, {}", self.name, self.driver);
-        }
-        write!(f, "{} ({}, {}, driver {})", self.name, self.kind, self.backend, self.driver)
-    }
-}
 
 /// The adapters of this machine, in the order that [`GpuOptions::adapter`] counts from 0.
 ///

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::adapter::{AdapterSummary, GpuOptions, PATIENCE, choose, summary};
+use super::adapter::{GpuOptions, PATIENCE, choose, summary};
 use super::context::{Groups, Shared};
 use super::loaded::Loaded;
 use super::pipeline_cache::PipelineCache;
@@ -14,6 +14,7 @@ use crate::engine::executor::{Executor, Pending, ProgramId, Programs, Readback, 
 use crate::engine::kernel::Tuning;
 use crate::engine::program::{Program, expect_len};
 use crate::engine::shape::count;
+use crate::engine::summary::AdapterSummary;
 use crate::engine::tuning::KernelChoices;
 use crate::engine::variables::{VarId, Variables};
 
@@ -198,12 +199,12 @@ impl Executor for Gpu {
     fn run_and_read(&mut self, program: ProgramId, what: &[Readback]) -> Result<Pending, EngineError> {
         let encoder = self.encode(program, 1)?;
         let mapping = Mapping::begin(&self.shared, encoder, &self.sources(what)?, self.latest.clone())?;
-        Ok(Pending(State::InFlight(mapping)))
+        Ok(Pending(State::InFlight(Box::new(mapping))))
     }
 
     fn read(&mut self, what: &[Readback]) -> Result<Pending, EngineError> {
         let encoder = self.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mapping = Mapping::begin(&self.shared, encoder, &self.sources(what)?, self.latest.clone())?;
-        Ok(Pending(State::InFlight(mapping)))
+        Ok(Pending(State::InFlight(Box::new(mapping))))
     }
 }

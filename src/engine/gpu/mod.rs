@@ -14,9 +14,8 @@ mod reports;
 mod submitter;
 mod watchdog;
 
-pub use adapter::{AdapterSummary, GpuOptions, PATIENCE, adapters};
+pub use adapter::{GpuOptions, PATIENCE, adapters};
 pub use device::Gpu;
 pub use faults::{Fault, UnknownFault};
 pub use pipeline_cache::PipelineStore;
-pub(crate) use readback::Mapping;
 pub use watchdog::driver_given_up;

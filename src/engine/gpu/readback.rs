@@ -3,9 +3,10 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 
 use super::context::Shared;
 use crate::engine::error::EngineError;
+use crate::engine::executor::InFlight;
 
 /// A staging buffer that fills once the submission before it is done.
-pub(crate) struct Mapping {
+pub(super) struct Mapping {
     shared: Shared,
     staging: wgpu::Buffer,
     submission: wgpu::SubmissionIndex,
@@ -72,6 +73,12 @@ impl Mapping {
             idle.push(staging);
         }
         Ok(values)
+    }
+}
+
+impl InFlight for Mapping {
+    fn wait(self: Box<Self>) -> Result<Vec<Vec<f32>>, EngineError> {
+        Self::wait(*self)
     }
 }
 
