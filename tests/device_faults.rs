@@ -13,9 +13,9 @@ use pkdgan::engine::{
 /// A device with trouble to come.
 fn troubled(fault: Fault) -> Gpu {
     let convolution = Some(ConvVariant::Register);
-    let patience = Some(Duration::from_secs(60));
+    let timeout = Some(Duration::from_secs(60));
     let options =
-        GpuOptions { adapter: common::adapter(), convolution, patience, fault: Some(fault), ..GpuOptions::default() };
+        GpuOptions { adapter: common::adapter(), convolution, timeout, fault: Some(fault), ..GpuOptions::default() };
     Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"))
 }
 

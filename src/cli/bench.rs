@@ -56,9 +56,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(path) => read(path)?,
         None => [Stage::Teacher, Stage::Alone].map(random).into_iter().collect::<Result<_, _>>()?,
     };
-    let wish = arguments.device.wish(None);
+    let options = arguments.device.detector_options(None);
     let mut paths = ScoringPath::ALL.to_vec();
-    if wish.without_device {
+    if options.without_device {
         paths.retain(|&path| path == ScoringPath::Cpu);
     } else {
         console.say(arguments.device.open_first()?.describe("scoring"));

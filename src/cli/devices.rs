@@ -12,7 +12,7 @@ pub struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// How long drivers may take before they are given up
+    /// Time limit for drivers to list their adapters
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
     device_timeout: f64,
 }

@@ -9,7 +9,7 @@ pub fn of(report: &Report) -> String {
     let mut text = format!("{}, after the last step\n", subject(report.dataset, report.normal));
     text += &format!(
         "{:<14} {:>10} {:>10} {:>8} {:>8} {:>10} {:>22} {:>9}\n",
-        "network", "parameters", "MACs", "ratio", "AUROC", "precision", "L1 normal (blank)", "latency"
+        "network", "parameters", "MACs", "ratio", "AUROC", "precision", "L1 normal (constant)", "latency"
     );
     for network in &report.networks {
         text += &format!(

@@ -162,16 +162,16 @@ fn unknown(id: ProgramId) -> EngineError {
 }
 
 /// Most numbers in one buffer: 2 GiB of `f32`, as much as most GPUs allow.
-const MOST: usize = 1 << 29;
+const MAX_NUMBERS: usize = 1 << 29;
 
 /// A buffer of `len` numbers for `what`.
 ///
 /// # Errors
 /// More numbers than a buffer may hold, and than there is memory for.
 pub(crate) fn filled<T: Clone>(what: &str, len: usize, value: T) -> Result<Vec<T>, EngineError> {
-    if len > MOST {
+    if len > MAX_NUMBERS {
         let mib = |len: usize| format!("{} MiB", (len as u64 * size_of::<T>() as u64) >> 20);
-        return Err(EngineError::Limit { what: what.into(), needed: mib(len), limit: mib(MOST) });
+        return Err(EngineError::Limit { what: what.into(), needed: mib(len), limit: mib(MAX_NUMBERS) });
     }
     let mut numbers = Vec::new();
     let refused = |error| EngineError::OutOfMemory { what: what.into(), problem: format!("{error}") };

@@ -4,11 +4,10 @@
 //! Graph (ops, shapes, autograd)  ->  Program (buffers, dispatch list)  ->  Executor (gpu or cpu)
 //! ```
 //!
-//! A [`Graph`] is a static single-assignment tape over `f32` tensors in NCHW; gradients are more
-//! nodes of the same tape. [`Program::compile`] drops dead ops, fuses activations into the ops that
-//! feed them and places every tensor in a buffer. An [`Executor`] replays the program: [`Gpu`]
-//! through wgpu and the kernels under `shaders/`, [`Cpu`] over all cores; [`Reference`], the oracle of the tests, with the
-//! plain twin of every kernel.
+//! A [`Graph`] is a static single-assignment tape over `f32` tensors in NCHW; gradients are more nodes of the same
+//! tape. [`Program::compile`] drops dead ops, fuses activations into the ops that feed them and places every tensor in
+//! a buffer. An [`Executor`] replays the program: [`Gpu`] through wgpu and the kernels under `shaders/`, [`Cpu`] over
+//! all cores; [`Reference`], the oracle of the tests, with the plain twin of every kernel.
 //!
 //! ```
 //! use pkdgan::engine::{Cpu, Executor, Graph, Window};
@@ -56,12 +55,12 @@ pub use conv::{ConvShape, ConvVariant, Window};
 pub use cpu::{Cpu, CpuScorer};
 pub use error::EngineError;
 pub use executor::{DeviceKind, Executor, Pending, ProgramId, Readback};
-pub use fused::{FusedLayer, FusedNetworks, PackedWeights, Piece, PlannedLayer, Precision, RawLayer, Source};
-pub use gpu::{Fault, Gpu, GpuOptions, PATIENCE, PipelineStore, UnknownFault, adapters, driver_given_up};
+pub use fused::{FusedLayer, FusedNetworks, ImplicitGemm, PackedWeights, PlannedLayer, Precision, RawLayer, Source};
+pub use gpu::{DEVICE_TIMEOUT, Fault, Gpu, GpuOptions, PipelineStore, UnknownFault, adapters, driver_hung};
 pub use graph::{Graph, Tensor};
 pub use kernel::KernelText;
 pub use number::Real;
-pub(crate) use ops::unit_rms::SMALLEST as SMALLEST_NORM;
+pub(crate) use ops::unit_rms::MIN_NORM;
 pub use ops::{
     adam::{AdamGroups, AdamSettings, Schedule},
     batch_norm::{Running, Statistics},

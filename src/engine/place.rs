@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::error::EngineError;
-use super::graph::{Graph, Source, Target, Tensor};
+use super::graph::{Graph, Mutation, Source, Tensor};
 use super::lower::Lowered;
 use super::ops::Rule;
 use super::program::{Buffer, Local, Operand, Place, Program, Step};
@@ -27,7 +27,7 @@ pub(crate) fn place(graph: &Graph, variables: &Variables, lowered: Lowered) -> R
     for (index, node) in nodes.into_iter().enumerate() {
         let inputs: Vec<Operand> = node.inputs.iter().map(|&x| placer.operand(x)).collect();
         let outputs: Vec<Operand> = node.outputs.iter().map(|&x| placer.operand(x)).collect();
-        let mutated: Vec<Place> = node.mutates.iter().map(|&target| placer.target(target)).collect();
+        let mutated: Vec<Place> = node.mutates.iter().map(|&mutation| placer.mutated(mutation)).collect();
         let written = outputs.iter().map(|y| y.place.buffer).chain(mutated.iter().map(|place| place.buffer));
         // Placed inputs are there for the order of things; the kernel reads the group that it changes.
         let placed = node.op.placed_inputs();
@@ -122,10 +122,10 @@ impl Placer<'_> {
         }
     }
 
-    fn target(&self, target: Target) -> Place {
-        match target {
-            Target::Variable(var) => self.variable(var),
-            Target::Group(group) => {
+    fn mutated(&self, mutation: Mutation) -> Place {
+        match mutation {
+            Mutation::Variable(var) => self.variable(var),
+            Mutation::Group(group) => {
                 Place { buffer: Buffer::Group(group), offset: 0, len: self.variables.group_len(group) }
             }
         }

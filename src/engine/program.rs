@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::conv::ConvShape;
 use super::error::EngineError;
-use super::kernel::{Dispatch, Tuning};
+use super::kernel::{Dispatch, Target};
 use super::ops::{GpuCall, Op, Rule};
 use super::shape::{Shape, count};
 use super::variables::{GroupId, Variables};
@@ -70,8 +70,8 @@ impl Step {
     }
 
     /// Its kernels in order.
-    pub fn dispatches(&self, tuning: &Tuning) -> Vec<Dispatch> {
-        self.op.gpu(&GpuCall { inputs: &self.input_shapes(), outputs: &self.output_shapes(), tuning })
+    pub fn dispatches(&self, target: &Target) -> Vec<Dispatch> {
+        self.op.gpu(&GpuCall { inputs: &self.input_shapes(), outputs: &self.output_shapes(), target })
     }
 }
 
@@ -103,9 +103,9 @@ impl Program {
     }
 
     /// The kernels of one run, each with the index of its step.
-    pub(crate) fn dispatches(&self, tuning: &Tuning) -> Vec<(usize, Dispatch)> {
+    pub(crate) fn dispatches(&self, target: &Target) -> Vec<(usize, Dispatch)> {
         let of =
-            |(index, step): (usize, &Step)| step.dispatches(tuning).into_iter().map(move |dispatch| (index, dispatch));
+            |(index, step): (usize, &Step)| step.dispatches(target).into_iter().map(move |dispatch| (index, dispatch));
         self.steps.iter().enumerate().flat_map(of).collect()
     }
 

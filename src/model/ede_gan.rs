@@ -33,7 +33,7 @@ pub struct Generated {
     /// Reconstructions, shaped as the images.
     pub reconstruction: Tensor,
     /// Latent vectors of the reconstructions, `[N, n, 1, 1]`.
-    pub latent_again: Tensor,
+    pub reconstruction_latent: Tensor,
 }
 
 /// Slope of the leaky ReLU below zero.
@@ -88,11 +88,11 @@ pub struct Architecture {
 }
 
 /// Most channels, latents and pixels a side of a network.
-const MOST: usize = 4096;
+const MAX_WIDTH: usize = 4096;
 /// Most numbers that a layer makes of one image.
-const MOST_NUMBERS: usize = 1 << 26;
+const MAX_NUMBERS: usize = 1 << 26;
 /// Most layers of an encoder beside the last.
-const MOST_LAYERS: usize = 16;
+const MAX_LAYERS: usize = 16;
 
 impl Architecture {
     /// Checks that the layers fit the images: each window fills its image exactly, so that the decoder's mirror gives
@@ -101,19 +101,19 @@ impl Architecture {
     /// # Errors
     /// What does not fit.
     pub fn check(&self) -> Result<(), String> {
-        let within = |count: &usize| (1..=MOST).contains(count);
+        let within = |count: &usize| (1..=MAX_WIDTH).contains(count);
         if ![self.channels, self.side, self.latents].iter().chain(&self.discriminator).all(within) {
-            return Err(format!("not within 1 to {MOST} everywhere: {self:?}"));
+            return Err(format!("not within 1 to {MAX_WIDTH} everywhere: {self:?}"));
         }
         let halvings = self.discriminator.len();
-        if !(1..=MOST_LAYERS).contains(&halvings) {
-            return Err(format!("a discriminator of {halvings} halving layers, not 1 to {MOST_LAYERS}"));
+        if !(1..=MAX_LAYERS).contains(&halvings) {
+            return Err(format!("a discriminator of {halvings} halving layers, not 1 to {MAX_LAYERS}"));
         }
         if !self.side.is_multiple_of(1 << halvings) {
             return Err(format!("a side of {} pixels, which {halvings} halvings do not divide", self.side));
         }
-        if !(1..=MOST_LAYERS).contains(&self.encoder.len()) {
-            return Err(format!("an encoder of {} layers, not 1 to {MOST_LAYERS}", self.encoder.len()));
+        if !(1..=MAX_LAYERS).contains(&self.encoder.len()) {
+            return Err(format!("an encoder of {} layers, not 1 to {MAX_LAYERS}", self.encoder.len()));
         }
         let mut side = self.side;
         for &Shrink { channels, kernel, stride, padding } in &self.encoder {
@@ -124,7 +124,7 @@ impl Architecture {
             };
             side = room / stride + 1;
             let numbers = channels * side * side;
-            if numbers > MOST_NUMBERS {
+            if numbers > MAX_NUMBERS {
                 return Err(format!(
                     "[{channels}, {kernel}, {stride}, {padding}] makes {numbers} numbers of one image"
                 ));
@@ -239,8 +239,8 @@ impl EdeGan {
     ) -> Result<Generated, EngineError> {
         let latent = self.encoder1.forward(graph, variables, images, mode)?;
         let reconstruction = self.decoder.forward(graph, variables, latent, mode)?;
-        let latent_again = self.encoder2.forward(graph, variables, reconstruction, mode)?;
-        Ok(Generated { latent, reconstruction, latent_again })
+        let reconstruction_latent = self.encoder2.forward(graph, variables, reconstruction, mode)?;
+        Ok(Generated { latent, reconstruction, reconstruction_latent })
     }
 
     /// Adds what scoring needs: the anomaly score `||z1 - z2||` (P-KDGAN, arXiv 2007.06963), and the mean
@@ -267,7 +267,7 @@ impl EdeGan {
         mode: NormMode,
     ) -> Result<(Tensor, Generated), EngineError> {
         let made = self.generate(graph, variables, images, mode)?;
-        let score = graph.distance(made.latent, made.latent_again, Measure::L2)?;
+        let score = graph.distance(made.latent, made.reconstruction_latent, Measure::L2)?;
         Ok((score, made))
     }
 }

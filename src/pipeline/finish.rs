@@ -44,7 +44,7 @@ pub fn finish(
         networks,
     };
     let write = |file, scores: &[Score]| match &data.own {
-        Some(own) => write_picture_scores(&folder.file(file), scores, &own.judge_paths),
+        Some(own) => write_picture_scores(&folder.file(file), scores, &own.eval_paths),
         None => write_scores(&folder.file(file), scores),
     };
     write(RunFile::Scores, &scores)?;

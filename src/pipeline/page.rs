@@ -23,5 +23,5 @@ pub fn page(
     }
     let result = Plan::new(&Config::read(&folder.file(RunFile::Config))?).result;
     let devices = RunDevices::new(devices, folder)?;
-    crate::report::page(folder, &run, Gallery { images: &data.judge, open: &|| devices.open(result) })
+    crate::report::page(folder, &run, Gallery { images: &data.eval, open: &|| devices.open(result) })
 }

@@ -24,10 +24,10 @@ struct RunPage<'a> {
     title: String,
     run: &'a RunView,
     normal: String,
-    /// How many images judge the run.
+    /// Number of evaluation images.
     images: String,
     cards: Vec<Card>,
-    blank: Vec<&'a NetworkReport>,
+    constant: Vec<&'a NetworkReport>,
     networks: Table,
     curves: Vec<Figure>,
     histograms: Vec<Figure>,
@@ -46,7 +46,7 @@ struct RunPage<'a> {
 #[template(path = "comparison.html")]
 struct ComparisonPage<'a> {
     title: String,
-    blank: Vec<(&'a str, &'a NetworkReport)>,
+    constant: Vec<(&'a str, &'a NetworkReport)>,
     runs: Table,
     differences: Table,
     curves: Vec<Figure>,
@@ -55,7 +55,7 @@ struct ComparisonPage<'a> {
     course: Vec<Figure>,
 }
 
-/// The page of one run. The images are those that judge it.
+/// The page of one run, with its evaluation images.
 ///
 /// # Errors
 /// Networks that are missing or damaged, images that the scores do not go with, and failures of the device.
@@ -70,9 +70,13 @@ pub fn page(folder: &RunFolder, run: &RunView, gallery: Gallery) -> Result<Strin
         shown.insert(0, ("teacher".to_owned(), folder.file(RunFile::Teacher)));
     }
     check(run, &gallery)?;
-    let judged: Vec<_> = run.judged.iter().map(|judged| (judged.network.as_str(), judged)).collect();
-    let histograms = run.judged.iter().map(|judged| {
-        figures::histogram(&format!("Scores of the {}", judged.network), judged, run.threshold(&judged.network))
+    let evaluated: Vec<_> = run.evaluated.iter().map(|evaluated| (evaluated.network.as_str(), evaluated)).collect();
+    let histograms = run.evaluated.iter().map(|evaluated| {
+        figures::histogram(
+            &format!("Scores of the {}", evaluated.network),
+            evaluated,
+            run.threshold(&evaluated.network),
+        )
     });
     let layers = |(name, architecture): &(String, Architecture)| (name.clone(), tables::layers(architecture));
     let normal = run.class(report.normal);
@@ -82,9 +86,9 @@ pub fn page(folder: &RunFolder, run: &RunView, gallery: Gallery) -> Result<Strin
         normal,
         images: grouped(run.scores.len() as u64),
         cards: cards(run),
-        blank: tables::blank(&report.networks),
+        constant: tables::constant(&report.networks),
         networks: tables::networks(run),
-        curves: figures::curves(&judged)?,
+        curves: figures::curves(&evaluated)?,
         histograms: histograms.collect::<Result<_, _>>()?,
         thresholds: tables::thresholds(run),
         ends: gallery.ends(run)?,
@@ -98,8 +102,8 @@ pub fn page(folder: &RunFolder, run: &RunView, gallery: Gallery) -> Result<Strin
     Ok(page.render()?)
 }
 
-/// The page that compares runs, each with its folder. The images are those that judge all of them; without, there are no
-/// reconstructions to compare.
+/// The page that compares runs, each with its folder. The images are those that all of them are evaluated on; without,
+/// there are no reconstructions to compare.
 ///
 /// # Errors
 /// As for [`page`].
@@ -118,9 +122,11 @@ pub fn comparison(folders: &[RunFolder], runs: &[RunView], gallery: Option<Galle
     let logs: Vec<_> = runs.iter().map(|run| (run.name.as_str(), &run.log[..])).collect();
     let page = ComparisonPage {
         title: format!("{} runs compared", runs.len()),
-        blank: runs
+        constant: runs
             .iter()
-            .flat_map(|run| tables::blank(&run.report.networks).into_iter().map(|network| (run.name.as_str(), network)))
+            .flat_map(|run| {
+                tables::constant(&run.report.networks).into_iter().map(|network| (run.name.as_str(), network))
+            })
             .collect(),
         runs: tables::runs(runs),
         differences: tables::differences(runs)?,
@@ -168,7 +174,7 @@ fn cards(run: &RunView) -> Vec<Card> {
         Card {
             name: "Reconstruction error",
             value: format!("{:.4}", report.reconstruction_l1_normal),
-            note: format!("of normal images, L1; a blank image: {:.4}", report.blank_l1_normal),
+            note: format!("of normal images, L1; a constant image: {:.4}", report.blank_l1_normal),
         },
     ];
     cards.extend(network.map(|network| Card {

@@ -62,12 +62,12 @@ impl Measurement {
 }
 
 /// Fewest batches that are timed.
-const FEWEST: usize = 5;
+const MIN_BATCHES: usize = 5;
 /// Most batches that are timed.
-const MOST: usize = 10_000;
+const MAX_BATCHES: usize = 10_000;
 
-/// Scores batches of `batch` images one after the other for about this long, read-back included, and says how long each took.
-/// At least five are timed, after one that is not: it finds memory and kernels cold.
+/// Scores batches of `batch` images one after the other for about this long, read-back included, and says how long each
+/// took. At least five are timed, after one that is not: it finds memory and kernels cold.
 ///
 /// # Errors
 /// A batch that the detector does not take; failures of the device.
@@ -76,7 +76,7 @@ pub fn measure(detector: &mut Detector, batch: usize, time: Duration) -> Result<
     detector.score(&pixels)?;
     let started = Instant::now();
     let mut seconds = Vec::new();
-    while seconds.len() < FEWEST || (seconds.len() < MOST && started.elapsed() < time) {
+    while seconds.len() < MIN_BATCHES || (seconds.len() < MAX_BATCHES && started.elapsed() < time) {
         let start = Instant::now();
         detector.score(&pixels)?;
         seconds.push(start.elapsed().as_secs_f64());

@@ -8,7 +8,9 @@ use super::list::has_picture_ending;
 use crate::data::files_below;
 use crate::engine::CpuScorer;
 use crate::model::ModelFile;
-use crate::scoring::{Choice, Detector, Generator, Scores, ScoringError, ScoringPath, Submitted, Wish, time_one_image};
+use crate::scoring::{
+    Choice, Detector, DetectorOptions, Generator, Scores, ScoringError, ScoringPath, Submitted, time_one_image,
+};
 
 /// Pictures of a chunk at most where each thread scores for itself.
 const CHUNK: usize = 64;
@@ -16,13 +18,13 @@ const CHUNK: usize = 64;
 pub const BATCH: usize = 32;
 /// To read and decode the smallest of pictures takes about half as long: where scoring takes no longer than this, a
 /// device would have little to win.
-const LITTLE: Duration = Duration::from_micros(40);
+const MAX_CPU_TIME: Duration = Duration::from_micros(40);
 /// Pictures that are counted beforehand: more are many.
-const MANY: usize = 50_000;
+const MAX_COUNTED: usize = 50_000;
 
 /// A model that many threads score with: on one device, by turns, or else each by itself.
 #[derive(Clone)]
-pub struct Shared {
+pub struct SharedDetector {
     device: Option<Arc<Mutex<Detector>>>,
     /// What scores without a device, or in the place of one that fails.
     cpu: Arc<CpuScorer>,
@@ -32,39 +34,39 @@ pub struct Shared {
     failure: Arc<OnceLock<Arc<ScoringError>>>,
 }
 
-impl Shared {
-    /// Makes a model ready, on the path wished for or else on the fastest one; for the CPU path where it is fast anyhow, no
-    /// other is tried. How many pictures `paths` hold is looked up where it matters and `wish` does not say.
+impl SharedDetector {
+    /// Makes a model ready, on the path asked for or else on the fastest one; for the CPU path where it is fast anyhow,
+    /// no other is tried. How many pictures `paths` hold is looked up where it matters and `options` does not say.
     ///
     /// # Errors
-    /// As of [`Detector::choose`], but no failure of the device where the wish lets the CPU path take its place.
+    /// As of [`Detector::choose`], but no failure of the device where the options let the CPU path take its place.
     pub fn choose(
         file: &ModelFile,
         paths: &[PathBuf],
         threads: usize,
-        mut wish: Wish,
+        mut options: DetectorOptions,
     ) -> Result<(Self, Choice), ScoringError> {
         let generator = Generator::new(file)?;
         let cpu = Arc::new(generator.on_cpu());
-        let mut shared = Self { device: None, cpu, fallback: wish.cpu_fallback, failure: Arc::default() };
+        let mut shared = Self { device: None, cpu, fallback: options.cpu_fallback, failure: Arc::default() };
         // An adapter that was named is tried.
-        if wish.path.is_none() && !wish.without_device && wish.device.adapter.is_none() {
+        if options.path.is_none() && !options.without_device && options.device.adapter.is_none() {
             let seconds = time_one_image(&shared.cpu) / threads as u32;
-            wish.without_device = seconds <= LITTLE;
+            options.without_device = seconds <= MAX_CPU_TIME;
         }
-        if wish.without_device {
-            wish.path = Some(ScoringPath::Cpu);
+        if options.without_device {
+            options.path = Some(ScoringPath::Cpu);
         }
-        if wish.path != Some(ScoringPath::Cpu) {
-            wish.images = wish.images.or_else(|| count(paths));
+        if options.path != Some(ScoringPath::Cpu) {
+            options.images = options.images.or_else(|| count(paths));
         }
-        let few = wish.images.filter(|_| wish.path.is_none());
+        let few = options.images.filter(|_| options.path.is_none());
         let capacity = BATCH.min(few.unwrap_or(BATCH));
-        let (detector, choice) = match Detector::choose_for(file, &generator, capacity, &wish) {
+        let (detector, choice) = match Detector::choose_for(file, &generator, capacity, &options) {
             Err(error) if shared.fallback && error.is_of_device() => {
                 shared.failure = Arc::new(OnceLock::from(Arc::new(error)));
-                wish.path = Some(ScoringPath::Cpu);
-                Detector::choose_for(file, &generator, capacity, &wish)?
+                options.path = Some(ScoringPath::Cpu);
+                Detector::choose_for(file, &generator, capacity, &options)?
             }
             chosen => chosen?,
         };
@@ -122,12 +124,12 @@ fn count(paths: &[PathBuf]) -> Option<usize> {
     let mut count = 0;
     for path in paths {
         count += match path.is_dir() {
-            true => files_below(path).take(MANY).count(),
+            true => files_below(path).take(MAX_COUNTED).count(),
             false if has_picture_ending(path) => 1,
             // A list, or a file of many images.
             false => return None,
         };
-        if count >= MANY {
+        if count >= MAX_COUNTED {
             break;
         }
     }

@@ -64,7 +64,7 @@ pub enum TrainError {
     /// The scores of held-out images cannot calibrate.
     #[error(transparent)]
     Calibration(#[from] CalibrationError),
-    /// The scores cannot be judged.
+    /// The scores cannot be evaluated.
     #[error(transparent)]
     Metric(#[from] MetricError),
 }

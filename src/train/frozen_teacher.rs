@@ -8,13 +8,14 @@ use crate::data::Images;
 use crate::engine::{EngineError, Executor, Graph, Program, ProgramId, Variables};
 use crate::model::{EdeGan, Statistics};
 
-/// Images that the teacher is asked about at a time.
+/// Images of a batch.
 const BATCH: usize = 50;
 
 /// Names of the program's outputs.
-const OUTPUTS: [&str; 3] = ["latent", "reconstruction", "latent_again"];
+const OUTPUTS: [&str; 3] = ["latent", "reconstruction", "reconstruction_latent"];
 
-/// A frozen teacher on a device of its own, where it is asked about the training images before its student's first step.
+/// A frozen teacher on a device of its own, where it computes its outputs for the training images before its student's
+/// first step.
 pub struct FrozenTeacher {
     program: ProgramId,
     side: usize,
@@ -34,7 +35,7 @@ impl FrozenTeacher {
         Ok(Self { program, side: teacher.architecture.side })
     }
 
-    /// What answers a batch of images.
+    /// What computes the outputs for a batch of images.
     ///
     /// # Errors
     /// Networks that do not go together.
@@ -43,7 +44,7 @@ impl FrozenTeacher {
         let [channels, height, width] = teacher.encoder1.spec.input;
         let input = graph.input("images", [BATCH, channels, height, width]);
         let made = teacher.generate(&mut graph, variables, input, statistics.scoring())?;
-        for (name, tensor) in OUTPUTS.into_iter().zip([made.latent, made.reconstruction, made.latent_again]) {
+        for (name, tensor) in OUTPUTS.into_iter().zip([made.latent, made.reconstruction, made.reconstruction_latent]) {
             graph.output(name, tensor);
         }
         Program::compile(&graph, variables)
@@ -54,7 +55,7 @@ impl FrozenTeacher {
     ///
     /// # Errors
     /// Images that do not fit the networks, and failures of the device.
-    pub fn ask(
+    pub fn outputs(
         &self,
         executor: &mut dyn Executor,
         images: &Images,

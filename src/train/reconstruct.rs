@@ -29,7 +29,7 @@ pub fn reconstruct(
     let mut graph = Graph::new();
     let input = graph.input("images", [indices.len(), channels, side, side]);
     let made = model.gan.generate(&mut graph, &model.variables, input, model.statistics.scoring())?;
-    let score = graph.distance(made.latent, made.latent_again, Measure::L2)?;
+    let score = graph.distance(made.latent, made.reconstruction_latent, Measure::L2)?;
     graph.output("reconstruction", made.reconstruction);
     graph.output("score", score);
     let program = executor.load(Program::compile(&graph, &model.variables)?)?;

@@ -1,9 +1,9 @@
-use super::answers::Answers;
 use super::distillation::DistillationLosses;
 use super::gan::{Optimizer, generator_losses, train_discriminator, weighted_sum};
 use super::losses::{History, LossNames};
 use super::networks::Networks;
 use super::stage::{Role, Stage};
+use super::teacher_outputs::TeacherOutputs;
 use crate::config::{Config, LossWeights, Schedule};
 use crate::engine::{
     AdamGroups, AdamSettings, EngineError, Graph, Schedule as EngineSchedule, Tensor, VarId, Variables,
@@ -28,7 +28,7 @@ pub struct TrainingStep {
     /// Losses of the latest steps.
     pub history: History,
     /// What a frozen teacher makes of each training image, where it is asked once for all.
-    pub answers: Option<Answers>,
+    pub teacher_outputs: Option<TeacherOutputs>,
 }
 
 impl TrainingStep {
@@ -54,7 +54,7 @@ impl TrainingStep {
             clock: add("clock", [1, 1, 1, 1]),
             tables: Vec::new(),
             history: History::default(),
-            answers: None,
+            teacher_outputs: None,
         };
         step.trace(config, stage, networks, variables)?;
         Ok(step)
@@ -74,12 +74,12 @@ impl TrainingStep {
         let momentum = config.training.norm_momentum as f32;
         let images = self.graph.gather(images, order, clock, batch_size)?;
 
-        let lesson = match (&networks.teacher, stage.teacher(config)) {
-            (Some(gan), Some(Role::Frozen)) if config.distillation.ask_once => {
+        let teacher_outputs = match (&networks.teacher, stage.teacher(config)) {
+            (Some(gan), Some(Role::Frozen)) if config.distillation.precompute_teacher_outputs => {
                 let [images, ..] = variables.shape(self.images);
-                let answers = Answers::register(variables, &gan.architecture, images);
-                self.answers = Some(answers);
-                Some(answers.gather(&mut self.graph, variables, [order, clock], batch_size)?)
+                let outputs = TeacherOutputs::register(variables, &gan.architecture, images);
+                self.teacher_outputs = Some(outputs);
+                Some(outputs.gather(&mut self.graph, variables, [order, clock], batch_size)?)
             }
             (Some(gan), Some(Role::Frozen)) => {
                 Some(gan.generate(&mut self.graph, variables, images, config.scoring.statistics.scoring())?)
@@ -105,10 +105,10 @@ impl TrainingStep {
             if let Some(own) = own {
                 terms.extend(self.own_losses(variables, &learner, clock, images, LossNames::OWN, own)?);
             }
-            if let Some(teacher) = lesson {
+            if let Some(teacher) = teacher_outputs {
                 let distances = DistillationLosses::new(&mut self.graph, &teacher, &made)?;
                 terms.extend(distances.terms(&config.distillation.weights));
-                let recorded = [distances.latent, distances.reconstruction, distances.latent_again];
+                let recorded = [distances.latent, distances.reconstruction, distances.reconstruction_latent];
                 self.history.record(&mut self.graph, variables, clock, LossNames::DISTILLATION, &recorded)?;
             }
             self.train_generator(variables, &learner, clock, &terms)?;

@@ -9,10 +9,10 @@ use super::diagnosis::Problem;
 use super::error::TrainError;
 use super::evaluation::SCORED_AT_ONCE;
 use super::finite::FiniteCheck;
-use super::glance::Glance;
 use super::losses::Losses;
 use super::networks::Networks;
 use super::pacing::{IN_FLIGHT, Pacing};
+use super::periodic_evaluation::PeriodicEvaluation;
 use super::score::Scorer;
 use super::stage::Stage;
 use super::step::TrainingStep;
@@ -25,7 +25,7 @@ use crate::run::{MetricsLog, RunFile, RunFolder};
 /// Steps whose mean losses make one line of the log.
 const LOG_EVERY: usize = 50;
 /// Largest step that the device's clock, an `f32`, counts exactly.
-const MOST_STEPS: usize = 1 << 24;
+const MAX_STEPS: usize = 1 << 24;
 
 /// A stage in training.
 pub struct Trainer {
@@ -55,20 +55,20 @@ pub enum Outcome {
     Stopped(usize),
 }
 
-/// What is heard of a stage in training.
+/// An event of a stage in training.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Event<'a> {
     /// So many steps are done, the latest with these losses; some times a second.
     Steps(usize, &'a Losses),
     /// These mean losses went to the log for the steps up to this one.
     Logged(usize, &'a Losses),
-    /// AUROC after so many steps, where a [`Glance`] was asked for.
-    Glanced(usize, f64),
+    /// AUROC after so many steps, where a [`PeriodicEvaluation`] was asked for.
+    Evaluated(usize, f64),
 }
 
-/// A line of the log for a glance.
+/// A line of the log for a periodic evaluation.
 #[derive(Serialize)]
-struct GlanceLine {
+struct EvaluationLine {
     stage: Stage,
     step: usize,
     auroc: f64,
@@ -96,8 +96,8 @@ impl Trainer {
         indices: &[usize],
     ) -> Result<Self, TrainError> {
         let Budget { batch_size, steps, .. } = stage.budget(config);
-        if steps > MOST_STEPS || indices.len() > MOST_STEPS {
-            let problem = format!("at most {MOST_STEPS} steps and as many images can be counted exactly");
+        if steps > MAX_STEPS || indices.len() > MAX_STEPS {
+            let problem = format!("at most {MAX_STEPS} steps and as many images can be counted exactly");
             return Err(TrainError::Settings(problem));
         }
         let side = config.data.side;
@@ -145,10 +145,10 @@ impl Trainer {
         Ok(clock.first().map_or(0, |&step| step as usize).min(self.budget().steps))
     }
 
-    /// Takes the answers of a frozen teacher that was asked about the training images.
-    pub fn learn_from(&self, executor: &mut dyn Executor, answers: &[Vec<f32>; 3]) -> Result<(), TrainError> {
-        match &self.step.answers {
-            Some(room) => Ok(room.write(executor, answers)?),
+    /// Sets the outputs of a frozen teacher for the training images.
+    pub fn set_teacher_outputs(&self, executor: &mut dyn Executor, outputs: &[Vec<f32>; 3]) -> Result<(), TrainError> {
+        match &self.step.teacher_outputs {
+            Some(room) => Ok(room.write(executor, outputs)?),
             None => Ok(()),
         }
     }
@@ -163,8 +163,8 @@ impl Trainer {
         self.stage.budget(&self.config)
     }
 
-    /// Trains to the last step, or until `watch` returns true. What `glance` sees goes to the log and to `watch`, its time
-    /// into the stage's.
+    /// Trains to the last step, or until `watch` returns true. What `periodic` finds goes to the log and to `watch`,
+    /// its time into the stage's.
     ///
     /// The device is kept two submissions ahead; losses come back with each, and with them whether all
     /// that training changes is still finite. How many steps make a submission goes by the clock, and has
@@ -177,11 +177,11 @@ impl Trainer {
         executor: &mut dyn Executor,
         folder: &RunFolder,
         every: CheckpointEvery,
-        glance: Option<&Glance>,
+        periodic: Option<&PeriodicEvaluation>,
         mut watch: impl FnMut(Event) -> bool,
     ) -> Result<Outcome, TrainError> {
         let steps = self.budget().steps;
-        let scorer = glance.map(|_| self.scorer(executor)).transpose()?;
+        let scorer = periodic.map(|_| self.scorer(executor)).transpose()?;
         let mut log = MetricsLog::resume(&folder.file(RunFile::Metrics), self.stage.name(), self.done as u64)?;
         let (started, before) = (Instant::now(), self.seconds_before);
         let seconds = || before + started.elapsed().as_secs_f64();
@@ -190,16 +190,16 @@ impl Trainer {
         }
         let mut last_saved = Instant::now();
         let mut submitted = self.done;
-        let mut glanced = self.done;
+        let mut evaluated = self.done;
         let mut pacing = Pacing::new();
         let mut waiting: VecDeque<(usize, Pending)> = VecDeque::new();
         let mut stop = false;
         loop {
-            // No submission reaches past a step that is to be saved, or is followed by a glance.
+            // No submission reaches past a step that is to be saved, or is followed by a periodic evaluation.
             let reach = if self.saved { self.done } else { self.done.saturating_sub(1) };
             let save_at = every.next_step(reach).map_or(steps, |step| step.min(steps));
-            let glance_at = glance.map_or(steps, |glance| glance.next(glanced).min(steps));
-            let limit = save_at.min(glance_at);
+            let evaluate_at = periodic.map_or(steps, |periodic| periodic.next(evaluated).min(steps));
+            let limit = save_at.min(evaluate_at);
             let due = stop || (every.is_due(last_saved.elapsed()) && !self.saved);
             while submitted < limit && waiting.len() < IN_FLIGHT && !due {
                 let chunk = pacing.steps().min(limit - submitted);
@@ -209,14 +209,14 @@ impl Trainer {
                 waiting.push_back((chunk, executor.read(&self.readbacks())?));
             }
             let Some((chunk, pending)) = waiting.pop_front() else {
-                // Nothing is under way: time for a glance, finished, stopped, or time to save.
-                if let (Some(glance), Some(scorer)) = (glance, &scorer)
-                    && self.done == glance.next(glanced)
+                // Nothing is under way: time for a periodic evaluation, finished, stopped, or time to save.
+                if let (Some(periodic), Some(scorer)) = (periodic, &scorer)
+                    && self.done == periodic.next(evaluated)
                 {
-                    glanced = self.done;
-                    let auroc = glance.auroc(executor, scorer)?;
-                    log.append(&GlanceLine { stage: self.stage, step: self.done, auroc, seconds: seconds() })?;
-                    stop |= watch(Event::Glanced(self.done, auroc));
+                    evaluated = self.done;
+                    let auroc = periodic.auroc(executor, scorer)?;
+                    log.append(&EvaluationLine { stage: self.stage, step: self.done, auroc, seconds: seconds() })?;
+                    stop |= watch(Event::Evaluated(self.done, auroc));
                     pacing.restart();
                 }
                 if !(stop || due || self.done == save_at) {

@@ -5,14 +5,14 @@ use super::geometry::Geometry;
 use super::kernel::{ConvKernel, WorkgroupSides};
 use super::sizes::Sizes;
 use super::tile::LANES;
-use crate::engine::kernel::{Dispatch, Slot, Tuning};
+use crate::engine::kernel::{Dispatch, Slot, Target};
 
-/// Counts up when convolutions are launched in another way, so that times measured before count no more: when their tiles,
-/// constants, bindings or workgroups change.
+/// Counts up when convolutions are launched in another way, so that times measured before count no more: when their
+/// tiles, constants, bindings or workgroups change.
 pub(crate) const LAUNCH_VERSION: u32 = 1;
 
 /// Most workgroups in one dimension that every adapter allows.
-const MOST: usize = 65_535;
+const MAX_WORKGROUPS: usize = 65_535;
 
 /// The kernel of a convolution.
 pub(crate) fn conv2d(geometry: &Geometry, epilogue: &Epilogue, kernel: ConvKernel) -> Dispatch {
@@ -67,7 +67,7 @@ pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue, kernel:
 }
 
 /// The kernels of a convolution's weight gradient: partial sums, and their sum where there are several.
-pub(crate) fn conv2d_weight_grad(geometry: &Geometry, kernel: ConvKernel, tuning: &Tuning) -> Vec<Dispatch> {
+pub(crate) fn conv2d_weight_grad(geometry: &Geometry, kernel: ConvKernel, target: &Target) -> Vec<Dispatch> {
     let sizes = Sizes::new(geometry, false);
     let weights = sizes.co * sizes.ci * sizes.kh * sizes.kw;
     let splits = match kernel {
@@ -83,8 +83,9 @@ pub(crate) fn conv2d_weight_grad(geometry: &Geometry, kernel: ConvKernel, tuning
         // Enough workgroups for a GPU: a part for each image, up to a limit.
         ConvKernel::Tiled(_) => sizes.n.min(16),
     };
-    let target = if splits == 1 { Slot::Output(0) } else { Slot::Scratch(splits * weights) };
-    let dispatch = |shader| Dispatch::new(shader, &[Slot::Input(0), Slot::Input(1), target]).with("SPLITS", splits);
+    let destination = if splits == 1 { Slot::Output(0) } else { Slot::Scratch(splits * weights) };
+    let dispatch =
+        |shader| Dispatch::new(shader, &[Slot::Input(0), Slot::Input(1), destination]).with("SPLITS", splits);
     let main = match kernel {
         ConvKernel::Naive => naive(dispatch("conv2d_weight_grad_naive"), &sizes, splits * weights),
         ConvKernel::Register(tile) => {
@@ -105,17 +106,17 @@ pub(crate) fn conv2d_weight_grad(geometry: &Geometry, kernel: ConvKernel, tuning
     let mut dispatches = vec![main];
     if splits > 1 {
         let sum = Dispatch::new("sum_parts", &[Slot::Parts(splits * weights), Slot::Output(0)]).with("PARTS", splits);
-        dispatches.push(sum.over(weights, tuning));
+        dispatches.push(sum.over(weights, target));
     }
     dispatches
 }
 
 /// What the columns of an image are stored as, where an invocation owns so many.
 fn element(columns: usize, owned: usize) -> &'static str {
-    if columns.is_multiple_of(4) && owned.is_multiple_of(4) { "quad" } else { "single" }
+    if columns.is_multiple_of(4) && owned.is_multiple_of(4) { "vec4" } else { "single" }
 }
 
-/// A launch with image, weight, bias, gate, result and what is added bound.
+/// A launch with image, weight, bias, activation output, result and what is added bound.
 fn forward(shader: &'static str, epilogue: &Epilogue, element: &'static str) -> Dispatch {
     let input = |used: bool, input: usize| if used { Slot::Input(input) } else { Slot::Unused };
     let bias = input(epilogue.bias, 2);
@@ -124,7 +125,7 @@ fn forward(shader: &'static str, epilogue: &Epilogue, element: &'static str) -> 
     let dispatch = Dispatch::new(shader, &[Slot::Input(0), Slot::Input(1), bias, gate, Slot::Output(0), added])
         .with("HAS_BIAS", epilogue.bias)
         .with("ADDS", epilogue.adds)
-        .with("GATED", epilogue.gate.is_some());
+        .with("ACTIVATION_GRAD", epilogue.gate.is_some());
     // Fusion opens one or the other, never both, so that one activation serves.
     epilogue.gate.unwrap_or(epilogue.activation).declare(dispatch).element(element)
 }
@@ -141,6 +142,6 @@ fn naive(dispatch: Dispatch, sizes: &Sizes, outputs: usize) -> Dispatch {
 
 /// `count` workgroups over two dimensions.
 fn spread(count: usize) -> (usize, usize) {
-    let rows = count.div_ceil(MOST).max(1);
+    let rows = count.div_ceil(MAX_WORKGROUPS).max(1);
     (count.div_ceil(rows), rows)
 }

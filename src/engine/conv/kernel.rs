@@ -4,14 +4,14 @@ use std::fmt;
 
 use super::shape::{ConvKind, ConvShape};
 use super::sizes::Sizes;
-use super::tile::{ENOUGH, SMALL, Tile, weight_grad_tiles};
+use super::tile::{MAX_MACS_OF_ONE_THREAD, MIN_WORKGROUPS, Tile, weight_grad_tiles};
 
 /// How convolutions are computed on a device. All variants give the same numbers up to rounding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ConvVariant {
     /// One invocation an output element: the plainest.
     Naive,
-    /// Register tiles without workgroup memory: fast where a barrier is dear, as on CPU adapters.
+    /// Register tiles without workgroup memory: fast where a barrier is slow, as on CPU adapters.
     Register,
     /// Tiles shared by a workgroup: fast on GPUs.
     Tiled,
@@ -49,11 +49,11 @@ impl fmt::Display for ConvKernel {
     }
 }
 
-/// The kernels that can compute a convolution: of each variant some, that which is taken unless another was measured to be
-/// faster first; and first of all the variant that suits an adapter that is a CPU, if `software`, or a GPU.
+/// The kernels that can compute a convolution: of each variant some, that which is taken unless another was measured to
+/// be faster first; and first of all the variant that suits an adapter that is a CPU, if `software`, or a GPU.
 pub(crate) fn candidates(shape: &ConvShape, software: bool) -> Vec<ConvKernel> {
     let sizes = Sizes::new(&shape.geometry, shape.kind == ConvKind::Transposed);
-    let enough = if shape.macs() < SMALL { 1 } else { ENOUGH };
+    let enough = if shape.macs() < MAX_MACS_OF_ONE_THREAD { 1 } else { MIN_WORKGROUPS };
     let (tiles, columns) = match shape.kind {
         ConvKind::Forward => {
             (Tile::all(sizes.n * sizes.oh, sizes.ow, 1, &sizes, enough), sizes.n * sizes.oh * sizes.ow)
@@ -82,7 +82,8 @@ pub(crate) fn candidates(shape: &ConvShape, software: bool) -> Vec<ConvKernel> {
     all
 }
 
-/// Sides of the workgroup for `rows` x `columns` outputs, of which an invocation owns 4x4: those that should suit, then others.
+/// Sides of the workgroup for `rows` x `columns` outputs, of which an invocation owns 4x4: those that should suit, then
+/// others.
 fn workgroup_sides(rows: usize, columns: usize) -> [WorkgroupSides; 2] {
     let (small, large) = (WorkgroupSides(8, 8), WorkgroupSides(16, 16));
     if rows >= 64 && columns >= 64 * 64 { [large, small] } else { [small, large] }

@@ -23,15 +23,16 @@ pub(crate) struct Tile {
 
 /// Pixels of a tile, in order of falling speed.
 const PIXELS: [usize; 4] = [8, 4, 16, 1];
-/// Products that an invocation adds for each input channel and kernel row, or for each row of outputs in a weight gradient. Software
-/// drivers unroll the loops over so many; with more the sums leave the registers, which takes three times as long.
+/// Products that an invocation adds for each input channel and kernel row, or for each row of outputs in a weight
+/// gradient. Software drivers unroll the loops over so many; with more the sums leave the registers, which takes three
+/// times as long.
 const UNROLLED: usize = 192;
 /// Rounds of a loop that such drivers unroll.
 const ROUNDS: usize = 32;
 /// Workgroups that keep two threads evenly busy.
-pub(super) const ENOUGH: usize = 4;
+pub(super) const MIN_WORKGROUPS: usize = 4;
 /// Multiply-accumulates of a convolution that is over before another thread has woken up.
-pub(super) const SMALL: u64 = 1_000_000;
+pub(super) const MAX_MACS_OF_ONE_THREAD: u64 = 1_000_000;
 
 /// Of a weight gradient: rows of kernels, some of each, by as many channels as are unrolled.
 pub(super) fn weight_grad_tiles(sizes: &Sizes) -> Vec<Tile> {
@@ -46,8 +47,8 @@ pub(super) fn weight_grad_tiles(sizes: &Sizes) -> Vec<Tile> {
 }
 
 impl Tile {
-    /// For so many rows and columns of outputs: first the fastest that leaves enough workgroups of full lanes, or the smallest if
-    /// none does, then the others.
+    /// For so many rows and columns of outputs: first the fastest that leaves enough workgroups of full lanes, or the
+    /// smallest if none does, then the others.
     pub(super) fn all(rows: usize, columns: usize, classes: usize, sizes: &Sizes, enough: usize) -> Vec<Self> {
         let tile = |pixels: usize| {
             let x = columns.min(8).min(pixels);

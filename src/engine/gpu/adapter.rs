@@ -20,25 +20,25 @@ pub struct GpuOptions {
     pub measurements: Option<Arc<Measurements>>,
     /// Where compiled kernels are kept from one run to the next; nowhere if none.
     pub pipelines: Option<Arc<dyn PipelineStore>>,
-    /// How long the device may take for what is waited for; [`PATIENCE`] if none.
-    pub patience: Option<Duration>,
+    /// How long the device may take for what is waited for; [`DEVICE_TIMEOUT`] if none.
+    pub timeout: Option<Duration>,
     /// Trouble made on purpose, for tests.
     pub fault: Option<Fault>,
-    /// Does without half-precision arithmetic in kernels, as on adapters that have none; half-precision weights are then
-    /// unpacked.
+    /// Does without half-precision arithmetic in kernels, as on adapters that have none; half-precision weights are
+    /// then unpacked.
     pub without_half: bool,
 }
 
 /// How long a device may take for what is waited for, unless it is told otherwise. What is submitted at once takes
 /// seconds, even where the adapter is a slow CPU.
-pub const PATIENCE: Duration = Duration::from_secs(300);
+pub const DEVICE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The adapters of this machine, in the order that [`GpuOptions::adapter`] counts from 0.
 ///
 /// # Errors
 /// [`EngineError::TimedOut`] if a driver does not come back in time.
-pub fn adapters(patience: Duration) -> Result<Vec<AdapterSummary>, EngineError> {
-    watched("the search for adapters", patience, || found(&instance()).iter().map(summary).collect())
+pub fn adapters(timeout: Duration) -> Result<Vec<AdapterSummary>, EngineError> {
+    watched("the search for adapters", timeout, || found(&instance()).iter().map(summary).collect())
 }
 
 /// The graphics APIs that are looked through.

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::faults::Fault;
-use super::reports::{Reports, heard, named};
+use super::reports::{Reports, named, with_error_scope};
 use super::submitter::Submitter;
-use super::watchdog::give_driver_up;
+use super::watchdog::mark_driver_hung;
 use crate::engine::error::EngineError;
 use crate::engine::kernel::Dispatch;
 use crate::engine::variables::GroupId;
@@ -17,19 +17,19 @@ pub(super) type Groups = HashMap<GroupId, wgpu::Buffer>;
 
 /// What the parts of the executor have in common.
 #[derive(Clone)]
-pub(super) struct Shared {
+pub(super) struct DeviceContext {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
     pub submitter: Submitter,
     pub reports: Reports,
     /// How long the device may take for what is waited for.
-    pub patience: Duration,
+    pub timeout: Duration,
     pub fault: Option<Fault>,
     /// Staging buffers that no read-back uses at present.
     pub staging: Arc<Mutex<Vec<wgpu::Buffer>>>,
 }
 
-impl Shared {
+impl DeviceContext {
     /// A buffer of so many bytes for `what`, filled with zeros.
     ///
     /// # Errors
@@ -44,7 +44,7 @@ impl Shared {
             return Err(EngineError::Limit { what, needed: in_words(size), limit: in_words(limit) });
         }
         let descriptor = wgpu::BufferDescriptor { label: Some(what), size, usage, mapped_at_creation: false };
-        heard(&self.device, || self.device.create_buffer(&descriptor)).map_err(|error| named(what, &error))
+        with_error_scope(&self.device, || self.device.create_buffer(&descriptor)).map_err(|error| named(what, &error))
     }
 
     /// A buffer of so many `f32` that kernels read and write, padded to whole `vec4`.
@@ -55,12 +55,12 @@ impl Shared {
 
     /// As [`Self::storage`], filled with NaN, so that an element which no kernel writes shows.
     pub fn poisoned(&self, what: &str, len: usize) -> Result<wgpu::Buffer, EngineError> {
-        const PIECE: usize = 1 << 20;
+        const CHUNK: usize = 1 << 20;
         let buffer = self.storage(what, len)?;
-        let numbers = vec![f32::NAN; len.min(PIECE)];
-        for start in (0..len).step_by(PIECE) {
-            let piece = &numbers[..(len - start).min(PIECE)];
-            self.queue.write_buffer(&buffer, 4 * start as u64, bytemuck::cast_slice(piece));
+        let numbers = vec![f32::NAN; len.min(CHUNK)];
+        for start in (0..len).step_by(CHUNK) {
+            let chunk = &numbers[..(len - start).min(CHUNK)];
+            self.queue.write_buffer(&buffer, 4 * start as u64, bytemuck::cast_slice(chunk));
         }
         Ok(buffer)
     }
@@ -83,19 +83,19 @@ impl Shared {
 
     /// Hands work to the driver, but does not wait for ever until it has taken it.
     pub fn submit(&self, commands: wgpu::CommandBuffer, during: &str) -> Result<wgpu::SubmissionIndex, EngineError> {
-        self.submitter.submit(commands, self.patience).map_err(|error| match error {
-            RecvTimeoutError::Timeout => self.give_up(during),
+        self.submitter.submit(commands, self.timeout).map_err(|error| match error {
+            RecvTimeoutError::Timeout => self.timed_out(during),
             RecvTimeoutError::Disconnected => driver_failed(during),
         })
     }
 
     /// Waits until a submission is done, but not for ever.
     pub fn wait(&self, submission: &wgpu::SubmissionIndex, during: &str) -> Result<(), EngineError> {
-        let wait = wgpu::PollType::Wait { submission_index: Some(submission.clone()), timeout: Some(self.patience) };
+        let wait = wgpu::PollType::Wait { submission_index: Some(submission.clone()), timeout: Some(self.timeout) };
         // wgpu panics where the driver loses the device while it is waited for.
         match catch_unwind(AssertUnwindSafe(|| self.device.poll(wait))) {
             Ok(Ok(_)) => self.reports.check(during),
-            Ok(Err(wgpu::PollError::Timeout)) => Err(self.give_up(during)),
+            Ok(Err(wgpu::PollError::Timeout)) => Err(self.timed_out(during)),
             // The submission was refused, and the driver's reason is on its way.
             Ok(Err(error)) => {
                 let _ = self.device.poll(wgpu::PollType::Poll);
@@ -111,15 +111,15 @@ impl Shared {
     }
 
     /// The error of a device that did not finish `during` in time.
-    pub fn give_up(&self, during: &str) -> EngineError {
+    pub fn timed_out(&self, during: &str) -> EngineError {
         self.leak();
-        EngineError::TimedOut { during: during.into(), seconds: self.patience.as_secs_f64() }
+        EngineError::TimedOut { during: during.into(), seconds: self.timeout.as_secs_f64() }
     }
 
     /// Keeps a device that hangs from being dropped: that waits until it has done all its work.
     fn leak(&self) {
         std::mem::forget((self.device.clone(), self.queue.clone()));
-        give_driver_up();
+        mark_driver_hung();
     }
 }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use super::adapter::{GpuOptions, PATIENCE, choose, summary};
-use super::context::{Groups, Shared};
+use super::adapter::{DEVICE_TIMEOUT, GpuOptions, choose, summary};
+use super::context::{DeviceContext, Groups};
 use super::loaded::Loaded;
 use super::pipeline_cache::PipelineCache;
 use super::pipelines::Pipelines;
@@ -11,7 +11,7 @@ use super::submitter::Submitter;
 use super::watchdog::watched;
 use crate::engine::error::EngineError;
 use crate::engine::executor::{Executor, Pending, ProgramId, Programs, Readback, State};
-use crate::engine::kernel::Tuning;
+use crate::engine::kernel::Target;
 use crate::engine::program::{Program, expect_len};
 use crate::engine::shape::count;
 use crate::engine::summary::AdapterSummary;
@@ -45,9 +45,9 @@ impl Opened {
 
 /// The executor that runs kernels through wgpu.
 pub struct Gpu {
-    pub(super) shared: Shared,
+    pub(super) context: DeviceContext,
     summary: AdapterSummary,
-    pub(in crate::engine) tuning: Tuning,
+    pub(in crate::engine) target: Target,
     variables: Variables,
     pub(super) groups: Groups,
     pipelines: Pipelines,
@@ -62,29 +62,30 @@ impl Gpu {
     /// Opens the adapter that the options ask for.
     ///
     /// # Errors
-    /// [`EngineError::NoAdapter`] if it is not there or refuses, [`EngineError::TimedOut`] if its driver does not come back.
+    /// [`EngineError::NoAdapter`] if it is not there or refuses, [`EngineError::TimedOut`] if its driver does not come
+    /// back.
     pub fn open(options: &GpuOptions) -> Result<Self, EngineError> {
-        let patience = options.patience.unwrap_or(PATIENCE);
+        let timeout = options.timeout.unwrap_or(DEVICE_TIMEOUT);
         let wanted = options.clone();
         let Opened { adapter, device, queue } =
-            watched("the opening of the adapter", patience, move || Opened::new(&wanted))??;
+            watched("the opening of the adapter", timeout, move || Opened::new(&wanted))??;
         let summary = summary(&adapter);
         let cache = options.pipelines.as_ref();
         let cache = cache.and_then(|store| PipelineCache::open(&device, &adapter.get_info(), store));
         let pipelines = Pipelines::new(cache);
         let mut gpu = Self {
-            tuning: Tuning {
+            target: Target {
                 software: summary.is_software(),
                 convolution: options.convolution,
                 choices: KernelChoices::default(),
                 half_precision: device.features().contains(wgpu::Features::SHADER_F16),
             },
-            shared: Shared {
+            context: DeviceContext {
                 reports: Reports::of(&device),
                 submitter: Submitter::of(&queue),
                 device,
                 queue,
-                patience,
+                timeout,
                 fault: options.fault.clone(),
                 staging: Arc::default(),
             },
@@ -97,7 +98,7 @@ impl Gpu {
             latest: "the upload of variables".into(),
         };
         if let Some(measurements) = &options.measurements {
-            gpu.tuning.choices = measurements.choices(&gpu.measured_on());
+            gpu.target.choices = measurements.choices(&gpu.measured_on());
         }
         Ok(gpu)
     }
@@ -124,17 +125,17 @@ impl Gpu {
         let loaded = self.programs.get(program)?;
         self.latest = loaded.name.clone();
         self.runs += 1;
-        if let Some(fault) = &self.shared.fault {
-            fault.before_run(&self.shared, self.runs, &self.latest)?;
+        if let Some(fault) = &self.context.fault {
+            fault.before_run(&self.context, self.runs, &self.latest)?;
         }
-        let mut encoder = self.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder = self.context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         loaded.encode(&mut encoder, times, |_| {});
         Ok(encoder)
     }
 
     /// The kernels of convolutions, where those are not the default.
     pub fn choices(&self) -> &KernelChoices {
-        &self.tuning.choices
+        &self.target.choices
     }
 
     /// The adapter in use.
@@ -153,21 +154,21 @@ impl Executor for Gpu {
         for group in variables.groups() {
             if !self.groups.contains_key(&group) {
                 let what = format!("the variables `{}`", variables.group_name(group));
-                let buffer = self.shared.storage(&what, variables.group_len(group))?;
+                let buffer = self.context.storage(&what, variables.group_len(group))?;
                 self.groups.insert(group, buffer);
             }
         }
-        self.shared.reports.check("the allocation of variables")
+        self.context.reports.check("the allocation of variables")
     }
 
     fn load(&mut self, program: Program) -> Result<ProgramId, EngineError> {
         self.allocate(&program.variables)?;
-        let loaded = Loaded::new(&self.shared, &mut self.pipelines, &self.tuning, &self.groups, program)?;
+        let loaded = Loaded::new(&self.context, &mut self.pipelines, &self.target, &self.groups, program)?;
         Ok(self.programs.add(loaded))
     }
 
     fn choose_kernels(&mut self, choices: &KernelChoices) {
-        self.tuning.choices = choices.clone();
+        self.target.choices = choices.clone();
     }
 
     fn unload(&mut self, program: ProgramId) {
@@ -178,7 +179,7 @@ impl Executor for Gpu {
         self.variables.expect(variable)?;
         expect_len(self.variables.name(variable), self.variables.shape(variable), values.len())?;
         let offset = 4 * self.variables.offset(variable) as u64;
-        self.shared.queue.write_buffer(&self.groups[&variable.group], offset, bytemuck::cast_slice(values));
+        self.context.queue.write_buffer(&self.groups[&variable.group], offset, bytemuck::cast_slice(values));
         Ok(())
     }
 
@@ -186,25 +187,25 @@ impl Executor for Gpu {
         let loaded = self.programs.get(program)?;
         let place = loaded.program.input(name, values.len())?;
         let buffer = loaded.buffer(&self.groups, place);
-        self.shared.queue.write_buffer(buffer, 4 * place.offset as u64, bytemuck::cast_slice(values));
+        self.context.queue.write_buffer(buffer, 4 * place.offset as u64, bytemuck::cast_slice(values));
         Ok(())
     }
 
     fn run(&mut self, program: ProgramId, times: usize) -> Result<(), EngineError> {
         let encoder = self.encode(program, times)?;
-        self.shared.submit(encoder.finish(), &self.latest)?;
-        self.shared.reports.check(&self.latest)
+        self.context.submit(encoder.finish(), &self.latest)?;
+        self.context.reports.check(&self.latest)
     }
 
     fn run_and_read(&mut self, program: ProgramId, what: &[Readback]) -> Result<Pending, EngineError> {
         let encoder = self.encode(program, 1)?;
-        let mapping = Mapping::begin(&self.shared, encoder, &self.sources(what)?, self.latest.clone())?;
+        let mapping = Mapping::begin(&self.context, encoder, &self.sources(what)?, self.latest.clone())?;
         Ok(Pending(State::InFlight(Box::new(mapping))))
     }
 
     fn read(&mut self, what: &[Readback]) -> Result<Pending, EngineError> {
-        let encoder = self.shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let mapping = Mapping::begin(&self.shared, encoder, &self.sources(what)?, self.latest.clone())?;
+        let encoder = self.context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mapping = Mapping::begin(&self.context, encoder, &self.sources(what)?, self.latest.clone())?;
         Ok(Pending(State::InFlight(Box::new(mapping))))
     }
 }

@@ -1,15 +1,15 @@
 //! Faults that a device meets while it runs.
 
-use super::context::Shared;
+use super::context::DeviceContext;
 use super::faults::Fault;
 use crate::engine::error::EngineError;
 
 impl Fault {
     /// Comes before each run; `number` counts them from 1.
-    pub(super) fn before_run(&self, shared: &Shared, number: u64, during: &str) -> Result<(), EngineError> {
+    pub(super) fn before_run(&self, context: &DeviceContext, number: u64, during: &str) -> Result<(), EngineError> {
         match *self {
-            Self::Lost(run) if run == number => shared.device.destroy(),
-            Self::Hang(run) if run == number => hang(shared, during)?,
+            Self::Lost(run) if run == number => context.device.destroy(),
+            Self::Hang(run) if run == number => hang(context, during)?,
             _ => {}
         }
         Ok(())
@@ -17,8 +17,8 @@ impl Fault {
 }
 
 /// Submits a kernel that takes many minutes.
-fn hang(shared: &Shared, during: &str) -> Result<(), EngineError> {
-    let device = &shared.device;
+fn hang(context: &DeviceContext, during: &str) -> Result<(), EngineError> {
+    let device = &context.device;
     const TEXT: &str = "@group(0) @binding(0) var<storage, read_write> y: array<u32>;
         @compute @workgroup_size(1) fn main() {
             var x = y[0];
@@ -57,5 +57,5 @@ fn hang(shared: &Shared, during: &str) -> Result<(), EngineError> {
         // Software drivers end loops after 65,535 rounds, so it takes many workgroups.
         pass.dispatch_workgroups(65_535, 65_535, 1);
     }
-    shared.submit(encoder.finish(), during).map(|_| ())
+    context.submit(encoder.finish(), during).map(|_| ())
 }

@@ -14,8 +14,8 @@ mod reports;
 mod submitter;
 mod watchdog;
 
-pub use adapter::{GpuOptions, PATIENCE, adapters};
+pub use adapter::{DEVICE_TIMEOUT, GpuOptions, adapters};
 pub use device::Gpu;
 pub use faults::{Fault, UnknownFault};
 pub use pipeline_cache::PipelineStore;
-pub use watchdog::driver_given_up;
+pub use watchdog::driver_hung;

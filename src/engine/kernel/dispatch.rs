@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use super::target::Tuning;
+use super::target::Target;
 
 /// A buffer bound to a kernel, in the order of its bindings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,7 +21,7 @@ pub(crate) enum Slot {
     UnusedOutput,
 }
 
-/// How a kernel reads its weights, by fours: `weight(quad)`, from binding 1.
+/// How a kernel reads its weights, by fours: `weight(index)`, from binding 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Weights {
     Single,
@@ -91,16 +91,16 @@ pub(crate) struct Dispatch {
     pub element: Option<&'static str>,
     /// How the shader reads weights, if it has any.
     pub weights: Option<Weights>,
-    /// Pieces of `shaders/common/` that the shader has several of, each with its number. In their text `P_` stands for the
-    /// number's constants, and `NUMBER` for the number.
+    /// Parts of `shaders/common/` that the shader has several of, each with its number. In their text `P_` stands for
+    /// the number's constants, and `NUMBER` for the number.
     pub parts: Vec<(&'static str, usize)>,
     /// Text that goes after the parts.
     pub text: String,
     pub bindings: Vec<Slot>,
     pub workgroups: [u32; 3],
-    /// Whether wgpu adds a counter to every loop, which ends it after 2^32 rounds. [`Self::new`] says no: the counter keeps drivers
-    /// from unrolling, and it is not needed, because every loop of our kernels counts to a limit that is fixed before it starts.
-    /// `tests/shaders.rs` checks that of all of them.
+    /// Whether wgpu adds a counter to every loop, which ends it after 2^32 rounds. [`Self::new`] says no: the counter
+    /// keeps drivers from unrolling, and it is not needed, because every loop of our kernels counts to a limit that is
+    /// fixed before it starts. `tests/shaders.rs` checks that of all of them.
     pub loops_bounded: bool,
 }
 
@@ -152,21 +152,22 @@ impl Dispatch {
         Self { text, ..self }
     }
 
-    /// Lets `quad` stand for tensor elements, if all of some lengths divide into fours, or `single`; calls `declare` with how many
-    /// numbers an element then has.
+    /// Lets `vec4` stand for tensor elements, if all of some lengths divide into fours, or `single`; calls `declare`
+    /// with how many numbers an element then has.
     pub fn elements(self, lens: &[usize], declare: impl FnOnce(Self, usize) -> Self) -> Self {
-        let quads = lens.iter().all(|len| len.is_multiple_of(4));
-        let (name, numbers) = if quads { ("quad", 4) } else { ("single", 1) };
+        let vec4s = lens.iter().all(|len| len.is_multiple_of(4));
+        let (name, numbers) = if vec4s { ("vec4", 4) } else { ("single", 1) };
         declare(self.element(name), numbers)
     }
 
-    /// Declares `PLANE`, `C`, `BLOCK` and `WIDTH` for a shader whose workgroups go through the planes, of so many numbers each
-    /// and by fours where they can, of a block of channels of so many images, and launches `rows` times as many as that takes.
-    pub fn channels(self, [images, channels, plane]: [usize; 3], rows: usize, tuning: &Tuning) -> Self {
+    /// Declares `PLANE`, `C`, `BLOCK` and `WIDTH` for a shader whose workgroups go through the planes, of so many
+    /// numbers each and by fours where they can, of a block of channels of so many images, and launches `rows` times as
+    /// many as that takes.
+    pub fn channels(self, [images, channels, plane]: [usize; 3], rows: usize, target: &Target) -> Self {
         self.elements(&[plane], |dispatch, each| {
-            let block = channels.div_ceil(tuning.most_workgroups(images * channels * plane / each));
+            let block = channels.div_ceil(target.max_workgroups(images * channels * plane / each));
             let dispatch = dispatch.with("PLANE", plane / each).with("C", channels).with("BLOCK", block);
-            dispatch.with("WIDTH", tuning.reduction_width()).workgroups(channels.div_ceil(block), rows, 1)
+            dispatch.with("WIDTH", target.reduction_width()).workgroups(channels.div_ceil(block), rows, 1)
         })
     }
 
@@ -178,16 +179,16 @@ impl Dispatch {
 
     /// Declares `WIDTH`, `LEN` and `BLOCK` for a kernel whose workgroups each step through a block of
     /// `len` elements, and launches as many as that takes, up to a limit.
-    pub fn over(self, len: usize, tuning: &Tuning) -> Self {
-        let width = tuning.width() as usize;
+    pub fn over(self, len: usize, target: &Target) -> Self {
+        let width = target.width() as usize;
         // Each may take several rounds, over neighbouring elements.
-        let rounds = len.div_ceil(width * tuning.most_workgroups(len)).max(1);
+        let rounds = len.div_ceil(width * target.max_workgroups(len)).max(1);
         let block = rounds * width;
         self.with("WIDTH", width).with("LEN", len).with("BLOCK", block).workgroups(len.div_ceil(block), 1, 1)
     }
 
     /// As [`Self::over`], of `vec4`s that hold `len` numbers. Buffers are padded to whole `vec4`s.
-    pub fn over_quads(self, len: usize, tuning: &Tuning) -> Self {
-        self.element("quad").over(len.div_ceil(4), tuning)
+    pub fn over_vec4s(self, len: usize, target: &Target) -> Self {
+        self.element("vec4").over(len.div_ceil(4), target)
     }
 }

@@ -10,4 +10,4 @@ mod target;
 pub(crate) use dispatch::{Dispatch, Slot, Weights};
 pub use source::KernelText;
 pub(crate) use source::{convolution_texts, source};
-pub(crate) use target::Tuning;
+pub(crate) use target::Target;

@@ -4,7 +4,7 @@ use crate::engine::tuning::KernelChoices;
 
 /// What kernels are shaped by: the kind of adapter, and what was found out about it.
 #[derive(Clone, Debug)]
-pub(crate) struct Tuning {
+pub(crate) struct Target {
     /// Whether the adapter runs kernels on the CPU.
     pub software: bool,
     /// How to compute convolutions, whatever was chosen.
@@ -15,7 +15,7 @@ pub(crate) struct Tuning {
     pub half_precision: bool,
 }
 
-impl Tuning {
+impl Target {
     /// The kernel for a convolution. A choice that is no candidate counts for none.
     pub fn kernel(&self, shape: &ConvShape) -> ConvKernel {
         let candidates = candidates(shape, self.software);
@@ -35,8 +35,8 @@ impl Tuning {
     }
 
     /// How many workgroups share so many loads of an element at most.
-    pub(super) fn most_workgroups(&self, loads: usize) -> usize {
-        if self.software { software::most_workgroups(loads) } else { 16_384 }
+    pub(super) fn max_workgroups(&self, loads: usize) -> usize {
+        if self.software { software::max_workgroups(loads) } else { 16_384 }
     }
 
     /// Invocations in a workgroup that reduces together.

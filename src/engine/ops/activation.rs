@@ -44,7 +44,7 @@ impl Rule for Activate {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let dispatch = Dispatch::new("activation", &[Slot::Input(0), Slot::Output(0)]);
-        vec![self.0.declare(dispatch).over_quads(count(call.outputs[0]), call.tuning)]
+        vec![self.0.declare(dispatch).over_vec4s(count(call.outputs[0]), call.target)]
     }
 }
 
@@ -75,7 +75,7 @@ impl Rule for ActivationGrad {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let dispatch = Dispatch::new("activation_grad", &[Slot::Input(0), Slot::Input(1), Slot::Output(0)]);
-        vec![self.0.declare(dispatch).over_quads(count(call.outputs[0]), call.tuning)]
+        vec![self.0.declare(dispatch).over_vec4s(count(call.outputs[0]), call.target)]
     }
 }
 

@@ -48,7 +48,7 @@ impl Rule for AddScaled {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let dispatch = Dispatch::new("add_scaled", &[Slot::Input(0), Slot::Input(1), Slot::Output(0)]);
-        vec![dispatch.with("FACTOR", self.factor).over_quads(count(call.outputs[0]), call.tuning)]
+        vec![dispatch.with("FACTOR", self.factor).over_vec4s(count(call.outputs[0]), call.target)]
     }
 }
 

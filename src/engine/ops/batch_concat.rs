@@ -52,7 +52,7 @@ impl Rule for BatchConcat {
         let dispatch = Dispatch::new("batch_concat", &[Slot::Input(0), Slot::Input(1), Slot::Output(0)]);
         let (first, len) = (count(call.inputs[0]), count(call.outputs[0]));
         let declared = dispatch.elements(&[first, len], |dispatch, each| {
-            dispatch.with("FIRST", first / each).over(len / each, call.tuning)
+            dispatch.with("FIRST", first / each).over(len / each, call.target)
         });
         vec![declared]
     }
@@ -94,7 +94,7 @@ impl Rule for BatchSlice {
         let dispatch = Dispatch::new("batch_slice", &[Slot::Input(0), Slot::Output(0)]);
         let len = count(call.outputs[0]);
         let declared = dispatch.elements(&[offset, len], |dispatch, each| {
-            dispatch.with("OFFSET", offset / each).over(len / each, call.tuning)
+            dispatch.with("OFFSET", offset / each).over(len / each, call.target)
         });
         vec![declared]
     }

@@ -4,7 +4,7 @@ use crate::engine::activation::Activation;
 use crate::engine::autograd::Arrived;
 use crate::engine::cpu::{self, CpuKernel};
 use crate::engine::error::EngineError;
-use crate::engine::graph::{Graph, Target, Tensor};
+use crate::engine::graph::{Graph, Mutation, Tensor};
 use crate::engine::kernel::{Dispatch, Slot};
 use crate::engine::number::Real;
 use crate::engine::shape::Shape;
@@ -94,8 +94,8 @@ impl Rule for BatchNorm {
         Ok(gradients.into_iter().map(Some).collect())
     }
 
-    fn mutates(&self) -> Vec<Target> {
-        self.running.iter().map(|running| Target::Variable(running.variable)).collect()
+    fn mutates(&self) -> Vec<Mutation> {
+        self.running.iter().map(|running| Mutation::Variable(running.variable)).collect()
     }
 
     fn absorb(&mut self, next: Fusible) -> bool {
@@ -148,7 +148,7 @@ impl Rule for BatchNorm {
         // Sets bring running averages up to date one after the other, in one workgroup.
         let rows = if self.running.is_some() { 1 } else { self.sets };
         let dispatch = Dispatch::new("batch_norm", &bindings.collect::<Vec<_>>())
-            .channels([n, channels, h * w], rows, call.tuning)
+            .channels([n, channels, h * w], rows, call.target)
             .with("SETS", self.sets)
             .with("IMAGES", n / self.sets)
             .with("ROWS", rows)

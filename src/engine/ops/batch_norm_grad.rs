@@ -59,7 +59,7 @@ impl Rule for BatchNormGrad {
             Slot::Output(2),
         ]);
         let dispatch = Dispatch::new("batch_norm_grad", &bindings.collect::<Vec<_>>())
-            .channels([n, channels, h * w], 1, call.tuning)
+            .channels([n, channels, h * w], 1, call.target)
             .with("SETS", self.sets)
             .with("IMAGES", n / self.sets)
             .with("FIXED", self.fixed);

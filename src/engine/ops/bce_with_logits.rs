@@ -64,7 +64,7 @@ impl Rule for BceWithLogits {
         let [dy, dl] =
             if self.gradient { [Slot::Input(2), Slot::Output(1)] } else { [Slot::Unused, Slot::UnusedOutput] };
         let dispatch = Dispatch::new("bce_with_logits", &[Slot::Input(0), Slot::Input(1), dy, Slot::Output(0), dl]);
-        vec![dispatch.with("GRADIENT", self.gradient).over(count(call.outputs[0]), call.tuning)]
+        vec![dispatch.with("GRADIENT", self.gradient).over(count(call.outputs[0]), call.target)]
     }
 }
 
@@ -97,7 +97,7 @@ impl Rule for BceWithLogitsGrad {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let bindings = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output(0)];
-        vec![Dispatch::new("bce_with_logits_grad", &bindings).over(count(call.outputs[0]), call.tuning)]
+        vec![Dispatch::new("bce_with_logits_grad", &bindings).over(count(call.outputs[0]), call.target)]
     }
 }
 

@@ -34,7 +34,7 @@ impl Rule for Broadcast {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let dispatch = Dispatch::new("broadcast", &[Slot::Input(0), Slot::Output(0)]);
-        vec![dispatch.with("FACTOR", self.factor).over(count(self.shape), call.tuning)]
+        vec![dispatch.with("FACTOR", self.factor).over(count(self.shape), call.target)]
     }
 }
 

@@ -37,7 +37,7 @@ impl Rule for ChannelSum {
         let dispatch = Dispatch::new("channel_sum", &[Slot::Input(0), Slot::Output(0)]).with("N", n).channels(
             [n, channels, h * w],
             1,
-            call.tuning,
+            call.target,
         );
         vec![dispatch]
     }

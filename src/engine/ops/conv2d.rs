@@ -106,7 +106,7 @@ impl Rule for Conv2d {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let shape = self.shape(call.inputs, call.outputs[0]);
-        vec![conv::conv2d(&shape.geometry, &self.epilogue, call.tuning.kernel(&shape))]
+        vec![conv::conv2d(&shape.geometry, &self.epilogue, call.target.kernel(&shape))]
     }
 }
 

@@ -53,6 +53,6 @@ impl Rule for Conv2dWeightGrad {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let shape = self.shape(call.inputs);
-        conv::conv2d_weight_grad(&shape.geometry, call.tuning.kernel(&shape), call.tuning)
+        conv::conv2d_weight_grad(&shape.geometry, call.target.kernel(&shape), call.target)
     }
 }

@@ -85,7 +85,7 @@ impl Rule for ConvTranspose2d {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let shape = self.shape(call.inputs, call.outputs[0]);
-        vec![conv::conv_transpose2d(&shape.geometry, &self.epilogue, call.tuning.kernel(&shape))]
+        vec![conv::conv_transpose2d(&shape.geometry, &self.epilogue, call.target.kernel(&shape))]
     }
 }
 

@@ -55,7 +55,7 @@ impl Rule for Gather {
             Dispatch::new("gather", &bindings).with("BATCH", self.batch).with("ORDER", count(call.inputs[1]));
         let sample = len / self.batch;
         let declared = dispatch
-            .elements(&[sample], |dispatch, each| dispatch.with("SAMPLE", sample / each).over(len / each, call.tuning));
+            .elements(&[sample], |dispatch, each| dispatch.with("SAMPLE", sample / each).over(len / each, call.target));
         vec![declared]
     }
 }

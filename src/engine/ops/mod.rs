@@ -30,7 +30,7 @@ use super::autograd::Arrived;
 use super::conv::ConvShape;
 use super::cpu::CpuKernel;
 use super::error::EngineError;
-use super::graph::{Graph, Target, Tensor};
+use super::graph::{Graph, Mutation, Tensor};
 use super::kernel::Dispatch;
 use super::number::Real;
 use super::shape::Shape;
@@ -53,7 +53,7 @@ macro_rules! ops {
             fn backward(&self, graph: &mut Graph, at: &Arrived) -> Result<Vec<Option<Tensor>>, EngineError> {
                 match self { $(Self::$name(op) => op.backward(graph, at)),* }
             }
-            fn mutates(&self) -> Vec<Target> { match self { $(Self::$name(op) => op.mutates()),* } }
+            fn mutates(&self) -> Vec<Mutation> { match self { $(Self::$name(op) => op.mutates()),* } }
             fn placed_inputs(&self) -> Vec<(usize, VarId)> {
                 match self { $(Self::$name(op) => op.placed_inputs()),* }
             }

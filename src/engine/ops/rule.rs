@@ -3,8 +3,8 @@ use crate::engine::autograd::Arrived;
 use crate::engine::conv::ConvShape;
 use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;
-use crate::engine::graph::{Graph, Target, Tensor};
-use crate::engine::kernel::{Dispatch, Tuning};
+use crate::engine::graph::{Graph, Mutation, Tensor};
+use crate::engine::kernel::{Dispatch, Target};
 use crate::engine::number::Real;
 use crate::engine::shape::Shape;
 use crate::engine::variables::VarId;
@@ -23,11 +23,12 @@ pub(crate) trait Rule {
     }
 
     /// What the op changes in place.
-    fn mutates(&self) -> Vec<Target> {
+    fn mutates(&self) -> Vec<Mutation> {
         Vec::new()
     }
 
-    /// Inputs that are placed in a variable, because the op reads them there, in a group that it changes; by their index.
+    /// Inputs that are placed in a variable, because the op reads them there, in a group that it changes; by their
+    /// index.
     fn placed_inputs(&self) -> Vec<(usize, VarId)> {
         Vec::new()
     }
@@ -37,8 +38,8 @@ pub(crate) trait Rule {
         None
     }
 
-    /// Does the work of an op that reads its first output, if it can, which then holds that op's result. The other input of a
-    /// sum or an activation's gradient becomes its last.
+    /// Does the work of an op that reads its first output, if it can, which then holds that op's result. The other
+    /// input of a sum or an activation's gradient becomes its last.
     fn absorb(&mut self, _next: Fusible) -> bool {
         false
     }
@@ -48,8 +49,8 @@ pub(crate) trait Rule {
         None
     }
 
-    /// Does the work of its gradient by `x`, if it can, with one more output; `ready` if `dy` is there in time. Its inputs may
-    /// change places.
+    /// Does the work of its gradient by `x`, if it can, with one more output; `ready` if `dy` is there in time. Its
+    /// inputs may change places.
     fn absorb_gradient(&mut self, _inputs: &mut Vec<Tensor>, _gradient: GradientInputs, _ready: bool) -> bool {
         false
     }
@@ -124,5 +125,5 @@ impl<T: Real> ReferenceCall<'_, T> {
 pub(crate) struct GpuCall<'a> {
     pub inputs: &'a [Shape],
     pub outputs: &'a [Shape],
-    pub tuning: &'a Tuning,
+    pub target: &'a Target,
 }

@@ -40,7 +40,7 @@ impl Rule for Scale {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let dispatch = Dispatch::new("scale", &[Slot::Input(0), Slot::Output(0)]);
-        vec![dispatch.with("FACTOR", self.factor).over_quads(count(call.outputs[0]), call.tuning)]
+        vec![dispatch.with("FACTOR", self.factor).over_vec4s(count(call.outputs[0]), call.target)]
     }
 }
 

@@ -1,7 +1,7 @@
 use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;
-use crate::engine::graph::{Graph, Target};
+use crate::engine::graph::{Graph, Mutation};
 use crate::engine::kernel::{Dispatch, Slot};
 use crate::engine::number::Real;
 use crate::engine::shape::Shape;
@@ -20,8 +20,8 @@ impl Rule for Tick {
         Ok(Vec::new())
     }
 
-    fn mutates(&self) -> Vec<Target> {
-        vec![Target::Variable(self.0)]
+    fn mutates(&self) -> Vec<Mutation> {
+        vec![Mutation::Variable(self.0)]
     }
 
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {

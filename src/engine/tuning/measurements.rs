@@ -31,7 +31,8 @@ impl MeasuredOn {
 pub struct KernelTime {
     /// Its name.
     pub kernel: String,
-    /// The median, in seconds; absent where it was given up as clearly slower than another, or cannot be run here.
+    /// The median, in seconds; absent where its timing was stopped as clearly slower than another, or cannot be run
+    /// here.
     pub seconds: Option<f64>,
 }
 
@@ -40,7 +41,8 @@ pub struct KernelTime {
 #[serde(transparent)]
 pub struct KernelTimes(pub Vec<KernelTime>);
 
-/// What another kernel must take of the default's time to be taken in its place: less is within what measurements differ by.
+/// What another kernel must take of the default's time to be taken in its place: less is within what measurements
+/// differ by.
 const WORTHWHILE: f64 = 0.97;
 
 impl KernelTimes {
