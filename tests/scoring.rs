@@ -11,7 +11,7 @@ use pkdgan::data::{Dataset, Part};
 use pkdgan::engine::{
     Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, Precision, Program, Readback, Reference, Variables,
 };
-use pkdgan::model::{Architecture, EdeGan, ModelFile, Normal, Shrink, named};
+use pkdgan::model::{Architecture, EdeGan, EncoderLayer, ModelFile, Normal, named};
 use pkdgan::scoring::{Detector, DetectorOptions, Generator, ScoringError, ScoringPath, measure};
 use pkdgan::weights::Weights;
 
@@ -52,7 +52,7 @@ fn model(architecture: Architecture, statistics: Statistics, seed: u64) -> Model
 }
 
 fn architecture(channels: usize, side: usize, encoder: &[[usize; 4]], latents: usize) -> Architecture {
-    let encoder = encoder.iter().copied().map(Shrink::from).collect();
+    let encoder = encoder.iter().copied().map(EncoderLayer::from).collect();
     Architecture { channels, side, encoder, latents, discriminator: vec![1; 3] }
 }
 

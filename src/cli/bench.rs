@@ -1,3 +1,5 @@
+//! `pkdgan bench`: how fast networks score on every path, as a table or JSON. Measuring is `scoring/measure.rs`'s.
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! The choice between GPU and CPU by flags (`--device`, `--adapter`), and the fallback to the CPU executor. Which of the two is faster at a stage is `pipeline/devices.rs`'s to find out.
+
 use std::cell::{Cell, OnceCell};
 use std::path::Path;
 use std::str::FromStr;

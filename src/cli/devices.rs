@@ -1,3 +1,5 @@
+//! `pkdgan devices`: lists the adapters.
+
 use std::process::ExitCode;
 use std::time::Duration;
 

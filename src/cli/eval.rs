@@ -1,3 +1,5 @@
+//! `pkdgan eval`: scores the evaluation images with a trained model. It leaves the run folder as it is.
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -1,3 +1,5 @@
+//! `pkdgan model`: the networks of a configuration, layer by layer, or the dispatches of their programs (`program.rs`).
+
 use std::process::ExitCode;
 
 use clap::Args;

@@ -1,3 +1,5 @@
+//! `pkdgan report`: makes the page of a run anew, or compares runs. The pages are `report/`'s.
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -1,3 +1,5 @@
+//! The figures of a run as text for a terminal. It computes none of them.
+
 use pkdgan::data::Source;
 use pkdgan::metrics::BestF1;
 use pkdgan::run::{Report, ThresholdReport};

@@ -1,3 +1,5 @@
+//! `pkdgan train`: a run from flags to report. The stages themselves run in `pipeline/`.
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,3 +1,6 @@
+//! Progress of a run's stages, for people, machines and TensorBoard. It may stop a run, and
+//! changes nothing else.
+
 use std::io::{Read, stdin};
 use std::path::PathBuf;
 use std::sync::Arc;

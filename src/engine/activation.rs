@@ -1,3 +1,6 @@
+//! The element-wise activations: value, slope, and the constants that kernels know them by. The ops are in
+//! `ops/activation.rs`.
+
 use super::kernel::Dispatch;
 use super::number::Real;
 

@@ -1,3 +1,5 @@
+//! From graph to program: lowering, fusion, placement. It knows no backend.
+
 use super::error::EngineError;
 use super::graph::Graph;
 use super::lower::lower;

@@ -1,3 +1,5 @@
+//! What every executor does: take programs, run them, read back; what executors share. It knows no backend.
+
 use std::collections::HashMap;
 use std::fmt;
 

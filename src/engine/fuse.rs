@@ -1,3 +1,5 @@
+//! Fusion: two ops become one where one can do the other's work. The ops say what they can; nothing here names one.
+
 use std::collections::{HashMap, HashSet};
 
 use super::graph::{Node, Tensor};

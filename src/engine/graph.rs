@@ -1,3 +1,6 @@
+//! The graph: a static single-assignment tape of ops, whose shapes are checked as they are added. It knows no backend,
+//! and no op by name.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

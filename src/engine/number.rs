@@ -1,3 +1,5 @@
+//! The number types that the plain twins compute in.
+
 use num_traits::Float;
 
 /// A number type that the plain twins compute in.

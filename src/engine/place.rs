@@ -1,3 +1,5 @@
+//! Placement: every tensor gets a buffer, and buffers are used again. It knows no backend, and no op by name.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! The time of a kernel or op, as both executors give it.
+
 /// A kernel of a program, with the time that it takes.
 #[derive(Clone, Debug)]
 pub struct Timed {

@@ -1,3 +1,5 @@
+//! A program: steps in their order, with operands placed in buffers. It knows no backend.
+
 use std::collections::HashSet;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! The oracle of the tests: runs each op's plain twin on one thread, in `f32` or `f64`.
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 

@@ -1,3 +1,5 @@
+//! The generator in half precision, as safetensors.
+
 use super::ExportError;
 use super::error::finite;
 use crate::model::{ModelFile, Statistics};

@@ -1,3 +1,5 @@
+//! The encoder-decoder-encoder GAN: architecture, networks, the graphs of generator and score. It knows no training.
+
 use rand_chacha::ChaCha8Rng;
 
 use super::network::{Initial, Network, NormMode};
@@ -41,7 +43,7 @@ const LEAK: f32 = 0.2;
 
 /// A layer of an encoder from the image inwards, which the decoder mirrors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shrink {
+pub struct EncoderLayer {
     /// Output channels.
     pub channels: usize,
     /// Side of the kernel.
@@ -52,7 +54,7 @@ pub struct Shrink {
     pub padding: usize,
 }
 
-impl Shrink {
+impl EncoderLayer {
     /// Halves the side: 4x4, stride 2, padding 1.
     pub fn half(channels: usize) -> Self {
         Self { channels, kernel: 4, stride: 2, padding: 1 }
@@ -65,7 +67,7 @@ impl Shrink {
     }
 }
 
-impl From<[usize; 4]> for Shrink {
+impl From<[usize; 4]> for EncoderLayer {
     /// From channels, kernel, stride and padding.
     fn from([channels, kernel, stride, padding]: [usize; 4]) -> Self {
         Self { channels, kernel, stride, padding }
@@ -80,7 +82,7 @@ pub struct Architecture {
     /// Height and width of the images.
     pub side: usize,
     /// The encoders' layers but the last, which is dense.
-    pub encoder: Vec<Shrink>,
+    pub encoder: Vec<EncoderLayer>,
     /// Length of a latent vector.
     pub latents: usize,
     /// Channels of the discriminator's halving layers.
@@ -116,7 +118,7 @@ impl Architecture {
             return Err(format!("an encoder of {} layers, not 1 to {MAX_LAYERS}", self.encoder.len()));
         }
         let mut side = self.side;
-        for &Shrink { channels, kernel, stride, padding } in &self.encoder {
+        for &EncoderLayer { channels, kernel, stride, padding } in &self.encoder {
             let sound = within(&channels) && within(&kernel) && within(&stride) && padding < kernel;
             let room = (side + 2 * padding).checked_sub(kernel).filter(|_| sound);
             let Some(room) = room.filter(|room| room.is_multiple_of(stride)) else {
@@ -133,20 +135,20 @@ impl Architecture {
         Ok(())
     }
 
-    /// An image-to-vector network: `shrinks`, normed but for the first, then one layer over what is left.
-    fn shrinking(&self, name: &str, shrinks: &[Shrink], outputs: usize) -> NetworkSpec {
+    /// An image-to-vector network: `encoder`, normed but for the first, then one layer over what is left.
+    fn encoder_spec(&self, name: &str, encoder: &[EncoderLayer], outputs: usize) -> NetworkSpec {
         let input = [self.channels, self.side, self.side];
-        let layers = shrinks.iter().enumerate().map(|(index, shrink)| shrink.layer(index > 0)).collect();
+        let layers = encoder.iter().enumerate().map(|(index, layer)| layer.layer(index > 0)).collect();
         let mut spec = NetworkSpec { name: name.into(), input, layers, unit_rms: false };
         let [_, left, _] = spec.output();
-        let dense = Shrink { channels: outputs, kernel: left, stride: 1, padding: 0 };
+        let dense = EncoderLayer { channels: outputs, kernel: left, stride: 1, padding: 0 };
         spec.layers.push(Layer { activation: Activation::Identity, ..dense.layer(false) });
         spec
     }
 
     /// The layers of an encoder called `name`.
     pub fn encoder(&self, name: &str) -> NetworkSpec {
-        NetworkSpec { unit_rms: true, ..self.shrinking(name, &self.encoder, self.latents) }
+        NetworkSpec { unit_rms: true, ..self.encoder_spec(name, &self.encoder, self.latents) }
     }
 
     /// The decoder's layers: the encoder's, mirrored.
@@ -184,7 +186,11 @@ impl Architecture {
 
     /// The discriminator's layers: some that halve the side, then one logit.
     pub fn discriminator(&self) -> NetworkSpec {
-        self.shrinking("discriminator", &self.discriminator.iter().copied().map(Shrink::half).collect::<Vec<_>>(), 1)
+        self.encoder_spec(
+            "discriminator",
+            &self.discriminator.iter().copied().map(EncoderLayer::half).collect::<Vec<_>>(),
+            1,
+        )
     }
 }
 

@@ -1,3 +1,5 @@
+//! The images of a run, read and split as its configuration says. Formats and splits are `data/`'s.
+
 use std::path::PathBuf;
 
 use crate::config::{Config, EvalSplit, ImagesConfig};

@@ -1,3 +1,5 @@
+//! Scores the evaluation images with every network of a run.
+
 use std::time::Duration;
 
 use super::devices::RunDevices;

@@ -1,3 +1,5 @@
+//! Writes scores, page and report of a run that is trained. The report comes last: with it a run is done.
+
 use super::{Data, Devices, Evaluated, page};
 use crate::config::Config;
 use crate::report::ReportError;

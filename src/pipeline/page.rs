@@ -1,3 +1,5 @@
+//! The page of a run, from its folder and its data.
+
 use super::devices::RunDevices;
 use super::evaluate::TEACHER;
 use super::{Data, Devices, Plan};

@@ -1,3 +1,5 @@
+//! The programs that a run is made of, for listing and tuning. It runs none.
+
 use super::Plan;
 use crate::config::Config;
 use crate::engine::{EngineError, Program, Variables};

@@ -1,3 +1,5 @@
+//! Trains the stages of a run one after the other, from wherever its folder is. A single stage is `train/`'s.
+
 use std::path::Path;
 
 use super::devices::RunDevices;

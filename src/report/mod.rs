@@ -2,7 +2,6 @@
 //! and follows the reader's light or dark theme.
 
 mod charts;
-mod course;
 mod error;
 mod figures;
 mod gallery;
@@ -10,6 +9,7 @@ mod page;
 mod parts;
 mod pictures;
 mod tables;
+mod training_curves;
 mod view;
 
 pub use error::ReportError;

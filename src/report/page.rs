@@ -1,10 +1,12 @@
+//! The pages themselves: what goes into the templates, in which order.
+
 use askama::Template;
 
 use super::ReportError;
 use super::gallery::{Ends, Gallery, Grid};
 use super::parts::{Figure, Table};
 use super::view::RunView;
-use super::{course, figures, tables};
+use super::{figures, tables, training_curves};
 use crate::model::{Architecture, ModelFile};
 use crate::results::grouped;
 use crate::run::{NetworkReport, RunFile, RunFolder};
@@ -93,7 +95,7 @@ pub fn page(folder: &RunFolder, run: &RunView, gallery: Gallery) -> Result<Strin
         thresholds: tables::thresholds(run),
         ends: gallery.ends(run)?,
         grid: gallery.grid(run, &shown)?,
-        course: course::figures(&run.log)?,
+        course: training_curves::figures(&run.log)?,
         latency: tables::latency(run),
         layers: architectures.iter().map(layers).collect(),
         machine: tables::machine(run),
@@ -133,7 +135,7 @@ pub fn comparison(folders: &[RunFolder], runs: &[RunView], gallery: Option<Galle
         curves: figures::curves(&named)?,
         histograms: histograms.collect::<Result<_, _>>()?,
         grid: grid.transpose()?,
-        course: course::compared(&logs)?,
+        course: training_curves::compared(&logs)?,
     };
     Ok(page.render()?)
 }

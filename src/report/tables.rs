@@ -1,3 +1,5 @@
+//! The tables of the pages. They compute no figure.
+
 use std::collections::BTreeSet;
 
 use super::ReportError;

@@ -1,3 +1,5 @@
+//! A run as its folder has it, read for a page. It knows no picture.
+
 use std::path::Path;
 
 use toml::{Table, Value};

@@ -1,3 +1,5 @@
+//! What a grid goes over: data sets, classes, seeds; and the folder of each.
+
 use std::path::{Path, PathBuf};
 
 use super::Cell;

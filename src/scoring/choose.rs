@@ -1,3 +1,5 @@
+//! The choice of the fastest path for the task at hand. The trial itself is in `measure.rs`.
+
 use std::time::Duration;
 
 use serde::Serialize;

@@ -1,3 +1,5 @@
+//! A generator on an executor: programs by path and batch size, weights, submission. It knows no adapter.
+
 use std::collections::HashMap;
 
 use super::error::ScoringError;

@@ -1,3 +1,5 @@
+//! What can go wrong while images are scored.
+
 use crate::engine::EngineError;
 use crate::train::TrainError;
 use crate::weights::WeightsError;

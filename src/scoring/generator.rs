@@ -1,3 +1,5 @@
+//! A model's generator planned and packed, ready for the CPU or for one dispatch.
+
 use std::sync::Arc;
 
 use crate::engine::{CpuScorer, FusedLayer, FusedNetworks, PackedWeights, RawLayer};

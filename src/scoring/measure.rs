@@ -1,3 +1,5 @@
+//! How long scoring takes: batches of a detector, and single images on the CPU. It knows no network.
+
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};

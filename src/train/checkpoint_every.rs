@@ -1,3 +1,5 @@
+//! When checkpoints are due, by time or by steps, and how people write that.
+
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! What can go wrong while a network is trained or scored.
+
 use std::path::PathBuf;
 
 use super::stage::Stage;

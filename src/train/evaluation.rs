@@ -1,3 +1,5 @@
+//! How well a trained generator tells normal images from others. The metrics are `metrics.rs`'s.
+
 use super::error::TrainError;
 use super::model_file::Model;
 use super::score::{Scored, Scorer};

@@ -1,3 +1,5 @@
+//! A frozen teacher on a device of its own, which computes its outputs for all training images. It knows no student.
+
 use std::path::Path;
 
 use super::batches::in_batches;

@@ -1,3 +1,5 @@
+//! How long a model takes to score a batch on an executor.
+
 use std::time::{Duration, Instant};
 
 use super::error::TrainError;

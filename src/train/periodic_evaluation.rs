@@ -1,3 +1,5 @@
+//! Periodic evaluation: now and then AUROC, for people to see. Training does not depend on it.
+
 use std::num::NonZeroUsize;
 
 use super::error::TrainError;

@@ -1,3 +1,5 @@
+//! Reconstructions of a few images, to look at.
+
 use super::error::TrainError;
 use super::model_file::Model;
 use crate::data::Images;

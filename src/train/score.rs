@@ -1,3 +1,5 @@
+//! Scores and reconstruction errors of many images, by a model on an executor.
+
 use crate::data::Images;
 use crate::engine::{EngineError, Executor, Graph, Pending, Program, ProgramId, Readback, Variables};
 use crate::model::{EdeGan, Statistics};

@@ -1,3 +1,5 @@
+//! The graph of one training step of a stage. It knows neither images nor devices.
+
 use super::distillation::DistillationLosses;
 use super::gan::{Optimizer, generator_losses, train_discriminator, weighted_sum};
 use super::losses::{History, LossNames};

@@ -1,3 +1,5 @@
+//! A frozen teacher's outputs for the training images, precomputed, on the device of its student.
+
 use crate::engine::{EngineError, Executor, Graph, Tensor, VarId, Variables};
 use crate::model::{Architecture, Generated};
 

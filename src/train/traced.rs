@@ -1,3 +1,5 @@
+//! A stage's training step before there are data: to be looked at, tuned, timed, and trained.
+
 use super::error::TrainError;
 use super::networks::Networks;
 use super::stage::Stage;

@@ -1,3 +1,6 @@
+//! The training loop of a stage: submissions, log, checkpoints. `pacing.rs` and `diagnosis.rs`
+//! hold what it asks of the clock and of numbers that are not finite.
+
 use std::collections::VecDeque;
 use std::time::Instant;
 

@@ -1,3 +1,5 @@
+//! Lists of numbers as people write them, and the list of a grid's cells.
+
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::str::FromStr;

@@ -1,3 +1,5 @@
+//! `pkdgan reproduce`: the grid that the flags describe, run and written. What a grid is stands in `reproduce/`.
+
 mod list;
 mod watch;
 

@@ -1,3 +1,5 @@
+//! `pkdgan score`: scores pictures, and decides by threshold or p-value. Reading and scoring are `stream/`'s.
+
 mod rows;
 mod verdict;
 

@@ -1,3 +1,5 @@
+//! Results of `score` as CSV or JSON lines. It knows scores and decisions, no pictures.
+
 use std::io::{self, BufWriter, Write};
 
 use clap::ValueEnum;

@@ -1,3 +1,5 @@
+//! When a score is anomalous: the rule that `--alpha` and `--threshold` make. The p-value itself is `calibration.rs`'s.
+
 use anyhow::bail;
 use pkdgan::calibration::Calibration;
 

@@ -1,4 +1,4 @@
-//! The convolution, its transpose and its weight gradient: geometry, the kernels that can compute them, tiles, launches.
+//! The convolution, its transpose and its weight gradient: geometry, kernels, tiles, launches.
 //!
 //! No wgpu here. The ops themselves stand under `ops/`, their CPU kernels under `cpu/`.
 

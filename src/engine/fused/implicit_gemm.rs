@@ -1,3 +1,5 @@
+//! Implicit matrix products: how the layers of a planned generator become them. It knows neither weights nor devices.
+
 use super::layer::FusedLayer;
 
 /// A part of a layer that is a matrix product: at each position of a grid, the window of the input times a matrix gives

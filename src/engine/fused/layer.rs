@@ -1,3 +1,5 @@
+//! A layer of a planned generator, as plain numbers.
+
 use crate::engine::activation::Activation;
 
 /// A layer of a network that is scored as a whole: a convolution or its transpose with square kernels, then a bias or a norm

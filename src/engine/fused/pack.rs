@@ -1,3 +1,5 @@
+//! Weights packed for a plan, in single or half precision, with fixed norms folded in. It knows no device.
+
 use half::f16;
 
 use super::layer::FusedLayer;

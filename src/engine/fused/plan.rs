@@ -1,3 +1,5 @@
+//! A generator planned as one op: its layers, and where their activations lie in memory. It knows no weights.
+
 use super::implicit_gemm::ImplicitGemm;
 use super::layer::FusedLayer;
 

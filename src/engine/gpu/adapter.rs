@@ -1,3 +1,5 @@
+//! Adapters: the options to open one, the list of those there are, the choice of one.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,6 @@
+//! What all parts of the GPU executor share: device and queue, buffers, limits, submission and waiting with a time
+//! limit. It knows no program.
+
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::RecvTimeoutError;

@@ -1,3 +1,5 @@
+//! The GPU executor itself: opens an adapter, holds variables and programs, runs and reads. It knows no op.
+
 use std::sync::Arc;
 
 use super::adapter::{DEVICE_TIMEOUT, GpuOptions, choose, summary};

@@ -1,4 +1,5 @@
-//! Trouble made on purpose, for tests of what comes of it. The driver's answers to it are real.
+//! Fault injection for tests: what can be asked for. The driver's reactions are real. It knows no device; `inject.rs`
+//! does.
 
 use std::str::FromStr;
 

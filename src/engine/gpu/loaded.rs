@@ -1,3 +1,5 @@
+//! A program on the device: its buffers, pipelines and bind groups, and the recording of its runs. It knows no op.
+
 use std::sync::Arc;
 
 use super::context::{DeviceContext, Groups};

@@ -1,3 +1,5 @@
+//! Pipelines by the text of their kernels, each compiled once, on all cores. It knows no buffers.
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, mpsc};
 

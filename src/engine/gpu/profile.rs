@@ -1,3 +1,5 @@
+//! Times of kernels by the device's own clock, where it has one.
+
 use super::device::Gpu;
 use super::loaded::{Launch, Loaded};
 use super::readback::Mapping;

@@ -1,3 +1,5 @@
+//! Numbers on their way from the device to the host, through staging buffers.
+
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 

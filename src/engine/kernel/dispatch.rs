@@ -1,3 +1,5 @@
+//! One launch of a kernel, as plain data: shader, constants, bindings, workgroups. It knows no device.
+
 use std::fmt::Write;
 
 use super::target::Target;

@@ -1,3 +1,6 @@
+//! What kernels are made for: the kind of adapter, and what was chosen or measured for it. Ops ask it for
+//! widths, never which adapter it is.
+
 use super::software;
 use crate::engine::conv::{ConvKernel, ConvShape, ConvVariant, candidates};
 use crate::engine::tuning::KernelChoices;

@@ -1,3 +1,5 @@
+//! The op that applies an activation, and its gradient.
+
 use super::{Fusible, GpuCall, ReferenceCall, Rule};
 use crate::engine::activation::Activation;
 use crate::engine::autograd::Arrived;

@@ -1,3 +1,5 @@
+//! The optimizer: Adam on all parameters of a network at once, and the table of its step sizes.
+
 use std::collections::HashSet;
 use std::f64::consts::PI;
 

@@ -1,3 +1,5 @@
+//! The op `a + factor * b`.
+
 use super::{Fusible, GpuCall, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
 use crate::engine::cpu::{CpuKernel, each};

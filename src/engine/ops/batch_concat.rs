@@ -1,3 +1,5 @@
+//! The op that puts two batches behind each other, and its gradient, a slice of the batch.
+
 use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
 use crate::engine::cpu::CpuKernel;

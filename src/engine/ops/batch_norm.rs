@@ -1,3 +1,5 @@
+//! Batch norm: by statistics of sets of images, with or without running averages, or by fixed ones.
+
 use super::batch_norm_grad::BatchNormGrad;
 use super::{Fusible, GpuCall, ReferenceCall, Rule};
 use crate::engine::activation::Activation;

@@ -1,3 +1,5 @@
+//! The gradients of batch norm.
+
 use super::batch_norm::elements;
 use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::cpu::{self, CpuKernel};

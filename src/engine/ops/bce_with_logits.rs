@@ -1,3 +1,5 @@
+//! Binary cross-entropy of logits, and its gradient.
+
 use super::{GpuCall, GradientInputs, LossOf, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
 use crate::engine::cpu::CpuKernel;

@@ -1,3 +1,5 @@
+//! The op that repeats a scalar: the gradient of a sum or a mean.
+
 use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;

@@ -1,3 +1,5 @@
+//! The sum over images and pixels of each channel: the gradient by a bias.
+
 use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::cpu::{self, CpuKernel};
 use crate::engine::error::EngineError;

@@ -1,3 +1,5 @@
+//! The convolution. What it shares with its transpose and its weight gradient stands in `engine/conv/`.
+
 use super::conv_transpose2d::ConvTranspose2d;
 use super::conv2d_weight_grad::Conv2dWeightGrad;
 use super::{Fusible, GpuCall, Op, ReferenceCall, Rule};

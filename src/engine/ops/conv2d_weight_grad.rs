@@ -1,3 +1,5 @@
+//! The gradient of a convolution by its weight.
+
 use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::conv::{self, ConvKind, ConvShape, Geometry, Window};
 use crate::engine::cpu::{self, CpuKernel};

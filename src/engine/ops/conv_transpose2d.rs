@@ -1,3 +1,5 @@
+//! The transposed convolution, which is also the gradient of a convolution by its image.
+
 use super::conv2d::{Conv2d, backward};
 use super::{Fusible, GpuCall, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;

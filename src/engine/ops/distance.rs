@@ -1,3 +1,5 @@
+//! Distances of pairs of samples (L1, mean squared, L2), and their gradients.
+
 use pulp::Arch;
 
 use super::{GpuCall, GradientInputs, LossOf, ReferenceCall, Rule};

@@ -1,3 +1,5 @@
+//! A whole planned generator as one op, from image to score. The plan is `engine/fused/`'s.
+
 use std::sync::Arc;
 
 use super::unit_rms::{MIN_NORM, scale};

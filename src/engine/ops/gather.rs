@@ -1,3 +1,5 @@
+//! The op that takes the images of a step from the data set on the device.
+
 use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;

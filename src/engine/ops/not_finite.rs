@@ -1,3 +1,5 @@
+//! The op that raises a flag where a variable is no longer finite.
+
 use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::cpu::{CpuKernel, sum};
 use crate::engine::error::EngineError;

@@ -1,3 +1,5 @@
+//! The op that writes a step's losses to a row of a history.
+
 use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;

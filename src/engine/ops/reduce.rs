@@ -1,3 +1,5 @@
+//! Sum and mean of all elements.
+
 use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
 use crate::engine::cpu::{CpuKernel, sum};

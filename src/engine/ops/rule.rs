@@ -1,3 +1,5 @@
+//! What every op says of itself: shapes, gradients, fusion, plain twin, kernels. Nothing here names an op.
+
 use crate::engine::activation::Activation;
 use crate::engine::autograd::Arrived;
 use crate::engine::conv::ConvShape;

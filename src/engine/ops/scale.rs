@@ -1,3 +1,5 @@
+//! The op `factor * x`.
+
 use std::sync::Arc;
 
 use super::{GpuCall, ReferenceCall, Rule};

@@ -1,3 +1,5 @@
+//! The op that adds one to the step counter.
+
 use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;

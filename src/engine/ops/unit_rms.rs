@@ -1,3 +1,5 @@
+//! The op that scales each sample to a root mean square of one, and its gradient.
+
 use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
 use crate::engine::cpu::{CpuKernel, each, sum};

@@ -1,3 +1,5 @@
+//! Which kernel was chosen for which convolution, by name, as files hold it. It knows no device.
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

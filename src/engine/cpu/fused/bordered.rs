@@ -1,3 +1,5 @@
+//! Activations in memory with a border of zeros, so that no window asks whether it is inside. It knows no layer's sums.
+
 use std::array;
 use std::ops::Range;
 

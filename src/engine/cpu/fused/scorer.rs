@@ -1,3 +1,6 @@
+//! Scores images with a planned generator: workspaces, threads, images per lane or one by one. The layers are in
+//! `layer.rs`.
+
 use std::array;
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +14,7 @@ use crate::engine::MIN_NORM;
 use crate::engine::fused::{FusedNetworks, PackedWeights, Source};
 
 /// Multiply-accumulates from which on other threads are worth their waking, which takes some 50 microseconds.
-const WORTH_WAKING: u64 = 5_000_000;
+const MIN_PARALLEL_MACS: u64 = 5_000_000;
 /// Images that a thread takes at a time at most: whole vectors of them, and few, so that threads do not wait for each
 /// other.
 const CHUNK: usize = 16;
@@ -74,7 +77,7 @@ impl CpuScorer {
     /// # Panics
     /// If the slices do not hold the same number of images.
     pub fn score(&self, pixels: &[f32], scores: &mut [f32], reconstructions: Option<&mut [f32]>) {
-        if scores.len() == 1 || self.plan.macs() * (scores.len() as u64) < WORTH_WAKING {
+        if scores.len() == 1 || self.plan.macs() * (scores.len() as u64) < MIN_PARALLEL_MACS {
             return self.score_here(pixels, scores, reconstructions);
         }
         let len = self.image_len();

@@ -1,3 +1,5 @@
+//! Charts of losses and AUROC over the steps, from the log.
+
 use super::ReportError;
 use super::charts::{Chart, Ink, Line};
 use super::parts::{Entry, Figure};
