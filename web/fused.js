@@ -1,5 +1,5 @@
-// A whole generator planned as one kernel: its layers cut into matrix products of one kind, its weights packed for
-// them. The twin of src/engine/fused, whose words these are; what a matrix product is stands in matrix product.rs.
+// A whole generator planned as one kernel: its layers as implicit matrix products, its weights packed for them. The
+// twin of src/engine/fused, whose words these are; what such a product is stands in implicit_gemm.rs.
 
 const SUMS = 64;
 
@@ -7,7 +7,7 @@ export const padded = (columns) => 4 * Math.ceil(columns / 4);
 const count = (shape) => shape.reduce((product, side) => product * side, 1);
 const range = (length) => Array.from({ length }, (_, index) => index);
 
-/** Matrix products of every layer, and where activations lie: `layers` (three lists), `memory` and `weights` in numbers. */
+/** Matrix products and places of every layer: `layers` (three lists), `memory` and `weights` in numbers. */
 export function plan(networks) {
   const chain = networks.flat();
   const lastOfDecoder = networks[0].length + networks[1].length - 1;
@@ -102,7 +102,7 @@ function gemmsOf({
   return gemms.filter(({ grid }) => grid[0] * grid[1] > 0);
 }
 
-/** The weights of a plan: the matrix of each matrix product, then biases, layer by layer. */
+/** The weights of a plan: the matrix of each product, then biases, layer by layer. */
 export function pack({ layers, weights }) {
   const packed = new Float32Array(weights);
   for (const planned of layers.flat()) packLayer(packed, planned);

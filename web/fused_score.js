@@ -80,7 +80,8 @@ export async function source(planned, width) {
 function gemmConstants({ layer, from, to, bias }, gemm, width) {
   const normed = layer.norm !== undefined;
   const [grid, vec4s] = [count(gemm.grid), Math.ceil(gemm.columns / 4)];
-  const maxShare = grid === 1 ? Math.ceil(vec4s / width) : Math.min(Math.floor(grid / width), Math.floor(MAX_SUMS / vec4s));
+  const maxShare =
+    grid === 1 ? Math.ceil(vec4s / width) : Math.min(Math.floor(grid / width), Math.floor(MAX_SUMS / vec4s));
   return {
     FROM: u32(from.kind),
     READ: u32(from.start),
@@ -135,11 +136,11 @@ function activationConstants([kind, slope]) {
 export class Scorer {
   static async open({ device, width }, model) {
     const planned = plan(model.networks);
-    const maxShare = device.limits.maxComputeWorkgroupStorageSize;
-    if (4 * planned.memory > maxShare) {
+    const limit = device.limits.maxComputeWorkgroupStorageSize;
+    if (4 * planned.memory > limit) {
       throw new FileError(
         model.name,
-        `its activations need ${4 * planned.memory} bytes of workgroup memory, and this adapter has ${maxShare}. ` +
+        `its activations need ${4 * planned.memory} bytes of workgroup memory, and this adapter has ${limit}. ` +
           "The page scores students; score a teacher or a wider student with `pkdgan score`.",
       );
     }

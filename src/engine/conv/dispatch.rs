@@ -121,8 +121,8 @@ fn forward(shader: &'static str, epilogue: &Epilogue, element: &'static str) -> 
     let input = |used: bool, input: usize| if used { Slot::Input(input) } else { Slot::Unused };
     let bias = input(epilogue.bias, 2);
     let added = input(epilogue.adds, epilogue.added_input());
-    let gate = input(epilogue.gate.is_some(), epilogue.gate_input());
-    let dispatch = Dispatch::new(shader, &[Slot::Input(0), Slot::Input(1), bias, gate, Slot::Output(0), added])
+    let activated = input(epilogue.gate.is_some(), epilogue.gate_input());
+    let dispatch = Dispatch::new(shader, &[Slot::Input(0), Slot::Input(1), bias, activated, Slot::Output(0), added])
         .with("HAS_BIAS", epilogue.bias)
         .with("ADDS", epilogue.adds)
         .with("ACTIVATION_GRAD", epilogue.gate.is_some());

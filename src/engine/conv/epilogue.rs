@@ -58,7 +58,7 @@ impl Epilogue {
             return Err(format!("the bias {:?} must be [1, {}, 1, 1]", inputs[2], shape[1]));
         }
         match inputs[self.added_input()..].iter().find(|&&input| input != shape) {
-            Some(other) => Err(format!("what is added and the gate must be {shape:?}, not {other:?}")),
+            Some(other) => Err(format!("what is added and the activation's output must be {shape:?}, not {other:?}")),
             None => Ok(()),
         }
     }
@@ -74,8 +74,8 @@ impl Epilogue {
                 *v += inputs[self.added_input()][i];
             }
             *v = self.activation.of(*v);
-            if let Some(gate) = self.gate {
-                *v *= gate.slope(inputs[self.gate_input()][i]);
+            if let Some(activation) = self.gate {
+                *v *= activation.slope(inputs[self.gate_input()][i]);
             }
         }
     }
