@@ -1,7 +1,7 @@
 //#import activation
 //#import reduce
 // One workgroup a block of channels, and a set of images where sets are independent (ROWS == SETS). PLANE and tensors
-// count elements of `quad` or `single`.
+// count elements of `vec4` or `single`.
 @group(0) @binding(0) var<storage, read> x: array<Element>;
 @group(0) @binding(1) var<storage, read> scale: array<f32>;
 @group(0) @binding(2) var<storage, read> shift: array<f32>;

@@ -1,5 +1,5 @@
 //#import reduce
-// One workgroup a block of channels. PLANE and tensors count elements of `quad` or `single`.
+// One workgroup a block of channels. PLANE and tensors count elements of `vec4` or `single`.
 @group(0) @binding(0) var<storage, read> dy: array<Element>;
 @group(0) @binding(1) var<storage, read> x: array<Element>;
 @group(0) @binding(2) var<storage, read> scale: array<f32>;

@@ -1,4 +1,4 @@
-// All lengths count elements of `quad` or `single`.
+// All lengths count elements of `vec4` or `single`.
 @group(0) @binding(0) var<storage, read> x: array<Element>;
 @group(0) @binding(1) var<storage, read_write> y: array<Element>;
 

@@ -6,18 +6,18 @@
 // neighbouring blocks of pixels, (n, block row, block column) flattened, in the same channels, or LANES_C lanes the same block in
 // channels of their own. There a load is a loop over the lanes, so that each number that is loaded serves many products: inputs TC
 // channels and up to KW taps, weights all pixels of the block.
-// Prelude: shape constants, LANES, LANES_C, TY, TX, TC. Elements of y are quads where OW and TX divide into them.
+// Prelude: shape constants, LANES, LANES_C, TY, TX, TC. Elements of y are vec4s where OW and TX divide into them.
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> w: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<Element>;
 
 const BLOCKS_X = (OW + TX - 1u) / TX;
 const COLUMNS = (TX - 1u) * SX + KW; // input columns under a row of the block
-const QUAD_X = IW % 4u == 0u && (TX * SX % 4u == 0u || BLOCKS_X == 1u); // x can be loaded by whole vec4s
-const QUAD_W = KW % 4u == 0u; // w can be loaded by whole vec4s
-const LEAD = select(0u, (4u - PX % 4u) % 4u, QUAD_X); // columns loaded before the first one needed
-const QUADS = (LEAD + COLUMNS + 3u) / 4u;
-const WINDOW = TY * QUADS * 4u;
+const VEC4_X = IW % 4u == 0u && (TX * SX % 4u == 0u || BLOCKS_X == 1u); // x can be loaded by whole vec4s
+const VEC4_W = KW % 4u == 0u; // w can be loaded by whole vec4s
+const LEAD = select(0u, (4u - PX % 4u) % 4u, VEC4_X); // columns loaded before the first one needed
+const VEC4S = (LEAD + COLUMNS + 3u) / 4u;
+const WINDOW = TY * VEC4S * 4u;
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -39,8 +39,8 @@ fn main(
                 let iy = (row0 + ty) % OH * SY + ky - PY; // above the input it wraps round and fails `< IH`
                 let row = ((n * CI + ci) * IH + iy) * IW;
                 let ix0 = ox0 * SX - PX - LEAD;
-                for (var q = 0u; q < QUADS; q++) {
-                    let at = (ty * QUADS + q) * 4u;
+                for (var q = 0u; q < VEC4S; q++) {
+                    let at = (ty * VEC4S + q) * 4u;
                     let ix = ix0 + q * 4u;
                     let v = four_columns(row, ix, iy < IH);
                     window[at] = v.x;
@@ -52,9 +52,9 @@ fn main(
             for (var c = 0u; c < TC; c++) {
                 let first_tap = (((co0 + c) * CI + ci) * KH + ky) * KW;
                 var taps: array<f32, KW>;
-                for (var kx = 0u; kx < KW; kx += select(1u, 4u, QUAD_W)) {
+                for (var kx = 0u; kx < KW; kx += select(1u, 4u, VEC4_W)) {
                     let at = first_tap + kx;
-                    if QUAD_W {
+                    if VEC4_W {
                         let t = w[at / 4u];
                         taps[kx] = t.x;
                         taps[kx + 1u] = t.y;
@@ -67,7 +67,7 @@ fn main(
                 for (var kx = 0u; kx < KW; kx++) {
                     for (var ty = 0u; ty < TY; ty++) {
                         for (var tx = 0u; tx < TX; tx++) {
-                            acc[c][ty][tx] = fma(taps[kx], window[ty * QUADS * 4u + LEAD + tx * SX + kx], acc[c][ty][tx]);
+                            acc[c][ty][tx] = fma(taps[kx], window[ty * VEC4S * 4u + LEAD + tx * SX + kx], acc[c][ty][tx]);
                         }
                     }
                 }

@@ -10,12 +10,12 @@
 @group(0) @binding(2) var<storage, read_write> dw: array<vec4<f32>>;
 
 const COLUMNS = (TX - 1u) * SX + KW; // input columns under TX outputs
-const QUAD_X = IW % 4u == 0u && (TX * SX % 4u == 0u || TX >= OW); // x can be loaded by whole vec4s
-const QUAD_G = OW % 4u == 0u && TX % 4u == 0u; // g can be loaded by whole vec4s
-const QUAD_K = KW % 4u == 0u; // dw can be stored by whole vec4s
-const LEAD = select(0u, (4u - PX % 4u) % 4u, QUAD_X); // columns loaded before the first one needed
-const QUADS = (LEAD + COLUMNS + 3u) / 4u;
-const WINDOW = TK * QUADS * 4u;
+const VEC4_X = IW % 4u == 0u && (TX * SX % 4u == 0u || TX >= OW); // x can be loaded by whole vec4s
+const VEC4_G = OW % 4u == 0u && TX % 4u == 0u; // g can be loaded by whole vec4s
+const VEC4_K = KW % 4u == 0u; // dw can be stored by whole vec4s
+const LEAD = select(0u, (4u - PX % 4u) % 4u, VEC4_X); // columns loaded before the first one needed
+const VEC4S = (LEAD + COLUMNS + 3u) / 4u;
+const WINDOW = TK * VEC4S * 4u;
 const BLOCKS_K = (KH + TK - 1u) / TK;
 const PART = (N * OH + SPLITS - 1u) / SPLITS;
 
@@ -37,8 +37,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 let iy = oy * SY + ky0 + tk - PY; // above the input it wraps round and fails `< IH`
                 let row = ((n * CI + ci) * IH + iy) * IW;
                 let ix0 = ox * SX - PX - LEAD;
-                for (var q = 0u; q < QUADS; q++) {
-                    let at = (tk * QUADS + q) * 4u;
+                for (var q = 0u; q < VEC4S; q++) {
+                    let at = (tk * VEC4S + q) * 4u;
                     let ix = ix0 + q * 4u;
                     let v = four_columns(row, ix, iy < IH);
                     window[at] = v.x;
@@ -50,10 +50,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             for (var c = 0u; c < TC; c++) {
                 let pixel = ((n * CO + co0 + c) * OH + oy) * OW + ox;
                 var d: array<f32, TX>;
-                for (var tx = 0u; tx < TX; tx += select(1u, 4u, QUAD_G)) {
+                for (var tx = 0u; tx < TX; tx += select(1u, 4u, VEC4_G)) {
                     let at = pixel + tx;
                     let inside = OW % TX == 0u || ox + tx < OW; // past the row's end a gradient counts as zero
-                    if QUAD_G {
+                    if VEC4_G {
                         let t = select(vec4(0.0), g[at / 4u], inside);
                         d[tx] = t.x;
                         d[tx + 1u] = t.y;
@@ -66,7 +66,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 for (var tx = 0u; tx < TX; tx++) {
                     for (var tk = 0u; tk < TK; tk++) {
                         for (var kx = 0u; kx < KW; kx++) {
-                            acc[c][tk][kx] = fma(d[tx], window[tk * QUADS * 4u + LEAD + tx * SX + kx], acc[c][tk][kx]);
+                            acc[c][tk][kx] = fma(d[tx], window[tk * VEC4S * 4u + LEAD + tx * SX + kx], acc[c][tk][kx]);
                         }
                     }
                 }
@@ -80,8 +80,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             let ky = ky0 + tk;
             let row = (((part * CO + co) * CI + ci) * KH + ky) * KW;
             if ci < CI && co < CO && ky < KH {
-                for (var kx = 0u; kx < KW; kx += select(1u, 4u, QUAD_K)) {
-                    if QUAD_K {
+                for (var kx = 0u; kx < KW; kx += select(1u, 4u, VEC4_K)) {
+                    if VEC4_K {
                         dw[(row + kx) / 4u] = vec4(acc[c][tk][kx], acc[c][tk][kx + 1u], acc[c][tk][kx + 2u], acc[c][tk][kx + 3u]);
                     } else {
                         dw[(row + kx) / 4u][(row + kx) % 4u] = acc[c][tk][kx];

@@ -7,7 +7,7 @@
 // class s in turn, and the matching kx = (s+PX) mod SX, + SX, ... are known when the shader is compiled: no dead taps, no division
 // in the loop.
 // Prelude: shape constants, LANES, LANES_C, TY, TX, TC and CHANNEL_SPAN (output channels that share one bias: 1, or more where the
-// kernel's taps have been folded into the channels). Elements of y are quads where OW and WIDTH divide into them.
+// kernel's taps have been folded into the channels). Elements of y are vec4s where OW and WIDTH divide into them.
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> w: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<Element>;
@@ -18,11 +18,11 @@ const WIDTH = SX * TX; // output columns of an invocation
 const BLOCKS_X = (OW + WIDTH - 1u) / WIDTH;
 const QH = (OH + SY - 1u) / SY; // rows of a class in an image
 const BLOCKS_C = (CO + LANES_C * TC - 1u) / (LANES_C * TC);
-const QUAD_X = IW % 4u == 0u && (TX % 4u == 0u || BLOCKS_X == 1u); // x can be loaded by whole vec4s
-const QUAD_W = KW % 4u == 0u; // w can be loaded by whole vec4s
-const LEAD = select(0u, (4u - REACH % 4u) % 4u, QUAD_X); // columns loaded before the first one needed
-const QUADS = (LEAD + COLUMNS + 3u) / 4u;
-const WINDOW = TY * QUADS * 4u;
+const VEC4_X = IW % 4u == 0u && (TX % 4u == 0u || BLOCKS_X == 1u); // x can be loaded by whole vec4s
+const VEC4_W = KW % 4u == 0u; // w can be loaded by whole vec4s
+const LEAD = select(0u, (4u - REACH % 4u) % 4u, VEC4_X); // columns loaded before the first one needed
+const VEC4S = (LEAD + COLUMNS + 3u) / 4u;
+const WINDOW = TY * VEC4S * 4u;
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -46,8 +46,8 @@ fn main(
                 let iy = (row0 + ty) % QH + (ry + PY) / SY - ky / SY; // above the input it wraps round and fails `< IH`
                 let row = ((n * CI + ci) * IH + iy) * IW;
                 let ix0 = qx0 - REACH - LEAD;
-                for (var q = 0u; q < QUADS; q++) {
-                    let at = (ty * QUADS + q) * 4u;
+                for (var q = 0u; q < VEC4S; q++) {
+                    let at = (ty * VEC4S + q) * 4u;
                     let ix = ix0 + q * 4u;
                     let v = four_columns(row, ix, iy < IH);
                     window[at] = v.x;
@@ -59,9 +59,9 @@ fn main(
             for (var c = 0u; c < TC; c++) {
                 let first_tap = ((ci * CO + co0 + c) * KH + ky) * KW;
                 var taps: array<f32, KW>;
-                for (var kx = 0u; kx < KW; kx += select(1u, 4u, QUAD_W)) {
+                for (var kx = 0u; kx < KW; kx += select(1u, 4u, VEC4_W)) {
                     let at = first_tap + kx;
-                    if QUAD_W {
+                    if VEC4_W {
                         let t = w[at / 4u];
                         taps[kx] = t.x;
                         taps[kx + 1u] = t.y;
@@ -76,7 +76,7 @@ fn main(
                     let i = LEAD + REACH + (s + PX) / SX - kx / SX;
                     for (var ty = 0u; ty < TY; ty++) {
                         for (var tx = 0u; tx < TX; tx++) {
-                            acc[c][s][ty][tx] = fma(taps[kx], window[i + ty * QUADS * 4u + tx], acc[c][s][ty][tx]);
+                            acc[c][s][ty][tx] = fma(taps[kx], window[i + ty * VEC4S * 4u + tx], acc[c][s][ty][tx]);
                         }
                     }
                 }

@@ -1,6 +1,6 @@
 //#import reduce
 //#import distance_slope
-// One workgroup a sample of SAMPLE elements of `quad` or `single`. MEASURE: 0 L1, 1 mean squared, 2 L2. GRADIENTS: 1 with the
+// One workgroup a sample of SAMPLE elements of `vec4` or `single`. MEASURE: 0 L1, 1 mean squared, 2 L2. GRADIENTS: 1 with the
 // gradient by `a`, 2 with that by `b` too.
 @group(0) @binding(0) var<storage, read> a: array<Element>;
 @group(0) @binding(1) var<storage, read> b: array<Element>;

@@ -1,5 +1,5 @@
 //#import distance_slope
-// SAMPLE and LEN count elements of `quad` or `single`.
+// SAMPLE and LEN count elements of `vec4` or `single`.
 @group(0) @binding(0) var<storage, read> a: array<Element>;
 @group(0) @binding(1) var<storage, read> b: array<Element>;
 @group(0) @binding(2) var<storage, read> y: array<f32>;

@@ -1,7 +1,7 @@
 // A whole generator and the distance of its latent vectors; one workgroup an image, activations in workgroup memory.
-// The host adds a function for each piece of a layer (common/fused_*.wgsl) and network0, network1, network2, which call
-// them in turn.
-// Prelude: WIDTH, MEMORY, IMAGE, LATENTS, LATENT1 and LATENT2 (where the vectors lie in memory), SMALLEST.
+// The host adds a function for each implicit matrix product of a layer (common/fused_*.wgsl) and network0, network1,
+// network2, which call them in turn.
+// Prelude: WIDTH, MEMORY, IMAGE, LATENTS, LATENT1 and LATENT2 (where the vectors lie in memory), MIN_NORM.
 @group(0) @binding(0) var<storage, read> images: array<f32>;
 @group(0) @binding(2) var<storage, read_write> scores: array<f32>;
 // Written by the decoder, read again by the second encoder: each workgroup sees only its own image.
@@ -38,7 +38,7 @@ fn unit_rms(vector: u32, lane: u32) -> f32 {
     for (var i = lane; i < LATENTS; i += WIDTH) {
         squares += memory[vector + i] * memory[vector + i];
     }
-    return sqrt(f32(LATENTS)) / max(sqrt(total_beside(vector, lane, squares)), SMALLEST);
+    return sqrt(f32(LATENTS)) / max(sqrt(total_beside(vector, lane, squares)), MIN_NORM);
 }
 
 @compute @workgroup_size(WIDTH)

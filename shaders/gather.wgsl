@@ -1,4 +1,4 @@
-// SAMPLE and LEN count elements of `quad` or `single`.
+// SAMPLE and LEN count elements of `vec4` or `single`.
 @group(0) @binding(0) var<storage, read> images: array<Element>;
 @group(0) @binding(1) var<storage, read> order: array<f32>;
 @group(0) @binding(2) var<storage, read> step_counter: array<f32>;

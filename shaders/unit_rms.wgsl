@@ -11,7 +11,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         sum += x[start + i] * x[start + i];
     }
     let norm = sqrt(shared_sum(lane, sum));
-    let scale = sqrt(f32(LEN)) / max(norm, SMALLEST);
+    let scale = sqrt(f32(LEN)) / max(norm, MIN_NORM);
     for (var i = lane; i < LEN; i += WIDTH) {
         y[start + i] = scale * x[start + i];
     }

@@ -13,8 +13,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     sums = shared_sum2(lane, sums);
     let norm = sqrt(sums.x);
-    let scale = sqrt(f32(LEN)) / max(norm, SMALLEST);
-    let along = select(0.0, scale * scale * scale * sums.y / f32(LEN), norm > SMALLEST);
+    let scale = sqrt(f32(LEN)) / max(norm, MIN_NORM);
+    let along = select(0.0, scale * scale * scale * sums.y / f32(LEN), norm > MIN_NORM);
     for (var i = lane; i < LEN; i += WIDTH) {
         dx[start + i] = scale * dy[start + i] - along * x[start + i];
     }

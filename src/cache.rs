@@ -12,8 +12,8 @@ use crate::engine::{Measurements, PipelineStore};
 use crate::run::{WriteError, replace_whole};
 
 /// Longest files that are read, in bytes.
-const LONGEST: u64 = 16 << 20;
-const LONGEST_PIPELINES: u64 = 256 << 20;
+const MAX_BYTES: u64 = 16 << 20;
+const MAX_PIPELINE_BYTES: u64 = 256 << 20;
 /// Bytes of the checksum before a driver's.
 const CHECKSUM: usize = 32;
 
@@ -48,7 +48,7 @@ impl KernelCache {
     }
 
     fn try_read(&self) -> io::Result<Measurements> {
-        Ok(serde_json::from_slice(&read(&self.path, LONGEST)?)?)
+        Ok(serde_json::from_slice(&read(&self.path, MAX_BYTES)?)?)
     }
 
     /// Writes the file whole, and the folder where it lies if need be.
@@ -82,7 +82,7 @@ impl PipelineFiles {
 
 impl PipelineStore for PipelineFiles {
     fn read(&self, key: &str) -> Option<Vec<u8>> {
-        let mut bytes = read(&self.path(key), LONGEST_PIPELINES).ok()?;
+        let mut bytes = read(&self.path(key), MAX_PIPELINE_BYTES).ok()?;
         if bytes.len() < CHECKSUM {
             return None;
         }

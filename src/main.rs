@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     quieten_driver();
     let code = cli::main();
     #[cfg(unix)]
-    if pkdgan::engine::driver_given_up() {
+    if pkdgan::engine::driver_hung() {
         leave(code);
     }
     code

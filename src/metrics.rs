@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Why scores could not be judged.
+/// Why scores could not be evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum MetricError {
     /// A score of a normal image is NaN; its place among the normal scores.

@@ -184,7 +184,7 @@ fn the_promise_is_kept_on_images_that_a_student_did_not_see() {
     assert!(broken > 0.19, "{broken}");
 
     // The official test images come from other writers; the promise is for images like those held out.
-    let evaluation = Evaluation::run(executor.as_mut(), &model, &data.judge, &data.split, |_| {}).unwrap();
+    let evaluation = Evaluation::run(executor.as_mut(), &model, &data.eval, &data.split, |_| {}).unwrap();
     let report = evaluation.threshold(&stored, None, config.data.normal).unwrap();
     println!("{report:?}, {:?}", evaluation.best_f1);
     let of_kind = |normal: bool| {

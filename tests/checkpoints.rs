@@ -1,5 +1,5 @@
-//! Checkpoints: when they are written; and those that are torn or have flipped bits, each of which is found out, so that
-//! the one before it takes its place.
+//! Checkpoints: when they are written; and those that are torn or have flipped bits, each of which is found out, so
+//! that the one before it takes its place.
 
 mod command;
 
@@ -11,7 +11,7 @@ use pkdgan::train::{Checkpoint, CheckpointEvery};
 use pkdgan::weights::Weights;
 
 /// Networks of one channel, so that the file is small.
-const SMALLEST: [&str; 5] = [
+const SMALL_NETWORKS: [&str; 5] = [
     "--set=network.generator=[1,1,1]",
     "--set=network.discriminator=[1,1,1]",
     "--set=network.latents=1",
@@ -22,7 +22,7 @@ const SMALLEST: [&str; 5] = [
 #[test]
 fn every_flipped_byte_and_every_truncation_is_found_out() {
     let sandbox = Sandbox::new();
-    sandbox.train("run", &SMALLEST).assert().success();
+    sandbox.train("run", &SMALL_NETWORKS).assert().success();
     let bytes = sandbox.read("run/checkpoint.safetensors");
     let path = sandbox.path("checkpoint.safetensors");
     let read = |bytes: &[u8]| {

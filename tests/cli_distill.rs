@@ -150,7 +150,7 @@ fn a_teacher_asked_once_teaches_as_one_asked_each_time() {
     let sandbox = Sandbox::new();
     sandbox.train("first", &["--stage=teacher"]).assert().success();
     for (run, once) in [("once", "true"), ("each", "false")] {
-        let ask = format!("--set=distillation.ask_once={once}");
+        let ask = format!("--set=distillation.precompute_teacher_outputs={once}");
         sandbox.train(run, &["--teacher=first", "--set=distillation.step2.steps=0", &ask]).assert().success();
     }
     let [once, each] =
@@ -169,7 +169,7 @@ fn a_validation_run_leaves_the_test_set_alone() {
     sandbox.write("data/mnist/train-images-idx3-ubyte", &command::images(60));
     sandbox.write("data/mnist/train-labels-idx1-ubyte", &command::labels(60));
     sandbox.write("data/mnist/t10k-images-idx3-ubyte", b"not images");
-    sandbox.train("run", &["--set=data.judge=validation"]).assert().success();
+    sandbox.train("run", &["--set=data.eval_split=validation"]).assert().success();
     let scores = read_scores(&sandbox.path("run/scores.csv")).unwrap();
     assert_eq!(scores.iter().map(|score| score.index).collect::<Vec<_>>(), (50..60).collect::<Vec<_>>());
 }

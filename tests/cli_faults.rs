@@ -25,7 +25,7 @@ fn a_lost_device_leaves_a_checkpoint_to_go_on_from() {
     let sandbox = Sandbox::new();
     sandbox.train("whole", &["--device=gpu"]).assert().success();
     let output = train(&sandbox, "lost=3", &[]);
-    said(&output, 1, &["the device was lost in the kernels from", "pkdgan train --resume run"]);
+    said(&output, 1, &["the device was lost in the kernels from", "`pkdgan devices`", "pkdgan train --resume run"]);
     assert!(!sandbox.path("run/model.safetensors").exists());
     sandbox.pkdgan(&["train", "--resume", "run"]).assert().success();
     assert_eq!(sandbox.read("run/model.safetensors"), sandbox.read("whole/model.safetensors"));

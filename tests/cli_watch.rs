@@ -44,10 +44,10 @@ fn machines_hear_of_every_stage() {
     let first = of("first_step");
     assert_eq!((first.len(), &first[0]["stage"], &first[0]["step"]), (1, &"teacher".into(), &1.into()));
     assert!(first[0]["seconds"].as_f64().unwrap() > 0.0, "{}", first[0]);
-    let glances: Vec<_> =
+    let evaluations: Vec<_> =
         of("evaluation").iter().map(|event| (event["stage"].clone(), event["step"].clone())).collect();
     assert_eq!(
-        glances,
+        evaluations,
         [("teacher", 10), ("teacher", 20), ("step1", 10)].map(|(stage, step)| (stage.into(), step.into()))
     );
     assert_eq!(of("scoring").last().unwrap()["image"], 30);
@@ -70,14 +70,16 @@ fn evaluations_on_the_way_are_logged_and_change_nothing() {
     }
     let log = String::from_utf8(sandbox.read("with/metrics.jsonl")).unwrap();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let glances: Vec<_> = lines.iter().filter(|line| line.get("auroc").is_some()).collect();
+    let evaluations: Vec<_> = lines.iter().filter(|line| line.get("auroc").is_some()).collect();
     // Stages of fewer steps have none.
-    assert_eq!(glances.iter().map(|line| line["step"].as_u64().unwrap()).collect::<Vec<_>>(), [30, 60, 90, 120]);
+    assert_eq!(evaluations.iter().map(|line| line["step"].as_u64().unwrap()).collect::<Vec<_>>(), [30, 60, 90, 120]);
     assert!(
-        glances.iter().all(|line| line["stage"] == "teacher" && (0.0..=1.0).contains(&line["auroc"].as_f64().unwrap()))
+        evaluations
+            .iter()
+            .all(|line| line["stage"] == "teacher" && (0.0..=1.0).contains(&line["auroc"].as_f64().unwrap()))
     );
 
-    // After the last step a glance sees what the evaluation does: so few images are all looked at.
+    // After the last step a periodic evaluation sees what the evaluation does: so few images are all looked at.
     sandbox.train("end", &["--steps=60", "--evaluate-every=30"]).assert().success();
     let log = String::from_utf8(sandbox.read("end/metrics.jsonl")).unwrap();
     let last: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();

@@ -44,7 +44,7 @@ dataset = "mnist"
 folder = ""
 normal = 8
 side = 32
-judge = "test"
+eval_split = "test"
 calibration = 0.1
 
 [network]
@@ -88,12 +88,12 @@ steps = 8000
 learning_rate = 0.004
 
 [distillation]
-ask_once = true
+precompute_teacher_outputs = true
 
 [distillation.weights]
 latent = 30.0
 reconstruction = 50.0
-latent_again = 30.0
+reconstruction_latent = 30.0
 
 [distillation.step1]
 structure = 1
@@ -138,7 +138,7 @@ fn own_images_have_a_layer_more_for_each_doubling() {
         ("data.normal=3", "data.normal"),
         ("data.calibration=0", "data.calibration"),
         ("data.calibration=0.5", "data.calibration"),
-        ("data.judge=validation", "data.judge"),
+        ("data.eval_split=validation", "data.eval_split"),
         ("network.generator=[4,6,8,8]", "network.generator"),
         ("data.images.folder=''", "data.images.folder"),
     ] {

@@ -23,13 +23,13 @@ struct Watched;
 
 static LARGEST: AtomicUsize = AtomicUsize::new(0);
 static HELD: AtomicUsize = AtomicUsize::new(0);
-static MOST_HELD: AtomicUsize = AtomicUsize::new(0);
+static MAX_HELD: AtomicUsize = AtomicUsize::new(0);
 /// One test at a time has the figures.
 static WATCHING: Mutex<()> = Mutex::new(());
 
 fn given(size: usize) {
     LARGEST.fetch_max(size, Ordering::Relaxed);
-    MOST_HELD.fetch_max(HELD.fetch_add(size, Ordering::Relaxed) + size, Ordering::Relaxed);
+    MAX_HELD.fetch_max(HELD.fetch_add(size, Ordering::Relaxed) + size, Ordering::Relaxed);
 }
 
 // SAFETY: every call is passed on to the system's allocator unchanged.
@@ -124,9 +124,9 @@ fn a_picture_keeps_to_the_memory_that_it_is_decoded_into() {
         for (channels, fit) in [(1, Fit::Pad), (3, Fit::Crop), (3, Fit::Stretch)] {
             let preprocessing = Preprocessing { channels, height: 28, width: 20, side: 32, fit };
             let before = HELD.load(Ordering::Relaxed);
-            MOST_HELD.store(before, Ordering::Relaxed);
+            MAX_HELD.store(before, Ordering::Relaxed);
             preprocessing.pixels(read_picture(&path).unwrap()).unwrap();
-            let taken = MOST_HELD.load(Ordering::Relaxed) - before;
+            let taken = MAX_HELD.load(Ordering::Relaxed) - before;
             assert!((size * pixels..size * pixels + (1 << 20)).contains(&taken), "{name}, {channels}: {taken} bytes");
         }
     }
@@ -138,9 +138,9 @@ fn a_picture_keeps_to_the_memory_that_it_is_decoded_into() {
     encoder.write_image(&vec![0; 3 * pixels], width, height, ExtendedColorType::Rgb8).unwrap();
     std::fs::write(&path, &bytes).unwrap();
     let before = HELD.load(Ordering::Relaxed);
-    MOST_HELD.store(before, Ordering::Relaxed);
+    MAX_HELD.store(before, Ordering::Relaxed);
     let upright = read_picture(&path).unwrap();
-    let taken = MOST_HELD.load(Ordering::Relaxed) - before;
+    let taken = MAX_HELD.load(Ordering::Relaxed) - before;
     assert_eq!((upright.width(), upright.height()), (height, width));
     assert!((6 * pixels..6 * pixels + (1 << 20)).contains(&taken), "turned: {taken} bytes");
 }

@@ -13,7 +13,7 @@ use pkdgan::data::{Fit, Images, Preprocessing};
 use pkdgan::engine::{self, Activation, Cpu, Executor, Graph, Measure, Variables, Window};
 use pkdgan::export::schema::{self, ElementKind, Length, Node};
 use pkdgan::export::{ExportError, in_half, onnx};
-use pkdgan::model::{Architecture, EdeGan, ModelFile, Normal, Shrink, named};
+use pkdgan::model::{Architecture, EdeGan, EncoderLayer, ModelFile, Normal, named};
 use pkdgan::run::read_scores;
 use pkdgan::train::{Model, Scorer};
 use pkdgan::weights::{Weights, WeightsError};
@@ -24,7 +24,7 @@ use tempfile::TempDir;
 
 /// A model of random numbers; pictures are `height` x `width`.
 fn model(channels: usize, encoder: &[[usize; 4]], statistics: Statistics, [height, width]: [usize; 2]) -> ModelFile {
-    let encoder = encoder.iter().copied().map(Shrink::from).collect();
+    let encoder = encoder.iter().copied().map(EncoderLayer::from).collect();
     let architecture = Architecture { channels, side: 16, encoder, latents: 7, discriminator: vec![2, 3, 4] };
     architecture.check().unwrap();
     let mut variables = Variables::new();

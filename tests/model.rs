@@ -2,7 +2,7 @@
 
 use pkdgan::config::Recipe;
 use pkdgan::data::Dataset;
-use pkdgan::model::{Architecture, Shrink};
+use pkdgan::model::{Architecture, EncoderLayer};
 
 #[test]
 fn students_are_as_much_smaller_as_the_papers_state() {
@@ -47,21 +47,24 @@ fn layers_that_do_not_fit_are_refused() {
     let sound = Architecture {
         channels: 1,
         side: 32,
-        encoder: vec![Shrink::half(4)],
+        encoder: vec![EncoderLayer::half(4)],
         latents: 8,
         discriminator: vec![2, 3, 4],
     };
     sound.check().unwrap();
-    let with = |encoder: Vec<Shrink>| Architecture { encoder, ..sound.clone() };
+    let with = |encoder: Vec<EncoderLayer>| Architecture { encoder, ..sound.clone() };
     for (broken, part) in [
         (with(vec![]), "0 layers"),
-        (with(vec![Shrink::half(4); 17]), "17 layers"),
-        (with(vec![Shrink { stride: 4, ..Shrink::half(4) }]), "[4, 4, 4, 1] on 32 x 32"),
-        (with(vec![Shrink { kernel: 40, ..Shrink::half(4) }]), "on 32 x 32"),
-        (with(vec![Shrink { stride: 0, ..Shrink::half(4) }]), "on 32 x 32"),
-        (with(vec![Shrink::half(1 << 40)]), "on 32 x 32"),
+        (with(vec![EncoderLayer::half(4); 17]), "17 layers"),
+        (with(vec![EncoderLayer { stride: 4, ..EncoderLayer::half(4) }]), "[4, 4, 4, 1] on 32 x 32"),
+        (with(vec![EncoderLayer { kernel: 40, ..EncoderLayer::half(4) }]), "on 32 x 32"),
+        (with(vec![EncoderLayer { stride: 0, ..EncoderLayer::half(4) }]), "on 32 x 32"),
+        (with(vec![EncoderLayer::half(1 << 40)]), "on 32 x 32"),
         (
-            Architecture { side: 4096, ..with(vec![Shrink { channels: 4096, kernel: 1, stride: 1, padding: 0 }]) },
+            Architecture {
+                side: 4096,
+                ..with(vec![EncoderLayer { channels: 4096, kernel: 1, stride: 1, padding: 0 }])
+            },
             "makes 68719476736 numbers",
         ),
         (Architecture { latents: 0, ..sound.clone() }, "1 to 4096"),

@@ -10,7 +10,7 @@ use pkdgan::engine::{
     Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, KernelChoices, Program, Readback, Reference, Statistics,
     Variables,
 };
-use pkdgan::model::{Architecture, EdeGan, NormMode, Shrink};
+use pkdgan::model::{Architecture, EdeGan, EncoderLayer, NormMode};
 use pkdgan::pipeline::{self, Data, Watch};
 use pkdgan::run::RunFile;
 use pkdgan::train::{Checkpoint, Event, Stage, TrainError};
@@ -174,7 +174,7 @@ fn norms_of_a_single_value_are_refused_where_the_graph_is_built() {
     let architecture = Architecture {
         channels: 1,
         side: 8,
-        encoder: vec![Shrink::half(2); 3],
+        encoder: vec![EncoderLayer::half(2); 3],
         latents: 2,
         discriminator: vec![2, 3, 4],
     };

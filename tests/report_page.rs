@@ -11,7 +11,7 @@ use pkdgan::run::read_scores;
 use scraper::{ElementRef, Html, Selector};
 
 /// Most that a page may weigh, in bytes.
-const MOST: usize = 2_000_000;
+const MAX_BYTES: usize = 2_000_000;
 
 struct Page {
     text: String,
@@ -21,7 +21,7 @@ struct Page {
 impl Page {
     fn read(sandbox: &Sandbox, path: &str) -> Self {
         let text = String::from_utf8(sandbox.read(path)).unwrap();
-        assert!(text.len() < MOST, "{path} has {} bytes", text.len());
+        assert!(text.len() < MAX_BYTES, "{path} has {} bytes", text.len());
         let html = Html::parse_document(&text);
         Self { text, html }
     }
@@ -167,7 +167,7 @@ fn a_run_ends_with_a_page_that_has_every_part() {
     let parts: Vec<_> = parts.into_iter().chain(["Machine", "Settings"]).map(str::to_owned).collect();
     assert_eq!(page.texts("h2"), parts);
     let networks = ["teacher", "student-alone", "student-step1", "teacher-joint", "student"];
-    assert_eq!(page.texts("#judged tbody th"), networks);
+    assert_eq!(page.texts("#results tbody th"), networks);
     let report = sandbox.json("run/report.json");
     assert_eq!(page.texts(".value")[0], format!("{:.4}", report["auroc"].as_f64().unwrap()));
 
@@ -255,7 +255,7 @@ fn several_runs_are_compared_in_one_page() {
     let page = Page::read(&sandbox, "all.html");
     page.check();
     // Two are called a.
-    assert_eq!(page.texts("#judged tbody th"), ["a", "b", "c/a"]);
+    assert_eq!(page.texts("#results tbody th"), ["a", "b", "c/a"]);
     assert_eq!(page.texts("#settings tbody th"), ["data.normal", "run.stage", "training.seed"]);
     assert_eq!(page.texts("#scores h3")[2..], ["Scores of a", "Scores of b", "Scores of c/a"]);
     assert_eq!(page.texts(".grid th[scope=colgroup]")[..3], ["a", "b", "c/a"]);

@@ -11,8 +11,8 @@ use pkdgan::data::{Dataset, Part};
 use pkdgan::engine::{
     Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, Precision, Program, Readback, Reference, Variables,
 };
-use pkdgan::model::{Architecture, EdeGan, ModelFile, Normal, Shrink, named};
-use pkdgan::scoring::{Detector, Generator, ScoringError, ScoringPath, Wish, measure};
+use pkdgan::model::{Architecture, EdeGan, EncoderLayer, ModelFile, Normal, named};
+use pkdgan::scoring::{Detector, DetectorOptions, Generator, ScoringError, ScoringPath, measure};
 use pkdgan::weights::Weights;
 
 fn gpu(without_half: bool) -> Box<dyn Executor> {
@@ -52,7 +52,7 @@ fn model(architecture: Architecture, statistics: Statistics, seed: u64) -> Model
 }
 
 fn architecture(channels: usize, side: usize, encoder: &[[usize; 4]], latents: usize) -> Architecture {
-    let encoder = encoder.iter().copied().map(Shrink::from).collect();
+    let encoder = encoder.iter().copied().map(EncoderLayer::from).collect();
     Architecture { channels, side, encoder, latents, discriminator: vec![1; 3] }
 }
 
@@ -221,10 +221,10 @@ fn batches_do_not_matter() {
     assert_eq!(scores, on_device);
 }
 
-/// On the CPU path images are computed abreast, a number of each in a vector, where there are as many as a vector has
-/// numbers, and one by one where there are not: all numbers are the same.
+/// On the CPU path images are computed lanes_of_images, a number of each in a vector, where there are as many as a
+/// vector has numbers, and one by one where there are not: all numbers are the same.
 #[test]
-fn images_abreast_come_out_as_they_do_alone() {
+fn images_scored_one_per_lane_come_out_as_they_do_alone() {
     const IMAGES: usize = 3 * 8 + 3;
     let mut cases =
         vec![Recipe::Default.config(Dataset::Cifar10).student(), Recipe::Default.config(Dataset::Mnist).student()];
@@ -314,22 +314,24 @@ fn pixels_that_are_no_batch_are_refused() {
 fn the_choice_of_a_path() {
     let file = student();
     let device = GpuOptions { adapter: adapter(), ..GpuOptions::default() };
-    let choose = |wish: Wish| Detector::choose(&file, 8, &Wish { device: device.clone(), ..wish }).unwrap();
+    let choose = |options: DetectorOptions| {
+        Detector::choose(&file, 8, &DetectorOptions { device: device.clone(), ..options }).unwrap()
+    };
     for path in ScoringPath::ALL {
-        let (detector, choice) = choose(Wish { path: Some(path), ..Wish::default() });
+        let (detector, choice) = choose(DetectorOptions { path: Some(path), ..DetectorOptions::default() });
         assert_eq!((detector.path(), choice.path), (path, path));
         assert!(choice.timings.is_empty());
         assert_eq!(choice.adapter.is_some(), path != ScoringPath::Cpu);
     }
     // One image is not worth a device.
-    let (detector, choice) = choose(Wish { images: Some(1), ..Wish::default() });
+    let (detector, choice) = choose(DetectorOptions { images: Some(1), ..DetectorOptions::default() });
     assert_eq!(detector.path(), ScoringPath::Cpu);
     assert!(choice.adapter.is_none());
-    let (detector, _) = choose(Wish { without_device: true, ..Wish::default() });
+    let (detector, _) = choose(DetectorOptions { without_device: true, ..DetectorOptions::default() });
     assert_eq!(detector.path(), ScoringPath::Cpu);
     // Without a limit all paths are tried, the one in half precision only where it will do, and the fastest is taken.
     for half in [false, true] {
-        let (mut detector, choice) = choose(Wish { half, ..Wish::default() });
+        let (mut detector, choice) = choose(DetectorOptions { half, ..DetectorOptions::default() });
         assert!(choice.adapter.is_some());
         assert_eq!(choice.timings.len(), 3 + usize::from(half));
         assert_eq!(choice.timings.iter().any(|timing| timing.path == ScoringPath::FusedF16), half);
@@ -337,8 +339,10 @@ fn the_choice_of_a_path() {
         assert_eq!((detector.path(), choice.path), (fastest.path, fastest.path));
         assert_eq!(detector.score(&pixels(3, &file)).unwrap().len(), 3);
     }
-    let none =
-        Wish { device: GpuOptions { adapter: Some("no such adapter".into()), ..device.clone() }, ..Wish::default() };
+    let none = DetectorOptions {
+        device: GpuOptions { adapter: Some("no such adapter".into()), ..device.clone() },
+        ..DetectorOptions::default()
+    };
     assert!(matches!(
         Detector::choose(&file, 8, &none).err(),
         Some(ScoringError::Engine(EngineError::NoAdapter { .. }))

@@ -1,4 +1,5 @@
-//! Event files: framing and checksums, and what they say of a run. That TensorBoard reads them, `tests/tensorboard/` checks.
+//! Event files: framing and checksums, and what they say of a run. That TensorBoard reads them, `tests/tensorboard/`
+//! checks.
 
 mod command;
 
@@ -142,7 +143,8 @@ fn a_run_writes_its_log_for_tensorboard() {
             }
         }
     }
-    // Four losses at steps 50, 100 and 120 of the teacher and two glances; three distances, then eleven losses, once each.
+    // Four losses at steps 50, 100 and 120 of the teacher and two evaluations; three distances, then eleven losses,
+    // once each.
     assert_eq!(compared, 3 * 4 + 2 + 3 + 11);
 
     // In a folder for many runs, under the name of this one.

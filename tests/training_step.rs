@@ -1,5 +1,5 @@
-//! One whole training step on the GPU and on the CPU executor against the plain twins in double precision: every gradient,
-//! every moment, every updated parameter and running average, by name.
+//! One whole training step on the GPU and on the CPU executor against the plain twins in double precision: every
+//! gradient, every moment, every updated parameter and running average, by name.
 
 mod common;
 
@@ -31,7 +31,7 @@ fn small(dataset: Dataset, batch_size: usize, structure: Structure) -> Config {
     config.student.discriminator = vec![3, 5, 9];
     config.student.alone.batch_size = batch_size;
     config.student.alone.steps = STEPS;
-    config.distillation.ask_once = false;
+    config.distillation.precompute_teacher_outputs = false;
     config.distillation.step1.structure = structure;
     config.distillation.step1.batch_size = batch_size;
     config.distillation.step1.steps = STEPS;

@@ -85,7 +85,7 @@ fn measurements_hold_for_their_adapter_and_kernels_only() {
     measurements.insert(&others[3], shape, times(shape, true, |_| 1));
     assert!(measurements.choices(&on).is_empty());
     assert_eq!([&others[0], &others[3]].map(|on| measurements.choices(on).len()), [1, 1]);
-    // What is hardly faster is not chosen, nor is what was given up.
+    // What is hardly faster is not chosen, nor is what was dropped.
     let time = |kernel: &str, seconds| KernelTime { kernel: kernel.into(), seconds };
     let level = KernelTimes(vec![time("a", Some(1.0)), time("b", Some(0.99)), time("c", None)]);
     assert_eq!(level.chosen(), level.usual());

@@ -1,5 +1,5 @@
-// A whole generator planned as one kernel: its layers cut into pieces of one kind, its weights packed for them. The
-// twin of src/engine/fused, whose words these are; what a piece is stands in piece.rs.
+// A whole generator planned as one kernel: its layers as implicit matrix products, its weights packed for them. The
+// twin of src/engine/fused, whose words these are; what such a product is stands in implicit_gemm.rs.
 
 const SUMS = 64;
 
@@ -7,7 +7,7 @@ export const padded = (columns) => 4 * Math.ceil(columns / 4);
 const count = (shape) => shape.reduce((product, side) => product * side, 1);
 const range = (length) => Array.from({ length }, (_, index) => index);
 
-/** Pieces of every layer, and where activations lie: `layers` (three lists), `memory` and `weights` in numbers. */
+/** Matrix products and places of every layer: `layers` (three lists), `memory` and `weights` in numbers. */
 export function plan(networks) {
   const chain = networks.flat();
   const lastOfDecoder = networks[0].length + networks[1].length - 1;
@@ -19,15 +19,15 @@ export function plan(networks) {
   const planned = chain.map((layer, index) => {
     const to =
       index === lastOfDecoder ? { kind: 1, start: 0 } : { kind: 2, start: index % 2 ? memory - held(index) : 0 };
-    const pieces = piecesOf(layer);
-    for (const piece of pieces) {
-      piece.rows = piece.window[0] * piece.window[1] * layer.input[0];
-      piece.weights = weights;
-      weights += piece.rows * padded(piece.columns);
+    const gemms = gemmsOf(layer);
+    for (const gemm of gemms) {
+      gemm.rows = gemm.window[0] * gemm.window[1] * layer.input[0];
+      gemm.weights = weights;
+      weights += gemm.rows * padded(gemm.columns);
     }
     const bias = weights;
     weights += padded(layer.output[0]) * (layer.norm === undefined ? 1 : 2);
-    const placed = { layer, pieces, from, to, bias };
+    const placed = { layer, gemms, from, to, bias };
     from = to;
     return placed;
   });
@@ -45,7 +45,7 @@ export function plan(networks) {
   };
 }
 
-function piecesOf({
+function gemmsOf({
   transposed,
   input: [, height, width],
   output: [channels, outHeight, outWidth],
@@ -85,7 +85,7 @@ function piecesOf({
       before: taps.length - 1 - Math.floor((r + padding) / stride),
     };
   };
-  const pieces = range(stride * stride).map((index) => {
+  const gemms = range(stride * stride).map((index) => {
     const offset = [Math.floor(index / stride), index % stride];
     const [rows, columns] = [phase(offset[0], outHeight), phase(offset[1], outWidth)];
     const window = [rows.taps.length, columns.taps.length];
@@ -99,17 +99,17 @@ function piecesOf({
       taps: [rows.taps, columns.taps],
     };
   });
-  return pieces.filter(({ grid }) => grid[0] * grid[1] > 0);
+  return gemms.filter(({ grid }) => grid[0] * grid[1] > 0);
 }
 
-/** The weights of a plan: the matrix of each piece, then biases, layer by layer. */
+/** The weights of a plan: the matrix of each product, then biases, layer by layer. */
 export function pack({ layers, weights }) {
   const packed = new Float32Array(weights);
   for (const planned of layers.flat()) packLayer(packed, planned);
   return packed;
 }
 
-function packLayer(packed, { layer, pieces, bias }) {
+function packLayer(packed, { layer, gemms, bias }) {
   const {
     transposed,
     input: [inputs],
@@ -122,16 +122,16 @@ function packLayer(packed, { layer, pieces, bias }) {
     fixed,
   } = layer;
   const factors = range(outputs).map((co) => (fixed ? scale[co] / Math.sqrt(fixed.variances[co] + fixed.epsilon) : 1));
-  for (const piece of pieces) {
-    for (let row = 0; row < piece.rows; row++) {
+  for (const gemm of gemms) {
+    for (let row = 0; row < gemm.rows; row++) {
       const [pixel, ci] = [Math.floor(row / inputs), row % inputs];
-      const start = piece.weights + row * padded(piece.columns);
-      for (let column = 0; column < piece.columns; column++) {
+      const start = gemm.weights + row * padded(gemm.columns);
+      for (let column = 0; column < gemm.columns; column++) {
         const co = column % outputs;
         const spread = Math.floor(column / outputs);
-        const [ky, kx] = piece.taps
-          ? [piece.taps[0][Math.floor(pixel / piece.window[1])], piece.taps[1][pixel % piece.window[1]]]
-          : [Math.floor(spread / piece.spread), spread % piece.spread];
+        const [ky, kx] = gemm.taps
+          ? [gemm.taps[0][Math.floor(pixel / gemm.window[1])], gemm.taps[1][pixel % gemm.window[1]]]
+          : [Math.floor(spread / gemm.spread), spread % gemm.spread];
         const pair = transposed ? ci * outputs + co : co * inputs + ci;
         packed[start + column] = weight[(pair * kernel + ky) * kernel + kx] * factors[co];
       }

@@ -7,10 +7,10 @@ import { FileError } from "./weights.js";
 const SHADERS = new URL("../shaders/", import.meta.url);
 const PARTS = ["fused_place", "fused_activation", "fused_dense", "fused_convolution", "fused_norm"];
 /** What src/engine/ops/unit_rms.rs has. */
-const SMALLEST = 1e-6;
+const MIN_NORM = 1e-6;
 /** What an invocation sums at once; see src/engine/ops/fused_score.rs. */
-const MOST_SHARED = 8;
-const MOST_SUMS = 8;
+const MAX_SHARED = 8;
+const MAX_SUMS = 8;
 /** Most images in one dispatch. */
 export const BATCH = 32;
 
@@ -33,7 +33,7 @@ const u32 = (value) => `u32 = ${value >>> 0}u`;
 const f32 = (value) => `f32 = ${Math.fround(value)}f`;
 const count = (shape) => shape.reduce((product, side) => product * side, 1);
 
-/** The kernel's text for a plan: constants, what they stand for, and the calls of the pieces. */
+/** The kernel's text for a plan: constants, what they stand for, and the calls of the matrix products. */
 export async function source(planned, width) {
   const names = ["fused_score", ...["weights_single", ...PARTS].map((name) => `common/${name}`)];
   const [kernel, weights, ...parts] = await Promise.all(names.map(fetchText));
@@ -47,7 +47,7 @@ export async function source(planned, width) {
     MEMORY: u32(planned.memory),
     IMAGE: u32(count(planned.image)),
     LATENTS: u32(planned.latents),
-    SMALLEST: f32(SMALLEST),
+    MIN_NORM: f32(MIN_NORM),
     LATENT1: u32(planned.layers[0].at(-1).to.start),
     LATENT2: u32(planned.layers[2].at(-1).to.start),
   });
@@ -62,10 +62,10 @@ export async function source(planned, width) {
   planned.layers.forEach((layers, network) => {
     calls.push(`fn network${network}(image: u32, lane: u32) {`);
     for (const layer of layers) {
-      for (const piece of layer.pieces) {
-        const kernel = count(piece.grid) === 1 ? "fused_dense" : "fused_convolution";
-        const call = "    pieceNUMBER(image, lane);";
-        add(["fused_place", "fused_activation", kernel], pieceConstants(layer, piece, width), call);
+      for (const gemm of layer.gemms) {
+        const kernel = count(gemm.grid) === 1 ? "fused_dense" : "fused_convolution";
+        const call = "    gemmNUMBER(image, lane);";
+        add(["fused_place", "fused_activation", kernel], gemmConstants(layer, gemm, width), call);
       }
       calls.push("    workgroupBarrier();");
       if (layer.layer.norm === undefined) continue;
@@ -77,37 +77,38 @@ export async function source(planned, width) {
   return [...prelude, weights, kernel, ...instances, ...calls].join("\n");
 }
 
-function pieceConstants({ layer, from, to, bias }, piece, width) {
+function gemmConstants({ layer, from, to, bias }, gemm, width) {
   const normed = layer.norm !== undefined;
-  const [grid, quads] = [count(piece.grid), Math.ceil(piece.columns / 4)];
-  const most = grid === 1 ? Math.ceil(quads / width) : Math.min(Math.floor(grid / width), Math.floor(MOST_SUMS / quads));
+  const [grid, vec4s] = [count(gemm.grid), Math.ceil(gemm.columns / 4)];
+  const maxShare =
+    grid === 1 ? Math.ceil(vec4s / width) : Math.min(Math.floor(grid / width), Math.floor(MAX_SUMS / vec4s));
   return {
     FROM: u32(from.kind),
     READ: u32(from.start),
     CI: u32(layer.input[0]),
     IH: u32(layer.input[1]),
     IW: u32(layer.input[2]),
-    KH: u32(piece.window[0]),
-    KW: u32(piece.window[1]),
-    STRIDE: u32(piece.stride),
+    KH: u32(gemm.window[0]),
+    KW: u32(gemm.window[1]),
+    STRIDE: u32(gemm.stride),
     // May be negative: it wraps round, as does the difference that it is taken from.
-    PY: u32(piece.padding[0]),
-    PX: u32(piece.padding[1]),
-    GH: u32(piece.grid[0]),
-    GW: u32(piece.grid[1]),
-    WEIGHTS: u32(piece.weights / 4),
-    QUADS: u32(quads),
-    SHARE: u32(Math.max(1, Math.min(most, MOST_SHARED))),
-    COLUMNS: u32(piece.columns),
+    PY: u32(gemm.padding[0]),
+    PX: u32(gemm.padding[1]),
+    GH: u32(gemm.grid[0]),
+    GW: u32(gemm.grid[1]),
+    WEIGHTS: u32(gemm.weights / 4),
+    VEC4S: u32(vec4s),
+    SHARE: u32(Math.max(1, Math.min(maxShare, MAX_SHARED))),
+    COLUMNS: u32(gemm.columns),
     TO: u32(to.kind),
     WRITE: u32(to.start),
     CO: u32(layer.output[0]),
     OH: u32(layer.output[1]),
     OW: u32(layer.output[2]),
-    SPREAD: u32(piece.spread),
-    STEP: u32(piece.step),
-    OY: u32(piece.offset[0]),
-    OX: u32(piece.offset[1]),
+    SPREAD: u32(gemm.spread),
+    STEP: u32(gemm.step),
+    OY: u32(gemm.offset[0]),
+    OX: u32(gemm.offset[1]),
     BIAS: u32(bias / 4),
     NORMED: `bool = ${normed}`,
     ...activationConstants(normed ? [0, 0] : layer.activation),
@@ -135,11 +136,11 @@ function activationConstants([kind, slope]) {
 export class Scorer {
   static async open({ device, width }, model) {
     const planned = plan(model.networks);
-    const most = device.limits.maxComputeWorkgroupStorageSize;
-    if (4 * planned.memory > most) {
+    const limit = device.limits.maxComputeWorkgroupStorageSize;
+    if (4 * planned.memory > limit) {
       throw new FileError(
         model.name,
-        `its activations need ${4 * planned.memory} bytes of workgroup memory, and this adapter has ${most}. ` +
+        `its activations need ${4 * planned.memory} bytes of workgroup memory, and this adapter has ${limit}. ` +
           "The page scores students; score a teacher or a wider student with `pkdgan score`.",
       );
     }

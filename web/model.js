@@ -8,8 +8,8 @@ const LEAKY_RELU = 2,
   TANH = 3,
   IDENTITY = 0;
 const LEAK = 0.2;
-const MOST = 4096,
-  MOST_LAYERS = 16;
+const MAX_WIDTH = 4096,
+  MAX_LAYERS = 16;
 
 /**
  * Reads a model from a `Blob`. `networks` are encoder, decoder and encoder, each a list of layers: `transposed`,
@@ -74,7 +74,7 @@ function described(weights, key) {
   return value;
 }
 
-const within = (value) => isCount(value) && value >= 1 && value <= MOST;
+const within = (value) => isCount(value) && value >= 1 && value <= MAX_WIDTH;
 
 /** What is wrong with an architecture, if anything: each window must fill its image exactly. */
 function unsound({ channels, side, latents, encoder, statistics, norm_epsilon: epsilon }) {
@@ -82,7 +82,7 @@ function unsound({ channels, side, latents, encoder, statistics, norm_epsilon: e
   const problem = `metadata \`architecture\` makes no sense: ${shown.slice(0, 200)}`;
   if (![channels, side, latents].every(within) || !["running", "per-image"].includes(statistics) || !(epsilon >= 0))
     return problem;
-  if (!Array.isArray(encoder) || encoder.length < 1 || encoder.length > MOST_LAYERS) return problem;
+  if (!Array.isArray(encoder) || encoder.length < 1 || encoder.length > MAX_LAYERS) return problem;
   let left = side;
   for (const layer of encoder) {
     if (!Array.isArray(layer) || layer.length !== 4) return problem;

@@ -157,7 +157,7 @@ class Distillation(Timed):
                      functional.mse_loss(own_again, again))
         weights = self.weights
         loss = (weights["latent"] * distances[0] + weights["reconstruction"] * distances[1]
-                + weights["latent_again"] * distances[2])
+                + weights["reconstruction_latent"] * distances[2])
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()

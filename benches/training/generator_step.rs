@@ -25,8 +25,8 @@ impl From<TrainingStep> for Step {
     }
 }
 
-/// The generator's part of a training step, without a discriminator: no stage of training is like that, but it is a common
-/// measure between libraries.
+/// The generator's part of a training step, without a discriminator: no stage of training is like that, but it is a
+/// common measure between libraries.
 pub fn build(
     config: &Config,
     stage: Stage,
@@ -61,7 +61,7 @@ pub fn build(
         graph.mean(each)
     };
     let reconstruction = mean(batch, made.reconstruction, Measure::L1)?;
-    let latent = mean(made.latent, made.latent_again, Measure::MeanSquared)?;
+    let latent = mean(made.latent, made.reconstruction_latent, Measure::MeanSquared)?;
     graph.record(variables, history, step, &[reconstruction, latent])?;
     let weighted = [graph.scale(reconstruction, con as f32)?, graph.scale(latent, enc as f32)?];
     let loss = graph.add(weighted[0], weighted[1])?;

@@ -28,7 +28,7 @@ pub enum Work {
     /// The student by what a frozen teacher makes of the images in each step.
     Distillation,
     /// The student by the answers of a frozen teacher that was asked before.
-    DistillationAskedOnce,
+    DistillationPrecomputed,
     /// Scores of the teacher.
     TeacherScoring,
 }
@@ -117,14 +117,14 @@ impl Work {
         match self {
             Self::TeacherGan | Self::TeacherGenerator | Self::TeacherScoring => Stage::Teacher,
             Self::StudentGan | Self::StudentGenerator => Stage::Alone,
-            Self::Distillation | Self::DistillationAskedOnce => Stage::Step1,
+            Self::Distillation | Self::DistillationPrecomputed => Stage::Step1,
         }
     }
 
     fn train(self, on: On, batch: usize, seconds: Duration) -> Measured {
         let stage = self.stage();
         let mut config = start::config(batch);
-        config.distillation.ask_once = self == Self::DistillationAskedOnce;
+        config.distillation.precompute_teacher_outputs = self == Self::DistillationPrecomputed;
         let mut variables = Variables::new();
         let networks = Networks::register(&config, stage, &mut variables);
         let step: Step = match self {

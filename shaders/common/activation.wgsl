@@ -1,4 +1,4 @@
-// Activations of elements (`quad` or `single`) and their derivatives. The host declares ACTIVATION and
+// Activations of elements (`vec4` or `single`) and their derivatives. The host declares ACTIVATION and
 // NEGATIVE_SLOPE. Written so that NaN passes through: max and clamp would hide that a network diverged.
 
 fn activate(v: Element) -> Element {

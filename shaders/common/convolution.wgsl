@@ -1,7 +1,7 @@
-// What both convolutions do to their sums, as elements of `quad` or `single`. The host declares HAS_BIAS, ADDS and GATED.
+// What both convolutions do to their sums, as elements of `vec4` or `single`. The host declares HAS_BIAS, ADDS and ACTIVATION_GRAD.
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
-// Output of the activation whose gradient this is, where GATED.
-@group(0) @binding(3) var<storage, read> gate: array<Element>;
+// Output of the activation whose gradient this is, where ACTIVATION_GRAD.
+@group(0) @binding(3) var<storage, read> activated: array<Element>;
 // What is added, where ADDS.
 @group(0) @binding(5) var<storage, read> added: array<Element>;
 
@@ -14,8 +14,8 @@ fn finish(sum: Element, co: u32, out: u32) -> Element {
     if ADDS {
         v += added[out];
     }
-    if GATED {
-        return v * activation_slope(gate[out]);
+    if ACTIVATION_GRAD {
+        return v * activation_slope(activated[out]);
     }
     return activate(v);
 }

@@ -1,4 +1,4 @@
-// What a piece reads and writes. P_FROM and P_TO: 0 the image, 1 its reconstruction, 2 the workgroup's memory.
+// What a matrix product reads and writes. P_FROM and P_TO: 0 the image, 1 its reconstruction, 2 the workgroup's memory.
 
 // Where the channels of an input pixel start.
 fn pixel_NUMBER(image: u32, y: u32, x: u32) -> u32 {

@@ -1,4 +1,4 @@
-// Tensors as single numbers; the twin of quad.wgsl.
+// Tensors as single numbers; the twin of vec4.wgsl.
 alias Element = f32;
 const PER_ELEMENT = 1u;
 

@@ -1,3 +1,5 @@
+//! `pkdgan bench`: how fast networks score on every path, as a table or JSON. Measuring is `scoring/measure.rs`'s.
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -56,9 +58,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(path) => read(path)?,
         None => [Stage::Teacher, Stage::Alone].map(random).into_iter().collect::<Result<_, _>>()?,
     };
-    let wish = arguments.device.wish(None);
+    let options = arguments.device.detector_options(None);
     let mut paths = ScoringPath::ALL.to_vec();
-    if wish.without_device {
+    if options.without_device {
         paths.retain(|&path| path == ScoringPath::Cpu);
     } else {
         console.say(arguments.device.open_first()?.describe("scoring"));

@@ -1,3 +1,5 @@
+//! What people and machines see of long work, on stderr: lines, bars, JSON events; and ctrl-C. It knows no command.
+
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

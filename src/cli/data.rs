@@ -1,3 +1,5 @@
+//! `pkdgan data`: lists, finds, checks and fetches data sets. How that is done is `data/`'s.
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 

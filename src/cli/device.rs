@@ -1,3 +1,5 @@
+//! The choice between GPU and CPU by flags (`--device`, `--adapter`), and the fallback to the CPU executor. Which of the two is faster at a stage is `pipeline/devices.rs`'s to find out.
+
 use std::cell::{Cell, OnceCell};
 use std::path::Path;
 use std::str::FromStr;
@@ -9,12 +11,13 @@ use clap::{Args, ValueEnum};
 use pkdgan::cache::{KernelCache, PipelineFiles};
 use pkdgan::data::cache_folder;
 use pkdgan::engine::{
-    AdapterSummary, Cpu, DeviceKind, EngineError, Executor, Fault, Gpu, GpuOptions, KernelChoices, Measurements,
-    PATIENCE, adapters,
+    AdapterSummary, Cpu, DEVICE_TIMEOUT, DeviceKind, EngineError, Executor, Fault, Gpu, GpuOptions, KernelChoices,
+    Measurements, adapters,
 };
 use pkdgan::pipeline::Devices;
-use pkdgan::scoring::{ScoringPath, Wish};
-use pkdgan::train::TrainError;
+use pkdgan::scoring::{DetectorOptions, ScoringPath};
+
+use super::advice::{engine_error, with_advice};
 
 /// The variable that names trouble to be had, for tests; see `docs/reliability.md`.
 const FAULT_VARIABLE: &str = "PKDGAN_FAULT";
@@ -22,22 +25,22 @@ const FAULT_VARIABLE: &str = "PKDGAN_FAULT";
 /// What to compute on.
 #[derive(Args)]
 pub struct Device {
-    /// `auto` for a GPU where there is one and it is faster, else the CPU; `gpu` for kernels on an adapter, software drivers
-    /// included; `cpu` for all cores of this machine, without a driver
+    /// `auto` for a GPU where there is one and it is faster, else the CPU; `gpu` for kernels on an adapter, software
+    /// drivers included; `cpu` for all cores of this machine, without a driver
     #[arg(long, value_name = "DEVICE", default_value = "auto", help_heading = "Device")]
     device: Wanted,
     /// Adapter by number or part of its name, as `pkdgan devices` lists them [default: the best one]
     #[arg(long, value_name = "NAME|INDEX", help_heading = "Device")]
     adapter: Option<String>,
-    /// Where the adapter cannot be opened, or fails, go on without it: training from the last checkpoint, evaluation from
-    /// its start, `score` where it is
+    /// Where the adapter cannot be opened, or fails, go on without it: training from the last checkpoint, evaluation
+    /// from its start, `score` where it is
     #[arg(long, help_heading = "Device")]
     allow_cpu_fallback: bool,
-    /// How long the adapter may take for what is waited for before it is given up
-    #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE.as_secs_f64(), value_parser = seconds, help_heading = "Device")]
+    /// Time limit for what pkdgan waits for on the adapter
+    #[arg(long, value_name = "SECONDS", default_value_t = DEVICE_TIMEOUT.as_secs_f64(), value_parser = seconds, help_heading = "Device")]
     device_timeout: f64,
-    /// Compute convolutions by the kernels that suit the kind of adapter, whatever `pkdgan tune` found out about this one:
-    /// then machines whose adapters are of one kind give the same bytes
+    /// Compute convolutions by the kernels that suit the kind of adapter, whatever `pkdgan tune` found out about this
+    /// one: then machines whose adapters are of one kind give the same bytes
     #[arg(long, help_heading = "Device")]
     pub no_tune: bool,
     /// What was measured, once it is read.
@@ -63,9 +66,9 @@ const SEARCH: Duration = Duration::from_secs(10);
 
 /// A path of scoring; none for the fastest.
 #[derive(Clone, Copy)]
-pub struct PathWish(pub Option<ScoringPath>);
+pub struct PathChoice(pub Option<ScoringPath>);
 
-impl FromStr for PathWish {
+impl FromStr for PathChoice {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
@@ -154,7 +157,7 @@ impl Device {
     }
 
     /// What a detector may use.
-    pub fn wish(&self, path: Option<ScoringPath>) -> Wish {
+    pub fn detector_options(&self, path: Option<ScoringPath>) -> DetectorOptions {
         if self.fixed() == Some(DeviceKind::Cpu)
             && let Some(path) = path.filter(|&path| path != ScoringPath::Cpu)
         {
@@ -162,7 +165,13 @@ impl Device {
         }
         // A path that was named takes whatever adapter there is.
         let without_device = path.is_none() && self.first() == DeviceKind::Cpu;
-        Wish { path, without_device, device: self.options(), cpu_fallback: self.allow_cpu_fallback, ..Wish::default() }
+        DetectorOptions {
+            path,
+            without_device,
+            device: self.options(),
+            cpu_fallback: self.allow_cpu_fallback,
+            ..DetectorOptions::default()
+        }
     }
 
     fn refuse_adapter(&self) {
@@ -177,7 +186,7 @@ impl Device {
         anyhow::Error: From<E>,
     {
         match work().map_err(anyhow::Error::from) {
-            Err(error) if of_engine(&error).is_some_and(|error| self.falls_back(error)) => Ok(work()?),
+            Err(error) if engine_error(error.as_ref()).is_some_and(|error| self.falls_back(error)) => Ok(work()?),
             outcome => outcome,
         }
     }
@@ -208,7 +217,7 @@ impl Device {
         });
         GpuOptions {
             adapter: self.adapter.clone(),
-            patience: Some(Duration::from_secs_f64(self.device_timeout)),
+            timeout: Some(Duration::from_secs_f64(self.device_timeout)),
             fault,
             pipelines: cache_folder().map(|folder| Arc::new(PipelineFiles::new(folder)) as _),
             measurements: (!self.no_tune).then(|| self.measurements().clone()),
@@ -240,21 +249,14 @@ impl Opened {
 
 /// Adds to a failure of the device that the run in `folder` can be gone on with.
 pub fn resumable(error: anyhow::Error, folder: &Path) -> anyhow::Error {
-    match of_engine(&error) {
+    match engine_error(error.as_ref()) {
         Some(of_device) if of_device.is_of_device() => anyhow!(
-            "{error}\n  nothing saved is lost; go on from the last checkpoint with: pkdgan train --resume {}",
+            "{}\n  nothing saved is lost; go on from the last checkpoint with: pkdgan train --resume {}",
+            with_advice(error.to_string(), error.as_ref()),
             folder.display()
         ),
         _ => error,
     }
-}
-
-/// The engine's failure behind an error, if it is one.
-fn of_engine(error: &anyhow::Error) -> Option<&EngineError> {
-    error.chain().find_map(|error| match error.downcast_ref() {
-        Some(TrainError::Engine(error)) => Some(error),
-        _ => error.downcast_ref(),
-    })
 }
 
 fn refuse(message: &str) -> ! {

@@ -1,3 +1,5 @@
+//! `pkdgan devices`: lists the adapters.
+
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ pub struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// How long drivers may take before they are given up
+    /// Time limit for drivers to list their adapters
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
     device_timeout: f64,
 }

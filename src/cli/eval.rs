@@ -1,3 +1,5 @@
+//! `pkdgan eval`: scores the evaluation images with a trained model. It leaves the run folder as it is.
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -77,7 +79,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         drop(preparing);
         let mut progress = console.progress("scoring", "images", 0, images);
         let report = |done| progress.update(done, "");
-        let evaluation = Evaluation::run(executor.as_mut(), &model, &data.judge, &data.split, report)?;
+        let evaluation = Evaluation::run(executor.as_mut(), &model, &data.eval, &data.split, report)?;
         progress.finish();
         Ok::<_, TrainError>((evaluation, model.calibration, adapter))
     })?;
@@ -91,7 +93,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     if let Some(path) = &arguments.scores {
         match &data.own {
-            Some(own) => write_picture_scores(path, &evaluation.scores, &own.judge_paths)?,
+            Some(own) => write_picture_scores(path, &evaluation.scores, &own.eval_paths)?,
             None => write_scores(path, &evaluation.scores)?,
         }
     }
@@ -110,7 +112,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         println!("{}", serde_json::to_string_pretty(&figures)?);
     } else {
         println!(
-            "{}: AUROC {}, average precision {}\nreconstruction error of normal images {:.4} (a blank image: {:.4})\n{}",
+            "{}: AUROC {}, average precision {}\nreconstruction error of normal images {:.4} (a constant image: {:.4})\n{}",
             table::subject(config.data.dataset, config.data.normal),
             table::figure(evaluation.auroc),
             table::figure(evaluation.average_precision),

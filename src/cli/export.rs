@@ -1,3 +1,5 @@
+//! `pkdgan export`: writes a model for other programs. The formats are `export/`'s.
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 

@@ -1,5 +1,6 @@
 //! Commands, one file each, over what they share.
 
+mod advice;
 mod bench;
 mod console;
 mod data;
@@ -18,6 +19,7 @@ mod shell;
 mod table;
 mod train;
 mod tune;
+mod units;
 mod watcher;
 
 use std::process::ExitCode;
@@ -118,7 +120,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // What a hostile file made it quote is nothing to send to a terminal.
             let control = |c: char| c.is_control() && c != '\n';
-            eprintln!("error: {}", said(&error).replace(control, "\u{fffd}"));
+            eprintln!("error: {}", advice::with_advice(said(&error), error.as_ref()).replace(control, "\u{fffd}"));
             // Settings that cannot be are wrong usage, whether they came by flag or by file.
             let usage = error.is::<ConfigError>()
                 || error.is::<CalibrationError>()

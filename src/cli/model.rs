@@ -1,3 +1,5 @@
+//! `pkdgan model`: the networks of a configuration, layer by layer, or the dispatches of their programs (`program.rs`).
+
 use std::process::ExitCode;
 
 use clap::Args;
@@ -7,6 +9,7 @@ use serde::Serialize;
 
 use super::program::Program;
 use super::settings::Settings;
+use super::units::count;
 
 /// Arguments of `pkdgan model`.
 #[derive(Args)]
@@ -118,9 +121,4 @@ pub fn tables(config: &Config) -> String {
         "teacher to student: {teacher_to_student_macs:.2}:1 in multiply-accumulates, {teacher_to_student_params:.1}:1 in parameters"
     );
     text
-}
-
-/// A number of multiply-accumulates to three digits.
-pub fn count(macs: u64) -> String {
-    if macs >= 1_000_000 { format!("{:.2} M", macs as f64 / 1e6) } else { format!("{:.1} k", macs as f64 / 1e3) }
 }

@@ -10,8 +10,8 @@ use pkdgan::train::{Stage, Traced, TrainError};
 use serde::Serialize;
 
 use super::device::Device;
-use super::model::count;
 use super::settings::Settings;
+use super::units::count;
 
 /// Arguments of `pkdgan model` that ask for a training step.
 #[derive(Args)]
@@ -32,7 +32,7 @@ pub struct Program {
 /// Time that steps are repeated for, and that kernels are timed for.
 const TIME: Duration = Duration::from_millis(600);
 /// Most steps that either takes.
-const MOST: usize = 64;
+const MAX_RUNS: usize = 64;
 /// Images that the step takes its batch from.
 const IMAGES: usize = 64;
 
@@ -112,7 +112,7 @@ impl Program {
                 let step = step_seconds(&mut gpu, program, clock)?;
                 let runs = (TIME.as_secs_f64() / step) as usize;
                 gpu.write(clock, &[0.0])?;
-                match gpu.profile(program, runs.clamp(1, MOST))? {
+                match gpu.profile(program, runs.clamp(1, MAX_RUNS))? {
                     Some(timed) => (gpu.summary().to_string(), step, timed, None),
                     None => {
                         let why = "the adapter has no clock that can be read between dispatches";
@@ -144,7 +144,7 @@ fn step_seconds(executor: &mut dyn Executor, program: ProgramId, clock: VarId) -
     };
     run(1)?;
     let first = run(1)?;
-    let times = ((0.1 / first.max(1e-9)) as usize).clamp(1, MOST);
+    let times = ((0.1 / first.max(1e-9)) as usize).clamp(1, MAX_RUNS);
     let submissions = (TIME.as_secs_f64() / (first * times as f64).max(1e-9)) as usize;
     let mut seconds = (0..submissions.clamp(3, 31)).map(|_| run(times)).collect::<Result<Vec<f64>, _>>()?;
     seconds.sort_by(f64::total_cmp);

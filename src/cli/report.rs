@@ -1,3 +1,5 @@
+//! `pkdgan report`: makes the page of a run anew, or compares runs. The pages are `report/`'s.
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -36,7 +38,7 @@ const EXAMPLES: &str = "Examples:
   pkdgan report runs/a runs/b --out both.html       compare two runs in one page
 
 The page opens from disk and asks no network for anything. What it shows of images is computed from the networks and
-the data set that the run was judged by, which must be there.";
+the data set that the run was evaluated on, which must be there.";
 
 /// Makes the page of a run anew, or compares several.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -66,17 +68,17 @@ impl Arguments {
     fn comparison(&self, folders: &[RunFolder], console: &Console) -> anyhow::Result<String> {
         let mut runs = folders.iter().map(RunView::read).collect::<Result<Vec<_>, _>>()?;
         RunView::tell_apart(&mut runs, folders);
-        if !RunView::judged_alike(&runs) {
-            console.say("the runs are judged by different images, so no reconstructions are compared");
+        if !RunView::evaluated_alike(&runs) {
+            console.say("the runs are evaluated on different images, so no reconstructions are compared");
             return Ok(comparison(folders, &runs, None)?);
         }
         let data = self.data(&folders[0], console)?;
         console.say(self.device.open_first()?.describe("scoring"));
         let open = || self.device.open(None);
-        Ok(comparison(folders, &runs, Some(Gallery { images: &data.judge, open: &open }))?)
+        Ok(comparison(folders, &runs, Some(Gallery { images: &data.eval, open: &open }))?)
     }
 
-    /// The images that judge a run.
+    /// The evaluation images of a run.
     fn data(&self, folder: &RunFolder, console: &Console) -> anyhow::Result<Data> {
         let mut config = Config::read(&folder.file(RunFile::Config))?;
         if let Some(folder) = &self.data_dir {

@@ -1,3 +1,5 @@
+//! The flags that make a configuration. How recipe, file and flags go over each other is `config/layers.rs`'s.
+
 use std::fmt::Display;
 use std::path::PathBuf;
 

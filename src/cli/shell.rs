@@ -1,3 +1,5 @@
+//! `pkdgan completions` and `pkdgan man`, from clap's description of the commands.
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -1,15 +1,17 @@
+//! The figures of a run as text for a terminal. It computes none of them.
+
 use pkdgan::data::Source;
 use pkdgan::metrics::BestF1;
 use pkdgan::run::{Report, ThresholdReport};
 
-use super::model::count;
+use super::units::count;
 
 /// The figures of a run for a person: a line for each network.
 pub fn of(report: &Report) -> String {
     let mut text = format!("{}, after the last step\n", subject(report.dataset, report.normal));
     text += &format!(
         "{:<14} {:>10} {:>10} {:>8} {:>8} {:>10} {:>22} {:>9}\n",
-        "network", "parameters", "MACs", "ratio", "AUROC", "precision", "L1 normal (blank)", "latency"
+        "network", "parameters", "MACs", "ratio", "AUROC", "precision", "L1 normal (constant)", "latency"
     );
     for network in &report.networks {
         text += &format!(

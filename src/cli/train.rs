@@ -1,3 +1,5 @@
+//! `pkdgan train`: a run from flags to report. The stages themselves run in `pipeline/`.
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +10,7 @@ use pkdgan::config::{Config, DataConfig, Goal, steps_for_epochs};
 use pkdgan::data::Source;
 use pkdgan::pipeline::{self, Data, Progress};
 use pkdgan::run::{NetworkReport, RunFile, RunFolder, read_kernels};
-use pkdgan::train::{CheckpointEvery, Glance};
+use pkdgan::train::{CheckpointEvery, PeriodicEvaluation};
 use serde_json::json;
 
 use super::console::{Console, Show, stop_on_interrupt};
@@ -22,8 +24,8 @@ use super::watcher::Watcher;
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// What to train: a `teacher`, a `student` by itself, a student that `distill`s a given teacher, or `all`: a teacher
-    /// and a student that distils it [default: all, or distill with --teacher]
+    /// What to train: a `teacher`, a `student` by itself, a student that `distill`s a given teacher, or `all`: a
+    /// teacher and a student that distils it [default: all, or distill with --teacher]
     #[arg(long, value_name = "STAGE", help_heading = "Stages")]
     stage: Option<String>,
     /// A trained teacher to start from: a run folder, or a model file
@@ -57,7 +59,7 @@ pub struct Arguments {
     /// does not change the result, and may be another one with --resume [default: 60s]
     #[arg(long, value_name = "TIME|STEPS", help_heading = "Run")]
     checkpoint_every: Option<CheckpointEvery>,
-    /// Every so many steps of a stage, show and log the AUROC on up to 1,000 of the images that judge the run; nothing is
+    /// Every so many steps of a stage, show and log the AUROC on up to 1,000 of the evaluation images; nothing is
     /// chosen by it, and the result is the same with and without it
     #[arg(long, value_name = "N", help_heading = "Output")]
     evaluate_every: Option<NonZeroUsize>,
@@ -151,11 +153,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         };
         watcher = watcher.with_tensorboard(events);
     }
-    let glance = arguments.evaluate_every.map(|every| Glance::new(every, &data.judge, &data.split)).transpose()?;
+    let periodic =
+        arguments.evaluate_every.map(|every| PeriodicEvaluation::new(every, &data.eval, &data.split)).transpose()?;
     let device = &arguments.device;
     let every = arguments.checkpoint_every.unwrap_or_default();
     let progress = device
-        .work(|| pipeline::train(&config, &folder, &data, device, every, glance.as_ref(), &mut watcher))
+        .work(|| pipeline::train(&config, &folder, &data, device, every, periodic.as_ref(), &mut watcher))
         .map_err(|error| resumable(error, folder.path()))?;
     if let Progress::Stopped(stage, step, steps) = progress {
         watcher.finish();
@@ -178,7 +181,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         println!("{}", table::of(&report));
-        if report.networks.last().is_some_and(NetworkReport::is_blank) {
+        if report.networks.last().is_some_and(NetworkReport::is_constant) {
             eprintln!(
                 "warning: reconstructions are hardly better than an image of one colour, so that scores may not mean \
                  much; train for longer (--epochs, --steps), or choose another --size"
@@ -197,9 +200,9 @@ fn describe(config: &Config, data: &Data) -> String {
     let mut text = format!(
         "data: {}, {train} training images, {calibration} more held out of training to set the threshold by, {}",
         table::subject(dataset, normal),
-        match (dataset, data.judge.labels.contains(&1)) {
-            (Source::Images, false) => "none to judge by (--anomalies)".into(),
-            _ => format!("{test} to judge by"),
+        match (dataset, data.eval.labels.contains(&1)) {
+            (Source::Images, false) => "none to evaluate on (--anomalies)".into(),
+            _ => format!("{test} to evaluate on"),
         }
     );
     if share > 0.0 && calibration < FOR_ONE_PERCENT {

@@ -1,3 +1,6 @@
+//! `pkdgan tune`: times the kernels of convolutions and keeps the fastest. How they are timed is `engine/tuning/`'s, the
+//! file `cache.rs`'s.
+
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::process::ExitCode;

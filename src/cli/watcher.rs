@@ -1,3 +1,6 @@
+//! Progress of a run's stages, for people, machines and TensorBoard. It may stop a run, and
+//! changes nothing else.
+
 use std::io::{Read, stdin};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,8 +33,8 @@ pub struct Watcher<'a> {
     wait_at: Option<usize>,
 }
 
-/// The variable for tests that has each stage wait, after so many steps of the process, until standard input brings a byte or
-/// ends. So tests that interrupt or kill a run do not depend on how fast it is.
+/// The variable for tests that has each stage wait, after so many steps of the process, until standard input brings a
+/// byte or ends. So tests that interrupt or kill a run do not depend on how fast it is.
 const WAIT_VARIABLE: &str = "PKDGAN_TEST_WAIT";
 
 impl<'a> Watcher<'a> {
@@ -93,7 +96,7 @@ impl<'a> Watcher<'a> {
         }
     }
 
-    fn glanced(&mut self, stage: Stage, step: usize, auroc: f64) {
+    fn evaluated(&mut self, stage: Stage, step: usize, auroc: f64) {
         self.auroc = Some(auroc);
         self.console.event("evaluation", json!({ "stage": stage, "step": step, "auroc": auroc }));
         self.record(|events| events.scalars(step, [("evaluation/auroc", auroc as f32)]));
@@ -112,11 +115,11 @@ impl<'a> Watcher<'a> {
         if let Some(events) = &mut self.events
             && let Err(error) = write(events)
         {
-            self.give_up(&error);
+            self.stop_events(&error);
         }
     }
 
-    fn give_up(&mut self, error: &RunError) {
+    fn stop_events(&mut self, error: &RunError) {
         self.events = None;
         self.tensorboard = None;
         tracing::warn!("{error}; TensorBoard gets no more of this run");
@@ -132,7 +135,7 @@ impl Watch for Watcher<'_> {
         if let Some(folder) = &self.tensorboard {
             match EventFile::create(&folder.join(stage.name()), done) {
                 Ok(events) => self.events = Some(events),
-                Err(error) => self.give_up(&error),
+                Err(error) => self.stop_events(&error),
             }
         }
     }
@@ -158,7 +161,7 @@ impl Watch for Watcher<'_> {
                 }
             }
             Event::Logged(step, losses) => self.logged(step, losses),
-            Event::Glanced(step, auroc) => self.glanced(stage, step, auroc),
+            Event::Evaluated(step, auroc) => self.evaluated(stage, step, auroc),
         }
         self.stop.load(Ordering::SeqCst)
     }

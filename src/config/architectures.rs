@@ -1,6 +1,8 @@
+//! From settings to the architectures of teacher and student, and to the preprocessing of their images.
+
 use super::Config;
 use crate::data::{Fit, Preprocessing, Source};
-use crate::model::{Architecture, Shrink};
+use crate::model::{Architecture, EncoderLayer};
 
 impl Config {
     /// What the teacher is made from.
@@ -8,7 +10,7 @@ impl Config {
         Architecture {
             channels: self.preprocessing().channels,
             side: self.data.side,
-            encoder: self.network.generator.iter().copied().map(Shrink::half).collect(),
+            encoder: self.network.generator.iter().copied().map(EncoderLayer::half).collect(),
             latents: self.network.latents,
             discriminator: self.network.discriminator.clone(),
         }
@@ -17,7 +19,7 @@ impl Config {
     /// What the student is made from: layers of its own, the teacher's images and latents.
     pub fn student(&self) -> Architecture {
         Architecture {
-            encoder: self.student.encoder.iter().copied().map(Shrink::from).collect(),
+            encoder: self.student.encoder.iter().copied().map(EncoderLayer::from).collect(),
             discriminator: self.student.discriminator.clone(),
             ..self.teacher()
         }

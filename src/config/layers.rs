@@ -10,11 +10,19 @@ use toml::{Table, Value};
 use super::{Config, ConfigError, Recipe};
 use crate::data::{Dataset, Source};
 
+/// Keys of earlier versions, which still load: section, old name, new name.
+const OLD_KEYS: [(&[&str], &str, &str); 3] = [
+    (&["data"], "judge", "eval_split"),
+    (&["distillation"], "ask_once", "precompute_teacher_outputs"),
+    (&["distillation", "weights"], "latent_again", "reconstruction_latent"),
+];
+
 /// Least similarity (Jaro-Winkler) at which a key is suggested in place of an unknown one.
 const SIMILAR: f64 = 0.8;
 
-/// The configuration of `recipe` on the data set that the layers name, with the settings of the TOML `file` in place of its own, and then those of `sets`,
-/// each `section.key=value` with a value in TOML's syntax; what is not TOML counts as a string. Ranges are checked.
+/// The configuration of `recipe` on the data set that the layers name, with the settings of the TOML `file` in place of
+/// its own, and then those of `sets`, each `section.key=value` with a value in TOML's syntax; what is not TOML counts
+/// as a string. Ranges are checked.
 ///
 /// # Errors
 /// A file that cannot be read or is no TOML, an unknown key (with the nearest that exists), a value of the wrong type
@@ -62,11 +70,28 @@ fn complete<'a>(recipe: Recipe, layers: impl IntoIterator<Item = &'a Table> + Cl
 
 fn read_table(path: &Path) -> Result<Table, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    text.parse().map_err(|error: toml::de::Error| {
+    let table = text.parse().map_err(|error: toml::de::Error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let message = error.message().replace('\n', ", ");
         ConfigError::Syntax { path: path.to_owned(), line: before.matches('\n').count() + 1, message }
-    })
+    })?;
+    Ok(with_new_keys(table))
+}
+
+/// Gives settings under the keys of an earlier version their present names, unless those are there too.
+fn with_new_keys(mut table: Table) -> Table {
+    for (sections, old, new) in OLD_KEYS {
+        let mut section = Some(&mut table);
+        for name in sections {
+            section = section.and_then(|section| section.get_mut(*name)?.as_table_mut());
+        }
+        if let Some(section) = section.filter(|section| !section.contains_key(new))
+            && let Some(value) = section.remove(old)
+        {
+            section.insert(new.to_owned(), value);
+        }
+    }
+    table
 }
 
 /// The table that holds the one setting of `section.key=value`.
@@ -77,9 +102,10 @@ fn assignment(text: &str) -> Result<Table, ConfigError> {
     let value = value.parse().unwrap_or_else(|_| Value::String(value.to_owned()));
     let mut names = key.split('.').map(str::trim).rev();
     let innermost = names.next().filter(|name| !name.is_empty()).ok_or_else(malformed)?;
-    Ok(names.fold(Table::from_iter([(innermost.to_owned(), value)]), |table, name| {
+    let table = names.fold(Table::from_iter([(innermost.to_owned(), value)]), |table, name| {
         Table::from_iter([(name.to_owned(), Value::Table(table))])
-    }))
+    });
+    Ok(with_new_keys(table))
 }
 
 /// Puts the settings of `layer` in place of those of `base`, which has every key, and checks their types.

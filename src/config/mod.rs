@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Colour, Fit, Source};
 
+pub use crate::model::Statistics;
 pub use error::ConfigError;
 pub use layers::resolve;
 pub use recipe::Recipe;
@@ -74,8 +75,9 @@ pub struct DataConfig {
     /// Side of the networks' square images, in pixels: 32, or 64 or 128 for own pictures. Those of published data sets
     /// are padded to it.
     pub side: usize,
-    /// What the networks are judged by.
-    pub judge: Judge,
+    /// What the networks are evaluated on.
+    #[serde(alias = "judge")]
+    pub eval_split: EvalSplit,
     /// Share of the normal training images that is held out of training, to calibrate scores with; 0 for none.
     #[serde(default)]
     pub calibration: f64,
@@ -100,8 +102,8 @@ pub struct ImagesConfig {
     pub digest: String,
 }
 
-/// `[network]`, the teacher: channels after each stride-2 layer, from the image inwards; three for a side of 32, one more
-/// for each doubling.
+/// `[network]`, the teacher: channels after each stride-2 layer, from the image inwards; three for a side of 32, one
+/// more for each doubling.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkConfig {
@@ -182,9 +184,11 @@ pub struct StudentConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DistillationConfig {
-    /// Whether a frozen teacher is asked about each training image once, before a step begins, instead of each time
-    /// that the student sees it. The answers are the same; asking once is faster from the second time on.
-    pub ask_once: bool,
+    /// Whether a frozen teacher's outputs are computed once for each training image, before a step begins, instead of
+    /// each time that the student sees it. The outputs are the same; computed once, they cost less from the second
+    /// epoch on.
+    #[serde(alias = "ask_once")]
+    pub precompute_teacher_outputs: bool,
     /// Weights of what keeps the student close to the teacher.
     pub weights: DistillationWeights,
     /// The first step.
@@ -202,7 +206,8 @@ pub struct DistillationWeights {
     /// wx, of the mean absolute distance of the reconstructions.
     pub reconstruction: f64,
     /// w2, of the mean squared distance of the latent vectors of the reconstructions.
-    pub latent_again: f64,
+    #[serde(alias = "latent_again")]
+    pub reconstruction_latent: f64,
 }
 
 /// `[distillation.step1]` and `[distillation.step2]`: a step of progressive distillation.
@@ -282,10 +287,10 @@ impl From<Structure> for u8 {
     }
 }
 
-/// What the networks are judged by.
+/// What the networks are evaluated on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Judge {
+pub enum EvalSplit {
     /// The official test set.
     Test,
     /// Every sixth training image of each class, left out of training: to choose settings by.
@@ -300,16 +305,6 @@ pub enum Schedule {
     Cosine,
     /// Stays as it is.
     Constant,
-}
-
-/// Where batch norm takes its statistics from when scoring; what that takes is kept in training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Statistics {
-    /// The running averages of training, where it takes those of the batch.
-    Running,
-    /// Each image's own feature maps, in training too.
-    PerImage,
 }
 
 impl Config {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::{
-    Budget, Config, ConfigError, DataConfig, DistillationConfig, DistillationStep, DistillationWeights, Goal,
-    ImagesConfig, Judge, LossWeights, NetworkConfig, RunConfig, Schedule, ScoringConfig, Statistics, Structure,
+    Budget, Config, ConfigError, DataConfig, DistillationConfig, DistillationStep, DistillationWeights, EvalSplit,
+    Goal, ImagesConfig, LossWeights, NetworkConfig, RunConfig, Schedule, ScoringConfig, Statistics, Structure,
     StudentConfig, TrainingConfig,
 };
 use crate::data::{Dataset, Source};
@@ -54,7 +54,7 @@ impl Recipe {
                 folder: PathBuf::new(),
                 normal: 8,
                 side: 32,
-                judge: Judge::Test,
+                eval_split: EvalSplit::Test,
                 calibration: CALIBRATION,
                 images: None,
             },
@@ -78,8 +78,8 @@ impl Recipe {
         }
     }
 
-    /// The configuration that the recipe stands for on own pictures of a side of 32, 64 or 128 pixels: that of MNIST, and
-    /// one layer more for each doubling.
+    /// The configuration that the recipe stands for on own pictures of a side of 32, 64 or 128 pixels: that of MNIST,
+    /// and one layer more for each doubling.
     pub fn images(self, side: usize) -> Config {
         let mut config = self.config(Dataset::Mnist);
         config.data.dataset = Source::Images;
@@ -135,8 +135,8 @@ fn student(dataset: Dataset) -> StudentConfig {
 fn distillation(dataset: Dataset) -> DistillationConfig {
     let Budget { batch_size, steps, learning_rate } = student(dataset).alone;
     DistillationConfig {
-        ask_once: true,
-        weights: DistillationWeights { latent: 30.0, reconstruction: 50.0, latent_again: 30.0 },
+        precompute_teacher_outputs: true,
+        weights: DistillationWeights { latent: 30.0, reconstruction: 50.0, reconstruction_latent: 30.0 },
         step1: DistillationStep {
             structure: Structure::Frozen,
             batch_size,

@@ -1,7 +1,7 @@
 //! The range of every setting.
 
 use super::recipe::doublings;
-use super::{Config, ConfigError, Judge, LossWeights};
+use super::{Config, ConfigError, EvalSplit, LossWeights};
 use crate::data::{CLASSES, Source};
 
 /// Most samples of one run: their order is kept in memory.
@@ -57,9 +57,9 @@ impl Config {
             require("data.normal", data.normal, data.normal == 0, "0 for own images, which are all normal")?;
             let share = data.calibration > 0.0 && data.calibration <= 0.4;
             require("data.calibration", data.calibration, share, "above 0 and at most 0.4 for own images")?;
-            let test = data.judge == Judge::Test;
+            let test = data.eval_split == EvalSplit::Test;
             require(
-                "data.judge",
+                "data.eval_split",
                 "validation",
                 test,
                 "test for own images; hold anomalous ones by with --anomalies DIR",
@@ -106,7 +106,7 @@ impl Config {
         let weights = &distillation.weights;
         real("distillation.weights.latent", weights.latent, 0.0, 1e6, "0 to 1e6")?;
         real("distillation.weights.reconstruction", weights.reconstruction, 0.0, 1e6, "0 to 1e6")?;
-        real("distillation.weights.latent_again", weights.latent_again, 0.0, 1e6, "0 to 1e6")?;
+        real("distillation.weights.reconstruction_latent", weights.reconstruction_latent, 0.0, 1e6, "0 to 1e6")?;
         let step1 = [
             "distillation.step1.batch_size",
             "distillation.step1.steps",

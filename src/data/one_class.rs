@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{CLASSES, DataError, Part};
 
-/// Which images a one-class run uses, as indices into the set that it trains on and the one that judges it.
+/// Which images a one-class run uses, as indices into the set that it trains on and the one that it is evaluated on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OneClass {
     /// The normal class.
@@ -14,7 +14,7 @@ pub struct OneClass {
     pub train: Vec<usize>,
     /// Images of the normal class that are held out of training to calibrate with, as indices into the training set.
     pub calibration: Vec<usize>,
-    /// Images that judge the run, in file order: all of the test set, or those held out of the training set.
+    /// Evaluation images, in file order: all of the test set, or those held out of the training set.
     pub test: Vec<usize>,
 }
 
@@ -32,8 +32,8 @@ impl OneClass {
         Self { normal, train, calibration: Vec::new(), test }.checked(test_labels)
     }
 
-    /// Holds every sixth training image of each class out, to judge by instead of the test set, and picks the others of
-    /// class `normal` to train on. Both are indices into the training set.
+    /// Holds every sixth training image of each class out, to evaluate on instead of the test set, and picks the others
+    /// of class `normal` to train on. Both are indices into the training set.
     ///
     /// # Errors
     /// A class out of range, or one with fewer than six images.
@@ -64,7 +64,7 @@ impl OneClass {
         self
     }
 
-    /// Refuses a split that cannot be trained or judged; `labels` are those that `test` points into.
+    /// Refuses a split that cannot be trained or evaluated; `labels` are those that `test` points into.
     fn checked(self, labels: &[u8]) -> Result<Self, DataError> {
         if self.normal >= CLASSES {
             return Err(DataError::NormalClass { class: self.normal });

@@ -1,4 +1,4 @@
-//! Pictures of one's own, split into those that train, calibrate and judge.
+//! Pictures of one's own, split into those that train, calibrate and evaluate.
 
 use std::path::{Path, PathBuf};
 
@@ -8,20 +8,20 @@ use super::one_class::{held_out, spread};
 use super::{DataError, Images, LabelledImages, OneClass, PictureError, Pictures, Preprocessing};
 
 /// Fewest normal pictures that a run is trained on.
-const LEAST: usize = 20;
+const MIN_PICTURES: usize = 20;
 
 /// Normal pictures, and perhaps anomalous ones, read and split.
 #[derive(Debug)]
 pub struct OwnImages {
     /// The normal ones, of class 0.
     pub train: LabelledImages,
-    /// What the networks are judged by: normal pictures of class 0 that were held out, and all anomalous ones, of class
-    /// 1. Without anomalous ones, the pictures that calibrate.
-    pub judge: LabelledImages,
+    /// What the networks are evaluated on: normal pictures of class 0 that were held out, and all anomalous ones, of
+    /// class 1. Without anomalous ones, the pictures that calibrate.
+    pub eval: LabelledImages,
     /// Which are used for what.
     pub split: OneClass,
-    /// Where each picture lies that judges.
-    pub judge_paths: Vec<PathBuf>,
+    /// Where each evaluation picture lies.
+    pub eval_paths: Vec<PathBuf>,
     /// The files that cannot be used.
     pub skipped: Vec<PictureError>,
     /// Stands for the names of all pictures used.
@@ -29,8 +29,8 @@ pub struct OwnImages {
 }
 
 impl OwnImages {
-    /// Reads the pictures below `folder`, and those below `anomalies` unless that is empty. Of the normal ones a `share`
-    /// calibrates, spread evenly; where there are anomalous ones, as many more judge.
+    /// Reads the pictures below `folder`, and those below `anomalies` unless that is empty. Of the normal ones a
+    /// `share` calibrates, spread evenly; where there are anomalous ones, as many more evaluate.
     ///
     /// # Errors
     /// Folders of which one is within the other, and those of [`Pictures::read`].
@@ -41,43 +41,43 @@ impl OwnImages {
         share: f64,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, DataError> {
-        let judged = !anomalies.as_os_str().is_empty();
+        let has_anomalies = !anomalies.as_os_str().is_empty();
         let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let (outer, inner) = (real(folder), real(anomalies));
-        if judged && (inner.starts_with(&outer) || outer.starts_with(&inner)) {
+        if has_anomalies && (inner.starts_with(&outer) || outer.starts_with(&inner)) {
             return Err(DataError::Nested { normal: folder.to_owned(), anomalies: anomalies.to_owned() });
         }
-        let normal = Pictures::read(folder, preprocessing, LEAST, progress)?;
-        let anomalous = judged.then(|| Pictures::read(anomalies, preprocessing, 1, progress)).transpose()?;
+        let normal = Pictures::read(folder, preprocessing, MIN_PICTURES, progress)?;
+        let anomalous = has_anomalies.then(|| Pictures::read(anomalies, preprocessing, 1, progress)).transpose()?;
 
         let count = normal.paths.len();
         let wanted = held_out(count, share).max(1);
         let (train, calibration) = spread((0..count).collect(), wanted);
-        let (train, judging) = if judged { spread(train, wanted) } else { (train, calibration.clone()) };
+        let (train, eval) = if has_anomalies { spread(train, wanted) } else { (train, calibration.clone()) };
 
         let abnormal = anomalous.as_ref().map_or(&[][..], |pictures| pictures.paths.as_slice());
         let digest = digest(&[(folder, normal.paths.as_slice()), (anomalies, abnormal)]);
 
-        let mut judge_paths: Vec<PathBuf> = judging.iter().map(|&index| normal.paths[index].clone()).collect();
+        let mut eval_paths: Vec<PathBuf> = eval.iter().map(|&index| normal.paths[index].clone()).collect();
         let mut pixels = Vec::new();
-        for &index in &judging {
+        for &index in &eval {
             pixels.extend_from_slice(normal.images.image(index)?);
         }
-        let mut labels = vec![0; judging.len()];
+        let mut labels = vec![0; eval.len()];
         let mut skipped = normal.skipped;
         if let Some(anomalous) = anomalous {
             pixels.extend_from_slice(anomalous.images.pixels());
             labels.resize(labels.len() + anomalous.paths.len(), 1);
-            judge_paths.extend(anomalous.paths);
+            eval_paths.extend(anomalous.paths);
             skipped.extend(anomalous.skipped);
         }
         let Preprocessing { channels, height, width, .. } = *preprocessing;
-        let judge = Images::new(labels.len(), channels, height, width, pixels)?;
+        let eval = Images::new(labels.len(), channels, height, width, pixels)?;
         Ok(Self {
             split: OneClass { normal: 0, train, calibration, test: (0..labels.len()).collect() },
             train: LabelledImages { images: normal.images, labels: vec![0; count] },
-            judge: LabelledImages { images: judge, labels },
-            judge_paths,
+            eval: LabelledImages { images: eval, labels },
+            eval_paths,
             skipped,
             digest,
         })
@@ -85,7 +85,7 @@ impl OwnImages {
 
     /// The same with one value a pixel, where no pixel of any picture has a colour.
     pub fn grey(&self) -> Option<(Images, Images)> {
-        Some((self.train.images.grey()?, self.judge.images.grey()?))
+        Some((self.train.images.grey()?, self.eval.images.grey()?))
     }
 }
 

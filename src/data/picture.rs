@@ -14,10 +14,10 @@ pub const MAX_SIDE: u32 = 20_000;
 const MAX_MEMORY: u64 = 512 << 20;
 /// Most values that a byte of a JPEG stands for: a block of 64 pixels takes one bit at least; with components that are
 /// sampled 4 x 1 and 1 x 4, nine blocks make 32 x 32 pixels of three values.
-const MOST_PER_BYTE_OF_JPEG: u64 = 1 << 12;
+const MAX_PIXELS_PER_BYTE_OF_JPEG: u64 = 1 << 12;
 /// Likewise of other formats: deflate packs 1032 bytes into one, of 8 pixels each, which become four values each where
 /// they have a palette.
-const MOST_PER_BYTE: u64 = 1032 * 8 * 4;
+const MAX_PIXELS_PER_BYTE: u64 = 1032 * 8 * 4;
 /// Values that even the shortest file may stand for.
 const FREE: u64 = 1 << 20;
 
@@ -61,7 +61,7 @@ pub enum PictureProblem {
 }
 
 /// Reads a picture with one or three values a pixel, a byte each, turned upright as its metadata says. Transparency is
-/// ignored. The header is judged before memory is given, and the picture keeps to the memory that it is decoded into,
+/// ignored. The header is checked before memory is given, and the picture keeps to the memory that it is decoded into,
 /// but where turning it takes a second one.
 ///
 /// # Errors
@@ -80,10 +80,10 @@ fn decode(mut file: BufReader<File>) -> Result<DynamicImage, PictureProblem> {
     let mut reader = ImageReader::new(file).with_guessed_format().map_err(PictureProblem::Read)?;
     let most_per_byte = match reader.format() {
         None => return Err(PictureProblem::Format),
-        Some(ImageFormat::Jpeg) => MOST_PER_BYTE_OF_JPEG,
-        Some(_) => MOST_PER_BYTE,
+        Some(ImageFormat::Jpeg) => MAX_PIXELS_PER_BYTE_OF_JPEG,
+        Some(_) => MAX_PIXELS_PER_BYTE,
     };
-    // The sides are judged below, where they can be named.
+    // The sides are checked below, where they can be named.
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_MEMORY);
     reader.limits(limits);

@@ -1,3 +1,5 @@
+//! Gradients: walks the tape backwards and adds each op's backward ops to it. It knows no op by name, and no backend.
+
 use std::collections::HashMap;
 
 use super::error::EngineError;

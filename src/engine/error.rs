@@ -1,3 +1,5 @@
+//! What can go wrong in the engine: facts only. What to do about it is the command line's to say.
+
 /// What can go wrong while a graph is built, compiled or run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -39,17 +41,13 @@ pub enum EngineError {
         problem: String,
     },
     /// No adapter was found, or not the one asked for.
-    #[error(
-        "no usable GPU adapter: {problem}\n  on Debian or Ubuntu a software Vulkan driver is one command away: apt-get install -y mesa-vulkan-drivers libvulkan1\n  `pkdgan devices` lists what is there; `--device cpu` runs without an adapter"
-    )]
+    #[error("no usable GPU adapter: {problem}")]
     NoAdapter {
         /// What was looked for and what was there.
         problem: String,
     },
     /// The device cannot hold what the program needs.
-    #[error(
-        "{what} needs {needed}, but the adapter allows {limit}; use a smaller network or batch, or another adapter"
-    )]
+    #[error("{what} needs {needed}, but the adapter allows {limit}")]
     Limit {
         /// The buffer or dispatch at fault.
         what: String,
@@ -59,9 +57,7 @@ pub enum EngineError {
         limit: String,
     },
     /// The device has no memory left.
-    #[error(
-        "no memory for {what}: {problem}\n  use a smaller network or batch, close what else uses the device, or choose another (`pkdgan devices`)"
-    )]
+    #[error("no memory for {what}: {problem}")]
     OutOfMemory {
         /// What the memory was for: a buffer with the op that it is for, or what was run.
         what: String,
@@ -69,9 +65,7 @@ pub enum EngineError {
         problem: String,
     },
     /// The driver refuses a kernel.
-    #[error(
-        "{op}: the driver refuses the kernel {shader}: {problem}\n  update the driver, or choose another adapter (`pkdgan devices`)"
-    )]
+    #[error("{op}: the driver refuses the kernel {shader}: {problem}")]
     Kernel {
         /// The op with its scope.
         op: String,
@@ -81,9 +75,7 @@ pub enum EngineError {
         problem: String,
     },
     /// The device is gone: unplugged, reset, or given up by its driver. What was on it is lost.
-    #[error(
-        "the device was lost in {during}: {problem}\n  run it again; if it is lost again, choose another adapter (`pkdgan devices`)"
-    )]
+    #[error("the device was lost in {during}: {problem}")]
     Lost {
         /// What was being done.
         during: String,
@@ -91,9 +83,7 @@ pub enum EngineError {
         problem: String,
     },
     /// The device did not answer in time.
-    #[error(
-        "the device did not finish {during} within {seconds} s: it hangs, or is very slow\n  give it longer with --device-timeout SECONDS, or choose another adapter (`pkdgan devices`)"
-    )]
+    #[error("the device did not finish {during} within {seconds} s: it hangs, or is very slow")]
     TimedOut {
         /// What was waited for.
         during: String,
@@ -101,9 +91,7 @@ pub enum EngineError {
         seconds: f64,
     },
     /// The driver reported another error.
-    #[error(
-        "the device failed in {during}: {problem}\n  run it again; if it fails again, update the driver or choose another adapter (`pkdgan devices`)"
-    )]
+    #[error("the device failed in {during}: {problem}")]
     Device {
         /// What was being done.
         during: String,

@@ -1,13 +1,15 @@
+//! What every executor does: take programs, run them, read back; what executors share. It knows no backend.
+
 use std::collections::HashMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::choices::KernelChoices;
 use super::error::EngineError;
-use super::gpu::{AdapterSummary, Mapping};
 use super::graph::Graph;
 use super::program::Program;
+use super::summary::AdapterSummary;
+use super::tuning::KernelChoices;
 use super::variables::{VarId, Variables};
 
 /// The two kinds of executors that train and score.
@@ -47,7 +49,12 @@ pub struct Pending(pub(crate) State);
 
 pub(crate) enum State {
     Ready(Vec<Vec<f32>>),
-    InFlight(Mapping),
+    InFlight(Box<dyn InFlight>),
+}
+
+/// Numbers that a backend still computes or copies.
+pub(crate) trait InFlight: Send {
+    fn wait(self: Box<Self>) -> Result<Vec<Vec<f32>>, EngineError>;
 }
 
 impl Pending {
@@ -58,7 +65,7 @@ impl Pending {
     pub fn wait(self) -> Result<Vec<Vec<f32>>, EngineError> {
         match self.0 {
             State::Ready(values) => Ok(values),
-            State::InFlight(mapping) => mapping.wait(),
+            State::InFlight(numbers) => numbers.wait(),
         }
     }
 
@@ -157,16 +164,16 @@ fn unknown(id: ProgramId) -> EngineError {
 }
 
 /// Most numbers in one buffer: 2 GiB of `f32`, as much as most GPUs allow.
-const MOST: usize = 1 << 29;
+const MAX_NUMBERS: usize = 1 << 29;
 
 /// A buffer of `len` numbers for `what`.
 ///
 /// # Errors
 /// More numbers than a buffer may hold, and than there is memory for.
 pub(crate) fn filled<T: Clone>(what: &str, len: usize, value: T) -> Result<Vec<T>, EngineError> {
-    if len > MOST {
+    if len > MAX_NUMBERS {
         let mib = |len: usize| format!("{} MiB", (len as u64 * size_of::<T>() as u64) >> 20);
-        return Err(EngineError::Limit { what: what.into(), needed: mib(len), limit: mib(MOST) });
+        return Err(EngineError::Limit { what: what.into(), needed: mib(len), limit: mib(MAX_NUMBERS) });
     }
     let mut numbers = Vec::new();
     let refused = |error| EngineError::OutOfMemory { what: what.into(), problem: format!("{error}") };

@@ -1,9 +1,9 @@
+//! Fusion: two ops become one where one can do the other's work. The ops say what they can; nothing here names one.
+
 use std::collections::{HashMap, HashSet};
 
 use super::graph::{Node, Tensor};
-use super::ops::Op;
-use super::ops::activation::{Activate, Activation, ActivationGrad};
-use super::ops::add_scaled::AddScaled;
+use super::ops::{Fusible, GradientInputs, LossOf, Rule};
 
 /// Makes one op of several that can be one dispatch.
 pub(crate) fn fuse(nodes: &mut Vec<Node>, kept: &HashSet<Tensor>) {
@@ -18,13 +18,12 @@ fn fuse_losses(nodes: &mut Vec<Node>) {
     for index in 0..nodes.len() {
         let (before, rest) = nodes.split_at_mut(index);
         let node = &rest[0];
-        let loss = match node.op {
-            Op::BceWithLogitsGrad(_) => before
-                .iter()
-                .position(|loss| matches!(loss.op, Op::BceWithLogits(_)) && loss.inputs[..2] == node.inputs[..2]),
-            Op::DistanceGrad(_) => makers.get(&node.inputs[2]).copied(),
-            _ => None,
-        };
+        let loss = node.op.gradient_of().and_then(|loss| match loss {
+            LossOf::Input(input) => makers.get(&node.inputs[input]).copied(),
+            LossOf::Named(name) => {
+                before.iter().position(|loss| loss.op.name() == name && loss.inputs[..2] == node.inputs[..2])
+            }
+        });
         let gives = loss.filter(|&loss| {
             give_gradient(&mut before[loss], node, |x| makers.get(&x).is_none_or(|&maker| maker < loss))
         });
@@ -37,23 +36,12 @@ fn fuse_losses(nodes: &mut Vec<Node>) {
 
 /// Lets a loss do the work of `node`, its gradient, if it can; `earlier` says whether a tensor is ready for it.
 fn give_gradient(loss: &mut Node, node: &Node, earlier: impl Fn(Tensor) -> bool) -> bool {
-    let [x, other] = [node.inputs[0], node.inputs[1]];
-    let dy = node.inputs[node.inputs.len() - 1];
-    match &mut loss.op {
-        Op::BceWithLogits(op) if !op.gradient && earlier(dy) => op.gradient = true,
-        // A distance is the same both ways round: the first gradient is by whatever comes first.
-        Op::Distance(op) if op.gradients == 0 && earlier(dy) => {
-            op.gradients = 1;
-            loss.inputs = vec![x, other];
-        }
-        Op::Distance(op) if op.gradients == 1 && loss.inputs == [other, x, dy] => op.gradients = 2,
-        _ => return false,
+    let (x, other, dy) = (node.inputs[0], node.inputs[1], node.inputs[node.inputs.len() - 1]);
+    let absorbed = loss.op.absorb_gradient(&mut loss.inputs, GradientInputs { x, other, dy }, earlier(dy));
+    if absorbed {
+        loss.outputs.push(node.outputs[0]);
     }
-    if loss.inputs.len() == 2 {
-        loss.inputs.push(dy);
-    }
-    loss.outputs.push(node.outputs[0]);
-    true
+    absorbed
 }
 
 /// Moves activations into the op that feeds them, and sums of gradients and the gradients of activations into the convolution that
@@ -87,39 +75,18 @@ fn fuse_into_makers(nodes: &mut Vec<Node>, kept: &HashSet<Tensor>) {
 
 /// Lets `maker` of `x` do the work of `node`, which reads it, if it can; `earlier` says whether a tensor is ready for it.
 fn absorb(maker: &mut Node, node: &Node, x: Tensor, earlier: impl Fn(Tensor) -> bool) -> bool {
-    let other = node.inputs.iter().copied().find(|&input| input != x);
-    if x != maker.outputs[0] || (x != node.inputs[0] && !matches!(node.op, Op::AddScaled(_))) {
+    let Some(next) = node.op.fusible() else { return false };
+    if x != maker.outputs[0] || (x != node.inputs[0] && next != Fusible::Add) {
         return false;
     }
-    if let (&Op::Activation(Activate(activation)), Op::BatchNorm(norm)) = (&node.op, &mut maker.op)
-        && norm.activation == Activation::Identity
-    {
-        norm.activation = activation;
-        return true;
+    if matches!(next, Fusible::Activation(_)) {
+        return maker.op.absorb(next);
     }
-    let Some(epilogue) = maker.op.epilogue().filter(|epilogue| epilogue.is_open()) else { return false };
-    match (&node.op, other.filter(|&other| earlier(other))) {
-        (&Op::Activation(Activate(activation)), _) => epilogue.activation = activation,
-        (&Op::ActivationGrad(ActivationGrad(activation)), Some(y)) => {
-            epilogue.gate = Some(activation);
-            maker.inputs.push(y);
-        }
-        (Op::AddScaled(AddScaled { factor: 1.0 }), Some(other)) if !epilogue.adds => {
-            epilogue.adds = true;
-            maker.inputs.push(other);
-        }
-        _ => return false,
+    let other = node.inputs.iter().copied().find(|&input| input != x);
+    let Some(other) = other.filter(|&other| earlier(other)) else { return false };
+    let absorbed = maker.op.absorb(next);
+    if absorbed {
+        maker.inputs.push(other);
     }
-    true
-}
-
-impl Op {
-    /// What a convolution does to its sums.
-    fn epilogue(&mut self) -> Option<&mut super::ops::conv2d::Epilogue> {
-        match self {
-            Self::Conv2d(op) => Some(&mut op.epilogue),
-            Self::ConvTranspose2d(op) => Some(&mut op.epilogue),
-            _ => None,
-        }
-    }
+    absorbed
 }

@@ -1,3 +1,6 @@
+//! The graph: a static single-assignment tape of ops, whose shapes are checked as they are added. It knows no backend,
+//! and no op by name.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -12,7 +15,7 @@ pub struct Tensor(pub(crate) u32);
 
 /// What an op changes in place, beside the tensors it makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Target {
+pub(crate) enum Mutation {
     Variable(VarId),
     Group(GroupId),
 }
@@ -44,7 +47,7 @@ pub(crate) struct Node {
     pub label: String,
     pub inputs: Vec<Tensor>,
     pub outputs: Vec<Tensor>,
-    pub mutates: Vec<Target>,
+    pub mutates: Vec<Mutation>,
 }
 
 /// A static single-assignment tape of ops over `f32` tensors in NCHW.
@@ -57,7 +60,7 @@ pub struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) outputs: Vec<(String, Tensor)>,
     scope: String,
-    versions: HashMap<Target, u32>,
+    versions: HashMap<Mutation, u32>,
     leaves: HashMap<(VarId, u32), Tensor>,
 }
 
@@ -137,8 +140,8 @@ impl Graph {
         let node = self.nodes.len();
         let outputs: Vec<Tensor> = made.into_iter().map(|shape| self.value(shape, Source::Node(node))).collect();
         let mutates = op.mutates();
-        for &target in &mutates {
-            *self.versions.entry(target).or_default() += 1;
+        for &mutation in &mutates {
+            *self.versions.entry(mutation).or_default() += 1;
         }
         self.nodes.push(Node { op, label, inputs: inputs.to_vec(), outputs: outputs.clone(), mutates });
         Ok(outputs)
@@ -181,8 +184,8 @@ impl Graph {
     }
 
     fn version(&self, var: VarId) -> u32 {
-        let of = |target| self.versions.get(&target).copied().unwrap_or(0);
-        of(Target::Variable(var)) + of(Target::Group(var.group))
+        let of = |mutation| self.versions.get(&mutation).copied().unwrap_or(0);
+        of(Mutation::Variable(var)) + of(Mutation::Group(var.group))
     }
 
     fn label(&self, op: &str) -> String {

@@ -1,3 +1,5 @@
+//! Lowering: detached tensors are resolved, dead ops dropped, neighbours fused. It knows no buffers.
+
 use std::collections::HashSet;
 
 use super::fuse::fuse;

@@ -4,11 +4,10 @@
 //! Graph (ops, shapes, autograd)  ->  Program (buffers, dispatch list)  ->  Executor (gpu or cpu)
 //! ```
 //!
-//! A [`Graph`] is a static single-assignment tape over `f32` tensors in NCHW; gradients are more
-//! nodes of the same tape. [`Program::compile`] drops dead ops, fuses activations into the ops that
-//! feed them and places every tensor in a buffer. An [`Executor`] replays the program: [`Gpu`]
-//! through wgpu and the kernels under `shaders/`, [`Cpu`] over all cores; [`Reference`], the oracle of the tests, with the
-//! plain twin of every kernel.
+//! A [`Graph`] is a static single-assignment tape over `f32` tensors in NCHW; gradients are more nodes of the same
+//! tape. [`Program::compile`] drops dead ops, fuses activations into the ops that feed them and places every tensor in
+//! a buffer. An [`Executor`] replays the program: [`Gpu`] through wgpu and the kernels under `shaders/`, [`Cpu`] over
+//! all cores; [`Reference`], the oracle of the tests, with the plain twin of every kernel.
 //!
 //! ```
 //! use pkdgan::engine::{Cpu, Executor, Graph, Window};
@@ -27,8 +26,10 @@
 //!
 //! On a GPU the same two lines read `Gpu::open(&GpuOptions::default())?.evaluate(...)`.
 
+mod activation;
 mod autograd;
-mod choices;
+mod compile;
+mod conv;
 mod cpu;
 mod error;
 mod executor;
@@ -36,38 +37,39 @@ mod fuse;
 mod fused;
 pub mod gpu;
 mod graph;
+mod kernel;
 mod lower;
-mod measurements;
+mod number;
 mod ops;
 mod place;
+mod profile;
 mod program;
 mod reference;
 mod shape;
+mod summary;
+mod tuning;
 mod variables;
 
-pub use choices::KernelChoices;
+pub use activation::Activation;
+pub use conv::{ConvShape, ConvVariant, Window};
 pub use cpu::{Cpu, CpuScorer};
 pub use error::EngineError;
 pub use executor::{DeviceKind, Executor, Pending, ProgramId, Readback};
-pub use fused::{FusedLayer, FusedNetworks, PackedWeights, Piece, PlannedLayer, Precision, RawLayer, Source};
-pub use gpu::{
-    AdapterSummary, Fault, Gpu, GpuOptions, KernelText, PATIENCE, PipelineStore, Timed, UnknownFault, adapters,
-    driver_given_up,
-};
+pub use fused::{FusedLayer, FusedNetworks, ImplicitGemm, PackedWeights, PlannedLayer, Precision, RawLayer, Source};
+pub use gpu::{DEVICE_TIMEOUT, Fault, Gpu, GpuOptions, PipelineStore, UnknownFault, adapters, driver_hung};
 pub use graph::{Graph, Tensor};
-pub use measurements::{KernelTime, KernelTimes, MeasuredOn, Measurements};
-pub(crate) use ops::unit_rms::SMALLEST as SMALLEST_NORM;
+pub use kernel::KernelText;
+pub use number::Real;
+pub(crate) use ops::unit_rms::MIN_NORM;
 pub use ops::{
-    activation::Activation,
     adam::{AdamGroups, AdamSettings, Schedule},
     batch_norm::{Running, Statistics},
-    conv_geometry::Window,
-    conv_kernel::ConvShape,
     distance::Measure,
-    kernel::ConvVariant,
-    rule::Real,
 };
+pub use profile::Timed;
 pub use program::Program;
 pub use reference::Reference;
 pub use shape::Shape;
+pub use summary::AdapterSummary;
+pub use tuning::{KernelChoices, KernelTime, KernelTimes, MeasuredOn, Measurements};
 pub use variables::{GroupId, VarId, Variables};

@@ -1,38 +1,15 @@
+//! Placement: every tensor gets a buffer, and buffers are used again. It knows no backend, and no op by name.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::error::EngineError;
-use super::graph::{Graph, Source, Target, Tensor};
+use super::graph::{Graph, Mutation, Source, Tensor};
 use super::lower::Lowered;
-use super::ops::Op;
-use super::program::{Operand, Program, Step};
+use super::ops::Rule;
+use super::program::{Buffer, Local, Operand, Place, Program, Step};
 use super::shape::{Shape, count};
-use super::variables::{GroupId, VarId, Variables};
-
-/// The buffer that holds a tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Buffer {
-    /// The variables of a group, shared by all programs.
-    Group(GroupId),
-    /// One of the program's own.
-    Local(usize),
-}
-
-/// Where a tensor lies, in `f32`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Place {
-    pub buffer: Buffer,
-    pub offset: usize,
-    pub len: usize,
-}
-
-/// A buffer of the program's own.
-#[derive(Clone, Debug)]
-pub(crate) struct Local {
-    pub len: usize,
-    /// Fixed content of a constant.
-    pub content: Option<Arc<[f32]>>,
-}
+use super::variables::{VarId, Variables};
 
 /// Gives every tensor a place. Tensors whose last reader has run leave their buffer to later ones;
 /// a step never writes to a buffer that it reads, which WebGPU forbids.
@@ -42,10 +19,8 @@ pub(crate) fn place(graph: &Graph, variables: &Variables, lowered: Lowered) -> R
     let mut last_use: HashMap<Tensor, usize> = HashMap::new();
     for (index, node) in nodes.iter().enumerate() {
         last_use.extend(node.inputs.iter().chain(&node.outputs).map(|&x| (x, index)));
-        if let Op::Adam(adam) = &node.op {
-            for (&gradient, &home) in node.inputs[2..].iter().zip(&adam.places) {
-                placer.places.insert(gradient, placer.variable(home));
-            }
+        for (input, variable) in node.op.placed_inputs() {
+            placer.places.insert(node.inputs[input], placer.variable(variable));
         }
     }
     last_use.extend(outputs.iter().map(|(_, x)| (*x, nodes.len())));
@@ -54,11 +29,13 @@ pub(crate) fn place(graph: &Graph, variables: &Variables, lowered: Lowered) -> R
     for (index, node) in nodes.into_iter().enumerate() {
         let inputs: Vec<Operand> = node.inputs.iter().map(|&x| placer.operand(x)).collect();
         let outputs: Vec<Operand> = node.outputs.iter().map(|&x| placer.operand(x)).collect();
-        let mutated: Vec<Place> = node.mutates.iter().map(|&target| placer.target(target)).collect();
+        let mutated: Vec<Place> = node.mutates.iter().map(|&mutation| placer.mutated(mutation)).collect();
         let written = outputs.iter().map(|y| y.place.buffer).chain(mutated.iter().map(|place| place.buffer));
-        // The optimizer's gradients are inputs for the order of things; its kernel reads the group.
-        let read = if matches!(node.op, Op::Adam(_)) { &inputs[..2] } else { &inputs[..] };
-        if written.clone().any(|buffer| read.iter().any(|x| x.place.buffer == buffer)) {
+        // Placed inputs are there for the order of things; the kernel reads the group that it changes.
+        let placed = node.op.placed_inputs();
+        let is_placed = |index: usize| placed.iter().any(|&(input, _)| input == index);
+        let read = inputs.iter().enumerate().filter(|&(index, _)| !is_placed(index)).map(|(_, x)| x.place.buffer);
+        if written.clone().any(|buffer| read.clone().any(|other| other == buffer)) {
             let problem = "reads and changes variables of one group; keep them in different groups".into();
             return Err(EngineError::Shape { op: node.label, problem });
         }
@@ -147,10 +124,10 @@ impl Placer<'_> {
         }
     }
 
-    fn target(&self, target: Target) -> Place {
-        match target {
-            Target::Variable(var) => self.variable(var),
-            Target::Group(group) => {
+    fn mutated(&self, mutation: Mutation) -> Place {
+        match mutation {
+            Mutation::Variable(var) => self.variable(var),
+            Mutation::Group(group) => {
                 Place { buffer: Buffer::Group(group), offset: 0, len: self.variables.group_len(group) }
             }
         }

@@ -1,14 +1,39 @@
-use std::collections::HashSet;
+//! A program: steps in their order, with operands placed in buffers. It knows no backend.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::conv::ConvShape;
 use super::error::EngineError;
-use super::graph::Graph;
-use super::lower::lower;
-use super::ops::conv_kernel::ConvShape;
-use super::ops::kernel::{Dispatch, Tuning};
+use super::kernel::{Dispatch, Target};
 use super::ops::{GpuCall, Op, Rule};
-use super::place::{Buffer, Local, Place, place};
 use super::shape::{Shape, count};
-use super::variables::Variables;
+use super::variables::{GroupId, Variables};
+
+/// The buffer that holds a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Buffer {
+    /// The variables of a group, shared by all programs.
+    Group(GroupId),
+    /// One of the program's own.
+    Local(usize),
+}
+
+/// Where a tensor lies, in `f32`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Place {
+    pub buffer: Buffer,
+    pub offset: usize,
+    pub len: usize,
+}
+
+/// A buffer of the program's own.
+#[derive(Clone, Debug)]
+pub(crate) struct Local {
+    pub len: usize,
+    /// Fixed content of a constant.
+    pub content: Option<Arc<[f32]>>,
+}
 
 /// A tensor as a step sees it.
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +72,8 @@ impl Step {
     }
 
     /// Its kernels in order.
-    pub fn dispatches(&self, tuning: &Tuning) -> Vec<Dispatch> {
-        self.op.gpu(&GpuCall { inputs: &self.input_shapes(), outputs: &self.output_shapes(), tuning })
+    pub fn dispatches(&self, target: &Target) -> Vec<Dispatch> {
+        self.op.gpu(&GpuCall { inputs: &self.input_shapes(), outputs: &self.output_shapes(), target })
     }
 }
 
@@ -63,18 +88,6 @@ pub struct Program {
 }
 
 impl Program {
-    /// Drops ops that nothing depends on, fuses, and gives every tensor a buffer.
-    ///
-    /// # Errors
-    /// If an op reads a variable of a group that it changes, or an output is a variable as it was
-    /// before an op changed it.
-    pub fn compile(graph: &Graph, variables: &Variables) -> Result<Self, EngineError> {
-        for (name, x) in &graph.outputs {
-            graph.refuse_stale(&format!("output {name}"), *x)?;
-        }
-        place(graph, variables, lower(graph))
-    }
-
     /// Multiply-accumulates of one run.
     pub fn macs(&self) -> u64 {
         self.steps.iter().map(Step::macs).sum()
@@ -92,9 +105,9 @@ impl Program {
     }
 
     /// The kernels of one run, each with the index of its step.
-    pub(crate) fn dispatches(&self, tuning: &Tuning) -> Vec<(usize, Dispatch)> {
+    pub(crate) fn dispatches(&self, target: &Target) -> Vec<(usize, Dispatch)> {
         let of =
-            |(index, step): (usize, &Step)| step.dispatches(tuning).into_iter().map(move |dispatch| (index, dispatch));
+            |(index, step): (usize, &Step)| step.dispatches(target).into_iter().map(move |dispatch| (index, dispatch));
         self.steps.iter().enumerate().flat_map(of).collect()
     }
 

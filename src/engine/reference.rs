@@ -1,13 +1,15 @@
+//! The oracle of the tests: runs each op's plain twin on one thread, in `f32` or `f64`.
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::error::EngineError;
 use super::executor::{Executor, Pending, ProgramId, Programs, Readback, State, filled};
-use super::gpu::AdapterSummary;
-use super::ops::{Real, ReferenceCall, Rule};
-use super::place::{Buffer, Local, Place};
-use super::program::{Operand, Program, Step, expect_len};
+use super::number::Real;
+use super::ops::{ReferenceCall, Rule};
+use super::program::{Buffer, Local, Operand, Place, Program, Step, expect_len};
 use super::shape::count;
+use super::summary::AdapterSummary;
 use super::variables::{GroupId, VarId, Variables};
 
 /// The executor that runs every op's plain twin: the oracle of the tests. Computes in `f64` as

@@ -1,3 +1,5 @@
+//! Variables in groups, by shape and offset. The numbers themselves are on executors.
+
 use super::error::EngineError;
 use super::shape::{Shape, count};
 

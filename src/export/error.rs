@@ -1,3 +1,5 @@
+//! What can go wrong while a model is exported.
+
 use thiserror::Error;
 
 use crate::run::WriteError;

@@ -1,7 +1,8 @@
+//! The generator in half precision, as safetensors.
+
 use super::ExportError;
 use super::error::finite;
-use crate::config::Statistics;
-use crate::model::ModelFile;
+use crate::model::{ModelFile, Statistics};
 use crate::weights::Element;
 
 /// The generator alone, which is all that scoring takes, in half precision; the calibration scores stay in single.

@@ -8,10 +8,9 @@ use super::ExportError;
 use super::builder::{Builder, float, integer, integers, value};
 use super::schema::{ElementKind, Entry, Graph, Model, OperatorSet, Value};
 use crate::calibration::Calibration;
-use crate::config::Statistics;
 use crate::data::Preprocessing;
-use crate::engine::{Activation, SMALLEST_NORM};
-use crate::model::{Layer, LayerKind, ModelFile, NetworkSpec};
+use crate::engine::{Activation, MIN_NORM};
+use crate::model::{Layer, LayerKind, ModelFile, NetworkSpec, Statistics};
 use crate::run::write_whole;
 use crate::weights::Weights;
 
@@ -252,7 +251,7 @@ impl Exporter<'_> {
         let name = |part: &str| format!("{}.{part}", spec.name);
         let [channels, ..] = spec.output();
         let builder = &mut self.builder;
-        let smallest = builder.floats(&name("smallest_norm"), &[], &[SMALLEST_NORM])?;
+        let smallest = builder.floats(&name("smallest_norm"), &[], &[MIN_NORM])?;
         let root = builder.floats(&name("root"), &[], &[(channels as f64).sqrt() as f32])?;
         let norm = builder.node("ReduceL2", &[x], vec![integers("axes", &[1])], &name("norm"));
         let norm = builder.node("Max", &[&norm, &smallest], vec![], &name("norm_at_least"));

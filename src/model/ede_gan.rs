@@ -1,3 +1,5 @@
+//! The encoder-decoder-encoder GAN: architecture, networks, the graphs of generator and score. It knows no training.
+
 use rand_chacha::ChaCha8Rng;
 
 use super::network::{Initial, Network, NormMode};
@@ -33,7 +35,7 @@ pub struct Generated {
     /// Reconstructions, shaped as the images.
     pub reconstruction: Tensor,
     /// Latent vectors of the reconstructions, `[N, n, 1, 1]`.
-    pub latent_again: Tensor,
+    pub reconstruction_latent: Tensor,
 }
 
 /// Slope of the leaky ReLU below zero.
@@ -41,7 +43,7 @@ const LEAK: f32 = 0.2;
 
 /// A layer of an encoder from the image inwards, which the decoder mirrors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shrink {
+pub struct EncoderLayer {
     /// Output channels.
     pub channels: usize,
     /// Side of the kernel.
@@ -52,7 +54,7 @@ pub struct Shrink {
     pub padding: usize,
 }
 
-impl Shrink {
+impl EncoderLayer {
     /// Halves the side: 4x4, stride 2, padding 1.
     pub fn half(channels: usize) -> Self {
         Self { channels, kernel: 4, stride: 2, padding: 1 }
@@ -65,7 +67,7 @@ impl Shrink {
     }
 }
 
-impl From<[usize; 4]> for Shrink {
+impl From<[usize; 4]> for EncoderLayer {
     /// From channels, kernel, stride and padding.
     fn from([channels, kernel, stride, padding]: [usize; 4]) -> Self {
         Self { channels, kernel, stride, padding }
@@ -80,7 +82,7 @@ pub struct Architecture {
     /// Height and width of the images.
     pub side: usize,
     /// The encoders' layers but the last, which is dense.
-    pub encoder: Vec<Shrink>,
+    pub encoder: Vec<EncoderLayer>,
     /// Length of a latent vector.
     pub latents: usize,
     /// Channels of the discriminator's halving layers.
@@ -88,11 +90,11 @@ pub struct Architecture {
 }
 
 /// Most channels, latents and pixels a side of a network.
-const MOST: usize = 4096;
+const MAX_WIDTH: usize = 4096;
 /// Most numbers that a layer makes of one image.
-const MOST_NUMBERS: usize = 1 << 26;
+const MAX_NUMBERS: usize = 1 << 26;
 /// Most layers of an encoder beside the last.
-const MOST_LAYERS: usize = 16;
+const MAX_LAYERS: usize = 16;
 
 impl Architecture {
     /// Checks that the layers fit the images: each window fills its image exactly, so that the decoder's mirror gives
@@ -101,22 +103,22 @@ impl Architecture {
     /// # Errors
     /// What does not fit.
     pub fn check(&self) -> Result<(), String> {
-        let within = |count: &usize| (1..=MOST).contains(count);
+        let within = |count: &usize| (1..=MAX_WIDTH).contains(count);
         if ![self.channels, self.side, self.latents].iter().chain(&self.discriminator).all(within) {
-            return Err(format!("not within 1 to {MOST} everywhere: {self:?}"));
+            return Err(format!("not within 1 to {MAX_WIDTH} everywhere: {self:?}"));
         }
         let halvings = self.discriminator.len();
-        if !(1..=MOST_LAYERS).contains(&halvings) {
-            return Err(format!("a discriminator of {halvings} halving layers, not 1 to {MOST_LAYERS}"));
+        if !(1..=MAX_LAYERS).contains(&halvings) {
+            return Err(format!("a discriminator of {halvings} halving layers, not 1 to {MAX_LAYERS}"));
         }
         if !self.side.is_multiple_of(1 << halvings) {
             return Err(format!("a side of {} pixels, which {halvings} halvings do not divide", self.side));
         }
-        if !(1..=MOST_LAYERS).contains(&self.encoder.len()) {
-            return Err(format!("an encoder of {} layers, not 1 to {MOST_LAYERS}", self.encoder.len()));
+        if !(1..=MAX_LAYERS).contains(&self.encoder.len()) {
+            return Err(format!("an encoder of {} layers, not 1 to {MAX_LAYERS}", self.encoder.len()));
         }
         let mut side = self.side;
-        for &Shrink { channels, kernel, stride, padding } in &self.encoder {
+        for &EncoderLayer { channels, kernel, stride, padding } in &self.encoder {
             let sound = within(&channels) && within(&kernel) && within(&stride) && padding < kernel;
             let room = (side + 2 * padding).checked_sub(kernel).filter(|_| sound);
             let Some(room) = room.filter(|room| room.is_multiple_of(stride)) else {
@@ -124,7 +126,7 @@ impl Architecture {
             };
             side = room / stride + 1;
             let numbers = channels * side * side;
-            if numbers > MOST_NUMBERS {
+            if numbers > MAX_NUMBERS {
                 return Err(format!(
                     "[{channels}, {kernel}, {stride}, {padding}] makes {numbers} numbers of one image"
                 ));
@@ -133,20 +135,20 @@ impl Architecture {
         Ok(())
     }
 
-    /// An image-to-vector network: `shrinks`, normed but for the first, then one layer over what is left.
-    fn shrinking(&self, name: &str, shrinks: &[Shrink], outputs: usize) -> NetworkSpec {
+    /// An image-to-vector network: `encoder`, normed but for the first, then one layer over what is left.
+    fn encoder_spec(&self, name: &str, encoder: &[EncoderLayer], outputs: usize) -> NetworkSpec {
         let input = [self.channels, self.side, self.side];
-        let layers = shrinks.iter().enumerate().map(|(index, shrink)| shrink.layer(index > 0)).collect();
+        let layers = encoder.iter().enumerate().map(|(index, layer)| layer.layer(index > 0)).collect();
         let mut spec = NetworkSpec { name: name.into(), input, layers, unit_rms: false };
         let [_, left, _] = spec.output();
-        let dense = Shrink { channels: outputs, kernel: left, stride: 1, padding: 0 };
+        let dense = EncoderLayer { channels: outputs, kernel: left, stride: 1, padding: 0 };
         spec.layers.push(Layer { activation: Activation::Identity, ..dense.layer(false) });
         spec
     }
 
     /// The layers of an encoder called `name`.
     pub fn encoder(&self, name: &str) -> NetworkSpec {
-        NetworkSpec { unit_rms: true, ..self.shrinking(name, &self.encoder, self.latents) }
+        NetworkSpec { unit_rms: true, ..self.encoder_spec(name, &self.encoder, self.latents) }
     }
 
     /// The decoder's layers: the encoder's, mirrored.
@@ -184,7 +186,11 @@ impl Architecture {
 
     /// The discriminator's layers: some that halve the side, then one logit.
     pub fn discriminator(&self) -> NetworkSpec {
-        self.shrinking("discriminator", &self.discriminator.iter().copied().map(Shrink::half).collect::<Vec<_>>(), 1)
+        self.encoder_spec(
+            "discriminator",
+            &self.discriminator.iter().copied().map(EncoderLayer::half).collect::<Vec<_>>(),
+            1,
+        )
     }
 }
 
@@ -239,8 +245,8 @@ impl EdeGan {
     ) -> Result<Generated, EngineError> {
         let latent = self.encoder1.forward(graph, variables, images, mode)?;
         let reconstruction = self.decoder.forward(graph, variables, latent, mode)?;
-        let latent_again = self.encoder2.forward(graph, variables, reconstruction, mode)?;
-        Ok(Generated { latent, reconstruction, latent_again })
+        let reconstruction_latent = self.encoder2.forward(graph, variables, reconstruction, mode)?;
+        Ok(Generated { latent, reconstruction, reconstruction_latent })
     }
 
     /// Adds what scoring needs: the anomaly score `||z1 - z2||` (P-KDGAN, arXiv 2007.06963), and the mean
@@ -267,7 +273,7 @@ impl EdeGan {
         mode: NormMode,
     ) -> Result<(Tensor, Generated), EngineError> {
         let made = self.generate(graph, variables, images, mode)?;
-        let score = graph.distance(made.latent, made.latent_again, Measure::L2)?;
+        let score = graph.distance(made.latent, made.reconstruction_latent, Measure::L2)?;
         Ok((score, made))
     }
 }

@@ -6,9 +6,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Architecture, EdeGan, Named, Shrink};
+use super::{Architecture, EdeGan, EncoderLayer, Named, Statistics};
 use crate::calibration::Calibration;
-use crate::config::Statistics;
 use crate::data::Preprocessing;
 use crate::engine::{VarId, Variables};
 use crate::weights::{Weights, WeightsError};
@@ -77,7 +76,7 @@ impl ModelFile {
         let architecture = Architecture {
             channels: described.channels,
             side: described.side,
-            encoder: described.encoder.into_iter().map(Shrink::from).collect(),
+            encoder: described.encoder.into_iter().map(EncoderLayer::from).collect(),
             latents: described.latents,
             discriminator: described.discriminator,
         };

@@ -1,3 +1,5 @@
+//! One network: its variables, initial weights, forward graph and tensor names. It knows no loss.
+
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::Normal;

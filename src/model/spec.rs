@@ -1,3 +1,5 @@
+//! Layer tables as plain data, with parameters and multiply-accumulates.
+
 use serde::Serialize;
 
 use crate::engine::{Activation, Shape};

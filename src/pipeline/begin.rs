@@ -1,3 +1,5 @@
+//! Makes the folder of a new run, with all that the run goes on from.
+
 use std::path::Path;
 
 use super::Plan;

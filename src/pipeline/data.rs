@@ -1,15 +1,17 @@
+//! The images of a run, read and split as its configuration says. Formats and splits are `data/`'s.
+
 use std::path::PathBuf;
 
-use crate::config::{Config, ImagesConfig, Judge};
+use crate::config::{Config, EvalSplit, ImagesConfig};
 use crate::data::{Colour, DataError, Dataset, LabelledImages, OneClass, OwnImages, Part, PictureError, Source};
 
 /// The images of a run, read and split.
 pub struct Data {
     /// The official training set, or the normal pictures.
     pub train: LabelledImages,
-    /// What the networks are judged by: the official test set, or the training set where some of it is held out. Of own
-    /// pictures, normal ones that are held out and the anomalous ones.
-    pub judge: LabelledImages,
+    /// What the networks are evaluated on: the official test set, or the training set where some of it is held out. Of
+    /// own pictures, normal ones that are held out and the anomalous ones.
+    pub eval: LabelledImages,
     /// Which of them the run uses.
     pub split: OneClass,
     /// What else there is to know of own pictures.
@@ -18,8 +20,8 @@ pub struct Data {
 
 /// What there is to know of own pictures.
 pub struct Own {
-    /// Where each picture lies that judges.
-    pub judge_paths: Vec<PathBuf>,
+    /// Where each evaluation picture lies.
+    pub eval_paths: Vec<PathBuf>,
     /// The files that cannot be used.
     pub skipped: Vec<PictureError>,
     /// Grey or coloured, which is decided.
@@ -45,15 +47,15 @@ impl Data {
         let data = &config.data;
         let folder = dataset.find(&data.folder)?;
         let train = dataset.load(&folder, Part::Train)?;
-        let (judge, split) = match data.judge {
-            Judge::Test => {
+        let (eval, split) = match data.eval_split {
+            EvalSplit::Test => {
                 let test = dataset.load(&folder, Part::Test)?;
                 let split = OneClass::new(data.normal, &train.labels, &test.labels)?;
                 (test, split)
             }
-            Judge::Validation => (train.clone(), OneClass::validation(data.normal, &train.labels)?),
+            EvalSplit::Validation => (train.clone(), OneClass::validation(data.normal, &train.labels)?),
         };
-        Ok(Self { train, judge, split: split.calibrated(data.calibration), own: None })
+        Ok(Self { train, eval, split: split.calibrated(data.calibration), own: None })
     }
 
     fn own(config: &Config, images: &ImagesConfig, progress: &mut dyn FnMut(usize, usize)) -> Result<Self, DataError> {
@@ -65,12 +67,12 @@ impl Data {
         let mut colour = images.colour;
         if colour == Colour::Auto {
             colour = Colour::Rgb;
-            if let Some((train, judge)) = read.grey() {
-                (read.train.images, read.judge.images, colour) = (train, judge, Colour::Grey);
+            if let Some((train, eval)) = read.grey() {
+                (read.train.images, read.eval.images, colour) = (train, eval, Colour::Grey);
             }
         }
-        let OwnImages { train, judge, split, judge_paths, skipped, digest } = read;
-        Ok(Self { train, judge, split, own: Some(Own { judge_paths, skipped, colour, digest }) })
+        let OwnImages { train, eval, split, eval_paths, skipped, digest } = read;
+        Ok(Self { train, eval, split, own: Some(Own { eval_paths, skipped, colour, digest }) })
     }
 
     /// Puts into a configuration what was found out about its own pictures, so that the run goes on with the same from

@@ -1,3 +1,5 @@
+//! Scores the evaluation images with every network of a run.
+
 use std::time::Duration;
 
 use super::devices::RunDevices;
@@ -11,7 +13,7 @@ use crate::train::{Evaluation, Model, Stage, TrainError, scoring_latency};
 pub struct Evaluated {
     /// Every network, the run's result last.
     pub networks: Vec<NetworkReport>,
-    /// The result's score of every image that judges the run.
+    /// The result's score of every evaluation image.
     pub scores: Vec<Score>,
     /// The teacher's, where it is not the result itself.
     pub teacher: Option<Vec<Score>>,
@@ -32,7 +34,7 @@ struct Candidate {
     stage: Stage,
 }
 
-/// Scores the images that judge the run with every network in its folder, but for those named in `leave_out`.
+/// Scores the evaluation images with every network in its folder, but for those named in `leave_out`.
 ///
 /// # Errors
 /// Networks that are missing or damaged, and failures of the device.
@@ -58,7 +60,7 @@ pub fn evaluate(
         adapter = Some(executor.summary());
         let model = Model::load(&folder.file(file), executor)?;
         let report = |done: usize| watch.scored(name, done, images);
-        let evaluation = Evaluation::run(executor, &model, &data.judge, &data.split, report)?;
+        let evaluation = Evaluation::run(executor, &model, &data.eval, &data.split, report)?;
         let budget = stage.budget(config);
         let threshold = |calibration| evaluation.threshold(calibration, None, data.split.normal);
         networks.push(NetworkReport {

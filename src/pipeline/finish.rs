@@ -1,3 +1,5 @@
+//! Writes scores, page and report of a run that is trained. The report comes last: with it a run is done.
+
 use super::{Data, Devices, Evaluated, page};
 use crate::config::Config;
 use crate::report::ReportError;
@@ -44,7 +46,7 @@ pub fn finish(
         networks,
     };
     let write = |file, scores: &[Score]| match &data.own {
-        Some(own) => write_picture_scores(&folder.file(file), scores, &own.judge_paths),
+        Some(own) => write_picture_scores(&folder.file(file), scores, &own.eval_paths),
         None => write_scores(&folder.file(file), scores),
     };
     write(RunFile::Scores, &scores)?;

@@ -28,14 +28,14 @@ pub trait Watch {
     /// A stage begins, at a step, of so many.
     fn begin(&mut self, stage: Stage, done: usize, steps: usize);
 
-    /// A device is being opened for a phase, which the kernels are compiled for: with some drivers that takes a minute the first
-    /// time, and little afterwards.
+    /// A device is being opened for a phase, which the kernels are compiled for: with some drivers that takes a minute
+    /// the first time, and little afterwards.
     fn prepare(&mut self, phase: &str);
 
     /// Several kinds of devices were timed for a stage, and this one is taken.
     fn chose(&mut self, _stage: Stage, _kind: DeviceKind, _timed: &TimedDevices) {}
 
-    /// What is heard of the stage. True asks to stop.
+    /// An event of the stage. True asks to stop.
     fn trained(&mut self, stage: Stage, event: Event) -> bool;
 
     /// So many images of all have been scored with a network.

@@ -1,3 +1,5 @@
+//! The page of a run, from its folder and its data.
+
 use super::devices::RunDevices;
 use super::evaluate::TEACHER;
 use super::{Data, Devices, Plan};
@@ -23,5 +25,5 @@ pub fn page(
     }
     let result = Plan::new(&Config::read(&folder.file(RunFile::Config))?).result;
     let devices = RunDevices::new(devices, folder)?;
-    crate::report::page(folder, &run, Gallery { images: &data.judge, open: &|| devices.open(result) })
+    crate::report::page(folder, &run, Gallery { images: &data.eval, open: &|| devices.open(result) })
 }

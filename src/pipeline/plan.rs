@@ -1,3 +1,5 @@
+//! The stages of a run, and which files each leaves. It trains nothing.
+
 use crate::config::{Config, Goal, Structure};
 use crate::run::RunFile;
 use crate::train::Stage;

@@ -1,3 +1,5 @@
+//! The programs that a run is made of, for listing and tuning. It runs none.
+
 use super::Plan;
 use crate::config::Config;
 use crate::engine::{EngineError, Program, Variables};
@@ -8,7 +10,7 @@ use crate::train::{FrozenTeacher, SCORED_AT_ONCE, Scorer, Traced};
 /// Images that scoring takes at a time: one that is waited for, pictures of one's own, and a test set.
 const SCORED: [usize; 3] = [1, stream::BATCH, SCORED_AT_ONCE];
 
-/// The programs that make up a run: the training step of each stage, a frozen teacher's answers, and scoring.
+/// The programs that make up a run: the training step of each stage, a frozen teacher's outputs, and scoring.
 ///
 /// # Errors
 /// Networks that cannot be trained.
@@ -17,7 +19,7 @@ pub fn programs(config: &Config) -> Result<Vec<Program>, EngineError> {
     for stage in Plan::new(config).stages {
         let Traced { networks, variables, step } = Traced::new(config, stage, 1)?;
         programs.push(Program::compile(&step.graph, &variables)?);
-        if let (Some(_), Some(teacher)) = (step.answers, &networks.teacher) {
+        if let (Some(_), Some(teacher)) = (step.teacher_outputs, &networks.teacher) {
             programs.push(FrozenTeacher::program(&variables, teacher, config.scoring.statistics)?);
         }
         let teacher = networks.teacher.iter().map(|gan| (gan, config.scoring.statistics));

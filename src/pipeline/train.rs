@@ -1,3 +1,5 @@
+//! Trains the stages of a run one after the other, from wherever its folder is. A single stage is `train/`'s.
+
 use std::path::Path;
 
 use super::devices::RunDevices;
@@ -8,8 +10,8 @@ use crate::engine::Executor;
 use crate::model::EdeGan;
 use crate::run::{RunFile, RunFolder};
 use crate::train::{
-    Checkpoint, CheckpointEvery, FrozenTeacher, Glance, Outcome, SCORED_AT_ONCE, Scorer, Stage, Traced, TrainError,
-    Trainer, load_weights, take_model,
+    Checkpoint, CheckpointEvery, FrozenTeacher, Outcome, PeriodicEvaluation, SCORED_AT_ONCE, Scorer, Stage, Traced,
+    TrainError, Trainer, load_weights, take_model,
 };
 use crate::weights::Weights;
 
@@ -23,8 +25,8 @@ pub enum Progress {
 }
 
 /// Trains the stages that the folder does not have the networks of yet, from its last checkpoint where that is of the
-/// stage at hand. The first starts from the folder's initial weights where it has any. `glance` is for people to see how it
-/// goes, and changes nothing.
+/// stage at hand. The first starts from the folder's initial weights where it has any. `periodic` is for people to see
+/// how it goes, and changes nothing.
 ///
 /// # Errors
 /// What goes wrong in a stage; networks of earlier ones and the last checkpoint stay.
@@ -34,7 +36,7 @@ pub fn train(
     data: &Data,
     devices: &dyn Devices,
     every: CheckpointEvery,
-    glance: Option<&Glance>,
+    periodic: Option<&PeriodicEvaluation>,
     watch: &mut dyn Watch,
 ) -> Result<Progress, TrainError> {
     let devices = RunDevices::new(devices, folder)?;
@@ -45,8 +47,8 @@ pub fn train(
         }
         let steps = stage.budget(config).steps;
         let traced = Traced::new(config, stage, 1)?;
-        let asked = traced.step.answers.is_some();
-        let answers = asked.then(|| ask(config, &plan, stage, folder, &devices, data, watch)).transpose()?;
+        let asked = traced.step.teacher_outputs.is_some();
+        let outputs = asked.then(|| ask(config, &plan, stage, folder, &devices, data, watch)).transpose()?;
         watch.prepare(stage.name());
         let (mut executor, mut trainer) = devices.trainer(config, stage, data, watch)?;
         let executor = executor.as_mut();
@@ -57,11 +59,11 @@ pub fn train(
                 start(config, &plan, stage, folder, executor, &trainer, init.as_deref())?;
             }
         }
-        if let Some(answers) = answers {
-            trainer.learn_from(executor, &answers)?;
+        if let Some(outputs) = outputs {
+            trainer.set_teacher_outputs(executor, &outputs)?;
         }
         watch.begin(stage, trainer.steps_done(), steps);
-        let outcome = trainer.train(executor, folder, every, glance, |event| watch.trained(stage, event))?;
+        let outcome = trainer.train(executor, folder, every, periodic, |event| watch.trained(stage, event))?;
         if let Outcome::Stopped(step) = outcome {
             return Ok(Progress::Stopped(stage, step, steps));
         }
@@ -112,7 +114,7 @@ fn ask(
     let frozen = FrozenTeacher::load(config, &folder.file(teacher(config, plan, stage)), executor)?;
     let images = &data.split.train;
     let report = |done| watch.scored("with the frozen teacher", done, images.len());
-    frozen.ask(executor, &data.train.images, images, report)
+    frozen.outputs(executor, &data.train.images, images, report)
 }
 
 /// Sets the networks of a stage to what earlier ones left.

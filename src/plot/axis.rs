@@ -1,3 +1,5 @@
+//! Axes with round ticks. They know no plot.
+
 use std::ops::Range;
 
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};

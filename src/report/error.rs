@@ -46,7 +46,7 @@ pub enum ReportError {
     /// A network failed.
     #[error(transparent)]
     Train(Box<TrainError>),
-    /// The scores cannot be judged.
+    /// The scores cannot be evaluated.
     #[error(transparent)]
     Metric(#[from] MetricError),
     /// The page cannot be written.

@@ -2,8 +2,8 @@
 
 use super::ReportError;
 use super::charts::{Bars, Chart, Ink, Line};
-use super::page::{Entry, Figure};
-use super::view::Judged;
+use super::parts::{Entry, Figure};
+use super::view::Evaluated;
 use crate::metrics::{OperatingPoint, auroc, average_precision, operating_points};
 use crate::plot::Axis;
 use crate::results::grouped;
@@ -14,13 +14,14 @@ const BINS: usize = 40;
 const NEAR: f64 = 1.0 / 300.0;
 
 /// ROC and precision-recall curve of networks under these names; none where either kind of image is missing.
-pub(super) fn curves(judged: &[(&str, &Judged)]) -> Result<Vec<Figure>, ReportError> {
-    let judged: Vec<_> = judged.iter().filter(|(_, by)| !by.normal.is_empty() && !by.anomalous.is_empty()).collect();
-    let Some((_, first)) = judged.first() else { return Ok(Vec::new()) };
+pub(super) fn curves(evaluated: &[(&str, &Evaluated)]) -> Result<Vec<Figure>, ReportError> {
+    let evaluated: Vec<_> =
+        evaluated.iter().filter(|(_, by)| !by.normal.is_empty() && !by.anomalous.is_empty()).collect();
+    let Some((_, first)) = evaluated.first() else { return Ok(Vec::new()) };
     let share = |count: usize, of: &[f32]| count as f64 / of.len() as f64;
     let mut roc = Curves::new("ROC curve");
     let mut precision_recall = Curves::new("Precision-recall curve");
-    for (place, (name, by)) in judged.iter().enumerate() {
+    for (place, (name, by)) in evaluated.iter().enumerate() {
         let points = operating_points(&by.normal, &by.anomalous)?;
         let area = auroc(&by.normal, &by.anomalous)?.unwrap_or_default();
         let precision = average_precision(&by.normal, &by.anomalous)?.unwrap_or_default();
@@ -44,7 +45,7 @@ pub(super) fn curves(judged: &[(&str, &Judged)]) -> Result<Vec<Figure>, ReportEr
 }
 
 /// The histogram of a network's scores, with its threshold.
-pub(super) fn histogram(title: &str, by: &Judged, threshold: Option<f32>) -> Result<Figure, ReportError> {
+pub(super) fn histogram(title: &str, by: &Evaluated, threshold: Option<f32>) -> Result<Figure, ReportError> {
     let all = by.normal.iter().chain(&by.anomalous).copied().filter(|score| score.is_finite());
     let (low, high) =
         all.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), score| (low.min(score), high.max(score)));

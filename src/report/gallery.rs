@@ -65,7 +65,7 @@ pub(super) struct Made {
     pub score: String,
 }
 
-/// The images that judge a run, as the page takes them.
+/// The evaluation images of a run, as the page takes them.
 #[derive(Clone, Copy)]
 pub struct Gallery<'a> {
     /// All images that the scores may point to.
@@ -91,8 +91,8 @@ impl Gallery<'_> {
         Ok(Ends { normal: normal.collect::<Result<_, _>>()?, anomalous: anomalous.collect::<Result<_, _>>()? })
     }
 
-    /// Some normal and some anomalous images of a run, evenly spread over its ranking, beside what the networks in these
-    /// files make of them.
+    /// Some normal and some anomalous images of a run, evenly spread over its ranking, beside what the networks in
+    /// these files make of them.
     pub(super) fn grid(&self, run: &RunView, networks: &[(String, PathBuf)]) -> Result<Grid, ReportError> {
         let (images, side) = (&self.images.images, run.config.data.side);
         let ranked = ranked(&run.scores);

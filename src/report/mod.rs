@@ -2,13 +2,14 @@
 //! and follows the reader's light or dark theme.
 
 mod charts;
-mod course;
 mod error;
 mod figures;
 mod gallery;
 mod page;
+mod parts;
 mod pictures;
 mod tables;
+mod training_curves;
 mod view;
 
 pub use error::ReportError;

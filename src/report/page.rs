@@ -1,36 +1,16 @@
+//! The pages themselves: what goes into the templates, in which order.
+
 use askama::Template;
 
 use super::ReportError;
-use super::charts::Ink;
 use super::gallery::{Ends, Gallery, Grid};
+use super::parts::{Figure, Table};
 use super::view::RunView;
-use super::{course, figures, tables};
+use super::{figures, tables, training_curves};
 use crate::model::{Architecture, ModelFile};
 use crate::results::grouped;
 use crate::run::{NetworkReport, RunFile, RunFolder};
 use crate::train::TrainError;
-
-/// A chart with its heading and legend.
-pub(super) struct Figure {
-    pub title: String,
-    /// What it shows, for who cannot see it.
-    pub alt: String,
-    pub svg: String,
-    pub legend: Vec<Entry>,
-}
-
-/// A line of a legend.
-pub(super) struct Entry {
-    pub name: String,
-    /// Classes of its swatch.
-    pub class: String,
-}
-
-/// A table whose first column names the rows.
-pub(super) struct Table {
-    pub header: Vec<String>,
-    pub rows: Vec<Vec<String>>,
-}
 
 /// A figure that matters, large.
 struct Card {
@@ -46,10 +26,10 @@ struct RunPage<'a> {
     title: String,
     run: &'a RunView,
     normal: String,
-    /// How many images judge the run.
+    /// Number of evaluation images.
     images: String,
     cards: Vec<Card>,
-    blank: Vec<&'a NetworkReport>,
+    constant: Vec<&'a NetworkReport>,
     networks: Table,
     curves: Vec<Figure>,
     histograms: Vec<Figure>,
@@ -68,7 +48,7 @@ struct RunPage<'a> {
 #[template(path = "comparison.html")]
 struct ComparisonPage<'a> {
     title: String,
-    blank: Vec<(&'a str, &'a NetworkReport)>,
+    constant: Vec<(&'a str, &'a NetworkReport)>,
     runs: Table,
     differences: Table,
     curves: Vec<Figure>,
@@ -77,7 +57,7 @@ struct ComparisonPage<'a> {
     course: Vec<Figure>,
 }
 
-/// The page of one run. The images are those that judge it.
+/// The page of one run, with its evaluation images.
 ///
 /// # Errors
 /// Networks that are missing or damaged, images that the scores do not go with, and failures of the device.
@@ -92,9 +72,13 @@ pub fn page(folder: &RunFolder, run: &RunView, gallery: Gallery) -> Result<Strin
         shown.insert(0, ("teacher".to_owned(), folder.file(RunFile::Teacher)));
     }
     check(run, &gallery)?;
-    let judged: Vec<_> = run.judged.iter().map(|judged| (judged.network.as_str(), judged)).collect();
-    let histograms = run.judged.iter().map(|judged| {
-        figures::histogram(&format!("Scores of the {}", judged.network), judged, run.threshold(&judged.network))
+    let evaluated: Vec<_> = run.evaluated.iter().map(|evaluated| (evaluated.network.as_str(), evaluated)).collect();
+    let histograms = run.evaluated.iter().map(|evaluated| {
+        figures::histogram(
+            &format!("Scores of the {}", evaluated.network),
+            evaluated,
+            run.threshold(&evaluated.network),
+        )
     });
     let layers = |(name, architecture): &(String, Architecture)| (name.clone(), tables::layers(architecture));
     let normal = run.class(report.normal);
@@ -104,14 +88,14 @@ pub fn page(folder: &RunFolder, run: &RunView, gallery: Gallery) -> Result<Strin
         normal,
         images: grouped(run.scores.len() as u64),
         cards: cards(run),
-        blank: tables::blank(&report.networks),
+        constant: tables::constant(&report.networks),
         networks: tables::networks(run),
-        curves: figures::curves(&judged)?,
+        curves: figures::curves(&evaluated)?,
         histograms: histograms.collect::<Result<_, _>>()?,
         thresholds: tables::thresholds(run),
         ends: gallery.ends(run)?,
         grid: gallery.grid(run, &shown)?,
-        course: course::figures(&run.log)?,
+        course: training_curves::figures(&run.log)?,
         latency: tables::latency(run),
         layers: architectures.iter().map(layers).collect(),
         machine: tables::machine(run),
@@ -120,8 +104,8 @@ pub fn page(folder: &RunFolder, run: &RunView, gallery: Gallery) -> Result<Strin
     Ok(page.render()?)
 }
 
-/// The page that compares runs, each with its folder. The images are those that judge all of them; without, there are no
-/// reconstructions to compare.
+/// The page that compares runs, each with its folder. The images are those that all of them are evaluated on; without,
+/// there are no reconstructions to compare.
 ///
 /// # Errors
 /// As for [`page`].
@@ -140,16 +124,18 @@ pub fn comparison(folders: &[RunFolder], runs: &[RunView], gallery: Option<Galle
     let logs: Vec<_> = runs.iter().map(|run| (run.name.as_str(), &run.log[..])).collect();
     let page = ComparisonPage {
         title: format!("{} runs compared", runs.len()),
-        blank: runs
+        constant: runs
             .iter()
-            .flat_map(|run| tables::blank(&run.report.networks).into_iter().map(|network| (run.name.as_str(), network)))
+            .flat_map(|run| {
+                tables::constant(&run.report.networks).into_iter().map(|network| (run.name.as_str(), network))
+            })
             .collect(),
         runs: tables::runs(runs),
         differences: tables::differences(runs)?,
         curves: figures::curves(&named)?,
         histograms: histograms.collect::<Result<_, _>>()?,
         grid: grid.transpose()?,
-        course: course::compared(&logs)?,
+        course: training_curves::compared(&logs)?,
     };
     Ok(page.render()?)
 }
@@ -190,7 +176,7 @@ fn cards(run: &RunView) -> Vec<Card> {
         Card {
             name: "Reconstruction error",
             value: format!("{:.4}", report.reconstruction_l1_normal),
-            note: format!("of normal images, L1; a blank image: {:.4}", report.blank_l1_normal),
+            note: format!("of normal images, L1; a constant image: {:.4}", report.blank_l1_normal),
         },
     ];
     cards.extend(network.map(|network| Card {
@@ -199,24 +185,4 @@ fn cards(run: &RunView) -> Vec<Card> {
         note: format!("on {}", report.adapter),
     }));
     cards
-}
-
-impl Entry {
-    /// A line.
-    pub fn new(ink: Ink, name: &str) -> Self {
-        let dashed = if ink.dashed() { " dashed" } else { "" };
-        Self { name: name.to_owned(), class: format!("{}{dashed}", ink.class()) }
-    }
-
-    /// A field.
-    pub fn filled(ink: Ink, name: &str) -> Self {
-        Self { name: name.to_owned(), class: format!("{} filled", ink.class()) }
-    }
-}
-
-impl Table {
-    /// Rows as long as the header.
-    pub fn new(header: &[&str], rows: Vec<Vec<String>>) -> Self {
-        Self { header: header.iter().map(|&name| name.to_owned()).collect(), rows }
-    }
 }

@@ -11,7 +11,7 @@ use crate::data::{DataError, Images};
 use crate::plot::COLOURS;
 
 /// Longest side that a picture has in the page, in pixels; larger ones are scaled down.
-const MOST: u32 = 64;
+const MAX_SIDE: u32 = 64;
 
 /// An image of a data set, as it was read.
 ///
@@ -59,8 +59,8 @@ fn planes(values: &[u8], channels: usize, width: usize) -> Result<String, Report
 fn pack(picture: Option<DynamicImage>) -> Result<String, ReportError> {
     // There is none where the sides say more pixels than there are.
     let picture = picture.ok_or(DataError::PixelCount { found: 0, expected: 1 })?;
-    let small = picture.width().max(picture.height()) <= MOST;
-    let picture = if small { picture } else { picture.resize(MOST, MOST, FilterType::Triangle) };
+    let small = picture.width().max(picture.height()) <= MAX_SIDE;
+    let picture = if small { picture } else { picture.resize(MAX_SIDE, MAX_SIDE, FilterType::Triangle) };
     let mut file = std::io::Cursor::new(Vec::new());
     picture.write_to(&mut file, ImageFormat::Png)?;
     Ok(format!("data:image/png;base64,{}", BASE64_STANDARD.encode(file.into_inner())))

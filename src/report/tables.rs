@@ -1,7 +1,9 @@
+//! The tables of the pages. They compute no figure.
+
 use std::collections::BTreeSet;
 
 use super::ReportError;
-use super::page::Table;
+use super::parts::Table;
 use super::view::RunView;
 use crate::model::{Architecture, NetworkSpec};
 use crate::results::grouped;
@@ -17,7 +19,7 @@ pub(super) fn networks(run: &RunView) -> Table {
         "AUROC by L1",
         "AUROC by L2",
         "L1 of normal images",
-        "L1 of a blank image",
+        "L1 of a constant image",
         "steps × batch",
         "training, s",
     ];
@@ -38,7 +40,7 @@ pub(super) fn networks(run: &RunView) -> Table {
     Table::new(&header, rows.collect())
 }
 
-/// The thresholds that held-out images set, and what they do to the images that judge the run.
+/// The thresholds that held-out images set, and what they do to the evaluation images.
 pub(super) fn thresholds(run: &RunView) -> Table {
     let header =
         ["network", "threshold", "promised false alarms", "held-out images", "false alarms", "detected", "best F1"];
@@ -134,7 +136,7 @@ pub(super) fn runs(runs: &[RunView]) -> Table {
         "network",
         "AUROC",
         "average precision",
-        "L1 of normal images (blank)",
+        "L1 of normal images (constant)",
         "threshold",
         "MACs an image",
         "one image, µs",
@@ -190,7 +192,7 @@ fn dash() -> String {
     "–".into()
 }
 
-/// The networks whose reconstructions of normal images are hardly better than a blank image.
-pub(super) fn blank(networks: &[NetworkReport]) -> Vec<&NetworkReport> {
-    networks.iter().filter(|network| network.is_blank()).collect()
+/// The networks whose reconstructions of normal images are hardly better than a constant image.
+pub(super) fn constant(networks: &[NetworkReport]) -> Vec<&NetworkReport> {
+    networks.iter().filter(|network| network.is_constant()).collect()
 }

@@ -1,3 +1,5 @@
+//! A run as its folder has it, read for a page. It knows no picture.
+
 use std::path::Path;
 
 use toml::{Table, Value};
@@ -15,13 +17,13 @@ pub struct RunView {
     pub(super) report: Report,
     pub(super) log: Vec<Logged>,
     /// The networks whose scores are known, the run's result last.
-    pub(super) judged: Vec<Judged>,
+    pub(super) evaluated: Vec<Evaluated>,
     /// The result's scores, in the order of the images.
     pub(super) scores: Vec<Score>,
 }
 
 /// Scores by a network.
-pub(super) struct Judged {
+pub(super) struct Evaluated {
     /// As in the report.
     pub network: String,
     /// Of images of the normal class.
@@ -50,16 +52,16 @@ impl RunView {
         let log = read_metrics(&folder.file(RunFile::Metrics))?;
         let path = folder.path().canonicalize().unwrap_or_else(|_| folder.path().to_owned());
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let mut view = Self { name, config, report, log, judged: Vec::new(), scores };
+        let mut view = Self { name, config, report, log, evaluated: Vec::new(), scores };
         let result = view.report.networks.last().map_or("model", |network| &network.network).to_owned();
-        view.judged.push(view.part(result, &view.scores));
+        view.evaluated.push(view.part(result, &view.scores));
         Ok(view)
     }
 
     /// Puts the scores by another network of the run before those by its result.
     pub fn add_scores(&mut self, network: &str, scores: &[Score]) {
-        let judged = self.part(network.to_owned(), scores);
-        self.judged.insert(self.judged.len() - 1, judged);
+        let evaluated = self.part(network.to_owned(), scores);
+        self.evaluated.insert(self.evaluated.len() - 1, evaluated);
     }
 
     /// Names runs by their paths where the names of their folders are the same.
@@ -72,15 +74,15 @@ impl RunView {
         }
     }
 
-    /// Whether the same images judge all of the runs.
-    pub fn judged_alike(runs: &[Self]) -> bool {
-        let judge = |run: &Self| {
+    /// Whether all of the runs are evaluated on the same images.
+    pub fn evaluated_alike(runs: &[Self]) -> bool {
+        let split = |run: &Self| {
             let data = &run.config.data;
-            // Of own pictures, the share that calibrates says which judge.
+            // Of own pictures, the share that calibrates says which images they are.
             let share = data.images.as_ref().map(|_| data.calibration);
-            (data.dataset, data.judge, data.images.clone(), share)
+            (data.dataset, data.eval_split, data.images.clone(), share)
         };
-        runs.windows(2).all(|pair| judge(&pair[0]) == judge(&pair[1]))
+        runs.windows(2).all(|pair| split(&pair[0]) == split(&pair[1]))
     }
 
     /// The figures of a network.
@@ -94,8 +96,8 @@ impl RunView {
     }
 
     /// The network that the run is there for.
-    pub(super) fn result(&self) -> &Judged {
-        &self.judged[self.judged.len() - 1]
+    pub(super) fn result(&self) -> &Evaluated {
+        &self.evaluated[self.evaluated.len() - 1]
     }
 
     /// What a class is called.
@@ -120,7 +122,7 @@ impl RunView {
         self.config.data.dataset == Source::Images
     }
 
-    /// Whether there are anomalous images to judge it by.
+    /// Whether there are anomalous images to evaluate it on.
     pub(super) fn has_anomalies(&self) -> bool {
         !self.result().anomalous.is_empty()
     }
@@ -132,12 +134,12 @@ impl RunView {
         Ok(settings)
     }
 
-    fn part(&self, network: String, scores: &[Score]) -> Judged {
+    fn part(&self, network: String, scores: &[Score]) -> Evaluated {
         let of = |normal: bool| {
             let chosen = scores.iter().filter(|score| self.is_normal(score.label) == normal);
             chosen.map(|score| score.score).collect()
         };
-        Judged { network, normal: of(true), anomalous: of(false) }
+        Evaluated { network, normal: of(true), anomalous: of(false) }
     }
 }
 

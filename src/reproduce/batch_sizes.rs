@@ -1,3 +1,5 @@
+//! The cells of the study of batch sizes.
+
 use std::collections::BTreeSet;
 
 use super::{Cell, ReproduceError, Scope};

@@ -1,3 +1,5 @@
+//! A cell of a grid: a run with its folder, configuration and state.
+
 use std::path::PathBuf;
 use std::time::Instant;
 

@@ -1,3 +1,5 @@
+//! What can go wrong while a grid is run.
+
 use std::path::PathBuf;
 
 use thiserror::Error;

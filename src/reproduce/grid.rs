@@ -1,3 +1,5 @@
+//! Which networks a grid trains, and the cells that follow.
+
 use super::{Cell, Pair, Scope};
 use crate::config::{ConfigError, Goal};
 

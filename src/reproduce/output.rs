@@ -1,3 +1,5 @@
+//! The folder of results: rows, tables, studies. Their text is `results/`'s.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

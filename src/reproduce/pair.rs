@@ -1,3 +1,5 @@
+//! The pair of structures of the two steps of distillation, as text.
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -1,3 +1,5 @@
+//! From the report of a cell to rows of the results.
+
 use std::path::Path;
 
 use super::Cell;

@@ -1,7 +1,9 @@
+//! What a grid goes over: data sets, classes, seeds; and the folder of each.
+
 use std::path::{Path, PathBuf};
 
 use super::Cell;
-use crate::config::{Config, ConfigError, Goal, Judge};
+use crate::config::{Config, ConfigError, EvalSplit, Goal};
 
 /// What a grid goes over, and where its runs are kept.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,9 +32,9 @@ impl Scope {
             config.data.normal = normal;
             config.training.seed = seed;
             config.run.with_baseline = false;
-            // As in the published figures: every official training image trains, the official test set judges.
+            // As in the published figures: every official training image trains, the official test set evaluates.
             config.data.calibration = 0.0;
-            config.data.judge = Judge::Test;
+            config.data.eval_split = EvalSplit::Test;
             let folder = self.runs.join(format!("{}-{normal}-seed{seed}", config.data.dataset));
             Spot { config, folder }
         };

@@ -1,3 +1,5 @@
+//! Runs the cells of a grid that are not done, and says how far each is.
+
 use super::{Cell, Device, Observe, Output, ReproduceError, State};
 use crate::engine::EngineError;
 use crate::results::Rows;

@@ -13,7 +13,7 @@ const SIZE: (u32, u32) = (880, 420);
 /// Height that title and legend take of it.
 const HEAD: u32 = 72;
 /// Least distance of ticks on the axis upwards, in percent.
-const LEAST: f64 = 0.01;
+const MIN_ERROR: f64 = 0.01;
 
 type DrawError = DrawingAreaErrorKind<io::Error>;
 
@@ -84,7 +84,7 @@ impl Panel {
         let (gap, x_axis) = self.x_axis();
         let bars = self.series.iter().flat_map(|series| &series.points).map(bar);
         let bars = bars.filter(|(low, high)| low.is_finite() && high.is_finite());
-        let y_axis = Axis::round(bars.flat_map(|(low, high)| [low, high]), LEAST);
+        let y_axis = Axis::round(bars.flat_map(|(low, high)| [low, high]), MIN_ERROR);
         let mut chart = ChartBuilder::on(area)
             .margin_top(HEAD)
             .margin_left(8)

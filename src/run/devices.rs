@@ -8,9 +8,10 @@ use super::{RunError, RunFile, RunFolder, write_whole};
 use crate::engine::DeviceKind;
 
 /// Longest file that is read, in bytes.
-const LONGEST: u64 = 1 << 16;
+const MAX_BYTES: u64 = 1 << 16;
 
-/// The kind of device of each stage, by the stage's name. A run that goes on keeps to it, for other devices round otherwise.
+/// The kind of device of each stage, by the stage's name. A run that goes on keeps to it, for other devices round
+/// otherwise.
 pub type StageDevices = BTreeMap<String, DeviceKind>;
 
 /// What the stages of a run compute on; nothing where its folder does not say.
@@ -20,7 +21,7 @@ pub type StageDevices = BTreeMap<String, DeviceKind>;
 pub fn read_devices(folder: &RunFolder) -> Result<StageDevices, RunError> {
     let path = folder.file(RunFile::Devices);
     let mut text = Vec::new();
-    match File::open(&path).and_then(|file| file.take(LONGEST).read_to_end(&mut text)) {
+    match File::open(&path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(StageDevices::new()),
         Err(source) => Err(RunError::Read { path, source }),
         Ok(_) => serde_json::from_slice(&text).map_err(|error| RunError::Damaged { path, message: error.to_string() }),

@@ -7,24 +7,24 @@ use super::{RunError, RunFile, RunFolder, write_whole};
 use crate::engine::KernelChoices;
 
 /// Longest file that is read, in bytes.
-const LONGEST: u64 = 1 << 20;
+const MAX_BYTES: u64 = 1 << 20;
 
-/// The kernels that a run began with: defaults only where its folder has no file of them. A run that goes on computes with
-/// the same ones, whatever was measured since: other kernels round otherwise.
+/// The kernels that a run began with: defaults only where its folder has no file of them. A run that goes on computes
+/// with the same ones, whatever was measured since: other kernels round otherwise.
 ///
 /// # Errors
 /// A file that cannot be read, or does not hold choices of kernels.
 pub fn read_kernels(folder: &RunFolder) -> Result<KernelChoices, RunError> {
     let path = folder.file(RunFile::Kernels);
     let mut text = Vec::new();
-    let read = File::open(&path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut text));
+    let read = File::open(&path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text));
     match read {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(KernelChoices::default()),
         Err(source) => return Err(RunError::Read { path, source }),
         Ok(_) => {}
     }
-    if text.len() as u64 > LONGEST {
-        return Err(RunError::Damaged { path, message: format!("it is longer than {LONGEST} bytes") });
+    if text.len() as u64 > MAX_BYTES {
+        return Err(RunError::Damaged { path, message: format!("it is longer than {MAX_BYTES} bytes") });
     }
     serde_json::from_slice(&text).map_err(|error| RunError::Damaged { path, message: error.to_string() })
 }

@@ -18,7 +18,7 @@ pub struct Report {
     pub average_precision: Option<f64>,
     /// Mean absolute error of the reconstruction of normal test images, on pixels in [-1, 1].
     pub reconstruction_l1_normal: f64,
-    /// The same error of the best image of one colour; a reconstruction near it is blank.
+    /// The same error of the best image of one colour; a reconstruction near it is constant.
     pub blank_l1_normal: f64,
     /// Duration of training, in seconds.
     pub seconds_total: f64,
@@ -89,7 +89,8 @@ pub struct NetworkReport {
     /// The threshold that held-out normal images set; absent where none were held out.
     #[serde(default)]
     pub threshold: Option<ThresholdReport>,
-    /// The best F1 of any threshold, which is chosen by the test labels; absent without anomalous images, and in reports of earlier versions.
+    /// The best F1 of any threshold, which is chosen by the test labels; absent without anomalous images, and in
+    /// reports of earlier versions.
     #[serde(default)]
     pub best_f1: Option<BestF1>,
     /// Median time of scoring a single image, read-back included, in seconds.
@@ -107,20 +108,20 @@ pub struct ThresholdReport {
     pub alpha: f64,
     /// Images that score above it are taken for anomalous.
     pub threshold: f32,
-    /// Share of the normal test images above it; absent without anomalous images, where no others judge.
+    /// Share of the normal test images above it; absent without anomalous images, where no others are evaluated.
     pub false_alarm_rate: Option<f64>,
     /// Share of the anomalous test images above it; absent without any.
     pub detection_rate: Option<f64>,
 }
 
-/// Share of a blank image's error from which on reconstructions are called blank.
-const BLANK: f64 = 0.8;
+/// Share of a constant image's error from which on reconstructions are called constant.
+const CONSTANT: f64 = 0.8;
 
 impl NetworkReport {
-    /// Whether its reconstructions of normal images are hardly better than a blank image: then its scores mean little,
-    /// however well they part the images.
-    pub fn is_blank(&self) -> bool {
-        self.reconstruction_l1_normal > BLANK * self.blank_l1_normal
+    /// Whether its reconstructions of normal images are hardly better than a constant image: then its scores mean
+    /// little, however well they part the images.
+    pub fn is_constant(&self) -> bool {
+        self.reconstruction_l1_normal > CONSTANT * self.blank_l1_normal
     }
 }
 

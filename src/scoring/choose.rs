@@ -1,3 +1,5 @@
+//! The choice of the fastest path for the task at hand. The trial itself is in `measure.rs`.
+
 use std::time::Duration;
 
 use serde::Serialize;
@@ -13,7 +15,7 @@ use crate::model::ModelFile;
 
 /// What a choice of path may take into account.
 #[derive(Clone, Debug, Default)]
-pub struct Wish {
+pub struct DetectorOptions {
     /// The path to take; the fastest if none.
     pub path: Option<ScoringPath>,
     /// Whether weights in half precision will do.
@@ -62,51 +64,64 @@ const OPENING: f64 = 0.3;
 const TRIAL: Duration = Duration::from_millis(10);
 
 impl Detector {
-    /// A detector for batches of up to `capacity` images on the path wished for, or else on the one that proves fastest in
-    /// a short trial with whole batches. A device is opened only where the path needs it, or where scoring without one
-    /// would take longer than opening it; without an adapter the CPU path is taken.
+    /// A detector for batches of up to `capacity` images on the path asked for, or else on the one that proves fastest
+    /// in a short trial with whole batches. A device is opened only where the path needs it, or where scoring without
+    /// one would take longer than opening it; without an adapter the CPU path is taken.
     ///
     /// # Errors
-    /// A model that does not suit the path wished for, or whose tensors do not go with its architecture; no adapter where
-    /// the path wished for, or the adapter, needs one; failures of the device.
-    pub fn choose(file: &ModelFile, capacity: usize, wish: &Wish) -> Result<(Self, Choice), ScoringError> {
+    /// A model that does not suit the path asked for, or whose tensors do not go with its architecture; no adapter
+    /// where the path asked for, or the adapter, needs one; failures of the device.
+    pub fn choose(
+        file: &ModelFile,
+        capacity: usize,
+        options: &DetectorOptions,
+    ) -> Result<(Self, Choice), ScoringError> {
+        Self::choose_for(file, &Generator::new(file)?, capacity, options)
+    }
+
+    /// The same with the model's generator, which others may use too.
+    pub(crate) fn choose_for(
+        file: &ModelFile,
+        generator: &Generator,
+        capacity: usize,
+        options: &DetectorOptions,
+    ) -> Result<(Self, Choice), ScoringError> {
         let capacity = capacity.max(1);
-        let batch = capacity.min(wish.images.unwrap_or(capacity)).max(1);
-        let generator = Generator::new(file)?;
-        let mut detector = Self::cpu_of(file, capacity, &generator);
+        let batch = capacity.min(options.images.unwrap_or(capacity)).max(1);
+        let mut detector = Self::cpu_of(file, capacity, generator);
         let mut choice = Choice::of(ScoringPath::Cpu);
-        if wish.path.is_none() {
+        if options.path.is_none() {
             let seconds = measure(&mut detector, batch, TRIAL)?.median();
             choice.timings.push(Timing { path: ScoringPath::Cpu, median_us: 1e6 * seconds });
             // An adapter that was named is tried.
-            let soon = wish.device.adapter.is_none()
-                && wish.images.is_some_and(|images| images as f64 / batch as f64 * seconds < OPENING);
-            if wish.without_device || soon {
+            let soon = options.device.adapter.is_none()
+                && options.images.is_some_and(|images| images as f64 / batch as f64 * seconds < OPENING);
+            if options.without_device || soon {
                 return Ok((detector, choice));
             }
         }
-        if wish.path == Some(ScoringPath::Cpu) {
+        if options.path == Some(ScoringPath::Cpu) {
             return Ok((detector, choice));
         }
-        let gpu = match Gpu::open(&wish.device) {
+        let gpu = match Gpu::open(&options.device) {
             Ok(gpu) => gpu,
             // Asked for by name, it must be there.
-            Err(EngineError::NoAdapter { problem }) if wish.device.adapter.is_none() && wish.path.is_none() => {
+            Err(EngineError::NoAdapter { problem }) if options.device.adapter.is_none() && options.path.is_none() => {
                 choice.without_adapter = Some(problem);
                 return Ok((detector, choice));
             }
             Err(error) => return Err(error.into()),
         };
         choice.adapter = Some(gpu.summary().clone());
-        let device = Backend::Device(Box::new(DeviceScorer::new(Box::new(gpu), file, &generator)));
-        let mut candidate = Self::with(wish.path.unwrap_or(ScoringPath::OpByOp), device, capacity, &generator);
-        match wish.path {
+        let device = Backend::Device(Box::new(DeviceScorer::new(Box::new(gpu), file, generator)));
+        let mut candidate = Self::with(options.path.unwrap_or(ScoringPath::OpByOp), device, capacity, generator);
+        match options.path {
             Some(path) => {
                 choice.path = path;
                 candidate.prepare()?;
             }
             None => {
-                choice.timings.extend(candidate.time_paths(wish, batch)?);
+                choice.timings.extend(candidate.time_paths(options, batch)?);
                 let fastest = choice.timings.iter().min_by(|a, b| a.median_us.total_cmp(&b.median_us));
                 choice.path = fastest.map_or(ScoringPath::Cpu, |fastest| fastest.path);
                 if choice.path == ScoringPath::Cpu {
@@ -118,11 +133,11 @@ impl Detector {
         Ok((candidate, choice))
     }
 
-    /// How long batches take on each path of the device that the wish lets through.
-    fn time_paths(&mut self, wish: &Wish, batch: usize) -> Result<Vec<Timing>, ScoringError> {
+    /// How long batches take on each path of the device that the options allow.
+    fn time_paths(&mut self, options: &DetectorOptions, batch: usize) -> Result<Vec<Timing>, ScoringError> {
         let mut timings = Vec::new();
         for path in [ScoringPath::FusedF32, ScoringPath::FusedF16, ScoringPath::OpByOp] {
-            let wanted = wish.path.map_or(path != ScoringPath::FusedF16 || wish.half, |wanted| wanted == path);
+            let wanted = options.path.map_or(path != ScoringPath::FusedF16 || options.half, |wanted| wanted == path);
             if !wanted {
                 continue;
             }
@@ -132,7 +147,7 @@ impl Detector {
                 // A network that does not fit this path, or does not fit the adapter on this path.
                 Err(ScoringError::Unsuited { .. })
                 | Err(ScoringError::Engine(EngineError::Shape { .. } | EngineError::Limit { .. }))
-                    if wish.path.is_none() => {}
+                    if options.path.is_none() => {}
                 Err(error) => return Err(error),
             }
         }

@@ -1,3 +1,5 @@
+//! A model ready to score batches, on whichever path was chosen. It chooses none.
+
 use super::device::DeviceScorer;
 use super::error::ScoringError;
 use super::generator::Generator;

@@ -1,13 +1,14 @@
+//! A generator on an executor: programs by path and batch size, weights, submission. It knows no adapter.
+
 use std::collections::HashMap;
 
 use super::error::ScoringError;
 use super::generator::Generator;
 use super::path::ScoringPath;
-use crate::config::Statistics;
 use crate::engine::{
     Executor, Graph, PackedWeights, Pending, Precision, Program, ProgramId, Readback, VarId, Variables,
 };
-use crate::model::{EdeGan, ModelFile, NormMode, arrange};
+use crate::model::{EdeGan, ModelFile, arrange};
 use crate::train::TrainError;
 
 /// Names of the programs' tensors.
@@ -84,10 +85,7 @@ impl DeviceScorer {
         let (score, reconstruction) = match path {
             ScoringPath::OpByOp | ScoringPath::Cpu => {
                 let gan = self.networks()?;
-                let mode = match self.file.statistics {
-                    Statistics::Running => NormMode::Running,
-                    Statistics::PerImage => NormMode::PerImage,
-                };
+                let mode = self.file.statistics.scoring();
                 let (score, made) = gan.score_with(&mut graph, &self.variables, images, mode)?;
                 (score, made.reconstruction)
             }

@@ -1,3 +1,5 @@
+//! What can go wrong while images are scored.
+
 use crate::engine::EngineError;
 use crate::train::TrainError;
 use crate::weights::WeightsError;
@@ -35,6 +37,13 @@ pub enum ScoringError {
     /// The device failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+impl ScoringError {
+    /// Whether it is the device's failure, so that the CPU path could do what failed.
+    pub(crate) fn is_of_device(&self) -> bool {
+        matches!(self, Self::Engine(error) if error.is_of_device())
+    }
 }
 
 impl From<TrainError> for ScoringError {

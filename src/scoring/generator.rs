@@ -1,12 +1,13 @@
+//! A model's generator planned and packed, ready for the CPU or for one dispatch.
+
 use std::sync::Arc;
 
-use crate::config::Statistics;
 use crate::engine::{CpuScorer, FusedLayer, FusedNetworks, PackedWeights, RawLayer};
-use crate::model::{LayerKind, ModelFile, NetworkSpec};
+use crate::model::{LayerKind, ModelFile, NetworkSpec, Statistics};
 use crate::weights::{Tensor, WeightsError};
 
 /// Multiply-accumulates of an image from which on matrix products pay.
-const LARGE: u64 = 2_000_000;
+const MIN_MACS_FOR_GEMM: u64 = 2_000_000;
 
 /// A generator planned and packed to run as a whole: norms are folded into weights where their statistics are fixed.
 #[derive(Clone, Debug)]
@@ -56,7 +57,7 @@ impl Generator {
 
     /// Whether its layers are too small for matrix products to pay.
     pub fn is_small(&self) -> bool {
-        self.plan.macs() < LARGE
+        self.plan.macs() < MIN_MACS_FOR_GEMM
     }
 
     /// Makes it ready to score on the CPU.

@@ -1,3 +1,5 @@
+//! How long scoring takes: batches of a detector, and single images on the CPU. It knows no network.
+
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -5,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::detector::Detector;
 use super::error::ScoringError;
 use super::path::ScoringPath;
+use crate::engine::CpuScorer;
 
 /// How fast a network is scored, as a line of a table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,12 +64,12 @@ impl Measurement {
 }
 
 /// Fewest batches that are timed.
-const FEWEST: usize = 5;
+const MIN_BATCHES: usize = 5;
 /// Most batches that are timed.
-const MOST: usize = 10_000;
+const MAX_BATCHES: usize = 10_000;
 
-/// Scores batches of `batch` images one after the other for about this long, read-back included, and says how long each took.
-/// At least five are timed, after one that is not: it finds memory and kernels cold.
+/// Scores batches of `batch` images one after the other for about this long, read-back included, and says how long each
+/// took. At least five are timed, after one that is not: it finds memory and kernels cold.
 ///
 /// # Errors
 /// A batch that the detector does not take; failures of the device.
@@ -75,11 +78,23 @@ pub fn measure(detector: &mut Detector, batch: usize, time: Duration) -> Result<
     detector.score(&pixels)?;
     let started = Instant::now();
     let mut seconds = Vec::new();
-    while seconds.len() < FEWEST || (seconds.len() < MOST && started.elapsed() < time) {
+    while seconds.len() < MIN_BATCHES || (seconds.len() < MAX_BATCHES && started.elapsed() < time) {
         let start = Instant::now();
         detector.score(&pixels)?;
         seconds.push(start.elapsed().as_secs_f64());
     }
     seconds.sort_by(f64::total_cmp);
     Ok(Measurement { batch, seconds })
+}
+
+/// How long one image takes on one thread: the shorter of two, after one that finds memory cold.
+pub(crate) fn time_one_image(scorer: &CpuScorer) -> Duration {
+    let pixels = vec![0.5; scorer.image_len()];
+    let time = || {
+        let started = Instant::now();
+        scorer.score(&pixels, &mut [0.0], None);
+        started.elapsed().max(Duration::from_nanos(1))
+    };
+    time();
+    time().min(time())
 }

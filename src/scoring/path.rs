@@ -1,3 +1,5 @@
+//! The paths that a generator can be scored on, by name.
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::list::has_picture_ending;
 use crate::data::files_below;
 use crate::engine::CpuScorer;
 use crate::model::ModelFile;
-use crate::scoring::{Choice, Detector, Generator, Scores, ScoringError, ScoringPath, Submitted, Wish};
+use crate::scoring::{
+    Choice, Detector, DetectorOptions, Generator, Scores, ScoringError, ScoringPath, Submitted, time_one_image,
+};
 
 /// Pictures of a chunk at most where each thread scores for itself.
 const CHUNK: usize = 64;
@@ -16,13 +18,13 @@ const CHUNK: usize = 64;
 pub const BATCH: usize = 32;
 /// To read and decode the smallest of pictures takes about half as long: where scoring takes no longer than this, a
 /// device would have little to win.
-const LITTLE: Duration = Duration::from_micros(40);
+const MAX_CPU_TIME: Duration = Duration::from_micros(40);
 /// Pictures that are counted beforehand: more are many.
-const MANY: usize = 50_000;
+const MAX_COUNTED: usize = 50_000;
 
 /// A model that many threads score with: on one device, by turns, or else each by itself.
 #[derive(Clone)]
-pub struct Shared {
+pub struct SharedDetector {
     device: Option<Arc<Mutex<Detector>>>,
     /// What scores without a device, or in the place of one that fails.
     cpu: Arc<CpuScorer>,
@@ -32,39 +34,39 @@ pub struct Shared {
     failure: Arc<OnceLock<Arc<ScoringError>>>,
 }
 
-impl Shared {
-    /// Makes a model ready, on the path wished for or else on the fastest one; for the CPU path where it is fast anyhow, no
-    /// other is tried. How many pictures `paths` hold is looked up where it matters and `wish` does not say.
+impl SharedDetector {
+    /// Makes a model ready, on the path asked for or else on the fastest one; for the CPU path where it is fast anyhow,
+    /// no other is tried. How many pictures `paths` hold is looked up where it matters and `options` does not say.
     ///
     /// # Errors
-    /// As of [`Detector::choose`], but no failure of the device where the wish lets the CPU path take its place.
+    /// As of [`Detector::choose`], but no failure of the device where the options let the CPU path take its place.
     pub fn choose(
         file: &ModelFile,
         paths: &[PathBuf],
         threads: usize,
-        mut wish: Wish,
+        mut options: DetectorOptions,
     ) -> Result<(Self, Choice), ScoringError> {
         let generator = Generator::new(file)?;
         let cpu = Arc::new(generator.on_cpu());
-        let mut shared = Self { device: None, cpu, fallback: wish.cpu_fallback, failure: Arc::default() };
+        let mut shared = Self { device: None, cpu, fallback: options.cpu_fallback, failure: Arc::default() };
         // An adapter that was named is tried.
-        if wish.path.is_none() && !wish.without_device && wish.device.adapter.is_none() {
-            let seconds = trial(&shared.cpu) / threads as u32;
-            wish.without_device = seconds <= LITTLE;
+        if options.path.is_none() && !options.without_device && options.device.adapter.is_none() {
+            let seconds = time_one_image(&shared.cpu) / threads as u32;
+            options.without_device = seconds <= MAX_CPU_TIME;
         }
-        if wish.without_device {
-            wish.path = Some(ScoringPath::Cpu);
+        if options.without_device {
+            options.path = Some(ScoringPath::Cpu);
         }
-        if wish.path != Some(ScoringPath::Cpu) {
-            wish.images = wish.images.or_else(|| count(paths));
+        if options.path != Some(ScoringPath::Cpu) {
+            options.images = options.images.or_else(|| count(paths));
         }
-        let few = wish.images.filter(|_| wish.path.is_none());
+        let few = options.images.filter(|_| options.path.is_none());
         let capacity = BATCH.min(few.unwrap_or(BATCH));
-        let (detector, choice) = match Detector::choose(file, capacity, &wish) {
-            Err(error) if shared.fallback && is_of_device(&error) => {
+        let (detector, choice) = match Detector::choose_for(file, &generator, capacity, &options) {
+            Err(error) if shared.fallback && error.is_of_device() => {
                 shared.failure = Arc::new(OnceLock::from(Arc::new(error)));
-                wish.path = Some(ScoringPath::Cpu);
-                Detector::choose(file, capacity, &wish)?
+                options.path = Some(ScoringPath::Cpu);
+                Detector::choose_for(file, &generator, capacity, &options)?
             }
             chosen => chosen?,
         };
@@ -97,7 +99,7 @@ impl Shared {
             let failure = match self.failure.get() {
                 Some(failure) => failure,
                 None => match detector.submit(pixels, reconstructions).and_then(Submitted::wait) {
-                    Err(error) if is_of_device(&error) => self.failure.get_or_init(|| Arc::new(error)),
+                    Err(error) if error.is_of_device() => self.failure.get_or_init(|| Arc::new(error)),
                     scored => return scored.map_err(Arc::new),
                 },
             };
@@ -113,25 +115,8 @@ impl Shared {
     }
 }
 
-/// Whether the CPU path could do what failed so.
-fn is_of_device(error: &ScoringError) -> bool {
-    matches!(error, ScoringError::Engine(error) if error.is_of_device())
-}
-
 fn locked(detector: &Mutex<Detector>) -> MutexGuard<'_, Detector> {
     detector.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// How long one image takes on one thread: the shorter of two, after one that finds memory cold.
-fn trial(scorer: &CpuScorer) -> Duration {
-    let pixels = vec![0.5; scorer.image_len()];
-    let time = || {
-        let started = Instant::now();
-        scorer.score(&pixels, &mut [0.0], None);
-        started.elapsed().max(Duration::from_nanos(1))
-    };
-    time();
-    time().min(time())
 }
 
 /// How many pictures there are at least, unless they cannot be counted beforehand.
@@ -139,12 +124,12 @@ fn count(paths: &[PathBuf]) -> Option<usize> {
     let mut count = 0;
     for path in paths {
         count += match path.is_dir() {
-            true => files_below(path).take(MANY).count(),
+            true => files_below(path).take(MAX_COUNTED).count(),
             false if has_picture_ending(path) => 1,
             // A list, or a file of many images.
             false => return None,
         };
-        if count >= MANY {
+        if count >= MAX_COUNTED {
             break;
         }
     }

@@ -1,3 +1,5 @@
+//! What can go wrong while many pictures are scored: with one picture, or with all.
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;

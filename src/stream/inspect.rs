@@ -2,7 +2,7 @@
 
 use image::DynamicImage;
 
-use super::detector::Shared;
+use super::detector::SharedDetector;
 use super::list::{Found, Picture, Sources};
 use super::maps::Maps;
 use super::ordered::ordered;
@@ -20,12 +20,12 @@ pub struct Inspected {
 
 /// Scores pictures in order, with so many threads that decode.
 ///
-/// What fails a picture stands in its place; what fails all, such as a device that is lost, in the place of a chunk. Once
-/// the results are dropped, no thread uses the device any more.
+/// What fails a picture stands in its place; what fails all, such as a device that is lost, in the place of a chunk.
+/// Once the results are dropped, no thread uses the device any more.
 pub fn inspect(
     sources: Sources,
     preprocessing: Preprocessing,
-    detector: &Shared,
+    detector: &SharedDetector,
     threads: usize,
     maps: Option<&Maps>,
 ) -> impl Iterator<Item = Result<Vec<Inspected>, StreamError>> + use<> {
@@ -40,7 +40,7 @@ pub fn inspect(
 fn scored(
     chunk: Vec<Found>,
     preprocessing: &Preprocessing,
-    detector: &Shared,
+    detector: &SharedDetector,
     maps: Option<&mut Maps>,
 ) -> Result<Vec<Inspected>, StreamError> {
     let decoded: Vec<_> = chunk.into_iter().map(|found| decode(found, preprocessing)).collect();

@@ -15,7 +15,7 @@ use crate::data::{IdxImages, files_below};
 /// Endings of picture files, which are not looked into before they are decoded.
 const ENDINGS: [&str; 4] = [".png", ".jpg", ".jpeg", ".bmp"];
 /// Longest entry of a list, in bytes.
-const LONGEST: u64 = 1 << 16;
+const MAX_BYTES: u64 = 1 << 16;
 
 /// A picture by name: a file, or an image in one. Displayed as `FILE` or `FILE#INDEX`, with replacement characters for
 /// what is no Unicode.
@@ -101,15 +101,15 @@ fn entries(list: &mut BufReader<impl Read>, separator: u8, emit: &mut Emit) -> C
         if !list.buffer().contains(&separator) {
             emit(None)?;
         }
-        match list.by_ref().take(LONGEST).read_until(separator, &mut entry) {
+        match list.by_ref().take(MAX_BYTES).read_until(separator, &mut entry) {
             Ok(0) => return ControlFlow::Continue(()),
             Ok(_) => {}
             Err(source) => return failed(emit, source),
         }
         if entry.last() == Some(&separator) {
             entry.pop();
-        } else if entry.len() as u64 == LONGEST {
-            return failed(emit, io::Error::other(format!("an entry of more than {LONGEST} bytes")));
+        } else if entry.len() as u64 == MAX_BYTES {
+            return failed(emit, io::Error::other(format!("an entry of more than {MAX_BYTES} bytes")));
         }
         if separator == b'\n' && entry.last() == Some(&b'\r') {
             entry.pop();

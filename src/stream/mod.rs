@@ -10,7 +10,7 @@ mod list;
 mod maps;
 mod ordered;
 
-pub use detector::{BATCH, Shared};
+pub use detector::{BATCH, SharedDetector};
 pub use error::{PictureFault, StreamError};
 pub use inspect::{Inspected, inspect};
 pub use list::{Found, Picture, Sources};

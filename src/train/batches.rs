@@ -1,3 +1,5 @@
+//! Runs a program over many images, batch by batch, two of them under way at once. It knows no network.
+
 use std::collections::VecDeque;
 
 use super::error::TrainError;

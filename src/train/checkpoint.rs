@@ -1,10 +1,10 @@
 //! `checkpoint.safetensors` and the one before it: everything that a run needs to go on.
 //!
-//! A checkpoint holds what training changes: parameters, Adam's moments, running averages, the number of steps taken, and
-//! the losses that no line of the log has yet; with them a frozen teacher, which changes nowhere. The rest follows from
-//! the configuration: the sample order by the seed, which the number of steps points into, as it does into the table of
-//! learning rates and Adam's bias corrections; and the answers of a frozen teacher. No random number is drawn after a
-//! stage has begun.
+//! A checkpoint holds what training changes: parameters, Adam's moments, running averages, the number of steps taken,
+//! and the losses that no line of the log has yet; with them a frozen teacher, which changes nowhere. The rest follows
+//! from the configuration: the sample order by the seed, which the number of steps points into, as it does into the
+//! table of learning rates and Adam's bias corrections; and the outputs of a frozen teacher. No random number is drawn
+//! after a stage has begun.
 
 use std::io;
 use std::path::Path;
@@ -36,8 +36,8 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The last checkpoint of a run that can be gone on from, if there is any. Where that is the one before the last, it
-    /// takes its place, and a warning says so.
+    /// The last checkpoint of a run that can be gone on from, if there is any. Where that is the one before the last,
+    /// it takes its place, and a warning says so.
     ///
     /// # Errors
     /// A folder that cannot be written to.
@@ -100,7 +100,8 @@ impl Checkpoint {
         Ok(Self { stage, seconds_trained, weights })
     }
 
-    /// The first number that is infinite or NaN, with its tensor's name: those of the networks first, as they are built.
+    /// The first number that is infinite or NaN, with its tensor's name: those of the networks first, as they are
+    /// built.
     pub(super) fn not_finite(&self, variables: &Variables, groups: &[GroupId]) -> Option<(String, f32)> {
         named(variables, groups).into_iter().find_map(|(name, _)| {
             let values = &self.weights.tensors.get(&name)?.values;

@@ -1,3 +1,5 @@
+//! When checkpoints are due, by time or by steps, and how people write that.
+
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::time::Duration;
@@ -17,7 +19,7 @@ pub struct CheckpointEvery {
 pub struct NotAnInterval(String);
 
 /// Longest time: what is more means "never".
-const LONGEST: f64 = 1e9;
+const MAX_SECONDS: f64 = 1e9;
 
 impl Default for CheckpointEvery {
     fn default() -> Self {
@@ -60,7 +62,7 @@ impl FromStr for CheckpointEvery {
                 _ => return Err(wrong()),
             };
             let number: f64 = digits.parse().map_err(|_| wrong())?;
-            let time = Duration::try_from_secs_f64((number * seconds).min(LONGEST)).map_err(|_| wrong())?;
+            let time = Duration::try_from_secs_f64((number * seconds).min(MAX_SECONDS)).map_err(|_| wrong())?;
             if time.is_zero() || every.time.replace(time).is_some() {
                 return Err(wrong());
             }

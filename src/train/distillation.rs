@@ -12,7 +12,7 @@ use crate::model::Generated;
 pub(super) struct DistillationLosses {
     pub latent: Tensor,
     pub reconstruction: Tensor,
-    pub latent_again: Tensor,
+    pub reconstruction_latent: Tensor,
 }
 
 impl DistillationLosses {
@@ -25,7 +25,11 @@ impl DistillationLosses {
         Ok(Self {
             latent: distance(teacher.latent, student.latent, Measure::MeanSquared)?,
             reconstruction: distance(teacher.reconstruction, student.reconstruction, Measure::L1)?,
-            latent_again: distance(teacher.latent_again, student.latent_again, Measure::MeanSquared)?,
+            reconstruction_latent: distance(
+                teacher.reconstruction_latent,
+                student.reconstruction_latent,
+                Measure::MeanSquared,
+            )?,
         })
     }
 
@@ -34,7 +38,7 @@ impl DistillationLosses {
         [
             (self.latent, weights.latent),
             (self.reconstruction, weights.reconstruction),
-            (self.latent_again, weights.latent_again),
+            (self.reconstruction_latent, weights.reconstruction_latent),
         ]
     }
 }

@@ -1,3 +1,5 @@
+//! What can go wrong while a network is trained or scored.
+
 use std::path::PathBuf;
 
 use super::stage::Stage;
@@ -64,7 +66,7 @@ pub enum TrainError {
     /// The scores of held-out images cannot calibrate.
     #[error(transparent)]
     Calibration(#[from] CalibrationError),
-    /// The scores cannot be judged.
+    /// The scores cannot be evaluated.
     #[error(transparent)]
     Metric(#[from] MetricError),
 }

@@ -1,3 +1,5 @@
+//! How well a trained generator tells normal images from others. The metrics are `metrics.rs`'s.
+
 use super::error::TrainError;
 use super::model_file::Model;
 use super::score::{Scored, Scorer};
@@ -8,7 +10,7 @@ use crate::metrics::{BestF1, auroc, average_precision, best_f1};
 use crate::model::Architecture;
 use crate::run::{Score, ThresholdReport};
 
-/// How well a generator tells the normal images that judge it from the others. What takes anomalous images is absent
+/// How well a generator tells the normal evaluation images from the others. What takes anomalous images is absent
 /// where there are none.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
@@ -66,7 +68,7 @@ impl Evaluation {
             reconstruction_auroc_l1: area(|scored| scored.reconstruction_l1)?,
             reconstruction_auroc_l2: area(|scored| scored.reconstruction_l2)?,
             reconstruction_l1_normal: mean(errors.iter().map(|&error| error.into())),
-            blank_l1_normal: blank_error(&pixels, &model.gan.architecture),
+            blank_l1_normal: constant_image_error(&pixels, &model.gan.architecture),
             scores: split
                 .test
                 .iter()
@@ -90,12 +92,12 @@ impl Evaluation {
     ) -> Result<ThresholdReport, CalibrationError> {
         let alpha = alpha.unwrap_or_else(|| ALPHA.max(calibration.least_alpha()));
         let threshold = calibration.threshold(alpha)?;
-        // Without anomalous images it is the calibration images that judge, of which the share is known beforehand.
-        let judged = self.auroc.is_some();
+        // Without anomalous images the calibration images are evaluated, of which the share is known beforehand.
+        let has_anomalies = self.auroc.is_some();
         let flagged = |wanted: bool| {
             let of_kind = self.scores.iter().filter(|score| (score.label == normal) == wanted);
             let flags = of_kind.map(|score| f64::from(u8::from(score.score > threshold)));
-            judged.then(|| mean(flags.collect::<Vec<_>>().into_iter()))
+            has_anomalies.then(|| mean(flags.collect::<Vec<_>>().into_iter()))
         };
         let scores = calibration.scores();
         Ok(ThresholdReport {
@@ -111,7 +113,7 @@ impl Evaluation {
 
 /// Mean absolute error that images `[N, C, H, W]` of pixels in -1..1 leave to the best image of one colour: in each
 /// channel the median.
-fn blank_error(pixels: &[f32], architecture: &Architecture) -> f64 {
+fn constant_image_error(pixels: &[f32], architecture: &Architecture) -> f64 {
     let Architecture { channels, side, .. } = *architecture;
     let mut counts = vec![[0_u64; 256]; channels];
     for (place, plane) in pixels.chunks_exact(side * side).enumerate() {

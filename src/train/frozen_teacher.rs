@@ -1,21 +1,23 @@
+//! A frozen teacher on a device of its own, which computes its outputs for all training images. It knows no student.
+
 use std::path::Path;
 
 use super::batches::in_batches;
 use super::error::TrainError;
 use super::model_file::load_weights;
-use super::step::scoring_mode;
-use crate::config::{Config, Statistics};
+use crate::config::Config;
 use crate::data::Images;
 use crate::engine::{EngineError, Executor, Graph, Program, ProgramId, Variables};
-use crate::model::EdeGan;
+use crate::model::{EdeGan, Statistics};
 
-/// Images that the teacher is asked about at a time.
+/// Images of a batch.
 const BATCH: usize = 50;
 
 /// Names of the program's outputs.
-const OUTPUTS: [&str; 3] = ["latent", "reconstruction", "latent_again"];
+const OUTPUTS: [&str; 3] = ["latent", "reconstruction", "reconstruction_latent"];
 
-/// A frozen teacher on a device of its own, where it is asked about the training images before its student's first step.
+/// A frozen teacher on a device of its own, where it computes its outputs for the training images before its student's
+/// first step.
 pub struct FrozenTeacher {
     program: ProgramId,
     side: usize,
@@ -35,7 +37,7 @@ impl FrozenTeacher {
         Ok(Self { program, side: teacher.architecture.side })
     }
 
-    /// What answers a batch of images.
+    /// What computes the outputs for a batch of images.
     ///
     /// # Errors
     /// Networks that do not go together.
@@ -43,8 +45,8 @@ impl FrozenTeacher {
         let mut graph = Graph::new();
         let [channels, height, width] = teacher.encoder1.spec.input;
         let input = graph.input("images", [BATCH, channels, height, width]);
-        let made = teacher.generate(&mut graph, variables, input, scoring_mode(statistics))?;
-        for (name, tensor) in OUTPUTS.into_iter().zip([made.latent, made.reconstruction, made.latent_again]) {
+        let made = teacher.generate(&mut graph, variables, input, statistics.scoring())?;
+        for (name, tensor) in OUTPUTS.into_iter().zip([made.latent, made.reconstruction, made.reconstruction_latent]) {
             graph.output(name, tensor);
         }
         Program::compile(&graph, variables)
@@ -55,7 +57,7 @@ impl FrozenTeacher {
     ///
     /// # Errors
     /// Images that do not fit the networks, and failures of the device.
-    pub fn ask(
+    pub fn outputs(
         &self,
         executor: &mut dyn Executor,
         images: &Images,

@@ -76,7 +76,7 @@ pub(super) fn generator_losses(
     Ok(GeneratorLosses {
         adversarial: cross_entropy(graph, logits, real)?,
         reconstruction: mean_distance(graph, images, made.reconstruction, Measure::L1)?,
-        latent: mean_distance(graph, made.latent, made.latent_again, Measure::MeanSquared)?,
+        latent: mean_distance(graph, made.latent, made.reconstruction_latent, Measure::MeanSquared)?,
     })
 }
 

@@ -1,3 +1,5 @@
+//! How long a model takes to score a batch on an executor.
+
 use std::time::{Duration, Instant};
 
 use super::error::TrainError;
@@ -6,10 +8,10 @@ use super::score::Scorer;
 use crate::engine::Executor;
 
 /// Most batches that are scored to find out how long one takes.
-const MOST: usize = 200;
+const MAX_IMAGES: usize = 200;
 
-/// Seconds that scoring so many images at a time takes, read-back included: the median of up to 200 batches, and of those
-/// that begin within this time, after the first ones.
+/// Seconds that scoring so many images at a time takes, read-back included: the median of up to 200 batches, and of
+/// those that begin within this time, after the first ones.
 pub fn scoring_latency(
     executor: &mut dyn Executor,
     model: &Model,
@@ -30,7 +32,7 @@ pub fn scoring_latency(
     }
     let started = Instant::now();
     let mut times = vec![seconds()?];
-    while times.len() < MOST && started.elapsed() < time {
+    while times.len() < MAX_IMAGES && started.elapsed() < time {
         times.push(seconds()?);
     }
     times.sort_by(f64::total_cmp);

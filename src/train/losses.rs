@@ -1,3 +1,5 @@
+//! The losses of the latest steps: their names, the history on the device, and what is read of it.
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::error::TrainError;
 use crate::calibration::Calibration;
-use crate::config::{Config, Statistics};
+use crate::config::Config;
 use crate::engine::{Executor, Readback, Variables};
-use crate::model::{Architecture, EdeGan, ModelFile, Normal, arrange, named};
+use crate::model::{Architecture, EdeGan, ModelFile, Normal, Statistics, arrange, named};
 use crate::weights::Weights;
 
 /// A trained encoder-decoder-encoder GAN whose weights are on an executor.

@@ -1,3 +1,5 @@
+//! The networks of a stage: registered, and set to random weights by the seed.
+
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 

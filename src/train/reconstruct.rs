@@ -1,6 +1,7 @@
+//! Reconstructions of a few images, to look at.
+
 use super::error::TrainError;
 use super::model_file::Model;
-use super::step::scoring_mode;
 use crate::data::Images;
 use crate::engine::{Executor, Graph, Measure, Program, Readback};
 
@@ -29,8 +30,8 @@ pub fn reconstruct(
     let [channels, side, _] = model.gan.encoder1.spec.input;
     let mut graph = Graph::new();
     let input = graph.input("images", [indices.len(), channels, side, side]);
-    let made = model.gan.generate(&mut graph, &model.variables, input, scoring_mode(model.statistics))?;
-    let score = graph.distance(made.latent, made.latent_again, Measure::L2)?;
+    let made = model.gan.generate(&mut graph, &model.variables, input, model.statistics.scoring())?;
+    let score = graph.distance(made.latent, made.reconstruction_latent, Measure::L2)?;
     graph.output("reconstruction", made.reconstruction);
     graph.output("score", score);
     let program = executor.load(Program::compile(&graph, &model.variables)?)?;

@@ -1,11 +1,11 @@
-use crate::config::Statistics;
+//! Scores and reconstruction errors of many images, by a model on an executor.
+
 use crate::data::Images;
 use crate::engine::{EngineError, Executor, Graph, Pending, Program, ProgramId, Readback, Variables};
-use crate::model::EdeGan;
+use crate::model::{EdeGan, Statistics};
 
 use super::batches::in_batches;
 use super::error::TrainError;
-use super::step::scoring_mode;
 
 /// What scoring says of one image.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,7 +54,7 @@ impl Scorer {
         let [channels, height, width] = gan.encoder1.spec.input;
         let mut graph = Graph::new();
         let images = graph.input("images", [batch, channels, height, width]);
-        let scores = gan.score(&mut graph, variables, images, scoring_mode(statistics))?;
+        let scores = gan.score(&mut graph, variables, images, statistics.scoring())?;
         for (name, score) in OUTPUTS.into_iter().zip(scores) {
             graph.output(name, score);
         }

@@ -1,3 +1,5 @@
+//! The stages, and what each network does in them. It trains nothing.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

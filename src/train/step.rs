@@ -1,14 +1,16 @@
-use super::answers::Answers;
+//! The graph of one training step of a stage. It knows neither images nor devices.
+
 use super::distillation::DistillationLosses;
 use super::gan::{Optimizer, generator_losses, train_discriminator, weighted_sum};
 use super::losses::{History, LossNames};
 use super::networks::Networks;
 use super::stage::{Role, Stage};
-use crate::config::{Config, LossWeights, Schedule, Statistics};
+use super::teacher_outputs::TeacherOutputs;
+use crate::config::{Config, LossWeights, Schedule};
 use crate::engine::{
     AdamGroups, AdamSettings, EngineError, Graph, Schedule as EngineSchedule, Tensor, VarId, Variables,
 };
-use crate::model::{EdeGan, Generated, NormMode};
+use crate::model::{EdeGan, Generated};
 
 /// A training step of a stage with everything it keeps on the device.
 #[derive(Clone, Debug)]
@@ -28,7 +30,7 @@ pub struct TrainingStep {
     /// Losses of the latest steps.
     pub history: History,
     /// What a frozen teacher makes of each training image, where it is asked once for all.
-    pub answers: Option<Answers>,
+    pub teacher_outputs: Option<TeacherOutputs>,
 }
 
 impl TrainingStep {
@@ -54,7 +56,7 @@ impl TrainingStep {
             clock: add("clock", [1, 1, 1, 1]),
             tables: Vec::new(),
             history: History::default(),
-            answers: None,
+            teacher_outputs: None,
         };
         step.trace(config, stage, networks, variables)?;
         Ok(step)
@@ -71,20 +73,21 @@ impl TrainingStep {
         let images = self.graph.variable(variables, self.images);
         let order = self.graph.variable(variables, self.order);
         let batch_size = stage.budget(config).batch_size;
+        let momentum = config.training.norm_momentum as f32;
         let images = self.graph.gather(images, order, clock, batch_size)?;
 
-        let lesson = match (&networks.teacher, stage.teacher(config)) {
-            (Some(gan), Some(Role::Frozen)) if config.distillation.ask_once => {
+        let teacher_outputs = match (&networks.teacher, stage.teacher(config)) {
+            (Some(gan), Some(Role::Frozen)) if config.distillation.precompute_teacher_outputs => {
                 let [images, ..] = variables.shape(self.images);
-                let answers = Answers::register(variables, &gan.architecture, images);
-                self.answers = Some(answers);
-                Some(answers.gather(&mut self.graph, variables, [order, clock], batch_size)?)
+                let outputs = TeacherOutputs::register(variables, &gan.architecture, images);
+                self.teacher_outputs = Some(outputs);
+                Some(outputs.gather(&mut self.graph, variables, [order, clock], batch_size)?)
             }
             (Some(gan), Some(Role::Frozen)) => {
-                Some(gan.generate(&mut self.graph, variables, images, scoring_mode(config.scoring.statistics))?)
+                Some(gan.generate(&mut self.graph, variables, images, config.scoring.statistics.scoring())?)
             }
             (Some(gan), Some(Role::Trained { learning_rate, own })) => {
-                let mode = training_mode(config.scoring.statistics, batch_size, config);
+                let mode = config.scoring.statistics.training(batch_size, momentum);
                 let made = gan.generate(&mut self.graph, variables, images, mode)?;
                 let table = self.table(config, stage, variables, "teacher", learning_rate)?;
                 let learner = Learner { gan, made, table };
@@ -97,17 +100,17 @@ impl TrainingStep {
             _ => None,
         };
         if let (Some(gan), Some(Role::Trained { learning_rate, own })) = (&networks.student, stage.student(config)) {
-            let mode = training_mode(config.student.statistics, batch_size, config);
+            let mode = config.student.statistics.training(batch_size, momentum);
             let made = gan.generate(&mut self.graph, variables, images, mode)?;
             let learner = Learner { gan, made, table: self.table(config, stage, variables, "student", learning_rate)? };
             let mut terms = Vec::new();
             if let Some(own) = own {
                 terms.extend(self.own_losses(variables, &learner, clock, images, LossNames::OWN, own)?);
             }
-            if let Some(teacher) = lesson {
+            if let Some(teacher) = teacher_outputs {
                 let distances = DistillationLosses::new(&mut self.graph, &teacher, &made)?;
                 terms.extend(distances.terms(&config.distillation.weights));
-                let recorded = [distances.latent, distances.reconstruction, distances.latent_again];
+                let recorded = [distances.latent, distances.reconstruction, distances.reconstruction_latent];
                 self.history.record(&mut self.graph, variables, clock, LossNames::DISTILLATION, &recorded)?;
             }
             self.train_generator(variables, &learner, clock, &terms)?;
@@ -191,21 +194,5 @@ struct Table {
 impl Learner<'_> {
     fn optimizer(&self, groups: AdamGroups, clock: Tensor) -> Optimizer<'_> {
         Optimizer { groups, settings: &self.table.settings, clock_and_table: [clock, self.table.tensor] }
-    }
-}
-
-/// How norms work in a network that is trained to score by these statistics.
-fn training_mode(statistics: Statistics, batch_size: usize, config: &Config) -> NormMode {
-    match statistics {
-        Statistics::Running => NormMode::Tracked { momentum: config.training.norm_momentum as f32 },
-        Statistics::PerImage => NormMode::Batch { sets: batch_size },
-    }
-}
-
-/// How norms work in a network that scores.
-pub(super) fn scoring_mode(statistics: Statistics) -> NormMode {
-    match statistics {
-        Statistics::Running => NormMode::Running,
-        Statistics::PerImage => NormMode::PerImage,
     }
 }

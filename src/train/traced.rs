@@ -1,3 +1,5 @@
+//! A stage's training step before there are data: to be looked at, tuned, timed, and trained.
+
 use super::error::TrainError;
 use super::networks::Networks;
 use super::stage::Stage;
@@ -21,9 +23,19 @@ impl Traced {
     /// # Errors
     /// Networks that cannot be trained.
     pub fn new(config: &Config, stage: Stage, images: usize) -> Result<Self, EngineError> {
+        Self::with_channels(config, stage, images, config.preprocessing().channels)
+    }
+
+    /// Traces the step for so many training images of so many channels.
+    pub(super) fn with_channels(
+        config: &Config,
+        stage: Stage,
+        images: usize,
+        channels: usize,
+    ) -> Result<Self, EngineError> {
         let mut variables = Variables::new();
         let networks = Networks::register(config, stage, &mut variables);
-        let shape = [config.preprocessing().channels, config.data.side, config.data.side];
+        let shape = [channels, config.data.side, config.data.side];
         let step = TrainingStep::build(config, stage, &networks, &mut variables, images, shape)?;
         Ok(Self { networks, variables, step })
     }

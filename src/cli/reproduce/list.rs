@@ -1,3 +1,5 @@
+//! Lists of numbers as people write them, and the list of a grid's cells.
+
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -11,7 +13,7 @@ use serde_json::json;
 pub struct List<T>(pub Vec<T>);
 
 /// Most numbers of a list.
-const MOST: u64 = 10_000;
+const MAX_ITEMS: u64 = 10_000;
 
 impl<T: TryFrom<u64>> FromStr for List<T> {
     type Err = String;
@@ -23,7 +25,7 @@ impl<T: TryFrom<u64>> FromStr for List<T> {
         for item in text.split(',') {
             let (first, last) = item.split_once('-').unwrap_or((item, item));
             let (first, last) = number(first).zip(number(last)).ok_or_else(malformed)?;
-            if first > last || last - first >= MOST {
+            if first > last || last - first >= MAX_ITEMS {
                 return Err(malformed());
             }
             numbers.extend(first..=last);

@@ -1,3 +1,5 @@
+//! `pkdgan reproduce`: the grid that the flags describe, run and written. What a grid is stands in `reproduce/`.
+
 mod list;
 mod watch;
 
@@ -204,9 +206,10 @@ impl Arguments {
         if sets("data.calibration") {
             usage("--set data.calibration: grids train on every image, as published figures do; use train".into());
         }
-        if sets("data.judge") {
+        if sets("data.eval_split") || sets("data.judge") {
             usage(
-                "--set data.judge: results stand beside published figures, which are of the test set; use train".into(),
+                "--set data.eval_split: results stand beside published figures, which are of the test set; use train"
+                    .into(),
             );
         }
         for (key, flag) in [

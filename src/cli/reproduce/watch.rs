@@ -1,3 +1,5 @@
+//! Progress of a grid: a line for each cell, over the bars of the stage at hand.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

@@ -1,3 +1,5 @@
+//! `pkdgan score`: scores pictures, and decides by threshold or p-value. Reading and scoring are `stream/`'s.
+
 mod rows;
 mod verdict;
 
@@ -14,10 +16,10 @@ use pkdgan::calibration::Calibration;
 use pkdgan::model::ModelFile;
 use pkdgan::run::{model_file, write_whole};
 use pkdgan::scoring::ScoringPath;
-use pkdgan::stream::{Inspected, Maps, Shared, Sources, StreamError, inspect};
+use pkdgan::stream::{Inspected, Maps, SharedDetector, Sources, StreamError, inspect};
 
 use super::console::{Console, Counter, stop_on_interrupt};
-use super::device::{Device, PathWish};
+use super::device::{Device, PathChoice};
 use rows::{Format, Rows};
 use verdict::Rule;
 pub use verdict::Uncalibrated;
@@ -51,8 +53,8 @@ pub struct Arguments {
     /// Write results to this file, whole or not at all, instead of standard output
     #[arg(long, short, value_name = "FILE", help_heading = "Output")]
     output: Option<PathBuf>,
-    /// Write a PNG file for each picture to this folder: the picture as the network sees it, its reconstruction, and the
-    /// difference of both
+    /// Write a PNG file for each picture to this folder: the picture as the network sees it, its reconstruction, and
+    /// the difference of both
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     save_maps: Option<PathBuf>,
     /// Print results and errors only
@@ -61,10 +63,10 @@ pub struct Arguments {
     /// Threads that decode pictures [default: one a core]
     #[arg(long, value_name = "N", help_heading = "Device", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// How to run the network: `op-by-op`, `fused-f32`, `fused-f16` (scores differ by up to 1 %), `cpu`, or `auto` for the
-    /// fastest in single precision, and no device where it has little to win
+    /// How to run the network: `op-by-op`, `fused-f32`, `fused-f16` (scores differ by up to 1 %), `cpu`, or `auto` for
+    /// the fastest in single precision, and no device where it has little to win
     #[arg(long, value_name = "NAME", default_value = "auto", help_heading = "Device")]
-    path: PathWish,
+    path: PathChoice,
     #[command(flatten)]
     device: Device,
 }
@@ -137,9 +139,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         separator: if arguments.null { 0 } else { b'\n' },
     };
     let threads = arguments.threads.map_or_else(|| available_parallelism().map_or(1, Into::into), usize::from);
-    let wish = arguments.device.wish(arguments.path.0);
+    let options = arguments.device.detector_options(arguments.path.0);
     let preparing = console.preparing("scoring");
-    let (detector, choice) = Shared::choose(&model, &arguments.paths, threads, wish)?;
+    let (detector, choice) = SharedDetector::choose(&model, &arguments.paths, threads, options)?;
     drop(preparing);
     let results = inspect(sources, model.preprocessing, &detector, threads, maps.as_ref());
 
@@ -193,10 +195,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(writer.code(arguments))
 }
 
-/// Judges and writes results.
+/// Decides what scores mean, and writes results.
 struct Writer<'a> {
     console: &'a Console,
-    detector: &'a Shared,
+    detector: &'a SharedDetector,
     /// Whether the failure of the device was said.
     warned: bool,
     rule: Rule,
@@ -251,10 +253,10 @@ impl Writer<'_> {
         let path = inspected.picture.to_string();
         match inspected.score {
             Ok(score) => {
-                let judged = self.rule.judge(score, self.calibration.as_ref());
+                let decision = self.rule.decide(score, self.calibration.as_ref());
                 self.tally.scored += 1;
-                self.tally.anomalous += usize::from(judged.anomalous == Some(true));
-                rows.scored(&path, score, judged)
+                self.tally.anomalous += usize::from(decision.anomalous == Some(true));
+                rows.scored(&path, score, decision)
             }
             Err(fault) => {
                 self.tally.failed += 1;

@@ -1,9 +1,11 @@
+//! Results of `score` as CSV or JSON lines. It knows scores and decisions, no pictures.
+
 use std::io::{self, BufWriter, Write};
 
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::verdict::Judged;
+use super::verdict::Decision;
 
 /// How results are written.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -48,8 +50,8 @@ impl<'a> Rows<'a> {
     }
 
     /// A picture with its score.
-    pub fn scored(&mut self, path: &str, score: f32, judged: Judged) -> io::Result<()> {
-        let row = Scored { path, score, p_value: judged.p_value, verdict: judged.verdict() };
+    pub fn scored(&mut self, path: &str, score: f32, decision: Decision) -> io::Result<()> {
+        let row = Scored { path, score, p_value: decision.p_value, verdict: decision.verdict() };
         match self {
             Self::Csv(rows) => rows.serialize(row).map_err(plain),
             Self::Jsonl(out) => line(out, &row),

@@ -1,3 +1,5 @@
+//! When a score is anomalous: the rule that `--alpha` and `--threshold` make. The p-value itself is `calibration.rs`'s.
+
 use anyhow::bail;
 use pkdgan::calibration::Calibration;
 
@@ -13,7 +15,7 @@ pub enum Rule {
 
 /// What a score means.
 #[derive(Clone, Copy)]
-pub struct Judged {
+pub struct Decision {
     pub p_value: Option<f64>,
     pub anomalous: Option<bool>,
 }
@@ -41,19 +43,19 @@ impl Rule {
         })
     }
 
-    /// Judges a score.
-    pub fn judge(&self, score: f32, calibration: Option<&Calibration>) -> Judged {
+    /// Decides what a score means.
+    pub fn decide(&self, score: f32, calibration: Option<&Calibration>) -> Decision {
         let p_value = calibration.map(|calibration| calibration.p_value(score));
         let anomalous = match *self {
             Self::Alpha(alpha) => p_value.map(|p_value| p_value <= alpha),
             Self::Threshold(threshold) => Some(score > threshold),
             Self::None => None,
         };
-        Judged { p_value, anomalous }
+        Decision { p_value, anomalous }
     }
 }
 
-impl Judged {
+impl Decision {
     /// The word for it.
     pub fn verdict(self) -> Option<&'static str> {
         self.anomalous.map(|anomalous| if anomalous { "anomalous" } else { "normal" })

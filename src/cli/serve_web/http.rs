@@ -1,5 +1,5 @@
-//! As much of HTTP as a page from memory takes: each connection has a thread and is answered once. Browsers open several,
-//! and leave some idle; none may wait for another.
+//! As much of HTTP as a page from memory takes: each connection has a thread and is answered once. Browsers open
+//! several, and leave some idle; none may wait for another.
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
@@ -8,11 +8,11 @@ use std::thread;
 use std::time::Duration;
 
 /// Longest wait for the next bytes of a connection.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest head of a request, in bytes.
-const MOST: usize = 1 << 14;
+const MAX_BYTES: usize = 1 << 14;
 /// Most headers of a request.
-const MOST_HEADERS: usize = 64;
+const MAX_HEADERS: usize = 64;
 
 /// What is asked for.
 pub struct Request {
@@ -29,7 +29,7 @@ pub struct Answer<'a> {
     pub body: Cow<'a, [u8]>,
 }
 
-/// Answers whoever connects, for ever.
+/// Serves every connection, for ever.
 pub fn serve<'a>(listener: &TcpListener, answer: impl Fn(&Request) -> Answer<'a> + Sync) {
     thread::scope(|scope| {
         for stream in listener.incoming() {
@@ -51,8 +51,8 @@ pub fn serve<'a>(listener: &TcpListener, answer: impl Fn(&Request) -> Answer<'a>
 }
 
 fn converse<'a>(mut stream: TcpStream, answer: &impl Fn(&Request) -> Answer<'a>) -> io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     let Some(request) = receive(&mut stream)? else {
         return stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     };
@@ -69,20 +69,20 @@ fn converse<'a>(mut stream: TcpStream, answer: &impl Fn(&Request) -> Answer<'a>)
     stream.write_all(&message)?;
     // What it still sends is read, or the answer might not arrive.
     stream.shutdown(Shutdown::Write)?;
-    io::copy(&mut stream.take(MOST as u64), &mut io::sink())?;
+    io::copy(&mut stream.take(MAX_BYTES as u64), &mut io::sink())?;
     Ok(())
 }
 
 /// The head of a request; none where the bytes are no request.
 fn receive(stream: &mut TcpStream) -> io::Result<Option<Request>> {
     let (mut bytes, mut piece) = (Vec::new(), [0; 2048]);
-    while bytes.len() < MOST {
+    while bytes.len() < MAX_BYTES {
         let read = stream.read(&mut piece)?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         bytes.extend_from_slice(&piece[..read]);
-        let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut head = httparse::Request::new(&mut headers);
         match head.parse(&bytes) {
             Ok(httparse::Status::Partial) => {}

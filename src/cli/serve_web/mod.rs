@@ -1,3 +1,5 @@
+//! `pkdgan serve-web`: the page that scores in a browser, with its kernels and model. HTTP itself is in `http.rs`.
+
 mod http;
 
 use std::borrow::Cow;

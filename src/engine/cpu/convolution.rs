@@ -9,9 +9,8 @@ use super::kernel::{CpuKernel, Packing};
 use super::product::{Left, Product};
 use super::threads::share;
 use super::windows::Windows;
-use crate::engine::ops::activation::Activation;
-use crate::engine::ops::conv_geometry::Geometry;
-use crate::engine::ops::conv2d::Epilogue;
+use crate::engine::activation::Activation;
+use crate::engine::conv::{Epilogue, Geometry};
 
 /// Multiply-accumulates of a convolution from which on other threads are worth their waking.
 const WORTH_SHARING: u64 = 1 << 18;

@@ -7,7 +7,7 @@ use super::activation::activate;
 use super::kernel::CpuKernel;
 use super::threads::share;
 use super::vectors::{PARTS, WORTH_SHARING, add_up, total};
-use crate::engine::ops::activation::Activation;
+use crate::engine::activation::Activation;
 use crate::engine::ops::batch_norm::BatchNorm;
 use crate::engine::ops::batch_norm_grad::BatchNormGrad;
 use crate::engine::shape::{Shape, count};

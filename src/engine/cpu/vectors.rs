@@ -1,4 +1,5 @@
-//! Loops over many numbers: in the widest vectors that the processor has, over all cores where there are enough of them.
+//! Loops over many numbers: in the widest vectors that the processor has, over all cores where there are enough of
+//! them.
 //!
 //! Sums go through [`PARTS`] running sums whatever the vectors are, and are split by shape, never by the number of
 //! threads: so neither changes a bit of them.
@@ -55,9 +56,9 @@ pub(crate) fn add_up<const N: usize>(sums: &mut [f32; PARTS], inputs: [&[f32]; N
     let inputs = inputs.map(|x| &x[..len]);
     let whole = len - len % PARTS;
     for start in (0..whole).step_by(PARTS) {
-        let pieces: [&[f32; PARTS]; N] = inputs.map(|x| piece(&x[start..]));
+        let chunks: [&[f32; PARTS]; N] = inputs.map(|x| chunk(&x[start..]));
         for part in 0..PARTS {
-            sums[part] += f(std::array::from_fn(|n| pieces[n][part]));
+            sums[part] += f(std::array::from_fn(|n| chunks[n][part]));
         }
     }
     for i in whole..len {
@@ -66,10 +67,10 @@ pub(crate) fn add_up<const N: usize>(sums: &mut [f32; PARTS], inputs: [&[f32]; N
 }
 
 #[inline(always)]
-fn piece(numbers: &[f32]) -> &[f32; PARTS] {
+fn chunk(numbers: &[f32]) -> &[f32; PARTS] {
     match numbers.first_chunk() {
-        Some(piece) => piece,
-        None => unreachable!("whole pieces only"),
+        Some(chunk) => chunk,
+        None => unreachable!("whole chunks only"),
     }
 }
 

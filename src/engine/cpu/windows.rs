@@ -6,7 +6,7 @@
 
 #![allow(clippy::needless_range_loop, reason = "arrays of known length are gone through by index")]
 
-use crate::engine::ops::conv_geometry::Geometry;
+use crate::engine::conv::Geometry;
 
 /// How the positions of the narrow grid lie over the wide one.
 #[derive(Clone, Copy, Debug)]

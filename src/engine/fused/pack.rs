@@ -1,6 +1,9 @@
+//! Weights packed for a plan, in single or half precision, with fixed norms folded in. It knows no device.
+
 use half::f16;
 
-use super::plan::{FusedLayer, FusedNetworks, PlannedLayer};
+use super::layer::FusedLayer;
+use super::plan::{FusedNetworks, PlannedLayer};
 
 /// A layer's numbers as they were trained, in PyTorch's layouts.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +27,7 @@ pub enum Precision {
     Half,
 }
 
-/// The weights of a plan: the matrix of each piece, then biases, layer by layer.
+/// The weights of a plan: the matrix of each product, then biases, layer by layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PackedWeights(Vec<f32>);
 
@@ -89,17 +92,17 @@ fn pack_layer(packed: &mut [f32], planned: &PlannedLayer, raw: &RawLayer) -> Res
         let pair = if transposed { ci * outputs + co } else { co * inputs + ci };
         (f64::from(raw.weight[(pair * kernel + ky) * kernel + kx]) * folded[co].0) as f32
     };
-    for piece in &planned.pieces {
-        for row in 0..piece.rows {
+    for gemm in &planned.gemms {
+        for row in 0..gemm.rows {
             let (pixel, ci) = (row / inputs, row % inputs);
-            let start = piece.weights + row * piece.padded_columns();
-            for column in 0..piece.columns {
+            let start = gemm.weights + row * gemm.padded_columns();
+            for column in 0..gemm.columns {
                 let co = column % outputs;
-                let [ky, kx] = if piece.taps[0].is_empty() {
+                let [ky, kx] = if gemm.taps[0].is_empty() {
                     let pixel = column / outputs;
-                    [pixel / piece.spread, pixel % piece.spread]
+                    [pixel / gemm.spread, pixel % gemm.spread]
                 } else {
-                    [piece.taps[0][pixel / piece.window[1]], piece.taps[1][pixel % piece.window[1]]]
+                    [gemm.taps[0][pixel / gemm.window[1]], gemm.taps[1][pixel % gemm.window[1]]]
                 };
                 packed[start + column] = weight(ci, co, ky, kx);
             }

@@ -1,27 +1,7 @@
-use super::piece::Piece;
-use crate::engine::ops::activation::Activation;
+//! A generator planned as one op: its layers, and where their activations lie in memory. It knows no weights.
 
-/// A layer of a network that is scored as a whole: a convolution or its transpose with square kernels, then a bias or a norm
-/// by each image's own statistics, then an activation.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct FusedLayer {
-    /// Whether it is a transposed convolution.
-    pub transposed: bool,
-    /// Channels, height and width of its input.
-    pub input: [usize; 3],
-    /// Channels, height and width of its output.
-    pub output: [usize; 3],
-    /// Side of the kernel.
-    pub kernel: usize,
-    /// Step between positions.
-    pub stride: usize,
-    /// Zeros assumed at each side.
-    pub padding: usize,
-    /// Epsilon of a norm by each image's own statistics; a bias in its place if none.
-    pub norm: Option<f32>,
-    /// What follows.
-    pub activation: Activation,
-}
+use super::implicit_gemm::ImplicitGemm;
+use super::layer::FusedLayer;
 
 /// Where a layer reads and writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,19 +14,19 @@ pub enum Source {
     Memory(usize),
 }
 
-/// A layer with its pieces and places.
+/// A layer with its matrix products and places.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedLayer {
     /// The layer.
     pub layer: FusedLayer,
     /// What it is made of, in the order they run.
-    pub pieces: Vec<Piece>,
+    pub gemms: Vec<ImplicitGemm>,
     /// What it reads.
     pub from: Source,
     /// What it writes.
     pub to: Source,
     /// Where its bias starts in the packed weights, or the norm's scales with the shifts after them; each padded to
-    /// whole quads.
+    /// whole vec4s.
     pub bias: usize,
 }
 
@@ -65,8 +45,8 @@ impl PlannedLayer {
 /// Numbers of memory beside a latent vector, for sums over a workgroup.
 const SUMS: usize = 64;
 
-/// A generator (encoder, decoder, encoder) planned as one op: image to latent vector, to reconstruction, to latent vector;
-/// both vectors scaled to a root mean square of one, and their Euclidean distance the score.
+/// A generator (encoder, decoder, encoder) planned as one op: image to latent vector, to reconstruction, to latent
+/// vector; both vectors scaled to a root mean square of one, and their Euclidean distance the score.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FusedNetworks {
     layers: [Vec<PlannedLayer>; 3],
@@ -94,11 +74,11 @@ impl FusedNetworks {
         };
         let mut planned: Vec<PlannedLayer> = Vec::with_capacity(chain.len());
         for (index, &&layer) in chain.iter().enumerate() {
-            let pieces = Piece::of(&layer, planned.last().map_or(0, PlannedLayer::end));
-            let end = |piece: &Piece| piece.weights + piece.matrix_len();
-            let bias = pieces.last().map(end).ok_or("a layer without pixels")?;
+            let gemms = ImplicitGemm::of(&layer, planned.last().map_or(0, PlannedLayer::end));
+            let end = |gemm: &ImplicitGemm| gemm.weights + gemm.matrix_len();
+            let bias = gemms.last().map(end).ok_or("a layer without pixels")?;
             let from = if index == 0 { Source::Image } else { planned[index - 1].to };
-            planned.push(PlannedLayer { layer, pieces, from, to: place(index), bias });
+            planned.push(PlannedLayer { layer, gemms, from, to: place(index), bias });
         }
         let encoder2 = planned.split_off(last_of_decoder + 1);
         let decoder = planned.split_off(networks[0].len());
@@ -137,8 +117,8 @@ impl FusedNetworks {
 
     /// Multiply-accumulates for one image.
     pub fn macs(&self) -> u64 {
-        let of = |piece: &Piece| (piece.grid[0] * piece.grid[1] * piece.rows * piece.columns) as u64;
-        self.chain().flat_map(|layer| &layer.pieces).map(of).sum()
+        let of = |gemm: &ImplicitGemm| (gemm.grid[0] * gemm.grid[1] * gemm.rows * gemm.columns) as u64;
+        self.chain().flat_map(|layer| &layer.gemms).map(of).sum()
     }
 }
 

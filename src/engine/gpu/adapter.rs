@@ -1,15 +1,15 @@
-use std::fmt;
+//! Adapters: the options to open one, the list of those there are, the choice of one.
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::faults::Fault;
-use super::given_up::watched;
 use super::pipeline_cache::PipelineStore;
+use super::watchdog::watched;
+use crate::engine::conv::ConvVariant;
 use crate::engine::error::EngineError;
-use crate::engine::measurements::Measurements;
-use crate::engine::ops::kernel::ConvVariant;
+use crate::engine::summary::AdapterSummary;
+use crate::engine::tuning::Measurements;
 
 /// How to open a GPU.
 #[derive(Clone, Debug, Default)]
@@ -22,59 +22,25 @@ pub struct GpuOptions {
     pub measurements: Option<Arc<Measurements>>,
     /// Where compiled kernels are kept from one run to the next; nowhere if none.
     pub pipelines: Option<Arc<dyn PipelineStore>>,
-    /// How long the device may take for what is waited for; [`PATIENCE`] if none.
-    pub patience: Option<Duration>,
+    /// How long the device may take for what is waited for; [`DEVICE_TIMEOUT`] if none.
+    pub timeout: Option<Duration>,
     /// Trouble made on purpose, for tests.
     pub fault: Option<Fault>,
-    /// Does without half-precision arithmetic in kernels, as on adapters that have none; half-precision weights are then
-    /// unpacked.
+    /// Does without half-precision arithmetic in kernels, as on adapters that have none; half-precision weights are
+    /// then unpacked.
     pub without_half: bool,
 }
 
 /// How long a device may take for what is waited for, unless it is told otherwise. What is submitted at once takes
 /// seconds, even where the adapter is a slow CPU.
-pub const PATIENCE: Duration = Duration::from_secs(300);
-
-/// What an adapter says of itself.
-#[derive(Clone, Debug, Serialize)]
-pub struct AdapterSummary {
-    /// Name of the device.
-    pub name: String,
-    /// Graphics API: `vulkan`, `metal`, `dx12`.
-    pub backend: String,
-    /// Driver with version.
-    pub driver: String,
-    /// `discrete`, `integrated`, `virtual`, `cpu` or `other`.
-    pub kind: String,
-}
-
-impl AdapterSummary {
-    /// The cores of this machine, used without a driver.
-    pub(crate) fn cpu(name: &str, how: String) -> Self {
-        Self { name: name.into(), backend: "cpu".into(), driver: how, kind: "cpu".into() }
-    }
-
-    /// Whether kernels run on the CPU: a software driver, or no adapter at all.
-    pub fn is_software(&self) -> bool {
-        self.kind == "cpu"
-    }
-}
-
-impl fmt::Display for AdapterSummary {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        if self.backend == "cpu" {
-            return write!(f, "{}, {}", self.name, self.driver);
-        }
-        write!(f, "{} ({}, {}, driver {})", self.name, self.kind, self.backend, self.driver)
-    }
-}
+pub const DEVICE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The adapters of this machine, in the order that [`GpuOptions::adapter`] counts from 0.
 ///
 /// # Errors
 /// [`EngineError::TimedOut`] if a driver does not come back in time.
-pub fn adapters(patience: Duration) -> Result<Vec<AdapterSummary>, EngineError> {
-    watched("the search for adapters", patience, || found(&instance()).iter().map(summary).collect())
+pub fn adapters(timeout: Duration) -> Result<Vec<AdapterSummary>, EngineError> {
+    watched("the search for adapters", timeout, || found(&instance()).iter().map(summary).collect())
 }
 
 /// The graphics APIs that are looked through.

@@ -1,12 +1,13 @@
+//! A program on the device: its buffers, pipelines and bind groups, and the recording of its runs. It knows no op.
+
 use std::sync::Arc;
 
-use super::device::{Groups, Shared};
+use super::context::{DeviceContext, Groups};
 use super::pipelines::{Kernel, Pipeline, Pipelines};
-use super::reports::{heard, named};
+use super::reports::{named, with_error_scope};
 use crate::engine::error::EngineError;
-use crate::engine::ops::kernel::{Dispatch, Slot, Tuning};
-use crate::engine::place::{Buffer, Place};
-use crate::engine::program::{Program, Step};
+use crate::engine::kernel::{Dispatch, Slot, Target};
+use crate::engine::program::{Buffer, Place, Program, Step};
 
 /// A program with its buffers, pipelines and bind groups.
 pub(super) struct Loaded {
@@ -47,9 +48,9 @@ struct Buffers<'a> {
 
 impl Loaded {
     pub fn new(
-        shared: &Shared,
+        context: &DeviceContext,
         pipelines: &mut Pipelines,
-        tuning: &Tuning,
+        target: &Target,
         groups: &Groups,
         program: Program,
     ) -> Result<Self, EngineError> {
@@ -59,16 +60,16 @@ impl Loaded {
             .zip(program.users())
             .map(|(local, user)| match &local.content {
                 Some(content) => {
-                    let buffer = shared.storage(&format!("a constant of {user}"), content.len())?;
-                    shared.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(content));
+                    let buffer = context.storage(&format!("a constant of {user}"), content.len())?;
+                    context.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(content));
                     Ok(buffer)
                 }
-                None => shared.poisoned(&format!("a tensor of {user}"), local.len),
+                None => context.poisoned(&format!("a tensor of {user}"), local.len),
             })
             .collect::<Result<_, EngineError>>()?;
-        let (owners, dispatches): (Vec<usize>, Vec<Dispatch>) = program.dispatches(tuning).into_iter().unzip();
+        let (owners, dispatches): (Vec<usize>, Vec<Dispatch>) = program.dispatches(target).into_iter().unzip();
         for (dispatch, &owner) in dispatches.iter().zip(&owners) {
-            shared.check_launch(&program.steps[owner].label, dispatch)?;
+            context.check_launch(&program.steps[owner].label, dispatch)?;
         }
         let scratch = dispatches.iter().flat_map(|d| &d.bindings).map(|slot| match slot {
             Slot::Scratch(len) => *len,
@@ -77,22 +78,22 @@ impl Loaded {
         let buffers = Buffers {
             groups,
             locals: &locals,
-            scratch: shared.poisoned("partial sums", scratch.max().unwrap_or(0))?,
-            unused: [shared.storage("nothing", 4)?, shared.storage("nothing", 4)?],
+            scratch: context.poisoned("partial sums", scratch.max().unwrap_or(0))?,
+            unused: [context.storage("nothing", 4)?, context.storage("nothing", 4)?],
         };
         let kernels = dispatches.iter().zip(&owners);
         let kernels = kernels.map(|(dispatch, &owner)| Kernel { dispatch, op: &program.steps[owner].label });
-        let ready = pipelines.of(shared, &kernels.collect::<Vec<_>>())?;
+        let ready = pipelines.of(context, &kernels.collect::<Vec<_>>())?;
         let launches = dispatches
             .iter()
             .zip(owners.iter().copied())
             .zip(ready)
             .map(|((dispatch, owner), pipeline)| {
-                launch(shared, &buffers, dispatch, (owner, &program.steps[owner]), pipeline)
+                launch(context, &buffers, dispatch, (owner, &program.steps[owner]), pipeline)
             })
             .collect::<Result<_, EngineError>>()?;
         let name = program.name().into();
-        shared.reports.check(&format!("the loading of {name}"))?;
+        context.reports.check(&format!("the loading of {name}"))?;
         Ok(Self { name, program, locals, launches })
     }
 
@@ -127,7 +128,7 @@ fn buffer<'a>(groups: &'a Groups, locals: &'a [wgpu::Buffer], place: Place) -> &
 }
 
 fn launch(
-    shared: &Shared,
+    context: &DeviceContext,
     buffers: &Buffers,
     dispatch: &Dispatch,
     (index, step): (usize, &Step),
@@ -155,7 +156,7 @@ fn launch(
         })
         .collect();
     let descriptor = wgpu::BindGroupDescriptor { label: Some(&step.label), layout: &layout, entries: &entries };
-    let bindings = heard(&shared.device, || shared.device.create_bind_group(&descriptor))
+    let bindings = with_error_scope(&context.device, || context.device.create_bind_group(&descriptor))
         .map_err(|error| named(&format!("the binding of buffers to {}", step.label), &error))?;
     Ok(Launch { step: index, shader: dispatch.shader, pipeline, bindings, workgroups: dispatch.workgroups })
 }

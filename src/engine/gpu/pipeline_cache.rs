@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use super::reports::heard;
+use super::reports::with_error_scope;
 
 /// Keeps bytes under a key: a driver's, so they must come back as they were, or not at all.
 pub trait PipelineStore: Debug + Send + Sync {
@@ -36,7 +36,7 @@ impl PipelineCache {
             wgpu::PipelineCacheDescriptor { label: Some("pipelines"), data: kept.as_deref(), fallback: true };
         // SAFETY: the store gives back, whole, what `get_data` gave it; wgpu leaves out what is of another adapter or
         // version of the driver.
-        let cache = heard(device, || unsafe { device.create_pipeline_cache(&descriptor) }).ok()?;
+        let cache = with_error_scope(device, || unsafe { device.create_pipeline_cache(&descriptor) }).ok()?;
         Some(Self { store: store.clone(), key, cache, kept })
     }
 

@@ -1,12 +1,13 @@
+//! Pipelines by the text of their kernels, each compiled once, on all cores. It knows no buffers.
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, mpsc};
 
-use super::device::Shared;
+use super::context::DeviceContext;
 use super::pipeline_cache::PipelineCache;
-use super::reports::{heard, named, words};
-use super::shaders;
+use super::reports::{named, with_error_scope, words};
 use crate::engine::error::EngineError;
-use crate::engine::ops::kernel::{Dispatch, Slot};
+use crate::engine::kernel::{self, Dispatch, Slot};
 
 /// A kernel ready to run.
 #[derive(Clone)]
@@ -46,8 +47,8 @@ impl Pipelines {
     ///
     /// # Errors
     /// The first kernel that the driver refuses, and [`EngineError::TimedOut`] for one that it does not finish.
-    pub fn of(&mut self, shared: &Shared, kernels: &[Kernel]) -> Result<Vec<Pipeline>, EngineError> {
-        let sources: Vec<String> = kernels.iter().map(|kernel| source(shared, kernel.dispatch)).collect();
+    pub fn of(&mut self, context: &DeviceContext, kernels: &[Kernel]) -> Result<Vec<Pipeline>, EngineError> {
+        let sources: Vec<String> = kernels.iter().map(|kernel| source(context, kernel.dispatch)).collect();
         let mut wanted: HashSet<&str> = HashSet::new();
         let missing = sources.iter().zip(kernels).filter(|(source, _)| !self.compiled.contains_key(*source));
         let missing = missing.filter(|(source, _)| wanted.insert(source));
@@ -59,7 +60,7 @@ impl Pipelines {
             })
             .collect();
         if !jobs.is_empty() {
-            let made = compile_all(shared, self.cache.as_ref().map(PipelineCache::cache), jobs)?;
+            let made = compile_all(context, self.cache.as_ref().map(PipelineCache::cache), jobs)?;
             self.compiled.extend(made);
             self.cache.iter_mut().for_each(PipelineCache::save);
         }
@@ -76,9 +77,9 @@ impl Pipelines {
 }
 
 /// A kernel's text, with the fault that it is to have.
-fn source(shared: &Shared, dispatch: &Dispatch) -> String {
-    let text = shaders::source(dispatch);
-    match &shared.fault {
+fn source(context: &DeviceContext, dispatch: &Dispatch) -> String {
+    let text = kernel::source(dispatch);
+    match &context.fault {
         Some(fault) => fault.text(dispatch.shader, text),
         None => text,
     }
@@ -86,7 +87,7 @@ fn source(shared: &Shared, dispatch: &Dispatch) -> String {
 
 /// Compiles on all cores. The threads are joined once all is compiled: one that hangs in the driver cannot be ended.
 fn compile_all(
-    shared: &Shared,
+    context: &DeviceContext,
     cache: Option<&wgpu::PipelineCache>,
     jobs: Vec<Job>,
 ) -> Result<Vec<(String, Pipeline)>, EngineError> {
@@ -97,7 +98,7 @@ fn compile_all(
     let (sender, finished) = mpsc::channel();
     let mut workers = Vec::with_capacity(threads);
     for _ in 0..threads {
-        let (queue, sender, device, cache) = (queue.clone(), sender.clone(), shared.device.clone(), cache.cloned());
+        let (queue, sender, device, cache) = (queue.clone(), sender.clone(), context.device.clone(), cache.cloned());
         workers.push(std::thread::spawn(move || {
             let next = || queue.lock().ok().and_then(|mut queue| queue.next());
             while let Some((number, job)) = next() {
@@ -111,8 +112,8 @@ fn compile_all(
     let mut outcomes = BTreeMap::new();
     while let Some(op) = unfinished.values().next() {
         let during = format!("the compilation of the kernels of {op}");
-        let (number, outcome) = finished.recv_timeout(shared.patience).map_err(|error| match error {
-            mpsc::RecvTimeoutError::Timeout => shared.give_up(&during),
+        let (number, outcome) = finished.recv_timeout(context.timeout).map_err(|error| match error {
+            mpsc::RecvTimeoutError::Timeout => context.timed_out(&during),
             mpsc::RecvTimeoutError::Disconnected => {
                 EngineError::Device { during: during.clone(), problem: "its driver failed".into() }
             }
@@ -126,7 +127,7 @@ fn compile_all(
 }
 
 fn compile(device: &wgpu::Device, cache: Option<&wgpu::PipelineCache>, job: &Job) -> Result<Pipeline, EngineError> {
-    heard(device, || pipeline(device, cache, &job.source, &job.dispatch)).map_err(|error| match error {
+    with_error_scope(device, || pipeline(device, cache, &job.source, &job.dispatch)).map_err(|error| match error {
         wgpu::Error::OutOfMemory { .. } => named(&format!("the kernel of {}", job.op), &error),
         _ => EngineError::Kernel { op: job.op.clone(), shader: job.dispatch.shader, problem: words(&error) },
     })

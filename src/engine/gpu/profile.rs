@@ -1,36 +1,18 @@
+//! Times of kernels by the device's own clock, where it has one.
+
 use super::device::Gpu;
 use super::loaded::{Launch, Loaded};
 use super::readback::Mapping;
 use crate::engine::error::EngineError;
 use crate::engine::executor::ProgramId;
-
-/// A kernel of a program, with the time that it takes.
-#[derive(Clone, Debug)]
-pub struct Timed {
-    /// Scope and op.
-    pub label: String,
-    /// File under `shaders/`; the op's name where it runs without one.
-    pub shader: &'static str,
-    /// Multiply-accumulates of the op.
-    pub macs: u64,
-    /// Workgroups along x, y and z.
-    pub workgroups: [u32; 3],
-    /// Seconds on the device; 0 where none were taken.
-    pub seconds: f64,
-}
-
-/// The middle one of some numbers, or the upper of the two in the middle.
-pub(super) fn median(numbers: &mut [f64]) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
-}
+use crate::engine::profile::{Timed, median};
 
 /// Marks that a query set may have.
-const MOST_MARKS: usize = 4096;
+const MAX_TIMESTAMPS: usize = 4096;
 
 impl Gpu {
-    /// Runs a program so many times and times each kernel by the device's clock: medians. `None` where the adapter has no
-    /// such clock.
+    /// Runs a program so many times and times each kernel by the device's clock: medians. `None` where the adapter has
+    /// no such clock.
     pub fn profile(&mut self, program: ProgramId, runs: usize) -> Result<Option<Vec<Timed>>, EngineError> {
         let Some(seconds) = self.clocked(program, runs)? else { return Ok(None) };
         let kernels = self.launched(program)?.into_iter().enumerate().map(|(kernel, launched)| {
@@ -59,26 +41,30 @@ impl Gpu {
     }
 
     /// Seconds of each kernel in each of at most so many runs of a program, one at least, by the device's clock.
-    pub(super) fn clocked(&mut self, program: ProgramId, runs: usize) -> Result<Option<Vec<Vec<f64>>>, EngineError> {
-        let shared = &self.shared;
-        if !shared.device.features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) {
+    pub(in crate::engine) fn clocked(
+        &mut self,
+        program: ProgramId,
+        runs: usize,
+    ) -> Result<Option<Vec<Vec<f64>>>, EngineError> {
+        let context = &self.context;
+        if !context.device.features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) {
             return Ok(None);
         }
         let loaded = self.programs.get(program)?;
         let marks_of_run = loaded.launches.len() + 1;
-        let runs = runs.min(MOST_MARKS / marks_of_run).max(1);
+        let runs = runs.min(MAX_TIMESTAMPS / marks_of_run).max(1);
         let marks = runs * marks_of_run;
-        if marks > MOST_MARKS {
+        if marks > MAX_TIMESTAMPS {
             return Ok(None);
         }
-        let queries = shared.device.create_query_set(&wgpu::QuerySetDescriptor {
+        let queries = context.device.create_query_set(&wgpu::QuerySetDescriptor {
             label: Some("profile"),
             ty: wgpu::QueryType::Timestamp,
             count: marks as u32,
         });
         let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
-        let resolved = shared.buffer("a profile", 8 * marks as u64, usage)?;
-        let mut encoder = shared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let resolved = context.buffer("a profile", 8 * marks as u64, usage)?;
+        let mut encoder = context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut mark = 0..marks as u32;
         loaded.encode(&mut encoder, runs, |pass| {
             if let Some(mark) = mark.next() {
@@ -86,12 +72,12 @@ impl Gpu {
             }
         });
         encoder.resolve_query_set(&queries, 0..marks as u32, &resolved, 0);
-        let words = Mapping::begin(shared, encoder, &[(&resolved, 0, 2 * marks)], loaded.name.clone())?.wait()?;
+        let words = Mapping::begin(context, encoder, &[(&resolved, 0, 2 * marks)], loaded.name.clone())?.wait()?;
         let ticks: Vec<u64> = words[0]
             .chunks_exact(2)
             .map(|pair| u64::from(pair[0].to_bits()) | u64::from(pair[1].to_bits()) << 32)
             .collect();
-        let period = f64::from(shared.queue.get_timestamp_period()) * 1e-9;
+        let period = f64::from(context.queue.get_timestamp_period()) * 1e-9;
         let between = |marks: &[u64]| marks[1].saturating_sub(marks[0]) as f64 * period;
         Ok(Some(ticks.chunks_exact(marks_of_run).map(|run| run.windows(2).map(between).collect()).collect()))
     }

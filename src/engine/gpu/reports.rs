@@ -20,13 +20,13 @@ impl Reports {
     /// Listens to a device.
     pub fn of(device: &wgpu::Device) -> Self {
         let reports = Self::default();
-        let heard = reports.clone();
+        let to = reports.clone();
         device.on_uncaptured_error(Arc::new(move |error| {
-            heard.lock().error.get_or_insert(error);
+            to.lock().error.get_or_insert(error);
         }));
-        let heard = reports.clone();
+        let to = reports.clone();
         device.set_device_lost_callback(move |_, words| {
-            heard.lock().lost.get_or_insert(if words.is_empty() { "the driver says no more".into() } else { words });
+            to.lock().lost.get_or_insert(if words.is_empty() { "the driver says no more".into() } else { words });
         });
         reports
     }
@@ -51,7 +51,7 @@ impl Reports {
 }
 
 /// Does `work` on a device, of which the driver may disapprove.
-pub(super) fn heard<T>(device: &wgpu::Device, work: impl FnOnce() -> T) -> Result<T, wgpu::Error> {
+pub(super) fn with_error_scope<T>(device: &wgpu::Device, work: impl FnOnce() -> T) -> Result<T, wgpu::Error> {
     let filters = [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Internal];
     let scopes = filters.map(|filter| device.push_error_scope(filter));
     let made = work();

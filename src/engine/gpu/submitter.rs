@@ -1,4 +1,5 @@
-//! Handing work to the driver, which may not come back: some drivers do the work then and there, or wait for earlier work.
+//! Handing work to the driver, which may not come back: some drivers do the work then and there, or wait for earlier
+//! work.
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
@@ -37,12 +38,12 @@ impl Submitter {
     pub fn submit(
         &self,
         commands: wgpu::CommandBuffer,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<wgpu::SubmissionIndex, RecvTimeoutError> {
         let mut ends = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let work = ends.work.as_ref().ok_or(RecvTimeoutError::Disconnected)?;
         work.send(commands).map_err(|_| RecvTimeoutError::Disconnected)?;
-        let taken = ends.submitted.recv_timeout(patience);
+        let taken = ends.submitted.recv_timeout(timeout);
         if matches!(taken, Err(RecvTimeoutError::Timeout)) {
             ends.thread = None;
         }

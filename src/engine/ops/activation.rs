@@ -1,76 +1,14 @@
-use super::kernel::{Dispatch, Slot};
-use super::{GpuCall, Real, ReferenceCall, Rule};
+//! The op that applies an activation, and its gradient.
+
+use super::{Fusible, GpuCall, ReferenceCall, Rule};
+use crate::engine::activation::Activation;
 use crate::engine::autograd::Arrived;
 use crate::engine::cpu::{self, CpuKernel};
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
+use crate::engine::kernel::{Dispatch, Slot};
+use crate::engine::number::Real;
 use crate::engine::shape::{Shape, count};
-
-/// An element-wise non-linearity.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum Activation {
-    /// `v`.
-    #[default]
-    Identity,
-    /// `max(v, 0)`.
-    Relu,
-    /// `v` where positive, else `v` times this slope. The slope must be positive.
-    LeakyRelu(f32),
-    /// Hyperbolic tangent.
-    Tanh,
-    /// `1 / (1 + exp(-v))`.
-    Sigmoid,
-}
-
-impl Activation {
-    /// The activation of `v`.
-    pub(crate) fn of<T: Real>(self, v: T) -> T {
-        match self {
-            Self::Identity => v,
-            // Not `max`, which would hide NaN.
-            Self::Relu if v < T::zero() => T::zero(),
-            Self::Relu => v,
-            Self::LeakyRelu(slope) => {
-                if v > T::zero() {
-                    v
-                } else {
-                    v * T::of(slope.into())
-                }
-            }
-            Self::Tanh => v.tanh(),
-            Self::Sigmoid => T::one() / (T::one() + (-v).exp()),
-        }
-    }
-
-    /// The derivative where the activation is `y`.
-    pub(crate) fn slope<T: Real>(self, y: T) -> T {
-        match self {
-            Self::Identity => T::one(),
-            Self::Relu | Self::LeakyRelu(_) if y > T::zero() => T::one(),
-            Self::Relu => T::zero(),
-            Self::LeakyRelu(slope) => T::of(slope.into()),
-            Self::Tanh => T::one() - y * y,
-            Self::Sigmoid => y * (T::one() - y),
-        }
-    }
-
-    /// Declares what `shaders/common/activation.wgsl` needs.
-    pub(crate) fn declare(self, dispatch: Dispatch) -> Dispatch {
-        self.declare_as(dispatch, "")
-    }
-
-    /// The same with names that begin with `prefix`.
-    pub(crate) fn declare_as(self, dispatch: Dispatch, prefix: &str) -> Dispatch {
-        let (number, slope) = match self {
-            Self::Identity => (0, 0.0),
-            Self::Relu => (1, 0.0),
-            Self::LeakyRelu(slope) => (2, slope),
-            Self::Tanh => (3, 0.0),
-            Self::Sigmoid => (4, 0.0),
-        };
-        dispatch.with(&format!("{prefix}ACTIVATION"), number as u32).with(&format!("{prefix}NEGATIVE_SLOPE"), slope)
-    }
-}
 
 /// `y = activation(x)`.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +32,10 @@ impl Rule for Activate {
         Ok(vec![Some(graph.push(ActivationGrad(self.0), &[at.gradient()?, at.outputs[0]])?)])
     }
 
+    fn fusible(&self) -> Option<Fusible> {
+        Some(Fusible::Activation(self.0))
+    }
+
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         call.each(|inputs, i| self.0.of(inputs[0][i]));
     }
@@ -104,7 +46,7 @@ impl Rule for Activate {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let dispatch = Dispatch::new("activation", &[Slot::Input(0), Slot::Output(0)]);
-        vec![self.0.declare(dispatch).over_quads(count(call.outputs[0]), call.tuning)]
+        vec![self.0.declare(dispatch).over_vec4s(count(call.outputs[0]), call.target)]
     }
 }
 
@@ -121,6 +63,10 @@ impl Rule for ActivationGrad {
         Ok(vec![inputs[0]])
     }
 
+    fn fusible(&self) -> Option<Fusible> {
+        Some(Fusible::ActivationGrad(self.0))
+    }
+
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         call.each(|inputs, i| inputs[0][i] * self.0.slope(inputs[1][i]));
     }
@@ -131,7 +77,7 @@ impl Rule for ActivationGrad {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let dispatch = Dispatch::new("activation_grad", &[Slot::Input(0), Slot::Input(1), Slot::Output(0)]);
-        vec![self.0.declare(dispatch).over_quads(count(call.outputs[0]), call.tuning)]
+        vec![self.0.declare(dispatch).over_vec4s(count(call.outputs[0]), call.target)]
     }
 }
 

@@ -1,11 +1,14 @@
+//! The optimizer: Adam on all parameters of a network at once, and the table of its step sizes.
+
 use std::collections::HashSet;
 use std::f64::consts::PI;
 
-use super::kernel::{Dispatch, Slot};
-use super::{GpuCall, Real, ReferenceCall, Rule};
+use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::cpu::{self, CpuKernel};
 use crate::engine::error::EngineError;
-use crate::engine::graph::{Graph, Source, Target, Tensor};
+use crate::engine::graph::{Graph, Mutation, Source, Tensor};
+use crate::engine::kernel::{Dispatch, Slot};
+use crate::engine::number::Real;
 use crate::engine::shape::Shape;
 use crate::engine::variables::{GroupId, VarId, Variables};
 
@@ -95,9 +98,14 @@ impl Rule for Adam {
         Ok(Vec::new())
     }
 
-    fn mutates(&self) -> Vec<Target> {
+    fn mutates(&self) -> Vec<Mutation> {
         let AdamGroups { parameters, gradients, first, second } = self.groups;
-        [parameters, first, second, gradients].map(Target::Group).into()
+        [parameters, first, second, gradients].map(Mutation::Group).into()
+    }
+
+    /// The gradients, so that the kernel reads their group.
+    fn placed_inputs(&self) -> Vec<(usize, VarId)> {
+        (2..).zip(self.places.iter().copied()).collect()
     }
 
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
@@ -130,7 +138,7 @@ impl Rule for Adam {
             .with("NEWEST2", (1.0 - self.betas[1]) as f32)
             .with("EPSILON", self.epsilon)
             .with("ROWS", call.inputs[1][2]);
-        vec![dispatch.over_quads(self.len, call.tuning)]
+        vec![dispatch.over_vec4s(self.len, call.target)]
     }
 }
 

@@ -1,9 +1,12 @@
-use super::kernel::{Dispatch, Slot};
-use super::{GpuCall, Real, ReferenceCall, Rule};
+//! The op `a + factor * b`.
+
+use super::{Fusible, GpuCall, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
 use crate::engine::cpu::{CpuKernel, each};
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
+use crate::engine::kernel::{Dispatch, Slot};
+use crate::engine::number::Real;
 use crate::engine::shape::{Shape, count};
 
 /// `y = a + factor * b`.
@@ -29,6 +32,10 @@ impl Rule for AddScaled {
         Ok(vec![Some(dy), at.wants(1, || graph.scale(dy, self.factor))?])
     }
 
+    fn fusible(&self) -> Option<Fusible> {
+        (self.factor == 1.0).then_some(Fusible::Add)
+    }
+
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let factor = T::of(self.factor.into());
         call.each(|inputs, i| inputs[0][i] + factor * inputs[1][i]);
@@ -43,7 +50,7 @@ impl Rule for AddScaled {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let dispatch = Dispatch::new("add_scaled", &[Slot::Input(0), Slot::Input(1), Slot::Output(0)]);
-        vec![dispatch.with("FACTOR", self.factor).over_quads(count(call.outputs[0]), call.tuning)]
+        vec![dispatch.with("FACTOR", self.factor).over_vec4s(count(call.outputs[0]), call.target)]
     }
 }
 

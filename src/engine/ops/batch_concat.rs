@@ -1,9 +1,12 @@
-use super::kernel::{Dispatch, Slot};
-use super::{GpuCall, Real, ReferenceCall, Rule};
+//! The op that puts two batches behind each other, and its gradient, a slice of the batch.
+
+use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
 use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
+use crate::engine::kernel::{Dispatch, Slot};
+use crate::engine::number::Real;
 use crate::engine::shape::{Shape, count};
 
 /// The images of `a`, then those of `b`.
@@ -51,7 +54,7 @@ impl Rule for BatchConcat {
         let dispatch = Dispatch::new("batch_concat", &[Slot::Input(0), Slot::Input(1), Slot::Output(0)]);
         let (first, len) = (count(call.inputs[0]), count(call.outputs[0]));
         let declared = dispatch.elements(&[first, len], |dispatch, each| {
-            dispatch.with("FIRST", first / each).over(len / each, call.tuning)
+            dispatch.with("FIRST", first / each).over(len / each, call.target)
         });
         vec![declared]
     }
@@ -93,7 +96,7 @@ impl Rule for BatchSlice {
         let dispatch = Dispatch::new("batch_slice", &[Slot::Input(0), Slot::Output(0)]);
         let len = count(call.outputs[0]);
         let declared = dispatch.elements(&[offset, len], |dispatch, each| {
-            dispatch.with("OFFSET", offset / each).over(len / each, call.tuning)
+            dispatch.with("OFFSET", offset / each).over(len / each, call.target)
         });
         vec![declared]
     }

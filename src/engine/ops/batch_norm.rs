@@ -1,11 +1,14 @@
-use super::activation::Activation;
+//! Batch norm: by statistics of sets of images, with or without running averages, or by fixed ones.
+
 use super::batch_norm_grad::BatchNormGrad;
-use super::kernel::{Dispatch, Slot};
-use super::{GpuCall, Real, ReferenceCall, Rule};
+use super::{Fusible, GpuCall, ReferenceCall, Rule};
+use crate::engine::activation::Activation;
 use crate::engine::autograd::Arrived;
 use crate::engine::cpu::{self, CpuKernel};
 use crate::engine::error::EngineError;
-use crate::engine::graph::{Graph, Target, Tensor};
+use crate::engine::graph::{Graph, Mutation, Tensor};
+use crate::engine::kernel::{Dispatch, Slot};
+use crate::engine::number::Real;
 use crate::engine::shape::Shape;
 use crate::engine::variables::VarId;
 
@@ -93,8 +96,16 @@ impl Rule for BatchNorm {
         Ok(gradients.into_iter().map(Some).collect())
     }
 
-    fn mutates(&self) -> Vec<Target> {
-        self.running.iter().map(|running| Target::Variable(running.variable)).collect()
+    fn mutates(&self) -> Vec<Mutation> {
+        self.running.iter().map(|running| Mutation::Variable(running.variable)).collect()
+    }
+
+    fn absorb(&mut self, next: Fusible) -> bool {
+        match next {
+            Fusible::Activation(activation) if self.activation == Activation::Identity => self.activation = activation,
+            _ => return false,
+        }
+        true
     }
 
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
@@ -139,7 +150,7 @@ impl Rule for BatchNorm {
         // Sets bring running averages up to date one after the other, in one workgroup.
         let rows = if self.running.is_some() { 1 } else { self.sets };
         let dispatch = Dispatch::new("batch_norm", &bindings.collect::<Vec<_>>())
-            .channels([n, channels, h * w], rows, call.tuning)
+            .channels([n, channels, h * w], rows, call.target)
             .with("SETS", self.sets)
             .with("IMAGES", n / self.sets)
             .with("ROWS", rows)

@@ -1,7 +1,10 @@
+//! The gradients of batch norm.
+
 use super::batch_norm::elements;
-use super::kernel::{Dispatch, Slot};
-use super::{GpuCall, Real, ReferenceCall, Rule};
+use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::cpu::{self, CpuKernel};
+use crate::engine::kernel::{Dispatch, Slot};
+use crate::engine::number::Real;
 use crate::engine::shape::Shape;
 
 /// Gradients of batch norm. With `z` the normalised input and sums over the `m` elements of a set:
@@ -58,7 +61,7 @@ impl Rule for BatchNormGrad {
             Slot::Output(2),
         ]);
         let dispatch = Dispatch::new("batch_norm_grad", &bindings.collect::<Vec<_>>())
-            .channels([n, channels, h * w], 1, call.tuning)
+            .channels([n, channels, h * w], 1, call.target)
             .with("SETS", self.sets)
             .with("IMAGES", n / self.sets)
             .with("FIXED", self.fixed);

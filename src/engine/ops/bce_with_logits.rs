@@ -1,9 +1,12 @@
-use super::kernel::{Dispatch, Slot};
-use super::{GpuCall, Real, ReferenceCall, Rule};
+//! Binary cross-entropy of logits, and its gradient.
+
+use super::{GpuCall, GradientInputs, LossOf, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
 use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
+use crate::engine::kernel::{Dispatch, Slot};
+use crate::engine::number::Real;
 use crate::engine::shape::{Shape, count};
 
 /// `y = max(l, 0) - l t + log(1 + exp(-|l|))` of logits `l` and targets `t`, element-wise; with the work of
@@ -33,6 +36,15 @@ impl Rule for BceWithLogits {
         Ok(vec![Some(dl), None])
     }
 
+    fn absorb_gradient(&mut self, inputs: &mut Vec<Tensor>, gradient: GradientInputs, ready: bool) -> bool {
+        let absorbs = !self.gradient && ready;
+        if absorbs {
+            self.gradient = true;
+            inputs.push(gradient.dy);
+        }
+        absorbs
+    }
+
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         call.each(|inputs, i| cross_entropy(inputs[0][i], inputs[1][i]));
         if let [_, gradient] = &mut call.outputs {
@@ -54,7 +66,7 @@ impl Rule for BceWithLogits {
         let [dy, dl] =
             if self.gradient { [Slot::Input(2), Slot::Output(1)] } else { [Slot::Unused, Slot::UnusedOutput] };
         let dispatch = Dispatch::new("bce_with_logits", &[Slot::Input(0), Slot::Input(1), dy, Slot::Output(0), dl]);
-        vec![dispatch.with("GRADIENT", self.gradient).over(count(call.outputs[0]), call.tuning)]
+        vec![dispatch.with("GRADIENT", self.gradient).over(count(call.outputs[0]), call.target)]
     }
 }
 
@@ -71,6 +83,10 @@ impl Rule for BceWithLogitsGrad {
         Ok(vec![inputs[0]])
     }
 
+    fn gradient_of(&self) -> Option<LossOf> {
+        Some(LossOf::Named("bce_with_logits"))
+    }
+
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         call.each(slope);
     }
@@ -83,7 +99,7 @@ impl Rule for BceWithLogitsGrad {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let bindings = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output(0)];
-        vec![Dispatch::new("bce_with_logits_grad", &bindings).over(count(call.outputs[0]), call.tuning)]
+        vec![Dispatch::new("bce_with_logits_grad", &bindings).over(count(call.outputs[0]), call.target)]
     }
 }
 

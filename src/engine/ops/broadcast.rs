@@ -1,8 +1,11 @@
-use super::kernel::{Dispatch, Slot};
-use super::{GpuCall, Real, ReferenceCall, Rule};
+//! The op that repeats a scalar: the gradient of a sum or a mean.
+
+use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
+use crate::engine::kernel::{Dispatch, Slot};
+use crate::engine::number::Real;
 use crate::engine::shape::{Shape, count};
 
 /// `factor` times a scalar at every element: the gradient of [`super::reduce::Reduce`].
@@ -33,7 +36,7 @@ impl Rule for Broadcast {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let dispatch = Dispatch::new("broadcast", &[Slot::Input(0), Slot::Output(0)]);
-        vec![dispatch.with("FACTOR", self.factor).over(count(self.shape), call.tuning)]
+        vec![dispatch.with("FACTOR", self.factor).over(count(self.shape), call.target)]
     }
 }
 

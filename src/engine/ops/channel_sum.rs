@@ -1,8 +1,11 @@
-use super::kernel::{Dispatch, Slot};
-use super::{GpuCall, Real, ReferenceCall, Rule};
+//! The sum over images and pixels of each channel: the gradient by a bias.
+
+use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::cpu::{self, CpuKernel};
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
+use crate::engine::kernel::{Dispatch, Slot};
+use crate::engine::number::Real;
 use crate::engine::shape::Shape;
 
 /// `y[c] = sum_{n,h,w} x[n,c,h,w]`: the gradient by a bias.
@@ -36,7 +39,7 @@ impl Rule for ChannelSum {
         let dispatch = Dispatch::new("channel_sum", &[Slot::Input(0), Slot::Output(0)]).with("N", n).channels(
             [n, channels, h * w],
             1,
-            call.tuning,
+            call.target,
         );
         vec![dispatch]
     }

@@ -1,80 +1,16 @@
-use super::activation::Activation;
-use super::conv_dispatch;
-use super::conv_geometry::{Geometry, Window};
-use super::conv_kernel::{ConvKind, ConvShape};
+//! The convolution. What it shares with its transpose and its weight gradient stands in `engine/conv/`.
+
 use super::conv_transpose2d::ConvTranspose2d;
 use super::conv2d_weight_grad::Conv2dWeightGrad;
-use super::kernel::Dispatch;
-use super::{GpuCall, Op, Real, ReferenceCall, Rule};
+use super::{Fusible, GpuCall, Op, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
+use crate::engine::conv::{self, ConvKind, ConvShape, Epilogue, Geometry, Window};
 use crate::engine::cpu::{self, CpuKernel};
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
+use crate::engine::kernel::Dispatch;
+use crate::engine::number::Real;
 use crate::engine::shape::Shape;
-
-/// What a convolution does to each sum before it is stored.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Epilogue {
-    /// Adds a bias, the third input.
-    pub bias: bool,
-    /// Adds a tensor like the result, the input after the bias.
-    pub adds: bool,
-    pub activation: Activation,
-    /// Multiplies by the activation's slope where its output was the last input.
-    pub gate: Option<Activation>,
-}
-
-impl Epilogue {
-    fn inputs(&self) -> usize {
-        self.gate_input() + usize::from(self.gate.is_some())
-    }
-
-    /// Which input is added.
-    pub fn added_input(&self) -> usize {
-        2 + usize::from(self.bias)
-    }
-
-    /// Which input is the activation's output.
-    pub fn gate_input(&self) -> usize {
-        self.added_input() + usize::from(self.adds)
-    }
-
-    /// Whether fusion may still add something after the sum.
-    pub fn is_open(&self) -> bool {
-        self.activation == Activation::Identity && self.gate.is_none()
-    }
-
-    /// Refuses inputs that do not go with an output of `shape`.
-    pub fn check(&self, inputs: &[Shape], shape: Shape) -> Result<(), String> {
-        if inputs.len() != self.inputs() {
-            return Err(format!("takes {} inputs, not {}", self.inputs(), inputs.len()));
-        }
-        if self.bias && inputs[2] != [1, shape[1], 1, 1] {
-            return Err(format!("the bias {:?} must be [1, {}, 1, 1]", inputs[2], shape[1]));
-        }
-        match inputs[self.added_input()..].iter().find(|&&input| input != shape) {
-            Some(other) => Err(format!("what is added and the gate must be {shape:?}, not {other:?}")),
-            None => Ok(()),
-        }
-    }
-
-    /// Applies to the sums in `y`, on the CPU.
-    pub fn apply<T: Real>(&self, inputs: &[&[T]], shape: Shape, y: &mut [T]) {
-        let plane = shape[2] * shape[3];
-        for (i, v) in y.iter_mut().enumerate() {
-            if self.bias {
-                *v += inputs[2][i / plane % shape[1]];
-            }
-            if self.adds {
-                *v += inputs[self.added_input()][i];
-            }
-            *v = self.activation.of(*v);
-            if let Some(gate) = self.gate {
-                *v *= gate.slope(inputs[self.gate_input()][i]);
-            }
-        }
-    }
-}
 
 /// The gradients of a convolution or its transpose by image, weight and bias: `data` makes the first
 /// of the arriving gradient and the weight, the second is that of a `[wide, narrow]` pair.
@@ -148,6 +84,10 @@ impl Rule for Conv2d {
         Some(self.shape(inputs, outputs[0]))
     }
 
+    fn absorb(&mut self, next: Fusible) -> bool {
+        self.epilogue.absorb(next)
+    }
+
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let (x, w) = (call.inputs[0], call.inputs[1]);
         let shape = call.output_shapes[0];
@@ -168,7 +108,7 @@ impl Rule for Conv2d {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let shape = self.shape(call.inputs, call.outputs[0]);
-        vec![conv_dispatch::conv2d(&shape.geometry, &self.epilogue, call.tuning.kernel(&shape))]
+        vec![conv::conv2d(&shape.geometry, &self.epilogue, call.target.kernel(&shape))]
     }
 }
 

@@ -1,9 +1,10 @@
-use super::conv_dispatch;
-use super::conv_geometry::{Geometry, Window};
-use super::conv_kernel::{ConvKind, ConvShape};
-use super::kernel::Dispatch;
-use super::{GpuCall, Real, ReferenceCall, Rule};
+//! The gradient of a convolution by its weight.
+
+use super::{GpuCall, ReferenceCall, Rule};
+use crate::engine::conv::{self, ConvKind, ConvShape, Geometry, Window};
 use crate::engine::cpu::{self, CpuKernel};
+use crate::engine::kernel::Dispatch;
+use crate::engine::number::Real;
 use crate::engine::shape::Shape;
 
 /// `dw[o,c,k] = sum_{n,p} g[n,o,p] * x[n,c,p*stride+k-padding]`: the gradient of a convolution by its
@@ -54,6 +55,6 @@ impl Rule for Conv2dWeightGrad {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let shape = self.shape(call.inputs);
-        conv_dispatch::conv2d_weight_grad(&shape.geometry, call.tuning.kernel(&shape), call.tuning)
+        conv::conv2d_weight_grad(&shape.geometry, call.target.kernel(&shape), call.target)
     }
 }

@@ -1,13 +1,14 @@
-use super::conv_dispatch;
-use super::conv_geometry::{Geometry, Window};
-use super::conv_kernel::{ConvKind, ConvShape};
-use super::conv2d::{Conv2d, Epilogue, backward};
-use super::kernel::Dispatch;
-use super::{GpuCall, Real, ReferenceCall, Rule};
+//! The transposed convolution, which is also the gradient of a convolution by its image.
+
+use super::conv2d::{Conv2d, backward};
+use super::{Fusible, GpuCall, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
+use crate::engine::conv::{self, ConvKind, ConvShape, Epilogue, Geometry, Window};
 use crate::engine::cpu::{self, CpuKernel};
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
+use crate::engine::kernel::Dispatch;
+use crate::engine::number::Real;
 use crate::engine::shape::Shape;
 
 /// `y[n,o,p*stride+k-padding] += x[n,c,p] * w[c,o,k]`, then the epilogue: the transpose of
@@ -62,6 +63,10 @@ impl Rule for ConvTranspose2d {
         Some(self.shape(inputs, outputs[0]))
     }
 
+    fn absorb(&mut self, next: Fusible) -> bool {
+        self.epilogue.absorb(next)
+    }
+
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let (x, w) = (call.inputs[0], call.inputs[1]);
         let shape = call.output_shapes[0];
@@ -82,7 +87,7 @@ impl Rule for ConvTranspose2d {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let shape = self.shape(call.inputs, call.outputs[0]);
-        vec![conv_dispatch::conv_transpose2d(&shape.geometry, &self.epilogue, call.tuning.kernel(&shape))]
+        vec![conv::conv_transpose2d(&shape.geometry, &self.epilogue, call.target.kernel(&shape))]
     }
 }
 

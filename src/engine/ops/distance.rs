@@ -1,11 +1,14 @@
+//! Distances of pairs of samples (L1, mean squared, L2), and their gradients.
+
 use pulp::Arch;
 
-use super::kernel::{Dispatch, Slot};
-use super::{GpuCall, Real, ReferenceCall, Rule};
+use super::{GpuCall, GradientInputs, LossOf, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
 use crate::engine::cpu::{CpuKernel, each, sum};
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
+use crate::engine::kernel::{Dispatch, Slot};
+use crate::engine::number::Real;
 use crate::engine::shape::{Shape, count};
 
 /// A distance of two images or latent vectors.
@@ -20,7 +23,7 @@ pub enum Measure {
 }
 
 /// Below this an L2 distance has no gradient.
-const SMALLEST: f32 = 1e-12;
+const MIN_DISTANCE: f32 = 1e-12;
 
 impl Measure {
     /// What the sum over a sample's `len` elements is multiplied by.
@@ -35,13 +38,14 @@ impl Measure {
             Self::L1 if d == T::zero() => T::zero(),
             Self::L1 => factor * d.signum(),
             Self::MeanSquared => T::of(2.0) * factor * d,
-            Self::L2 => d / y.max(T::of(SMALLEST.into())),
+            Self::L2 => d / y.max(T::of(MIN_DISTANCE.into())),
         }
     }
 }
 
-/// The distance of each pair of samples: `[N, C, H, W]` twice to `[N, 1, 1, 1]`; with the work of [`DistanceGrad`] by the first
-/// of both, or by each, as `gradients` says: then the gradient by the distance is a third input, and those are further outputs.
+/// The distance of each pair of samples: `[N, C, H, W]` twice to `[N, 1, 1, 1]`; with the work of [`DistanceGrad`] by
+/// the first of both, or by each, as `gradients` says: then the gradient by the distance is a third input, and those
+/// are further outputs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Distance {
     pub measure: Measure,
@@ -80,6 +84,18 @@ impl Rule for Distance {
             at.wants(0, || graph.push(DistanceGrad(self.measure), &[a, b, y, dy]))?,
             at.wants(1, || graph.push(DistanceGrad(self.measure), &[b, a, y, dy]))?,
         ])
+    }
+
+    fn absorb_gradient(&mut self, inputs: &mut Vec<Tensor>, gradient: GradientInputs, ready: bool) -> bool {
+        let GradientInputs { x, other, dy } = gradient;
+        match self.gradients {
+            // A distance is the same both ways round: the first gradient is by whatever comes first.
+            0 if ready => *inputs = vec![x, other, dy],
+            1 if *inputs == [other, x, dy] => {}
+            _ => return false,
+        }
+        self.gradients += 1;
+        true
     }
 
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
@@ -126,9 +142,9 @@ impl Rule for Distance {
         let dy = if self.gradients > 0 { Slot::Input(2) } else { Slot::Unused };
         let bindings = [Slot::Input(0), Slot::Input(1), dy, Slot::Output(0), gradient(1), gradient(2)];
         let dispatch = Dispatch::new("distance", &bindings)
-            .with("WIDTH", call.tuning.reduction_width())
+            .with("WIDTH", call.target.reduction_width())
             .with("GRADIENTS", self.gradients)
-            .with("SMALLEST", SMALLEST)
+            .with("MIN_DISTANCE", MIN_DISTANCE)
             .workgroups(call.outputs[0][0], 1, 1);
         vec![declare(dispatch, self.measure, call.inputs[0], |dispatch, _| dispatch)]
     }
@@ -145,6 +161,10 @@ impl Rule for DistanceGrad {
 
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
         Ok(vec![inputs[0]])
+    }
+
+    fn gradient_of(&self) -> Option<LossOf> {
+        Some(LossOf::Input(2))
     }
 
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
@@ -166,8 +186,8 @@ impl Rule for DistanceGrad {
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let shape = call.inputs[0];
         let bindings = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(3), Slot::Output(0)];
-        let dispatch = Dispatch::new("distance_grad", &bindings).with("SMALLEST", SMALLEST);
-        vec![declare(dispatch, self.0, shape, |dispatch, len| dispatch.over(len, call.tuning))]
+        let dispatch = Dispatch::new("distance_grad", &bindings).with("MIN_DISTANCE", MIN_DISTANCE);
+        vec![declare(dispatch, self.0, shape, |dispatch, len| dispatch.over(len, call.target))]
     }
 }
 
@@ -176,7 +196,8 @@ fn squares(arch: Arch, a: &[f32], b: &[f32]) -> f32 {
     sum(arch, [a, b], |[a, b]| (a - b) * (a - b))
 }
 
-/// The gradient by `a` of the distances of samples of `len` elements of `a` and `b`, which are known, as is the gradient by them.
+/// The gradient by `a` of the distances of samples of `len` elements of `a` and `b`, which are known, as is the
+/// gradient by them.
 fn gradients_by_first(arch: Arch, measure: Measure, len: usize, [a, b, y, dy]: [&[f32]; 4], gradient: &mut [f32]) {
     let samples = a.chunks_exact(len).zip(b.chunks_exact(len)).zip(y.iter().zip(dy));
     for (dx, ((a, b), (&y, &dy))) in gradient.chunks_exact_mut(len).zip(samples) {

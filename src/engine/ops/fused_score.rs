@@ -1,12 +1,15 @@
+//! A whole planned generator as one op, from image to score. The plan is `engine/fused/`'s.
+
 use std::sync::Arc;
 
-use super::kernel::{Dispatch, Slot, Tuning, Weights};
-use super::unit_rms::{SMALLEST, scale};
-use super::{GpuCall, Real, ReferenceCall, Rule};
+use super::unit_rms::{MIN_NORM, scale};
+use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;
-use crate::engine::fused::{FusedNetworks, Piece, PlannedLayer, Precision, Source, half_at};
+use crate::engine::fused::{FusedNetworks, ImplicitGemm, PlannedLayer, Precision, Source, half_at};
 use crate::engine::graph::{Graph, Tensor};
+use crate::engine::kernel::{Dispatch, Slot, Target, Weights};
+use crate::engine::number::Real;
 use crate::engine::shape::{Shape, count};
 
 /// Bytes of workgroup memory that a kernel may take: what every WebGPU adapter has.
@@ -90,17 +93,17 @@ impl Rule for FusedScore {
         let [channels, height, width] = self.plan.image();
         let weights = match self.precision {
             Precision::Single => Weights::Single,
-            Precision::Half if call.tuning.half_precision => Weights::Half,
+            Precision::Half if call.target.half_precision => Weights::Half,
             Precision::Half => Weights::HalfPacked,
         };
         let bindings = [Slot::Input(0), Slot::Input(1), Slot::Output(0), Slot::Output(1), Slot::Output(2)];
         let mut dispatch = Dispatch::new("fused_score", &bindings)
             .weights(weights)
-            .with("WIDTH", call.tuning.width())
+            .with("WIDTH", call.target.width())
             .with("MEMORY", self.plan.memory())
             .with("IMAGE", channels * height * width)
             .with("LATENTS", self.plan.latents())
-            .with("SMALLEST", SMALLEST);
+            .with("MIN_NORM", MIN_NORM);
         let mut text = String::new();
         let vector = |layers: &[PlannedLayer]| place(layers[layers.len() - 1].to).1;
         let [encoder1, _, encoder2] = self.plan.layers();
@@ -109,9 +112,9 @@ impl Rule for FusedScore {
         for (network, layers) in self.plan.layers().iter().enumerate() {
             text += &format!("fn network{network}(image: u32, lane: u32) {{\n");
             for planned in layers {
-                for piece in &planned.pieces {
-                    dispatch = instance(dispatch, planned, piece, call.tuning, number);
-                    text += &format!("    piece{number}(image, lane);\n");
+                for gemm in &planned.gemms {
+                    dispatch = instance(dispatch, planned, gemm, call.target, number);
+                    text += &format!("    gemm{number}(image, lane);\n");
                     number += 1;
                 }
                 text += "    workgroupBarrier();\n";
@@ -152,22 +155,22 @@ fn forward<T: Real>(planned: &PlannedLayer, x: &[T], weights: &[T]) -> Vec<T> {
         Some(_) => v,
     };
     let mut y = vec![T::nan(); outputs * out_height * out_width];
-    for piece in &planned.pieces {
-        for at in 0..piece.grid[0] * piece.grid[1] {
-            let position = [at / piece.grid[1], at % piece.grid[1]];
-            let mut sums = vec![T::zero(); piece.columns];
-            for row in 0..piece.rows {
+    for gemm in &planned.gemms {
+        for at in 0..gemm.grid[0] * gemm.grid[1] {
+            let position = [at / gemm.grid[1], at % gemm.grid[1]];
+            let mut sums = vec![T::zero(); gemm.columns];
+            for row in 0..gemm.rows {
                 let (pixel, channel) = (row / inputs, row % inputs);
-                let tap = [pixel / piece.window[1], pixel % piece.window[1]];
+                let tap = [pixel / gemm.window[1], pixel % gemm.window[1]];
                 let [iy, ix] = [0, 1]
-                    .map(|axis| (position[axis] * piece.stride + tap[axis]).checked_add_signed(-piece.padding[axis]));
+                    .map(|axis| (position[axis] * gemm.stride + tap[axis]).checked_add_signed(-gemm.padding[axis]));
                 let (Some(iy), Some(ix)) = (iy.filter(|&y| y < height), ix.filter(|&x| x < width)) else { continue };
                 let value = x[(iy * width + ix) * inputs + channel];
-                let matrix_row = &weights[piece.weights + row * piece.padded_columns()..];
+                let matrix_row = &weights[gemm.weights + row * gemm.padded_columns()..];
                 sums.iter_mut().zip(matrix_row).for_each(|(sum, &weight)| *sum += value * weight);
             }
             for (column, sum) in sums.into_iter().enumerate() {
-                let [oy, ox, channel] = piece.target(position, column, outputs);
+                let [oy, ox, channel] = gemm.target(position, column, outputs);
                 y[(oy * out_width + ox) * outputs + channel] = finish(sum, channel);
             }
         }
@@ -188,28 +191,35 @@ fn forward<T: Real>(planned: &PlannedLayer, x: &[T], weights: &[T]) -> Vec<T> {
     y
 }
 
-/// Positions or quads of columns that an invocation sums at once at most: each load of a weight or an input serves as many.
-const MOST_SHARED: usize = 8;
+/// Positions or vec4s of columns that an invocation sums at once at most: each load of a weight or an input serves as
+/// many.
+const MAX_SHARED: usize = 8;
 
-/// Sums that an invocation holds at most: quads of columns at so many positions.
-const MOST_SUMS: usize = 8;
+/// Sums that an invocation holds at most: vec4s of columns at so many positions.
+const MAX_SUMS: usize = 8;
 
-/// Adds the kernel of a piece, `piece{number}`.
-fn instance(dispatch: Dispatch, planned: &PlannedLayer, piece: &Piece, tuning: &Tuning, number: usize) -> Dispatch {
-    let dense = piece.grid == [1, 1];
-    let (width, quads) = (tuning.width() as usize, piece.padded_columns() / 4);
+/// Adds the kernel of a matrix product, `gemm{number}`.
+fn instance(
+    dispatch: Dispatch,
+    planned: &PlannedLayer,
+    gemm: &ImplicitGemm,
+    target: &Target,
+    number: usize,
+) -> Dispatch {
+    let dense = gemm.grid == [1, 1];
+    let (width, vec4s) = (target.width() as usize, gemm.padded_columns() / 4);
     let share = match dense {
-        true => quads.div_ceil(width).min(MOST_SHARED),
-        false => (piece.grid[0] * piece.grid[1] / width).min(MOST_SUMS / quads.max(1)).clamp(1, MOST_SHARED),
+        true => vec4s.div_ceil(width).min(MAX_SHARED),
+        false => (gemm.grid[0] * gemm.grid[1] / width).min(MAX_SUMS / vec4s.max(1)).clamp(1, MAX_SHARED),
     };
-    let dispatch = piece_constants(dispatch, planned, piece, number)
+    let dispatch = gemm_constants(dispatch, planned, gemm, number)
         .with(&format!("P{number}_SHARE"), share)
         .part("fused_place", number);
     dispatch.part(if dense { "fused_dense" } else { "fused_convolution" }, number)
 }
 
-/// Declares a piece and its activation, `P{number}_...`; weights are counted in quads.
-fn piece_constants(dispatch: Dispatch, planned: &PlannedLayer, piece: &Piece, number: usize) -> Dispatch {
+/// Declares a matrix product and its activation, `P{number}_...`; weights are counted in vec4s.
+fn gemm_constants(dispatch: Dispatch, planned: &PlannedLayer, gemm: &ImplicitGemm, number: usize) -> Dispatch {
     let layer = &planned.layer;
     let ([inputs, height, width], [outputs, out_height, out_width]) = (layer.input, layer.output);
     let name = |constant: &str| format!("P{number}_{constant}");
@@ -221,26 +231,26 @@ fn piece_constants(dispatch: Dispatch, planned: &PlannedLayer, piece: &Piece, nu
         .with(&name("CI"), inputs)
         .with(&name("IH"), height)
         .with(&name("IW"), width)
-        .with(&name("KH"), piece.window[0])
-        .with(&name("KW"), piece.window[1])
-        .with(&name("STRIDE"), piece.stride)
+        .with(&name("KH"), gemm.window[0])
+        .with(&name("KW"), gemm.window[1])
+        .with(&name("STRIDE"), gemm.stride)
         // May be negative: it wraps round, as does the difference that it is taken from.
-        .with(&name("PY"), piece.padding[0] as i32 as u32)
-        .with(&name("PX"), piece.padding[1] as i32 as u32)
-        .with(&name("GH"), piece.grid[0])
-        .with(&name("GW"), piece.grid[1])
-        .with(&name("WEIGHTS"), piece.weights / 4)
-        .with(&name("QUADS"), piece.padded_columns() / 4)
-        .with(&name("COLUMNS"), piece.columns)
+        .with(&name("PY"), gemm.padding[0] as i32 as u32)
+        .with(&name("PX"), gemm.padding[1] as i32 as u32)
+        .with(&name("GH"), gemm.grid[0])
+        .with(&name("GW"), gemm.grid[1])
+        .with(&name("WEIGHTS"), gemm.weights / 4)
+        .with(&name("VEC4S"), gemm.padded_columns() / 4)
+        .with(&name("COLUMNS"), gemm.columns)
         .with(&name("TO"), to)
         .with(&name("WRITE"), write)
         .with(&name("CO"), outputs)
         .with(&name("OH"), out_height)
         .with(&name("OW"), out_width)
-        .with(&name("SPREAD"), piece.spread)
-        .with(&name("STEP"), piece.step)
-        .with(&name("OY"), piece.offset[0])
-        .with(&name("OX"), piece.offset[1])
+        .with(&name("SPREAD"), gemm.spread)
+        .with(&name("STEP"), gemm.step)
+        .with(&name("OY"), gemm.offset[0])
+        .with(&name("OX"), gemm.offset[1])
         .with(&name("BIAS"), planned.bias / 4)
         .with(&name("NORMED"), layer.norm.is_some());
     let activation = if layer.norm.is_some() { Default::default() } else { layer.activation };
@@ -277,8 +287,9 @@ fn place(source: Source) -> (u32, usize) {
 }
 
 impl Graph {
-    /// Scores `images` `[N, C, H, W]` with a whole generator in one dispatch, a workgroup an image; `weights` are packed for
-    /// the plan. Results: scores `[N, 1, 1, 1]`, reconstructions `[N, C, H, W]`, latent vectors of the images `[N, n, 1, 1]`.
+    /// Scores `images` `[N, C, H, W]` with a whole generator in one dispatch, a workgroup an image; `weights` are
+    /// packed for the plan. Results: scores `[N, 1, 1, 1]`, reconstructions `[N, C, H, W]`, latent vectors of the
+    /// images `[N, n, 1, 1]`.
     ///
     /// # Errors
     /// Shapes that do not go with the plan, and activations that workgroup memory of 16 KiB does not hold.

@@ -1,8 +1,11 @@
-use super::kernel::{Dispatch, Slot};
-use super::{GpuCall, Real, ReferenceCall, Rule};
+//! The op that takes the images of a step from the data set on the device.
+
+use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
+use crate::engine::kernel::{Dispatch, Slot};
+use crate::engine::number::Real;
 use crate::engine::shape::{SCALAR, Shape, count};
 
 /// The images that step `step` trains on: `y[n] = images[order[(step * N + n) mod len]]`.
@@ -54,7 +57,7 @@ impl Rule for Gather {
             Dispatch::new("gather", &bindings).with("BATCH", self.batch).with("ORDER", count(call.inputs[1]));
         let sample = len / self.batch;
         let declared = dispatch
-            .elements(&[sample], |dispatch, each| dispatch.with("SAMPLE", sample / each).over(len / each, call.tuning));
+            .elements(&[sample], |dispatch, each| dispatch.with("SAMPLE", sample / each).over(len / each, call.target));
         vec![declared]
     }
 }

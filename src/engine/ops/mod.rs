@@ -12,14 +12,10 @@ pub mod broadcast;
 pub mod channel_sum;
 pub mod conv2d;
 pub mod conv2d_weight_grad;
-pub mod conv_dispatch;
-pub mod conv_geometry;
-pub mod conv_kernel;
 pub mod conv_transpose2d;
 pub mod distance;
 mod fused_score;
 pub mod gather;
-pub mod kernel;
 pub mod not_finite;
 pub mod record;
 pub mod reduce;
@@ -28,15 +24,17 @@ pub mod scale;
 pub mod tick;
 pub mod unit_rms;
 
-pub(crate) use rule::{GpuCall, Real, ReferenceCall, Rule};
+pub(crate) use rule::{Fusible, GpuCall, GradientInputs, LossOf, ReferenceCall, Rule};
 
 use super::autograd::Arrived;
+use super::conv::ConvShape;
 use super::cpu::CpuKernel;
 use super::error::EngineError;
-use super::graph::{Graph, Target, Tensor};
+use super::graph::{Graph, Mutation, Tensor};
+use super::kernel::Dispatch;
+use super::number::Real;
 use super::shape::Shape;
-use conv_kernel::ConvShape;
-use kernel::Dispatch;
+use super::variables::VarId;
 
 /// Declares [`Op`], with a variant for each op and every method of [`Rule`] forwarded to it.
 macro_rules! ops {
@@ -55,7 +53,16 @@ macro_rules! ops {
             fn backward(&self, graph: &mut Graph, at: &Arrived) -> Result<Vec<Option<Tensor>>, EngineError> {
                 match self { $(Self::$name(op) => op.backward(graph, at)),* }
             }
-            fn mutates(&self) -> Vec<Target> { match self { $(Self::$name(op) => op.mutates()),* } }
+            fn mutates(&self) -> Vec<Mutation> { match self { $(Self::$name(op) => op.mutates()),* } }
+            fn placed_inputs(&self) -> Vec<(usize, VarId)> {
+                match self { $(Self::$name(op) => op.placed_inputs()),* }
+            }
+            fn fusible(&self) -> Option<Fusible> { match self { $(Self::$name(op) => op.fusible()),* } }
+            fn absorb(&mut self, next: Fusible) -> bool { match self { $(Self::$name(op) => op.absorb(next)),* } }
+            fn gradient_of(&self) -> Option<LossOf> { match self { $(Self::$name(op) => op.gradient_of()),* } }
+            fn absorb_gradient(&mut self, inputs: &mut Vec<Tensor>, gradient: GradientInputs, ready: bool) -> bool {
+                match self { $(Self::$name(op) => op.absorb_gradient(inputs, gradient, ready)),* }
+            }
             fn macs(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {
                 match self { $(Self::$name(op) => op.macs(inputs, outputs)),* }
             }

@@ -1,8 +1,11 @@
-use super::kernel::{Dispatch, Slot};
-use super::{GpuCall, Real, ReferenceCall, Rule};
+//! The op that raises a flag where a variable is no longer finite.
+
+use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::cpu::{CpuKernel, sum};
 use crate::engine::error::EngineError;
-use crate::engine::graph::{Graph, Target};
+use crate::engine::graph::{Graph, Mutation};
+use crate::engine::kernel::{Dispatch, Slot};
+use crate::engine::number::Real;
 use crate::engine::shape::{Shape, count};
 use crate::engine::variables::{GroupId, VarId, Variables};
 
@@ -28,8 +31,8 @@ impl Rule for NotFinite {
         Ok(Vec::new())
     }
 
-    fn mutates(&self) -> Vec<Target> {
-        vec![Target::Group(self.group), Target::Variable(self.flags)]
+    fn mutates(&self) -> Vec<Mutation> {
+        vec![Mutation::Group(self.group), Mutation::Variable(self.flags)]
     }
 
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
@@ -51,7 +54,7 @@ impl Rule for NotFinite {
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         // Groups are padded to whole `vec4`s, with zeros.
         let dispatch = Dispatch::new("not_finite", &[Slot::Mutated(0), Slot::Mutated(1)]).with("FLAG", self.slot);
-        vec![dispatch.over(self.len.div_ceil(4), call.tuning)]
+        vec![dispatch.over(self.len.div_ceil(4), call.target)]
     }
 }
 

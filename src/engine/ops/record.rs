@@ -1,13 +1,16 @@
-use super::kernel::{Dispatch, Slot};
-use super::{GpuCall, Real, ReferenceCall, Rule};
+//! The op that writes a step's losses to a row of a history.
+
+use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;
-use crate::engine::graph::{Graph, Target, Tensor};
+use crate::engine::graph::{Graph, Mutation, Tensor};
+use crate::engine::kernel::{Dispatch, Slot};
+use crate::engine::number::Real;
 use crate::engine::shape::{SCALAR, Shape};
 use crate::engine::variables::{VarId, Variables};
 
 /// Most values that one record holds: what a kernel can bind.
-const MOST: usize = 4;
+const MAX_LOSSES: usize = 4;
 
 /// `history[step mod rows] = values`. Inputs: step, then the values.
 #[derive(Clone, Copy, Debug)]
@@ -22,8 +25,8 @@ impl Rule for Record {
     }
 
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
-        if inputs.len() < 2 || inputs.len() > MOST + 1 {
-            return Err(format!("takes 1 to {MOST} values, not {}", inputs.len().saturating_sub(1)));
+        if inputs.len() < 2 || inputs.len() > MAX_LOSSES + 1 {
+            return Err(format!("takes 1 to {MAX_LOSSES} values, not {}", inputs.len().saturating_sub(1)));
         }
         match inputs.iter().find(|&&shape| shape != SCALAR) {
             Some(shape) => Err(format!("takes scalars, not {shape:?}")),
@@ -31,8 +34,8 @@ impl Rule for Record {
         }
     }
 
-    fn mutates(&self) -> Vec<Target> {
-        vec![Target::Variable(self.history)]
+    fn mutates(&self) -> Vec<Mutation> {
+        vec![Mutation::Variable(self.history)]
     }
 
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
@@ -55,7 +58,7 @@ impl Rule for Record {
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let values = call.inputs.len() - 1;
         let mut bindings = vec![Slot::Mutated(0), Slot::Input(0)];
-        bindings.extend((1..=MOST).map(|i| if i <= values { Slot::Input(i) } else { Slot::Unused }));
+        bindings.extend((1..=MAX_LOSSES).map(|i| if i <= values { Slot::Input(i) } else { Slot::Unused }));
         vec![Dispatch::new("record", &bindings).with("ROWS", self.rows).with("VALUES", values)]
     }
 }

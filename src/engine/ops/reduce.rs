@@ -1,9 +1,12 @@
-use super::kernel::{Dispatch, Slot};
-use super::{GpuCall, Real, ReferenceCall, Rule};
+//! Sum and mean of all elements.
+
+use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
 use crate::engine::cpu::{CpuKernel, sum};
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
+use crate::engine::kernel::{Dispatch, Slot};
+use crate::engine::number::Real;
 use crate::engine::shape::{SCALAR, Shape, count};
 
 /// `y = factor * sum(x)`, a scalar: a sum or a mean.
@@ -37,7 +40,7 @@ impl Rule for Reduce {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let dispatch = Dispatch::new("reduce", &[Slot::Input(0), Slot::Output(0)])
-            .with("WIDTH", call.tuning.reduction_width())
+            .with("WIDTH", call.target.reduction_width())
             .with("LEN", count(call.inputs[0]))
             .with("FACTOR", self.factor);
         vec![dispatch]

@@ -1,13 +1,15 @@
-use num_traits::Float;
+//! What every op says of itself: shapes, gradients, fusion, plain twin, kernels. Nothing here names an op.
 
+use crate::engine::activation::Activation;
 use crate::engine::autograd::Arrived;
+use crate::engine::conv::ConvShape;
 use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;
-use crate::engine::graph::{Graph, Target, Tensor};
+use crate::engine::graph::{Graph, Mutation, Tensor};
+use crate::engine::kernel::{Dispatch, Target};
+use crate::engine::number::Real;
 use crate::engine::shape::Shape;
-
-use super::conv_kernel::ConvShape;
-use super::kernel::{Dispatch, Tuning};
+use crate::engine::variables::VarId;
 
 /// What every op says of itself.
 pub(crate) trait Rule {
@@ -23,8 +25,36 @@ pub(crate) trait Rule {
     }
 
     /// What the op changes in place.
-    fn mutates(&self) -> Vec<Target> {
+    fn mutates(&self) -> Vec<Mutation> {
         Vec::new()
+    }
+
+    /// Inputs that are placed in a variable, because the op reads them there, in a group that it changes; by their
+    /// index.
+    fn placed_inputs(&self) -> Vec<(usize, VarId)> {
+        Vec::new()
+    }
+
+    /// What the op is to one that makes its input and could do its work in the same kernel.
+    fn fusible(&self) -> Option<Fusible> {
+        None
+    }
+
+    /// Does the work of an op that reads its first output, if it can, which then holds that op's result. The other
+    /// input of a sum or an activation's gradient becomes its last.
+    fn absorb(&mut self, _next: Fusible) -> bool {
+        false
+    }
+
+    /// Which loss the op is the gradient of, if of any.
+    fn gradient_of(&self) -> Option<LossOf> {
+        None
+    }
+
+    /// Does the work of its gradient by `x`, if it can, with one more output; `ready` if `dy` is there in time. Its
+    /// inputs may change places.
+    fn absorb_gradient(&mut self, _inputs: &mut Vec<Tensor>, _gradient: GradientInputs, _ready: bool) -> bool {
+        false
     }
 
     /// Multiply-accumulates, zero for ops that are not sums of products.
@@ -47,30 +77,30 @@ pub(crate) trait Rule {
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch>;
 }
 
-/// A number type that the plain twins compute in.
-pub trait Real: Float + Default + Send + std::iter::Sum + std::ops::AddAssign + std::ops::MulAssign + 'static {
-    /// The nearest number of this type.
-    fn of(number: f64) -> Self;
-    /// As `f32`, rounded.
-    fn to_single(self) -> f32;
+/// An element-wise op that another can do at the end of its own kernel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Fusible {
+    Activation(Activation),
+    ActivationGrad(Activation),
+    /// The plain sum of two tensors.
+    Add,
 }
 
-impl Real for f32 {
-    fn of(number: f64) -> Self {
-        number as f32
-    }
-    fn to_single(self) -> f32 {
-        self
-    }
+/// How the loss is found that an op is the gradient of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LossOf {
+    /// It made this input.
+    Input(usize),
+    /// It has this name and the same first two inputs.
+    Named(&'static str),
 }
 
-impl Real for f64 {
-    fn of(number: f64) -> Self {
-        number
-    }
-    fn to_single(self) -> f32 {
-        self as f32
-    }
+/// What the gradient of a loss by `x` reads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GradientInputs {
+    pub x: Tensor,
+    pub other: Tensor,
+    pub dy: Tensor,
 }
 
 /// One execution of an op by its plain twin. Outputs arrive filled with NaN.
@@ -97,5 +127,5 @@ impl<T: Real> ReferenceCall<'_, T> {
 pub(crate) struct GpuCall<'a> {
     pub inputs: &'a [Shape],
     pub outputs: &'a [Shape],
-    pub tuning: &'a Tuning,
+    pub target: &'a Target,
 }

@@ -1,11 +1,14 @@
+//! The op `factor * x`.
+
 use std::sync::Arc;
 
-use super::kernel::{Dispatch, Slot};
-use super::{GpuCall, Real, ReferenceCall, Rule};
+use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
 use crate::engine::cpu::{CpuKernel, each};
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Source, Tensor};
+use crate::engine::kernel::{Dispatch, Slot};
+use crate::engine::number::Real;
 use crate::engine::shape::{Shape, count};
 
 /// `y = factor * x`.
@@ -39,7 +42,7 @@ impl Rule for Scale {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let dispatch = Dispatch::new("scale", &[Slot::Input(0), Slot::Output(0)]);
-        vec![dispatch.with("FACTOR", self.factor).over_quads(count(call.outputs[0]), call.tuning)]
+        vec![dispatch.with("FACTOR", self.factor).over_vec4s(count(call.outputs[0]), call.target)]
     }
 }
 

@@ -1,8 +1,11 @@
-use super::kernel::{Dispatch, Slot};
-use super::{GpuCall, Real, ReferenceCall, Rule};
+//! The op that adds one to the step counter.
+
+use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::cpu::CpuKernel;
 use crate::engine::error::EngineError;
-use crate::engine::graph::{Graph, Target};
+use crate::engine::graph::{Graph, Mutation};
+use crate::engine::kernel::{Dispatch, Slot};
+use crate::engine::number::Real;
 use crate::engine::shape::Shape;
 use crate::engine::variables::VarId;
 
@@ -19,8 +22,8 @@ impl Rule for Tick {
         Ok(Vec::new())
     }
 
-    fn mutates(&self) -> Vec<Target> {
-        vec![Target::Variable(self.0)]
+    fn mutates(&self) -> Vec<Mutation> {
+        vec![Mutation::Variable(self.0)]
     }
 
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {

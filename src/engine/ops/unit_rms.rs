@@ -1,15 +1,18 @@
-use super::kernel::{Dispatch, Slot};
-use super::{GpuCall, Real, ReferenceCall, Rule};
+//! The op that scales each sample to a root mean square of one, and its gradient.
+
+use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::autograd::Arrived;
 use crate::engine::cpu::{CpuKernel, each, sum};
 use crate::engine::error::EngineError;
 use crate::engine::graph::{Graph, Tensor};
+use crate::engine::kernel::{Dispatch, Slot};
+use crate::engine::number::Real;
 use crate::engine::shape::{Shape, count};
 
 /// Norms below this count as this, so that a vector of zeros stays one.
-pub(crate) const SMALLEST: f32 = 1e-6;
+pub(crate) const MIN_NORM: f32 = 1e-6;
 
-/// Latent normalisation: `y = x sqrt(n) / max(||x||, SMALLEST)` for each sample of `n` elements.
+/// Latent normalisation: `y = x sqrt(n) / max(||x||, MIN_NORM)` for each sample of `n` elements.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UnitRms;
 
@@ -100,22 +103,23 @@ pub(super) fn scale<T: Real>(x: &[T]) -> T {
 
 /// What a sample of so many elements is multiplied by, of the sum of their squares.
 fn scale_of<T: Real>(squares: T, len: usize) -> T {
-    T::of((len as f64).sqrt()) / squares.sqrt().max(T::of(SMALLEST.into()))
+    T::of((len as f64).sqrt()) / squares.sqrt().max(T::of(MIN_NORM.into()))
 }
 
-/// How much of a sample of so many elements its gradient loses, which was scaled by `s` and whose product with the gradient is `dot`.
+/// How much of a sample of so many elements its gradient loses, which was scaled by `s` and whose product with the
+/// gradient is `dot`.
 fn along<T: Real>(s: T, dot: T, len: usize) -> T {
     let n = T::of(len as f64);
-    let counts = s < n.sqrt() / T::of(SMALLEST.into());
+    let counts = s < n.sqrt() / T::of(MIN_NORM.into());
     if counts { s * s * s * dot / n } else { T::zero() }
 }
 
 fn dispatch(shader: &'static str, bindings: &[Slot], call: &GpuCall) -> Dispatch {
     let shape = call.inputs[0];
     Dispatch::new(shader, bindings)
-        .with("WIDTH", call.tuning.reduction_width())
+        .with("WIDTH", call.target.reduction_width())
         .with("LEN", sample_len(shape))
-        .with("SMALLEST", SMALLEST)
+        .with("MIN_NORM", MIN_NORM)
         .workgroups(shape[0], 1, 1)
 }
 

@@ -1,8 +1,8 @@
 //! A generator's training step in Burn: `peer-burn FOLDER teacher|student BATCH flex|wgpu`, with a folder that
 //! `cargo bench --bench training -- --write-start FOLDER` wrote.
 //!
-//! Prints a line of JSON with the losses of the first steps; then, for each line of standard input, a number of seconds,
-//! one with what a step took in about that time.
+//! Prints a line of JSON with the losses of the first steps; then, for each line of standard input, a number of
+//! seconds, one with what a step took in about that time.
 
 mod generator;
 
@@ -22,7 +22,7 @@ const TOLD: usize = 3;
 /// What a block of steps takes together, in seconds.
 const BLOCK: f64 = 0.1;
 /// Fewest blocks that are timed.
-const FEWEST: usize = 5;
+const MIN_RUNS: usize = 5;
 
 /// A generator in training.
 struct Training {
@@ -108,7 +108,7 @@ fn time(training: &mut Training, device: &Device, seconds: f64) -> [f64; 2] {
     let steps = (BLOCK / block(2)).ceil().clamp(1.0, 1024.0) as usize;
     let begun = Instant::now();
     let mut times = Vec::new();
-    while times.len() < FEWEST || begun.elapsed().as_secs_f64() < seconds {
+    while times.len() < MIN_RUNS || begun.elapsed().as_secs_f64() < seconds {
         times.push(block(steps));
     }
     times.sort_by(f64::total_cmp);

@@ -1,3 +1,5 @@
+//! Activations in memory with a border of zeros, so that no window asks whether it is inside. It knows no layer's sums.
+
 use std::array;
 use std::ops::Range;
 
@@ -25,12 +27,12 @@ impl Bordered {
     /// A layer's input, with the border that its windows reach into.
     pub fn read_by(planned: &PlannedLayer) -> Self {
         let input = Self::without(planned.layer.input);
-        planned.pieces.iter().fold(input, |input, piece| {
+        planned.gemms.iter().fold(input, |input, gemm| {
             let [before, after] = [0, 1].map(|side| {
                 [0, 1].map(|axis| {
                     let size = [input.height, input.width][axis] as isize;
-                    let end = ((piece.grid[axis] - 1) * piece.stride + piece.window[axis]) as isize;
-                    let out = if side == 0 { piece.padding[axis] } else { end - piece.padding[axis] - size };
+                    let end = ((gemm.grid[axis] - 1) * gemm.stride + gemm.window[axis]) as isize;
+                    let out = if side == 0 { gemm.padding[axis] } else { end - gemm.padding[axis] - size };
                     out.max(0) as usize
                 })
             });
@@ -59,7 +61,7 @@ impl Bordered {
         (y + self.above) * self.row() + (x + self.left) * self.channels
     }
 
-    /// Sets the inside of `L` images, which lie number by number abreast, from `[L, C, H, W]`.
+    /// Sets the inside of `L` images, whose numbers lie one per lane, from `[L, C, H, W]`.
     #[inline(always)]
     pub fn fill<const L: usize>(&self, inside: &mut [f32], images: &[f32]) {
         let Self { channels, height, width, .. } = *self;

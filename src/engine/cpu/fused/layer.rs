@@ -1,13 +1,13 @@
 //! A layer with its weights, for both ways to compute it.
 
 use super::bordered::Bordered;
-use crate::engine::{Activation, Piece, PlannedLayer};
+use crate::engine::{Activation, ImplicitGemm, PlannedLayer};
 
 /// A layer with its weights.
 pub(super) struct CpuLayer {
     pub input: Bordered,
     pub output: Bordered,
-    pub pieces: Vec<CpuPiece>,
+    pub gemms: Vec<CpuGemm>,
     /// What is done last.
     pub activation: Activation,
     /// The norm of each image by its own statistics, where there is one.
@@ -21,9 +21,9 @@ pub(super) struct Norm {
     pub shift: Vec<f32>,
 }
 
-/// A piece with its weights.
-pub(super) struct CpuPiece {
-    pub piece: Piece,
+/// A matrix product with its weights.
+pub(super) struct CpuGemm {
+    pub gemm: ImplicitGemm,
     /// `[rows, columns]`.
     pub matrix: Vec<f32>,
     /// Columns of the matrix, those that pad it included.
@@ -51,49 +51,49 @@ impl CpuLayer {
             }
             None => (None, planned.layer.activation),
         };
-        let pieces = planned.pieces.iter().map(|piece| {
-            let columns = piece.columns.next_multiple_of(LANES);
-            let mut matrix = vec![0.0; piece.rows * columns];
-            let packed = weights[piece.weights..][..piece.matrix_len()].chunks_exact(piece.padded_columns());
+        let gemms = planned.gemms.iter().map(|gemm| {
+            let columns = gemm.columns.next_multiple_of(LANES);
+            let mut matrix = vec![0.0; gemm.rows * columns];
+            let packed = weights[gemm.weights..][..gemm.matrix_len()].chunks_exact(gemm.padded_columns());
             for (row, packed) in matrix.chunks_exact_mut(columns).zip(packed) {
-                row[..piece.columns].copy_from_slice(&packed[..piece.columns]);
+                row[..gemm.columns].copy_from_slice(&packed[..gemm.columns]);
             }
             let column = |column: usize| match norm {
-                None if column < piece.columns => weights[planned.bias + column % channels],
+                None if column < gemm.columns => weights[planned.bias + column % channels],
                 _ => 0.0,
             };
             let bias = (0..columns).map(column).collect();
-            let segment = piece.columns / piece.spread;
+            let segment = gemm.columns / gemm.spread;
             let plain = !matches!(activation, Activation::Tanh | Activation::Sigmoid);
-            let together = plain && columns == piece.columns && segment.is_multiple_of(LANES);
+            let together = plain && columns == gemm.columns && segment.is_multiple_of(LANES);
             let place = |column: usize| column / segment * output.row() + column % segment;
-            let places = (0..piece.columns).map(place).collect();
-            CpuPiece { matrix, bias, columns, segment, together, places, activation, piece: piece.clone() }
+            let places = (0..gemm.columns).map(place).collect();
+            CpuGemm { matrix, bias, columns, segment, together, places, activation, gemm: gemm.clone() }
         });
-        let pieces = pieces.collect();
-        Self { input, output, pieces, activation: planned.layer.activation, norm }
+        let gemms = gemms.collect();
+        Self { input, output, gemms, activation: planned.layer.activation, norm }
     }
 
     /// Where the window of a row's first position begins in the input, and where its output goes.
     #[inline(always)]
-    pub fn row_of(&self, piece: &Piece, gy: usize) -> [usize; 2] {
-        let y = (gy * piece.stride + self.input.above) as isize - piece.padding[0];
-        let x = self.input.left as isize - piece.padding[1];
+    pub fn row_of(&self, gemm: &ImplicitGemm, gy: usize) -> [usize; 2] {
+        let y = (gy * gemm.stride + self.input.above) as isize - gemm.padding[0];
+        let x = self.input.left as isize - gemm.padding[1];
         let from = y as usize * self.input.row() + x as usize * self.input.channels;
-        [from, self.output.at(gy * piece.step + piece.offset[0], piece.offset[1])]
+        [from, self.output.at(gy * gemm.step + gemm.offset[0], gemm.offset[1])]
     }
 
     /// Numbers from one position of a row to the next, in the input and in the output.
     #[inline(always)]
-    pub fn strides(&self, piece: &Piece) -> [usize; 2] {
-        [piece.stride * self.input.channels, piece.step * self.output.channels]
+    pub fn strides(&self, gemm: &ImplicitGemm) -> [usize; 2] {
+        [gemm.stride * self.input.channels, gemm.step * self.output.channels]
     }
 
     /// Rows of a window and numbers of each, which lie together. A window without pixels lies anywhere.
     #[inline(always)]
-    pub fn window(&self, piece: &Piece) -> [usize; 2] {
-        let len = piece.window[1] * self.input.channels;
-        [if len == 0 { 0 } else { piece.window[0] }, len]
+    pub fn window(&self, gemm: &ImplicitGemm) -> [usize; 2] {
+        let len = gemm.window[1] * self.input.channels;
+        [if len == 0 { 0 } else { gemm.window[0] }, len]
     }
 }
 

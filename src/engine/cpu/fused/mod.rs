@@ -1,8 +1,8 @@
 //! A planned generator scored as a whole: no program, no memory taken per image.
 
-mod abreast;
 mod bordered;
-mod columns;
+mod channel_per_lane;
+mod image_per_lane;
 mod layer;
 mod scorer;
 

@@ -1,3 +1,6 @@
+//! Scores images with a planned generator: workspaces, threads, images per lane or one by one. The layers are in
+//! `layer.rs`.
+
 use std::array;
 use std::sync::{Arc, Mutex};
 
@@ -5,13 +8,13 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::bordered::Bordered;
-use super::columns::Memory;
+use super::channel_per_lane::Memory;
 use super::layer::CpuLayer;
-use crate::engine::SMALLEST_NORM;
+use crate::engine::MIN_NORM;
 use crate::engine::fused::{FusedNetworks, PackedWeights, Source};
 
 /// Multiply-accumulates from which on other threads are worth their waking, which takes some 50 microseconds.
-const WORTH_WAKING: u64 = 5_000_000;
+const MIN_PARALLEL_MACS: u64 = 5_000_000;
 /// Images that a thread takes at a time at most: whole vectors of them, and few, so that threads do not wait for each
 /// other.
 const CHUNK: usize = 16;
@@ -19,7 +22,7 @@ const CHUNK: usize = 16;
 /// A generator on the CPU: any architecture, single precision.
 pub struct CpuScorer {
     plan: Arc<FusedNetworks>,
-    /// Images that are scored abreast.
+    /// Images that are scored at once, one per lane.
     lanes: usize,
     layers: Vec<CpuLayer>,
     /// Layers of the first encoder, and of it and the decoder.
@@ -28,12 +31,12 @@ pub struct CpuScorer {
     idle: Mutex<Vec<Workspace>>,
 }
 
-/// What the activations of one image, or of images abreast, are kept in.
+/// What the activations of one image, or of several images, one per lane, are kept in.
 struct Workspace {
     /// The image, then the output of each layer; borders hold zeros.
     activations: Vec<Vec<f32>>,
-    /// The same for images abreast, made when there are such.
-    abreast: Vec<Vec<f32>>,
+    /// The same for several images, one per lane; made when there are such.
+    batched: Vec<Vec<f32>>,
     /// Sums of a layer before they are stored.
     sums: Vec<f32>,
 }
@@ -66,15 +69,15 @@ impl CpuScorer {
         self.plan.image().iter().product()
     }
 
-    /// Scores whole images, `[n, C, H, W]` with pixels in -1..1, on all cores: a score for each. Where `reconstructions` has
-    /// room for them (`[n, C, H, W]` too), they are written there.
+    /// Scores whole images, `[n, C, H, W]` with pixels in -1..1, on all cores: a score for each. Where
+    /// `reconstructions` has room for them (`[n, C, H, W]` too), they are written there.
     ///
     /// The scores depend neither on the number of threads nor on what other images there are.
     ///
     /// # Panics
     /// If the slices do not hold the same number of images.
     pub fn score(&self, pixels: &[f32], scores: &mut [f32], reconstructions: Option<&mut [f32]>) {
-        if scores.len() == 1 || self.plan.macs() * (scores.len() as u64) < WORTH_WAKING {
+        if scores.len() == 1 || self.plan.macs() * (scores.len() as u64) < MIN_PARALLEL_MACS {
             return self.score_here(pixels, scores, reconstructions);
         }
         let len = self.image_len();
@@ -110,7 +113,7 @@ impl CpuScorer {
             };
             match count {
                 1 => dispatch(One(call)),
-                _ => dispatch(Abreast(call)),
+                _ => dispatch(ImagePerLane(call)),
             }
             first += count;
         }
@@ -129,7 +132,7 @@ impl CpuScorer {
         let sums = self.layers.iter().map(CpuLayer::sums).max().unwrap_or(0);
         let first = vec![0.0; self.layers[0].input.len()];
         let activations = [first].into_iter().chain(outputs).collect();
-        Workspace { activations, abreast: Vec::new(), sums: vec![0.0; sums] }
+        Workspace { activations, batched: Vec::new(), sums: vec![0.0; sums] }
     }
 
     /// Scores an image.
@@ -154,34 +157,34 @@ impl CpuScorer {
 
     /// Scores as many images as a vector has numbers, which are `L`.
     #[inline(always)]
-    fn abreast<S: Simd, const L: usize>(
+    fn image_per_lane<S: Simd, const L: usize>(
         &self,
         simd: S,
         workspace: &mut Workspace,
         pixels: &[f32],
         room: Option<&mut [f32]>,
     ) -> [f32; L] {
-        let Workspace { activations, abreast, .. } = workspace;
-        abreast.resize_with(activations.len(), Vec::new);
-        for (abreast, one) in abreast.iter_mut().zip(activations) {
-            abreast.resize(one.len() * L, 0.0);
+        let Workspace { activations, batched, .. } = workspace;
+        batched.resize_with(activations.len(), Vec::new);
+        for (batched, one) in batched.iter_mut().zip(activations) {
+            batched.resize(one.len() * L, 0.0);
         }
         let [first, second] = self.ends;
         let len = self.image_len();
-        self.layers[0].input.fill::<L>(&mut abreast[0], pixels);
+        self.layers[0].input.fill::<L>(&mut batched[0], pixels);
         for (index, layer) in self.layers.iter().enumerate() {
-            let (before, after) = abreast.split_at_mut(index + 1);
-            layer.run_abreast(simd, S::as_simd_f32s(&before[index]).0, S::as_mut_simd_f32s(&mut after[0]).0);
+            let (before, after) = batched.split_at_mut(index + 1);
+            layer.run_image_per_lane(simd, S::as_simd_f32s(&before[index]).0, S::as_mut_simd_f32s(&mut after[0]).0);
             if index + 1 == first || index + 1 == self.layers.len() {
                 unit_rms::<L>(&mut after[0]);
             }
         }
         if let Some(room) = room {
             for (lane, room) in room.chunks_exact_mut(len).enumerate() {
-                self.layers[second].input.take(&abreast[second], room, [lane, L]);
+                self.layers[second].input.take(&batched[second], room, [lane, L]);
             }
         }
-        distance(&abreast[first], &abreast[self.layers.len()])
+        distance(&batched[first], &batched[self.layers.len()])
     }
 }
 
@@ -207,8 +210,8 @@ struct Call<'a> {
 
 /// A call of [`CpuScorer::one`], compiled for each kind of processor.
 struct One<'a>(Call<'a>);
-/// A call of [`CpuScorer::abreast`], likewise.
-struct Abreast<'a>(Call<'a>);
+/// A call of [`CpuScorer::image_per_lane`], likewise.
+struct ImagePerLane<'a>(Call<'a>);
 /// Numbers of a vector.
 struct Lanes;
 
@@ -222,15 +225,15 @@ impl WithSimd for One<'_> {
     }
 }
 
-impl WithSimd for Abreast<'_> {
+impl WithSimd for ImagePerLane<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Call { scorer, workspace, pixels, room, scores } = self.0;
         match S::F32_LANES {
-            8 => scores.copy_from_slice(&scorer.abreast::<S, 8>(simd, workspace, pixels, room)),
-            4 => scores.copy_from_slice(&scorer.abreast::<S, 4>(simd, workspace, pixels, room)),
+            8 => scores.copy_from_slice(&scorer.image_per_lane::<S, 8>(simd, workspace, pixels, room)),
+            4 => scores.copy_from_slice(&scorer.image_per_lane::<S, 4>(simd, workspace, pixels, room)),
             lanes => unreachable!("vectors of {lanes} numbers"),
         }
     }
@@ -248,16 +251,16 @@ impl WithSimd for Lanes {
 /// Sums in this many parts, so that they are vectorised, always in the same order.
 const PARTS: usize = 16;
 
-/// Scales each of `L` images abreast to a root mean square of one.
+/// Scales each of `L` images, one per lane, to a root mean square of one.
 #[inline(always)]
 fn unit_rms<const L: usize>(x: &mut [f32]) {
     let (numbers, _) = x.as_chunks_mut::<L>();
     let count = numbers.len() as f32;
-    let scales = squares(numbers.iter().copied()).map(|sum| count.sqrt() / sum.sqrt().max(SMALLEST_NORM));
+    let scales = squares(numbers.iter().copied()).map(|sum| count.sqrt() / sum.sqrt().max(MIN_NORM));
     numbers.iter_mut().for_each(|v| *v = array::from_fn(|lane| v[lane] * scales[lane]));
 }
 
-/// Euclidean distance of each of `L` images abreast.
+/// Euclidean distance of each of `L` images, one per lane.
 #[inline(always)]
 fn distance<const L: usize>(a: &[f32], b: &[f32]) -> [f32; L] {
     let pairs = a.as_chunks::<L>().0.iter().zip(b.as_chunks::<L>().0);

@@ -1,16 +1,16 @@
-//! Which kernels can compute a convolution, and what each is called.
+//! A convolution as far as the choice of its kernel goes.
 
 use std::fmt;
 
-use super::Op;
-use super::conv_dispatch::{Tile, candidates};
-use super::conv_geometry::{Geometry, Window};
-use super::conv_transpose2d::ConvTranspose2d;
-use super::conv2d::{Conv2d, Epilogue};
-use super::conv2d_weight_grad::Conv2dWeightGrad;
-use super::kernel::ConvVariant;
+use super::epilogue::Epilogue;
+use super::geometry::{Geometry, Window};
+use super::kernel::candidates;
 use crate::engine::error::EngineError;
 use crate::engine::graph::Graph;
+use crate::engine::ops::Op;
+use crate::engine::ops::conv_transpose2d::ConvTranspose2d;
+use crate::engine::ops::conv2d::Conv2d;
+use crate::engine::ops::conv2d_weight_grad::Conv2dWeightGrad;
 use crate::engine::program::Program;
 use crate::engine::variables::Variables;
 
@@ -74,37 +74,5 @@ impl fmt::Display for ConvShape {
         let Window { stride: [sy, sx], padding: [py, px] } = window;
         write!(f, "{name} {n}x{ci}x{ih}x{iw} to {co}x{oh}x{ow} by {kernel_h}x{kernel_w}")?;
         write!(f, " stride {sy}x{sx} pad {py}x{px}")
-    }
-}
-
-/// One way to compute a convolution: a variant, with what its constants are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ConvKernel {
-    Naive,
-    Register(Tile),
-    Tiled(WorkgroupSides),
-}
-
-/// Sides of the workgroup of a tiled kernel, along columns and rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct WorkgroupSides(pub usize, pub usize);
-
-impl ConvKernel {
-    pub fn variant(&self) -> ConvVariant {
-        match self {
-            Self::Naive => ConvVariant::Naive,
-            Self::Register(_) => ConvVariant::Register,
-            Self::Tiled(_) => ConvVariant::Tiled,
-        }
-    }
-}
-
-impl fmt::Display for ConvKernel {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Self::Naive => f.pad("naive"),
-            Self::Register(tile) => f.pad(&format!("register {tile}")),
-            Self::Tiled(WorkgroupSides(x, y)) => f.pad(&format!("tiled {x}x{y}")),
-        }
     }
 }

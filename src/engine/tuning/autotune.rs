@@ -4,26 +4,26 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use super::device::Gpu;
-use super::profile::median;
-use super::shaders::convolution_texts;
-use crate::engine::choices::KernelChoices;
+use super::choices::KernelChoices;
+use super::measurements::{KernelTime, KernelTimes, MeasuredOn};
+use crate::engine::conv::{ConvShape, LAUNCH_VERSION};
 use crate::engine::error::EngineError;
 use crate::engine::executor::{Executor, ProgramId};
-use crate::engine::measurements::{KernelTime, KernelTimes, MeasuredOn};
-use crate::engine::ops::conv_kernel::ConvShape;
+use crate::engine::gpu::Gpu;
+use crate::engine::kernel::convolution_texts;
+use crate::engine::profile::median;
 use crate::engine::shape::count;
 
 /// Runs that a median is taken of.
 const RUNS: std::ops::RangeInclusive<usize> = 5..=33;
 /// Time that those runs of a kernel should take.
 const TIME: Duration = Duration::from_millis(25);
-/// How many times as long as the best one a kernel may take before it is given up: after the first run, which also pays for
-/// what drivers put off until then, and after the next ones.
-const HOPELESS: f64 = 4.0;
-const CLEARLY_SLOWER: f64 = 2.0;
+/// How many times as long as the best one a kernel may take before its timing is stopped: after the first run, which
+/// also pays for what drivers put off until then, and after the next ones.
+const FIRST_RUN_CUTOFF: f64 = 4.0;
+const CUTOFF: f64 = 2.0;
 /// Seconds that a first run may pay for that.
-const PUT_OFF: f64 = 0.5;
+const FIRST_RUN_ALLOWANCE: f64 = 0.5;
 
 impl Gpu {
     /// What measurements of its kernels hold for.
@@ -34,6 +34,7 @@ impl Gpu {
             digest.update(text);
             digest.update([0]);
         }
+        digest.update(LAUNCH_VERSION.to_le_bytes());
         MeasuredOn {
             adapter: summary.name.clone(),
             backend: summary.backend.clone(),
@@ -42,23 +43,23 @@ impl Gpu {
         }
     }
 
-    /// Times the kernels that can compute a convolution, by the device's clock where it has one. Those that prove clearly
-    /// slower than another are given up after their first runs; so are those that the adapter cannot run.
+    /// Times the kernels that can compute a convolution, by the device's clock where it has one. Those that prove
+    /// clearly slower than another are dropped after their first runs; so are those that the adapter cannot run.
     ///
     /// # Errors
     /// Failures of the device, and a convolution that is too large for it.
     pub fn time_kernels(&mut self, shape: &ConvShape) -> Result<KernelTimes, EngineError> {
-        let before = self.tuning.choices.clone();
+        let before = self.target.choices.clone();
         let timed = self.time_all(shape);
-        self.tuning.choices = before;
+        self.target.choices = before;
         timed
     }
 
     fn time_all(&mut self, shape: &ConvShape) -> Result<KernelTimes, EngineError> {
         let mut times = Vec::new();
         let mut best = f64::INFINITY;
-        for kernel in shape.candidates(self.tuning.software) {
-            self.tuning.choices = KernelChoices::from_iter([(shape, kernel.clone())]);
+        for kernel in shape.candidates(self.target.software) {
+            self.target.choices = KernelChoices::from_iter([(shape, kernel.clone())]);
             let seconds = match self.time_one(shape, best) {
                 Ok(seconds) => seconds,
                 // The default must run; another may ask too much of the adapter.
@@ -83,11 +84,11 @@ impl Gpu {
                 let numbers: Vec<f32> = (0..len).map(|i| (i % 31) as f32 / 16.0 - 0.96).collect();
                 self.input(id, &name, &numbers)?;
             }
-            if self.seconds_of(id, 1)? > HOPELESS * best + PUT_OFF {
+            if self.seconds_of(id, 1)? > FIRST_RUN_CUTOFF * best + FIRST_RUN_ALLOWANCE {
                 return Ok(None);
             }
             let first = self.seconds_of(id, 2)?;
-            if first > CLEARLY_SLOWER * best {
+            if first > CUTOFF * best {
                 return Ok(None);
             }
             let runs = (TIME.as_secs_f64() / first.max(1e-9)) as usize;

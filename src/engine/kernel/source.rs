@@ -1,8 +1,10 @@
 //! The kernels' texts. A line `//#import NAME` stands for `shaders/common/NAME.wgsl`.
 
-use crate::engine::choices::KernelChoices;
-use crate::engine::ops::kernel::{ConvVariant, Dispatch, Tuning, Weights};
+use super::dispatch::{Dispatch, Weights};
+use super::target::Target;
+use crate::engine::conv::ConvVariant;
 use crate::engine::program::{Program, Step};
+use crate::engine::tuning::KernelChoices;
 
 macro_rules! texts {
     ($folder:literal: $($name:literal),* $(,)?) => {
@@ -22,15 +24,15 @@ const KERNELS: &[(&str, &str)] = texts!["":
 
 const COMMON: &[(&str, &str)] = texts!["/common":
     "activation", "columns", "convolution", "distance_slope", "fused_activation", "fused_convolution", "fused_dense",
-    "fused_norm", "fused_place", "quad", "reduce", "single", "weights_half", "weights_half_packed", "weights_single",
+    "fused_norm", "fused_place", "vec4", "reduce", "single", "weights_half", "weights_half_packed", "weights_single",
 ];
 
-/// What the speed of convolutions depends on: their kernels' texts, and how they are launched.
-pub(super) fn convolution_texts() -> impl Iterator<Item = &'static str> {
+/// The texts of the convolutions' kernels, which their speed depends on.
+pub(crate) fn convolution_texts() -> impl Iterator<Item = &'static str> {
     let kernels = KERNELS.iter().filter(|(name, _)| name.starts_with("conv"));
-    // Pieces of the fused network are no convolution's.
+    // Parts of the fused network are no convolution's.
     let shared = COMMON.iter().filter(|(name, _)| !name.starts_with("fused_"));
-    kernels.chain(shared).map(|&(_, text)| text).chain([include_str!("../ops/conv_dispatch.rs")])
+    kernels.chain(shared).map(|&(_, text)| text)
 }
 
 /// A kernel of a program, as a GPU's driver gets it.
@@ -49,8 +51,8 @@ impl Program {
     /// if `software`, and can compute in half precision if `half_precision`. No device is needed.
     pub fn kernels(&self, convolution: ConvVariant, software: bool, half_precision: bool) -> Vec<KernelText> {
         let choices = KernelChoices::default();
-        let tuning = Tuning { software, convolution: Some(convolution), choices, half_precision };
-        let dispatches = self.dispatches(&tuning);
+        let target = Target { software, convolution: Some(convolution), choices, half_precision };
+        let dispatches = self.dispatches(&target);
         dispatches.iter().map(|(step, dispatch)| text_of(&self.steps[*step], dispatch)).collect()
     }
 
@@ -61,8 +63,8 @@ impl Program {
             let Some(shape) = step.convolution() else { continue };
             for kernel in shape.candidates(software) {
                 let choices = KernelChoices::from_iter([(shape, kernel)]);
-                let tuning = Tuning { software, convolution: None, choices, half_precision: false };
-                texts.extend(step.dispatches(&tuning).iter().map(|dispatch| text_of(step, dispatch)));
+                let target = Target { software, convolution: None, choices, half_precision: false };
+                texts.extend(step.dispatches(&target).iter().map(|dispatch| text_of(step, dispatch)));
             }
         }
         texts
@@ -74,7 +76,7 @@ fn text_of(step: &Step, dispatch: &Dispatch) -> KernelText {
 }
 
 /// The full text of a kernel: constants, imports, then its own.
-pub(super) fn source(dispatch: &Dispatch) -> String {
+pub(crate) fn source(dispatch: &Dispatch) -> String {
     let own = text(KERNELS, dispatch.shader);
     let chosen = dispatch.element.into_iter().chain(dispatch.weights.map(Weights::text));
     let imports = chosen.chain(imports(own)).map(|name| text(COMMON, name));
@@ -92,7 +94,7 @@ fn imports(own: &'static str) -> impl Iterator<Item = &'static str> {
     own.lines().filter_map(|line| line.strip_prefix("//#import ")).map(str::trim)
 }
 
-/// A piece's text with its constants and functions under a number.
+/// A part's text with its constants and functions under a number.
 fn instance(text: &str, number: usize) -> String {
     text.replace("P_", &format!("P{number}_")).replace("NUMBER", &number.to_string())
 }

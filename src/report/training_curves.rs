@@ -1,6 +1,8 @@
+//! Charts of losses and AUROC over the steps, from the log.
+
 use super::ReportError;
 use super::charts::{Chart, Ink, Line};
-use super::page::{Entry, Figure};
+use super::parts::{Entry, Figure};
 use crate::plot::Axis;
 use crate::run::Logged;
 use crate::train::Stage;

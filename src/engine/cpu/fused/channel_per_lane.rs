@@ -1,11 +1,11 @@
-//! One image through a layer: the numbers of a vector are columns of the weights. Everything here is inlined into one
-//! function, compiled for the vectors that the processor has.
+//! One channel per SIMD lane: one image goes through a layer, and the lanes of a vector are columns of the weights.
+//! Everything here is inlined into one function, compiled for the vectors that the processor has.
 
 #![allow(clippy::needless_range_loop, reason = "what is held by indices known to the compiler stays in registers")]
 
 use pulp::Simd;
 
-use super::layer::{CpuLayer, CpuPiece, Norm, part};
+use super::layer::{CpuGemm, CpuLayer, Norm, part};
 use crate::engine::cpu::activation::{activate, curve, rectified};
 
 /// What a layer reads and writes, and room for its sums.
@@ -18,19 +18,19 @@ pub(super) struct Memory<'a> {
 impl CpuLayer {
     /// Numbers that [`Self::run`] needs room for beside input and output.
     pub fn sums(&self) -> usize {
-        let columns = self.pieces.iter().map(|piece| MOST_PIXELS * piece.columns).max().unwrap_or(0);
+        let columns = self.gemms.iter().map(|gemm| MAX_PIXELS * gemm.columns).max().unwrap_or(0);
         columns.max(2 * self.output.channels)
     }
 
     /// Computes the layer for one image.
     #[inline(always)]
     pub fn run<S: Simd>(&self, simd: S, memory: &mut Memory) {
-        for piece in &self.pieces {
+        for gemm in &self.gemms {
             // Enough sums at once that each has time to finish before it is added to again.
-            if piece.columns <= S::F32_LANES {
-                self.positions::<S, MOST_PIXELS>(simd, piece, memory);
+            if gemm.columns <= S::F32_LANES {
+                self.positions::<S, MAX_PIXELS>(simd, gemm, memory);
             } else {
-                self.positions::<S, PIXELS>(simd, piece, memory);
+                self.positions::<S, PIXELS>(simd, gemm, memory);
             }
         }
         if let Some(norm) = &self.norm {
@@ -38,20 +38,20 @@ impl CpuLayer {
         }
     }
 
-    /// All positions of a piece, `P` neighbours of a row at a time where there are as many.
+    /// All positions of a matrix product, `P` neighbours of a row at a time where there are as many.
     #[inline(always)]
-    fn positions<S: Simd, const P: usize>(&self, simd: S, piece: &CpuPiece, memory: &mut Memory) {
-        let [across, further] = self.strides(&piece.piece);
-        let [rows, columns] = piece.piece.grid;
+    fn positions<S: Simd, const P: usize>(&self, simd: S, gemm: &CpuGemm, memory: &mut Memory) {
+        let [across, further] = self.strides(&gemm.gemm);
+        let [rows, columns] = gemm.gemm.grid;
         for gy in 0..rows {
-            let [mut from, mut to] = self.row_of(&piece.piece, gy);
+            let [mut from, mut to] = self.row_of(&gemm.gemm, gy);
             let mut left = columns;
             while left >= P {
-                self.neighbours::<S, P>(simd, piece, [from, to], memory);
+                self.neighbours::<S, P>(simd, gemm, [from, to], memory);
                 (from, to, left) = (from + P * across, to + P * further, left - P);
             }
             while left > 0 {
-                self.neighbours::<S, 1>(simd, piece, [from, to], memory);
+                self.neighbours::<S, 1>(simd, gemm, [from, to], memory);
                 (from, to, left) = (from + across, to + further, left - 1);
             }
         }
@@ -62,52 +62,52 @@ impl CpuLayer {
     fn neighbours<S: Simd, const P: usize>(
         &self,
         simd: S,
-        piece: &CpuPiece,
+        gemm: &CpuGemm,
         [from, to]: [usize; 2],
         memory: &mut Memory,
     ) {
-        let vectors = piece.columns / S::F32_LANES;
+        let vectors = gemm.columns / S::F32_LANES;
         let mut first = 0;
         while first < vectors {
             let place = [from, to, first];
             first += match vectors - first {
-                8.. if P == 1 => self.block::<S, P, 8>(simd, piece, place, memory),
-                6.. if P == 1 => self.block::<S, P, 6>(simd, piece, place, memory),
-                4.. if P == 1 => self.block::<S, P, 4>(simd, piece, place, memory),
-                2.. if P <= PIXELS => self.block::<S, P, 2>(simd, piece, place, memory),
-                _ => self.block::<S, P, 1>(simd, piece, place, memory),
+                8.. if P == 1 => self.block::<S, P, 8>(simd, gemm, place, memory),
+                6.. if P == 1 => self.block::<S, P, 6>(simd, gemm, place, memory),
+                4.. if P == 1 => self.block::<S, P, 4>(simd, gemm, place, memory),
+                2.. if P <= PIXELS => self.block::<S, P, 2>(simd, gemm, place, memory),
+                _ => self.block::<S, P, 1>(simd, gemm, place, memory),
             };
         }
-        if piece.together {
+        if gemm.together {
             return;
         }
-        curve(simd, piece.activation, &mut memory.sums[..P * piece.columns]);
-        let [_, further] = self.strides(&piece.piece);
+        curve(simd, gemm.activation, &mut memory.sums[..P * gemm.columns]);
+        let [_, further] = self.strides(&gemm.gemm);
         for p in 0..P {
             let to = to + p * further;
-            for sy in 0..piece.piece.spread {
-                let sums = &memory.sums[p * piece.columns + sy * piece.segment..][..piece.segment];
-                copy(&mut memory.output[to + sy * self.output.row()..][..piece.segment], sums);
+            for sy in 0..gemm.gemm.spread {
+                let sums = &memory.sums[p * gemm.columns + sy * gemm.segment..][..gemm.segment];
+                copy(&mut memory.output[to + sy * self.output.row()..][..gemm.segment], sums);
             }
         }
     }
 
-    /// `V` vectors of columns of `P` positions, from vector `first` on; returns `V`. Those that lie together in the output
-    /// go there, others among the sums.
+    /// `V` vectors of columns of `P` positions, from vector `first` on; returns `V`. Those that lie together in the
+    /// output go there, others among the sums.
     #[inline(always)]
     fn block<S: Simd, const P: usize, const V: usize>(
         &self,
         simd: S,
-        piece: &CpuPiece,
+        gemm: &CpuGemm,
         [from, to, first]: [usize; 3],
         memory: &mut Memory,
     ) -> usize {
-        let [across, further] = self.strides(&piece.piece);
-        let [height, len] = self.window(&piece.piece);
-        let vectors = piece.columns / S::F32_LANES;
-        let (bias, _) = S::as_simd_f32s(&piece.bias);
+        let [across, further] = self.strides(&gemm.gemm);
+        let [height, len] = self.window(&gemm.gemm);
+        let vectors = gemm.columns / S::F32_LANES;
+        let (bias, _) = S::as_simd_f32s(&gemm.bias);
         let mut held = [*part::<_, V>(&bias[first..]); P];
-        let (matrix, _) = S::as_simd_f32s(&piece.matrix);
+        let (matrix, _) = S::as_simd_f32s(&gemm.matrix);
         for ky in 0..height {
             let mut pixels: [&[f32]; P] = [&[]; P];
             for (p, pixels) in pixels.iter_mut().enumerate() {
@@ -128,12 +128,12 @@ impl CpuLayer {
         for p in 0..P {
             let to = to + p * further;
             for v in 0..V {
-                let vector = rectified(simd, piece.activation, held[p][v]);
+                let vector = rectified(simd, gemm.activation, held[p][v]);
                 let column = (first + v) * S::F32_LANES;
-                let room = if piece.together {
-                    &mut memory.output[to + piece.places[column]..]
+                let room = if gemm.together {
+                    &mut memory.output[to + gemm.places[column]..]
                 } else {
-                    &mut memory.sums[p * piece.columns + column..]
+                    &mut memory.sums[p * gemm.columns + column..]
                 };
                 let (room, _) = S::as_mut_simd_f32s(&mut room[..S::F32_LANES]);
                 room[0] = vector;
@@ -179,7 +179,7 @@ impl CpuLayer {
 
 /// Positions of a row that share each load of weights, and where a position has a single vector of columns.
 const PIXELS: usize = 4;
-const MOST_PIXELS: usize = 8;
+const MAX_PIXELS: usize = 8;
 
 /// Copies few numbers faster than a call of `memcpy` would.
 #[inline(always)]

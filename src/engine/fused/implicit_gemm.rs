@@ -1,16 +1,20 @@
-use super::plan::FusedLayer;
+//! Implicit matrix products: how the layers of a planned generator become them. It knows neither weights nor devices.
 
-/// A part of a layer that is a matrix product: at each position of a grid, the window of the input times a matrix gives the
-/// values of one or several output pixels.
+use super::layer::FusedLayer;
+
+/// A part of a layer that is a matrix product: at each position of a grid, the window of the input times a matrix gives
+/// the values of one or several output pixels.
 ///
-/// A convolution is one piece. A transposed convolution whose windows do not overlap is one piece too, with a window of one
-/// pixel that spreads to `spread x spread` output pixels. Any other transposed convolution is a piece for each phase: the
-/// output pixels that lie alike between the strides meet the same taps. No tap is dead but those in the padding.
+/// A convolution is one matrix product. A transposed convolution whose windows do not overlap is one matrix product
+/// too, with a window of one pixel that spreads to `spread x spread` output pixels. Any other transposed convolution is
+/// a matrix product for each phase: the output pixels that lie alike between the strides meet the same taps. No tap is
+/// dead but those in the padding.
 ///
-/// Input row `r` of window `(ky, kx)` and channel `ci` is `(ky * window[1] + kx) * CI + ci`; output column `(sy, sx, co)` is
-/// `(sy * spread + sx) * CO + co`. The matrix lies row by row, rows padded with zeros to whole quads of columns.
+/// Input row `r` of window `(ky, kx)` and channel `ci` is `(ky * window[1] + kx) * CI + ci`; output column `(sy, sx,
+/// co)` is `(sy * spread + sx) * CO + co`. The matrix lies row by row, rows padded with zeros to whole vec4s of
+/// columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub struct ImplicitGemm {
     /// Positions, rows and columns.
     pub grid: [usize; 2],
     /// Pixels of the input that a position sees, rows and columns; may be none.
@@ -25,8 +29,8 @@ pub struct Piece {
     pub step: usize,
     /// Output pixel of the first position.
     pub offset: [usize; 2],
-    /// Kernel taps of the layer behind the window: row `ky` of the window is kernel row `taps[0][ky]`; where the piece
-    /// spreads, the kernel's taps are the columns and this is empty.
+    /// Kernel taps of the layer behind the window: row `ky` of the window is kernel row `taps[0][ky]`; where the matrix
+    /// product spreads, the kernel's taps are the columns and this is empty.
     pub taps: [Vec<usize>; 2],
     /// Where the matrix starts in the packed weights, in numbers.
     pub weights: usize,
@@ -36,8 +40,8 @@ pub struct Piece {
     pub columns: usize,
 }
 
-impl Piece {
-    /// Columns of the matrix with those that pad it to whole quads.
+impl ImplicitGemm {
+    /// Columns of the matrix with those that pad it to whole vec4s.
     pub fn padded_columns(&self) -> usize {
         self.columns.next_multiple_of(4)
     }
@@ -57,13 +61,13 @@ impl Piece {
         ]
     }
 
-    /// The pieces of a layer, their weights from `start` on.
+    /// The matrix products of a layer, their weights from `start` on.
     pub(super) fn of(layer: &FusedLayer, start: usize) -> Vec<Self> {
         let [_, height, width] = layer.input;
         let [channels, out_height, out_width] = layer.output;
         let FusedLayer { kernel, stride, padding, .. } = *layer;
         let whole: Vec<usize> = (0..kernel).collect();
-        let mut pieces = if !layer.transposed {
+        let mut gemms = if !layer.transposed {
             vec![Self {
                 grid: [out_height, out_width],
                 window: [kernel; 2],
@@ -92,7 +96,8 @@ impl Piece {
                 columns: kernel * kernel * channels,
             }]
         } else {
-            // Output pixel `g stride + r` meets the taps `k` with `g stride + r + padding - k` a multiple of the stride.
+            // Output pixel `g stride + r` meets the taps `k` with `g stride + r + padding - k` a multiple of the
+            // stride.
             let phase = |r: usize, size: usize| {
                 let first = (r + padding) % stride;
                 let mut taps: Vec<usize> = (first..kernel).step_by(stride).collect();
@@ -119,14 +124,14 @@ impl Piece {
                     columns: channels,
                 }
             });
-            phases.filter(|piece| piece.grid[0] * piece.grid[1] > 0).collect()
+            phases.filter(|gemm| gemm.grid[0] * gemm.grid[1] > 0).collect()
         };
         let mut start = start;
-        for piece in &mut pieces {
-            piece.rows = piece.window[0] * piece.window[1] * layer.input[0];
-            piece.weights = start;
-            start += piece.matrix_len();
+        for gemm in &mut gemms {
+            gemm.rows = gemm.window[0] * gemm.window[1] * layer.input[0];
+            gemm.weights = start;
+            start += gemm.matrix_len();
         }
-        pieces
+        gemms
     }
 }

@@ -1,8 +1,10 @@
+//! Which kernel was chosen for which convolution, by name, as files hold it. It knows no device.
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::ops::conv_kernel::ConvShape;
+use crate::engine::conv::ConvShape;
 
 /// The kernels of convolutions, both by name, where those are not the ones that the kind of adapter suggests; empty for
 /// defaults only. Names come from files: one that is unknown where it is looked up counts for nothing.

@@ -1,9 +1,11 @@
+//! Measured times of kernels by adapter, as a file holds them, and the choice that follows. It measures nothing.
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::choices::KernelChoices;
-use super::ops::conv_kernel::ConvShape;
+use crate::engine::conv::ConvShape;
 
 /// What a measurement of kernels holds for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +33,8 @@ impl MeasuredOn {
 pub struct KernelTime {
     /// Its name.
     pub kernel: String,
-    /// The median, in seconds; absent where it was given up as clearly slower than another, or cannot be run here.
+    /// The median, in seconds; absent where its timing was stopped as clearly slower than another, or cannot be run
+    /// here.
     pub seconds: Option<f64>,
 }
 
@@ -40,7 +43,8 @@ pub struct KernelTime {
 #[serde(transparent)]
 pub struct KernelTimes(pub Vec<KernelTime>);
 
-/// What another kernel must take of the default's time to be taken in its place: less is within what measurements differ by.
+/// What another kernel must take of the default's time to be taken in its place: less is within what measurements
+/// differ by.
 const WORTHWHILE: f64 = 0.97;
 
 impl KernelTimes {

@@ -1,4 +1,4 @@
-//! As many images through a layer as a vector has numbers, abreast: each number of a vector is another image's. Sums are made
+//! One image per SIMD lane: as many images go through a layer at once as a vector has lanes. Sums are made
 //! in the order of [`CpuLayer::run`], so that scores are the same to the last bit. Everything here is inlined into one
 //! function, compiled for the vectors that the processor has.
 
@@ -6,71 +6,71 @@
 
 use pulp::Simd;
 
-use super::layer::{CpuLayer, CpuPiece, Norm, part};
+use super::layer::{CpuGemm, CpuLayer, Norm, part};
 use crate::engine::Activation;
 use crate::engine::cpu::activation::{curve, rectified};
 
 impl CpuLayer {
     /// Computes the layer for as many images as a vector has numbers.
     #[inline(always)]
-    pub fn run_abreast<S: Simd>(&self, simd: S, input: &[S::f32s], output: &mut [S::f32s]) {
-        for piece in &self.pieces {
-            let [across, further] = self.strides(&piece.piece);
-            let [rows, columns] = piece.piece.grid;
+    pub fn run_image_per_lane<S: Simd>(&self, simd: S, input: &[S::f32s], output: &mut [S::f32s]) {
+        for gemm in &self.gemms {
+            let [across, further] = self.strides(&gemm.gemm);
+            let [rows, columns] = gemm.gemm.grid;
             for gy in 0..rows {
-                let [mut from, mut to] = self.row_of(&piece.piece, gy);
+                let [mut from, mut to] = self.row_of(&gemm.gemm, gy);
                 let mut left = columns;
                 while left >= POSITIONS {
-                    self.positions_abreast::<S, POSITIONS>(simd, piece, [from, to], input, output);
+                    self.positions_image_per_lane::<S, POSITIONS>(simd, gemm, [from, to], input, output);
                     (from, to, left) = (from + POSITIONS * across, to + POSITIONS * further, left - POSITIONS);
                 }
                 while left > 0 {
-                    self.positions_abreast::<S, 1>(simd, piece, [from, to], input, output);
+                    self.positions_image_per_lane::<S, 1>(simd, gemm, [from, to], input, output);
                     (from, to, left) = (from + across, to + further, left - 1);
                 }
             }
         }
         match &self.norm {
-            Some(norm) => self.normalise_abreast(simd, norm, output),
-            None => self.curve_abreast(simd, output),
+            Some(norm) => self.normalise_image_per_lane(simd, norm, output),
+            None => self.curve_image_per_lane(simd, output),
         }
     }
 
     /// `P` neighbours of a row, whose windows begin at `from` and whose outputs at `to`.
     #[inline(always)]
-    fn positions_abreast<S: Simd, const P: usize>(
+    fn positions_image_per_lane<S: Simd, const P: usize>(
         &self,
         simd: S,
-        piece: &CpuPiece,
+        gemm: &CpuGemm,
         [from, to]: [usize; 2],
         input: &[S::f32s],
         output: &mut [S::f32s],
     ) {
-        let columns = piece.places.len();
+        let columns = gemm.places.len();
         let mut first = 0;
         while first < columns {
             let place = [from, to, first];
             first += match columns - first {
-                8.. if P == 1 => self.block_abreast::<S, P, 8>(simd, piece, place, input, output),
-                2.. => self.block_abreast::<S, P, 2>(simd, piece, place, input, output),
-                _ => self.block_abreast::<S, P, 1>(simd, piece, place, input, output),
+                8.. if P == 1 => self.block_image_per_lane::<S, P, 8>(simd, gemm, place, input, output),
+                2.. => self.block_image_per_lane::<S, P, 2>(simd, gemm, place, input, output),
+                _ => self.block_image_per_lane::<S, P, 1>(simd, gemm, place, input, output),
             };
         }
     }
 
     /// `Q` columns of `P` positions, from column `first` on; returns `Q`.
     #[inline(always)]
-    fn block_abreast<S: Simd, const P: usize, const Q: usize>(
+    fn block_image_per_lane<S: Simd, const P: usize, const Q: usize>(
         &self,
         simd: S,
-        piece: &CpuPiece,
+        gemm: &CpuGemm,
         [from, to, first]: [usize; 3],
         input: &[S::f32s],
         output: &mut [S::f32s],
     ) -> usize {
-        let [across, further] = self.strides(&piece.piece);
-        let [height, len] = self.window(&piece.piece);
-        let bias: &[f32; Q] = part(&piece.bias[first..]);
+        let [across, further] = self.strides(&gemm.gemm);
+        let [height, len] = self.window(&gemm.gemm);
+        let bias: &[f32; Q] = part(&gemm.bias[first..]);
         let mut held = [[simd.splat_f32s(0.0); Q]; P];
         for p in 0..P {
             for q in 0..Q {
@@ -82,10 +82,10 @@ impl CpuLayer {
             for (p, pixels) in pixels.iter_mut().enumerate() {
                 *pixels = &input[from + p * across + ky * self.input.row()..][..len];
             }
-            let mut rows = &piece.matrix[ky * len * piece.columns + first..];
+            let mut rows = &gemm.matrix[ky * len * gemm.columns + first..];
             for index in 0..len {
                 let weights: &[f32; Q] = part(rows);
-                rows = rows.get(piece.columns..).unwrap_or_default();
+                rows = rows.get(gemm.columns..).unwrap_or_default();
                 for q in 0..Q {
                     let weight = simd.splat_f32s(weights[q]);
                     for p in 0..P {
@@ -94,10 +94,10 @@ impl CpuLayer {
                 }
             }
         }
-        let places: &[usize; Q] = part(&piece.places[first..]);
+        let places: &[usize; Q] = part(&gemm.places[first..]);
         for p in 0..P {
             for q in 0..Q {
-                output[to + p * further + places[q]] = rectified(simd, piece.activation, held[p][q]);
+                output[to + p * further + places[q]] = rectified(simd, gemm.activation, held[p][q]);
             }
         }
         Q
@@ -105,7 +105,7 @@ impl CpuLayer {
 
     /// The norm of each image's channels by its own statistics, then the activation.
     #[inline(always)]
-    fn normalise_abreast<S: Simd>(&self, simd: S, norm: &Norm, output: &mut [S::f32s]) {
+    fn normalise_image_per_lane<S: Simd>(&self, simd: S, norm: &Norm, output: &mut [S::f32s]) {
         let channels = self.output.channels;
         let pixels = simd.splat_f32s(self.output.pixels() as f32);
         let epsilon = simd.splat_f32s(norm.epsilon);
@@ -129,12 +129,12 @@ impl CpuLayer {
                 output[place] = rectified(simd, self.activation, v);
             }
         }
-        self.curve_abreast(simd, output);
+        self.curve_image_per_lane(simd, output);
     }
 
     /// Activations that are no rectifiers.
     #[inline(always)]
-    fn curve_abreast<S: Simd>(&self, simd: S, output: &mut [S::f32s]) {
+    fn curve_image_per_lane<S: Simd>(&self, simd: S, output: &mut [S::f32s]) {
         if matches!(self.activation, Activation::Tanh | Activation::Sigmoid) {
             for row in self.output.rows() {
                 curve(simd, self.activation, bytemuck::cast_slice_mut(&mut output[row]));

@@ -1,31 +1,33 @@
+//! A frozen teacher's outputs for the training images, precomputed, on the device of its student.
+
 use crate::engine::{EngineError, Executor, Graph, Tensor, VarId, Variables};
 use crate::model::{Architecture, Generated};
 
-/// What a frozen teacher makes of each training image, on the device of its student. It does not change, so it is computed
-/// once and stays there, instead of being computed again each time an image is seen.
+/// What a frozen teacher makes of each training image, on the device of its student. It does not change, so it is
+/// computed once and stays there, instead of being computed again each time an image is seen.
 #[derive(Clone, Copy, Debug)]
-pub struct Answers {
+pub struct TeacherOutputs {
     latent: VarId,
     reconstruction: VarId,
-    latent_again: VarId,
+    reconstruction_latent: VarId,
 }
 
-impl Answers {
-    /// Registers room for the answers to so many images.
+impl TeacherOutputs {
+    /// Registers room for the outputs to so many images.
     pub(super) fn register(variables: &mut Variables, teacher: &Architecture, images: usize) -> Self {
         let mut add = |name: &str, [c, h, w]: [usize; 3]| {
-            let group = variables.group(format!("teacher.answers.{name}"));
+            let group = variables.group(format!("teacher.outputs.{name}"));
             variables.add(group, name, [images, c, h, w])
         };
         let &Architecture { channels, side, latents, .. } = teacher;
         Self {
             latent: add("latent", [latents, 1, 1]),
             reconstruction: add("reconstruction", [channels, side, side]),
-            latent_again: add("latent_again", [latents, 1, 1]),
+            reconstruction_latent: add("reconstruction_latent", [latents, 1, 1]),
         }
     }
 
-    /// Adds the answers to the images of a step to its graph.
+    /// Adds the outputs to the images of a step to its graph.
     pub(super) fn gather(
         &self,
         graph: &mut Graph,
@@ -40,14 +42,16 @@ impl Answers {
         Ok(Generated {
             latent: gather(self.latent)?,
             reconstruction: gather(self.reconstruction)?,
-            latent_again: gather(self.latent_again)?,
+            reconstruction_latent: gather(self.reconstruction_latent)?,
         })
     }
 
-    /// Puts there what [`FrozenTeacher::ask`](super::FrozenTeacher::ask) answered, image after image.
-    pub(super) fn write(&self, executor: &mut dyn Executor, answers: &[Vec<f32>; 3]) -> Result<(), EngineError> {
-        for (variable, answers) in [self.latent, self.reconstruction, self.latent_again].into_iter().zip(answers) {
-            executor.write(variable, answers)?;
+    /// Puts there what [`FrozenTeacher::outputs`](super::FrozenTeacher::outputs) answered, image after image.
+    pub(super) fn write(&self, executor: &mut dyn Executor, outputs: &[Vec<f32>; 3]) -> Result<(), EngineError> {
+        for (variable, outputs) in
+            [self.latent, self.reconstruction, self.reconstruction_latent].into_iter().zip(outputs)
+        {
+            executor.write(variable, outputs)?;
         }
         Ok(())
     }

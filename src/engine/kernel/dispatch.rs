@@ -1,62 +1,8 @@
+//! One launch of a kernel, as plain data: shader, constants, bindings, workgroups. It knows no device.
+
 use std::fmt::Write;
 
-use super::conv_dispatch::candidates;
-use super::conv_kernel::{ConvKernel, ConvShape};
-use crate::engine::choices::KernelChoices;
-
-/// How convolutions are computed on a device. All variants give the same numbers up to rounding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ConvVariant {
-    /// One invocation an output element: the plainest.
-    Naive,
-    /// Register tiles without workgroup memory: fast where a barrier is dear, as on CPU adapters.
-    Register,
-    /// Tiles shared by a workgroup: fast on GPUs.
-    Tiled,
-}
-
-/// What kernels are shaped by: the kind of adapter, and what was found out about it.
-#[derive(Clone, Debug)]
-pub(crate) struct Tuning {
-    /// Whether the adapter runs kernels on the CPU.
-    pub software: bool,
-    /// How to compute convolutions, whatever was chosen.
-    pub convolution: Option<ConvVariant>,
-    /// The kernels of convolutions, where those are not the ones that the kind of adapter suggests.
-    pub choices: KernelChoices,
-    /// Whether kernels may hold numbers in half precision.
-    pub half_precision: bool,
-}
-
-impl Tuning {
-    /// The kernel for a convolution. A choice that is no candidate counts for none.
-    pub fn kernel(&self, shape: &ConvShape) -> ConvKernel {
-        let candidates = candidates(shape, self.software);
-        let wanted = match self.convolution {
-            Some(variant) => candidates.iter().find(|kernel| kernel.variant() == variant),
-            None => {
-                let name = self.choices.of(shape);
-                candidates.iter().find(|kernel| name.is_some_and(|name| kernel.to_string() == name))
-            }
-        };
-        wanted.or(candidates.first()).copied().unwrap_or(ConvKernel::Naive)
-    }
-
-    /// Invocations in a workgroup of element-wise kernels. Eight fill a CPU's vector unit.
-    pub fn width(&self) -> u32 {
-        if self.software { 8 } else { 64 }
-    }
-
-    /// How many workgroups share so many loads of an element at most. One costs a CPU as much as five such loads of its lanes.
-    fn most_workgroups(&self, loads: usize) -> usize {
-        if self.software { (loads / (16 * self.width() as usize)).clamp(1, 16) } else { 16_384 }
-    }
-
-    /// Invocations in a workgroup that reduces together.
-    pub fn reduction_width(&self) -> u32 {
-        if self.software { 8 } else { 256 }
-    }
-}
+use super::target::Target;
 
 /// A buffer bound to a kernel, in the order of its bindings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,7 +11,7 @@ pub(crate) enum Slot {
     Input(usize),
     /// Written.
     Output(usize),
-    /// Read and written, in the order of [`super::Rule::mutates`].
+    /// Read and written, in the order of [`crate::engine::ops::Rule::mutates`].
     Mutated(usize),
     /// Written: so many `f32` for a later dispatch of the same op.
     Scratch(usize),
@@ -77,7 +23,7 @@ pub(crate) enum Slot {
     UnusedOutput,
 }
 
-/// How a kernel reads its weights, by fours: `weight(quad)`, from binding 1.
+/// How a kernel reads its weights, by fours: `weight(index)`, from binding 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Weights {
     Single,
@@ -147,16 +93,16 @@ pub(crate) struct Dispatch {
     pub element: Option<&'static str>,
     /// How the shader reads weights, if it has any.
     pub weights: Option<Weights>,
-    /// Pieces of `shaders/common/` that the shader has several of, each with its number. In their text `P_` stands for the
-    /// number's constants, and `NUMBER` for the number.
+    /// Parts of `shaders/common/` that the shader has several of, each with its number. In their text `P_` stands for
+    /// the number's constants, and `NUMBER` for the number.
     pub parts: Vec<(&'static str, usize)>,
     /// Text that goes after the parts.
     pub text: String,
     pub bindings: Vec<Slot>,
     pub workgroups: [u32; 3],
-    /// Whether wgpu adds a counter to every loop, which ends it after 2^32 rounds. [`Self::new`] says no: the counter keeps drivers
-    /// from unrolling, and it is not needed, because every loop of our kernels counts to a limit that is fixed before it starts.
-    /// `tests/shaders.rs` checks that of all of them.
+    /// Whether wgpu adds a counter to every loop, which ends it after 2^32 rounds. [`Self::new`] says no: the counter
+    /// keeps drivers from unrolling, and it is not needed, because every loop of our kernels counts to a limit that is
+    /// fixed before it starts. `tests/shaders.rs` checks that of all of them.
     pub loops_bounded: bool,
 }
 
@@ -208,21 +154,22 @@ impl Dispatch {
         Self { text, ..self }
     }
 
-    /// Lets `quad` stand for tensor elements, if all of some lengths divide into fours, or `single`; calls `declare` with how many
-    /// numbers an element then has.
+    /// Lets `vec4` stand for tensor elements, if all of some lengths divide into fours, or `single`; calls `declare`
+    /// with how many numbers an element then has.
     pub fn elements(self, lens: &[usize], declare: impl FnOnce(Self, usize) -> Self) -> Self {
-        let quads = lens.iter().all(|len| len.is_multiple_of(4));
-        let (name, numbers) = if quads { ("quad", 4) } else { ("single", 1) };
+        let vec4s = lens.iter().all(|len| len.is_multiple_of(4));
+        let (name, numbers) = if vec4s { ("vec4", 4) } else { ("single", 1) };
         declare(self.element(name), numbers)
     }
 
-    /// Declares `PLANE`, `C`, `BLOCK` and `WIDTH` for a shader whose workgroups go through the planes, of so many numbers each
-    /// and by fours where they can, of a block of channels of so many images, and launches `rows` times as many as that takes.
-    pub fn channels(self, [images, channels, plane]: [usize; 3], rows: usize, tuning: &Tuning) -> Self {
+    /// Declares `PLANE`, `C`, `BLOCK` and `WIDTH` for a shader whose workgroups go through the planes, of so many
+    /// numbers each and by fours where they can, of a block of channels of so many images, and launches `rows` times as
+    /// many as that takes.
+    pub fn channels(self, [images, channels, plane]: [usize; 3], rows: usize, target: &Target) -> Self {
         self.elements(&[plane], |dispatch, each| {
-            let block = channels.div_ceil(tuning.most_workgroups(images * channels * plane / each));
+            let block = channels.div_ceil(target.max_workgroups(images * channels * plane / each));
             let dispatch = dispatch.with("PLANE", plane / each).with("C", channels).with("BLOCK", block);
-            dispatch.with("WIDTH", tuning.reduction_width()).workgroups(channels.div_ceil(block), rows, 1)
+            dispatch.with("WIDTH", target.reduction_width()).workgroups(channels.div_ceil(block), rows, 1)
         })
     }
 
@@ -234,16 +181,16 @@ impl Dispatch {
 
     /// Declares `WIDTH`, `LEN` and `BLOCK` for a kernel whose workgroups each step through a block of
     /// `len` elements, and launches as many as that takes, up to a limit.
-    pub fn over(self, len: usize, tuning: &Tuning) -> Self {
-        let width = tuning.width() as usize;
+    pub fn over(self, len: usize, target: &Target) -> Self {
+        let width = target.width() as usize;
         // Each may take several rounds, over neighbouring elements.
-        let rounds = len.div_ceil(width * tuning.most_workgroups(len)).max(1);
+        let rounds = len.div_ceil(width * target.max_workgroups(len)).max(1);
         let block = rounds * width;
         self.with("WIDTH", width).with("LEN", len).with("BLOCK", block).workgroups(len.div_ceil(block), 1, 1)
     }
 
     /// As [`Self::over`], of `vec4`s that hold `len` numbers. Buffers are padded to whole `vec4`s.
-    pub fn over_quads(self, len: usize, tuning: &Tuning) -> Self {
-        self.element("quad").over(len.div_ceil(4), tuning)
+    pub fn over_vec4s(self, len: usize, target: &Target) -> Self {
+        self.element("vec4").over(len.div_ceil(4), target)
     }
 }

@@ -1,0 +1,147 @@
+//! From a convolution and the kernel chosen for it to launches: constants, bindings, workgroups.
+
+use super::epilogue::Epilogue;
+use super::geometry::Geometry;
+use super::kernel::{ConvKernel, WorkgroupSides};
+use super::sizes::Sizes;
+use super::tile::LANES;
+use crate::engine::kernel::{Dispatch, Slot, Target};
+
+/// Counts up when convolutions are launched in another way, so that times measured before count no more: when their
+/// tiles, constants, bindings or workgroups change.
+pub(crate) const LAUNCH_VERSION: u32 = 1;
+
+/// Most workgroups in one dimension that every adapter allows.
+const MAX_WORKGROUPS: usize = 65_535;
+
+/// The kernel of a convolution.
+pub(crate) fn conv2d(geometry: &Geometry, epilogue: &Epilogue, kernel: ConvKernel) -> Dispatch {
+    let sizes = Sizes::new(geometry, false);
+    match kernel {
+        ConvKernel::Naive => naive(forward("conv2d_naive", epilogue, "single"), &sizes, outputs(&sizes)),
+        ConvKernel::Register(tile) => {
+            let blocks = (sizes.n * sizes.oh).div_ceil(tile.y) * sizes.ow.div_ceil(tile.x);
+            let (x, z) = spread(blocks.div_ceil(LANES / tile.lanes_c));
+            let dispatch = sizes.declare(forward("conv2d_register", epilogue, element(sizes.ow, tile.x)));
+            tile.declare(dispatch, "TY").workgroups(x, sizes.co.div_ceil(tile.lanes_c * tile.c), z)
+        }
+        ConvKernel::Tiled(WorkgroupSides(wx, wy)) => {
+            let pixels = sizes.n * sizes.oh * sizes.ow;
+            let (x, z) = spread(pixels.div_ceil(4 * wx));
+            sizes.declare(forward("conv2d_tiled", epilogue, "single")).with("WX", wx).with("WY", wy).workgroups(
+                x,
+                sizes.co.div_ceil(4 * wy),
+                z,
+            )
+        }
+    }
+}
+
+/// The kernel of a transposed convolution.
+pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue, kernel: ConvKernel) -> Dispatch {
+    let sizes = Sizes::new(geometry, true);
+    match kernel {
+        ConvKernel::Naive => naive(forward("conv_transpose2d_naive", epilogue, "single"), &sizes, outputs(&sizes)),
+        ConvKernel::Register(tile) => {
+            let folded = sizes.fold_taps_into_output();
+            let span = folded.co / sizes.co.max(1);
+            let (rows, columns) = (folded.n * folded.oh.div_ceil(folded.sy), folded.ow.div_ceil(folded.sx));
+            let blocks = rows.div_ceil(tile.y) * columns.div_ceil(tile.x);
+            let (x, z) = spread(blocks.div_ceil(LANES / tile.lanes_c));
+            let dispatch =
+                folded.declare(forward("conv_transpose2d_register", epilogue, element(folded.ow, tile.x * folded.sx)));
+            let dispatch = dispatch.with("CHANNEL_SPAN", span);
+            let channels = folded.co.div_ceil(tile.lanes_c * tile.c);
+            tile.declare(dispatch, "TY").workgroups(x, channels * folded.sy, z)
+        }
+        ConvKernel::Tiled(WorkgroupSides(wx, wy)) => {
+            let pixels = sizes.n * sizes.oh.div_ceil(sizes.sy) * sizes.ow.div_ceil(sizes.sx);
+            let (x, z) = spread(pixels.div_ceil(4 * wx));
+            sizes
+                .declare(forward("conv_transpose2d_tiled", epilogue, "single"))
+                .with("WX", wx)
+                .with("WY", wy)
+                .workgroups(x, sizes.co.div_ceil(4 * wy) * sizes.sy * sizes.sx, z)
+        }
+    }
+}
+
+/// The kernels of a convolution's weight gradient: partial sums, and their sum where there are several.
+pub(crate) fn conv2d_weight_grad(geometry: &Geometry, kernel: ConvKernel, target: &Target) -> Vec<Dispatch> {
+    let sizes = Sizes::new(geometry, false);
+    let weights = sizes.co * sizes.ci * sizes.kh * sizes.kw;
+    let splits = match kernel {
+        ConvKernel::Naive => 1,
+        // Enough workgroups for the cores.
+        ConvKernel::Register(_) => {
+            if sizes.ci == 1 {
+                sizes.n.min(8)
+            } else {
+                1
+            }
+        }
+        // Enough workgroups for a GPU: a part for each image, up to a limit.
+        ConvKernel::Tiled(_) => sizes.n.min(16),
+    };
+    let destination = if splits == 1 { Slot::Output(0) } else { Slot::Scratch(splits * weights) };
+    let dispatch =
+        |shader| Dispatch::new(shader, &[Slot::Input(0), Slot::Input(1), destination]).with("SPLITS", splits);
+    let main = match kernel {
+        ConvKernel::Naive => naive(dispatch("conv2d_weight_grad_naive"), &sizes, splits * weights),
+        ConvKernel::Register(tile) => {
+            let blocks = sizes.ci * sizes.kh.div_ceil(tile.y);
+            let dispatch = sizes.declare(dispatch("conv2d_weight_grad_register"));
+            let channels = sizes.co.div_ceil(tile.lanes_c * tile.c);
+            tile.declare(dispatch, "TK").workgroups(blocks.div_ceil(LANES / tile.lanes_c), channels, splits)
+        }
+        ConvKernel::Tiled(WorkgroupSides(wx, wy)) => {
+            let taps = sizes.ci * sizes.kh * sizes.kw;
+            sizes.declare(dispatch("conv2d_weight_grad_tiled")).with("WX", wx).with("WY", wy).workgroups(
+                taps.div_ceil(4 * wx),
+                sizes.co.div_ceil(4 * wy),
+                splits,
+            )
+        }
+    };
+    let mut dispatches = vec![main];
+    if splits > 1 {
+        let sum = Dispatch::new("sum_parts", &[Slot::Parts(splits * weights), Slot::Output(0)]).with("PARTS", splits);
+        dispatches.push(sum.over(weights, target));
+    }
+    dispatches
+}
+
+/// What the columns of an image are stored as, where an invocation owns so many.
+fn element(columns: usize, owned: usize) -> &'static str {
+    if columns.is_multiple_of(4) && owned.is_multiple_of(4) { "vec4" } else { "single" }
+}
+
+/// A launch with image, weight, bias, activation output, result and what is added bound.
+fn forward(shader: &'static str, epilogue: &Epilogue, element: &'static str) -> Dispatch {
+    let input = |used: bool, input: usize| if used { Slot::Input(input) } else { Slot::Unused };
+    let bias = input(epilogue.bias, 2);
+    let added = input(epilogue.adds, epilogue.added_input());
+    let activated = input(epilogue.gate.is_some(), epilogue.gate_input());
+    let dispatch = Dispatch::new(shader, &[Slot::Input(0), Slot::Input(1), bias, activated, Slot::Output(0), added])
+        .with("HAS_BIAS", epilogue.bias)
+        .with("ADDS", epilogue.adds)
+        .with("ACTIVATION_GRAD", epilogue.gate.is_some());
+    // Fusion opens one or the other, never both, so that one activation serves.
+    epilogue.gate.unwrap_or(epilogue.activation).declare(dispatch).element(element)
+}
+
+fn outputs(sizes: &Sizes) -> usize {
+    sizes.n * sizes.co * sizes.oh * sizes.ow
+}
+
+fn naive(dispatch: Dispatch, sizes: &Sizes, outputs: usize) -> Dispatch {
+    const LANES: usize = 64;
+    let (x, y) = spread(outputs.div_ceil(LANES));
+    sizes.declare(dispatch).with("LANES", LANES).workgroups(x, y, 1)
+}
+
+/// `count` workgroups over two dimensions.
+fn spread(count: usize) -> (usize, usize) {
+    let rows = count.div_ceil(MAX_WORKGROUPS).max(1);
+    (count.div_ceil(rows), rows)
+}

@@ -1,0 +1,20 @@
+//! The convolution, its transpose and its weight gradient: geometry, kernels, tiles, launches.
+//!
+//! No wgpu here. The ops themselves stand under `ops/`, their CPU kernels under `cpu/`.
+
+mod dispatch;
+mod epilogue;
+mod geometry;
+mod kernel;
+mod shape;
+mod sizes;
+mod tile;
+
+pub(crate) use dispatch::{LAUNCH_VERSION, conv_transpose2d, conv2d, conv2d_weight_grad};
+pub(crate) use epilogue::Epilogue;
+pub(crate) use geometry::Geometry;
+pub use geometry::Window;
+pub use kernel::ConvVariant;
+pub(crate) use kernel::{ConvKernel, candidates};
+pub(crate) use shape::ConvKind;
+pub use shape::ConvShape;

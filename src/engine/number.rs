@@ -1,0 +1,29 @@
+//! The number types that the plain twins compute in.
+
+use num_traits::Float;
+
+/// A number type that the plain twins compute in.
+pub trait Real: Float + Default + Send + std::iter::Sum + std::ops::AddAssign + std::ops::MulAssign + 'static {
+    /// The nearest number of this type.
+    fn of(number: f64) -> Self;
+    /// As `f32`, rounded.
+    fn to_single(self) -> f32;
+}
+
+impl Real for f32 {
+    fn of(number: f64) -> Self {
+        number as f32
+    }
+    fn to_single(self) -> f32 {
+        self
+    }
+}
+
+impl Real for f64 {
+    fn of(number: f64) -> Self {
+        number
+    }
+    fn to_single(self) -> f32 {
+        self as f32
+    }
+}

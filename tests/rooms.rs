@@ -1,0 +1,59 @@
+//! Which part of the engine may know which: the rules of `ARCHITECTURE.md` that the compiler does not check.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The Rust files at and below a path under `src/engine/`.
+fn files(name: &str) -> Vec<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine").join(name);
+    if path.is_file() {
+        return vec![path];
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())) {
+        found.extend(files(entry.unwrap().path().to_str().unwrap()));
+    }
+    assert!(!found.is_empty(), "{}", path.display());
+    found
+}
+
+/// The lines of a file that are code.
+fn code(file: &Path) -> Vec<String> {
+    let text = fs::read_to_string(file).unwrap();
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    code.map(str::to_owned).collect()
+}
+
+fn refuse(rooms: &[&str], words: &[&str]) {
+    for file in rooms.iter().flat_map(|room| files(room)) {
+        for line in code(&file) {
+            for word in words {
+                assert!(!line.contains(word), "{}: `{word}` in: {line}", file.display());
+            }
+        }
+    }
+}
+
+/// Graph to program: what every executor is given.
+const COMPILER: [&str; 8] =
+    ["graph.rs", "autograd.rs", "lower.rs", "fuse.rs", "place.rs", "compile.rs", "program.rs", "variables.rs"];
+
+#[test]
+fn the_compiler_knows_no_backend() {
+    refuse(&COMPILER, &["wgpu", "gpu::", "cpu::"]);
+}
+
+#[test]
+fn the_compiler_names_no_op() {
+    refuse(&COMPILER, &["Op::"]);
+}
+
+#[test]
+fn ops_and_kernels_are_described_without_a_device() {
+    refuse(&["ops", "kernel", "conv", "fused", "executor.rs", "summary.rs"], &["wgpu", "gpu::"]);
+}
+
+#[test]
+fn ops_do_not_ask_which_adapter_they_run_on() {
+    refuse(&["ops"], &[".software", "is_software"]);
+}
