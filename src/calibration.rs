@@ -21,6 +21,9 @@ pub enum CalibrationError {
         /// The score.
         value: f32,
     },
+    /// A score that has no p-value.
+    #[error("the score is not a number, so it has no p-value; the image or the network is damaged")]
+    NotANumber,
     /// A false-alarm rate that is no chance.
     #[error("a false-alarm rate of {0} makes no sense; choose one above 0 and below 1, such as 0.01")]
     Alpha(f64),
@@ -74,8 +77,11 @@ impl Calibration {
     }
 
     /// The p-value of a score: (1 + calibration scores at least as high) / (n + 1), in (0, 1].
-    pub fn p_value(&self, score: f32) -> f64 {
-        self.rate(1 + self.at_least(score))
+    ///
+    /// # Errors
+    /// A score that is not a number: it means nothing.
+    pub fn p_value(&self, score: f32) -> Result<f64, CalibrationError> {
+        if score.is_nan() { Err(CalibrationError::NotANumber) } else { Ok(self.rate(1 + self.at_least(score))) }
     }
 
     /// The smallest false-alarm rate that so many scores can promise: 1 / (n + 1).

@@ -25,10 +25,11 @@ fn p_values_count_scores_at_least_as_high() {
     let calibration = of(&[3.0, 1.0, 2.0, 2.0]);
     assert_eq!(calibration.scores(), [1.0, 2.0, 2.0, 3.0]);
     for (score, p) in [(0.5, 1.0), (1.0, 1.0), (1.5, 0.8), (2.0, 0.8), (2.5, 0.4), (3.0, 0.4), (3.5, 0.2)] {
-        assert_eq!(calibration.p_value(score), p, "{score}");
+        assert_eq!(calibration.p_value(score).unwrap(), p, "{score}");
     }
-    assert_eq!(calibration.p_value(f32::INFINITY), 0.2);
-    assert_eq!(of(&[0.0]).p_value(-0.0), 1.0);
+    assert_eq!(calibration.p_value(f32::INFINITY).unwrap(), 0.2);
+    assert_eq!(calibration.p_value(f32::NAN), Err(CalibrationError::NotANumber));
+    assert_eq!(of(&[0.0]).p_value(-0.0).unwrap(), 1.0);
 }
 
 #[test]
@@ -71,12 +72,12 @@ proptest! {
     ) {
         let calibration = of(&scores);
         let at_least = scores.iter().filter(|&&score| score >= new).count();
-        prop_assert_eq!(calibration.p_value(new), (1 + at_least) as f64 / (scores.len() + 1) as f64);
+        prop_assert_eq!(calibration.p_value(new).unwrap(), (1 + at_least) as f64 / (scores.len() + 1) as f64);
         match calibration.threshold(alpha) {
             Ok(threshold) => {
-                prop_assert_eq!(new > threshold, calibration.p_value(new) <= alpha);
+                prop_assert_eq!(new > threshold, calibration.p_value(new).unwrap() <= alpha);
                 for &score in &scores {
-                    prop_assert_eq!(score > threshold, calibration.p_value(score) <= alpha);
+                    prop_assert_eq!(score > threshold, calibration.p_value(score).unwrap() <= alpha);
                 }
             }
             Err(CalibrationError::TooFew { needed, count, .. }) => {

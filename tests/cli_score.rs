@@ -152,7 +152,7 @@ fn verdicts_go_by_p_value_or_threshold() {
     for (flags, alpha) in [(&[][..], 0.01), (&["--alpha", "0.1"], 0.1), (&["--alpha", "0.9"], 0.9)] {
         let judged = judged(flags, 0);
         for (row, &score) in judged.iter().zip(&known) {
-            let p_value = calibration.p_value(score);
+            let p_value = calibration.p_value(score).unwrap();
             assert_eq!(row.p_value, Some(p_value));
             assert_eq!(row.verdict.as_deref(), Some(if p_value <= alpha { "anomalous" } else { "normal" }));
         }
@@ -163,7 +163,7 @@ fn verdicts_go_by_p_value_or_threshold() {
     let by_threshold = judged(&[&threshold], 0);
     for (row, &score) in by_threshold.iter().zip(&known) {
         assert_eq!(row.verdict.as_deref() == Some("anomalous"), score > sorted[TEST - 4]);
-        assert_eq!(row.p_value, Some(calibration.p_value(score)));
+        assert_eq!(row.p_value, Some(calibration.p_value(score).unwrap()));
     }
     judged(&[&threshold, "--fail-on-anomaly"], 3);
     judged(&["--threshold", "1e9", "--fail-on-anomaly"], 0);

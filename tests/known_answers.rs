@@ -333,6 +333,29 @@ fn latents_of_unit_rms() {
 }
 
 #[test]
+fn no_gradient_through_fixed_statistics() {
+    // The tensor reaches the loss by another way too: its gradient would be wrong in part.
+    for beside in [false, true] {
+        let mut graph = Graph::new();
+        let [x, scale, shift] = ["x", "scale", "shift"].map(|name| graph.input(name, [1, 1, 1, 1]));
+        let fixed = graph.input("fixed", [1, 2, 1, 1]);
+        let y = graph.batch_norm(x, scale, shift, Statistics::Fixed(fixed), 1e-5).unwrap();
+        let mut loss = graph.sum(y).unwrap();
+        if beside {
+            let sum = graph.sum(fixed).unwrap();
+            loss = graph.add(loss, sum).unwrap();
+        }
+        graph.scope("later");
+        let error = graph.gradients(loss, &[fixed]).unwrap_err().to_string();
+        assert!(error.contains("batch_norm by fixed"), "{error}");
+        // What comes next is named by its own scope.
+        let wide = graph.input("wide", [2, 1, 1, 1]);
+        assert!(graph.add(x, wide).unwrap_err().to_string().starts_with("later/add_scaled"));
+        graph.gradients(loss, &[x, scale, shift]).unwrap();
+    }
+}
+
+#[test]
 fn no_gradient_through_detach() {
     let mut known = Known::default();
     let x = known.wave(0, [8, 1, 1, 1]);
@@ -531,6 +554,32 @@ fn shapes_that_do_not_fit_are_named() {
     refused(graph.constant([2, 2, 1, 1], &[0.0; 3]), "constant", &["3 values", "[2, 2, 1, 1]"]);
     let (_, problem) = refusal(graph.gradients(x, &[x]));
     assert!(problem.contains("scalar"), "{problem}");
+}
+
+#[test]
+fn inputs_that_nobody_set_are_refused() {
+    on_every_executor(|name, executor, _| {
+        let mut graph = Graph::new();
+        let (a, b) = (graph.input("a", [1, 1, 1, 2]), graph.input("b", [1, 1, 1, 2]));
+        let y = graph.add(a, b).unwrap();
+        graph.output("y", y);
+        let error = executor.evaluate(&graph, &[("a", &[1.0, 2.0])]).unwrap_err().to_string();
+        assert_eq!(error, "b: the input has no values yet", "{name}");
+        assert_eq!(executor.evaluate(&graph, &[("a", &[1.0, 2.0]), ("b", &[3.0, 4.0])]).unwrap()["y"], [4.0, 6.0]);
+    });
+}
+
+#[test]
+fn empty_tensors_groups_and_output_paddings_are_refused() {
+    let mut graph = Graph::new();
+    let empty = graph.input("empty", [0, 1, 4, 4]);
+    assert!(refusal(graph.scale(empty, 2.0)).1.contains("empty of shape [0, 1, 4, 4] has no elements"));
+    let (x, w) = (graph.input("x", [1, 4, 5, 5]), graph.input("w", [4, 2, 3, 3]));
+    assert!(refusal(graph.conv2d(x, w, None, Window::stride(1))).1.contains("grouped convolutions are not supported"));
+    let w = graph.input("w", [4, 4, 3, 3]);
+    let (op, problem) = refusal(graph.conv_transpose2d(x, w, None, Window::stride(2), [0, 2]));
+    assert_eq!(op, "conv_transpose2d");
+    assert!(problem.contains("must be below the stride"), "{problem}");
 }
 
 #[test]

@@ -39,8 +39,16 @@ impl Graph {
     ///
     /// # Errors
     /// If `loss` is not a scalar, if a tensor of `wrt` does not influence it, if an op in between
-    /// cannot be differentiated, or if a variable on the way was changed since it was read.
+    /// cannot be differentiated by the input that leads to it, or if a variable on the way was changed since it was
+    /// read.
     pub fn gradients(&mut self, loss: Tensor, wrt: &[Tensor]) -> Result<Vec<Tensor>, EngineError> {
+        let scope = self.scope.clone();
+        let gradients = self.walk_back(loss, wrt);
+        self.scope(scope);
+        gradients
+    }
+
+    fn walk_back(&mut self, loss: Tensor, wrt: &[Tensor]) -> Result<Vec<Tensor>, EngineError> {
         if self.shape(loss) != super::shape::SCALAR {
             return Err(EngineError::Shape {
                 op: "gradients".into(),
@@ -62,6 +70,12 @@ impl Graph {
             self.scope(format!("{label}'"));
             let arrived = Arrived { inputs: &inputs, outputs: &outputs, upstream: &upstream, wanted: &wanted_inputs };
             let downstream = op.backward(self, &arrived)?;
+            let missing = |&input: &usize| wanted_inputs[input] && downstream.get(input).copied().flatten().is_none();
+            if let Some(input) = (0..inputs.len()).find(missing) {
+                return Err(EngineError::NotDifferentiable {
+                    op: format!("{label} by {}", self.describe(inputs[input])),
+                });
+            }
             for (&input, gradient) in inputs.iter().zip(downstream) {
                 let Some(gradient) = gradient else { continue };
                 let sum = match gradients.get(&input) {
@@ -71,7 +85,6 @@ impl Graph {
                 gradients.insert(input, sum);
             }
         }
-        self.scope("");
         wrt.iter()
             .map(|x| gradients.get(x).copied().ok_or_else(|| EngineError::Unreachable { name: self.describe(*x) }))
             .collect()

@@ -99,6 +99,9 @@ pub trait Executor: Send {
     fn input(&mut self, program: ProgramId, name: &str, values: &[f32]) -> Result<(), EngineError>;
 
     /// Runs a program so many times, one after the other. May return before it is done.
+    ///
+    /// # Errors
+    /// A program that the executor does not hold, an input that was never set, and failures of the device.
     fn run(&mut self, program: ProgramId, times: usize) -> Result<(), EngineError>;
 
     /// Begins to read back what was there after everything run so far.
@@ -126,9 +129,9 @@ pub trait Executor: Send {
     }
 }
 
-/// Programs by their handles.
+/// Programs by their handles, and which of their inputs have no values yet.
 pub(crate) struct Programs<P> {
-    held: HashMap<ProgramId, P>,
+    held: HashMap<ProgramId, (P, Vec<String>)>,
     next: usize,
 }
 
@@ -139,23 +142,41 @@ impl<P> Default for Programs<P> {
 }
 
 impl<P> Programs<P> {
-    pub fn add(&mut self, program: P) -> ProgramId {
+    /// Takes a program in that has these inputs.
+    pub fn add(&mut self, inputs: Vec<String>, program: P) -> ProgramId {
         let id = ProgramId(self.next);
         self.next += 1;
-        self.held.insert(id, program);
+        self.held.insert(id, (program, inputs));
         id
     }
 
     pub fn remove(&mut self, id: ProgramId) -> Option<P> {
-        self.held.remove(&id)
+        self.held.remove(&id).map(|(program, _)| program)
     }
 
     pub fn get(&self, id: ProgramId) -> Result<&P, EngineError> {
-        self.held.get(&id).ok_or_else(|| unknown(id))
+        self.held.get(&id).map(|(program, _)| program).ok_or_else(|| unknown(id))
     }
 
     pub fn get_mut(&mut self, id: ProgramId) -> Result<&mut P, EngineError> {
-        self.held.get_mut(&id).ok_or_else(|| unknown(id))
+        self.held.get_mut(&id).map(|(program, _)| program).ok_or_else(|| unknown(id))
+    }
+
+    /// Takes note that an input has values.
+    pub fn set_input(&mut self, id: ProgramId, name: &str) {
+        if let Some((_, missing)) = self.held.get_mut(&id) {
+            missing.retain(|input| input != name);
+        }
+    }
+
+    /// Refuses to run a program that has an input without values.
+    pub fn expect_inputs(&self, id: ProgramId) -> Result<(), EngineError> {
+        match self.held.get(&id).and_then(|(_, missing)| missing.first()) {
+            Some(name) => {
+                Err(EngineError::Binding { name: name.clone(), problem: "the input has no values yet".into() })
+            }
+            None => Ok(()),
+        }
     }
 }
 

@@ -59,7 +59,7 @@ pub struct Graph {
     pub(crate) values: Vec<Value>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) outputs: Vec<(String, Tensor)>,
-    scope: String,
+    pub(crate) scope: String,
     versions: HashMap<Mutation, u32>,
     leaves: HashMap<(VarId, u32), Tensor>,
 }
@@ -136,6 +136,10 @@ impl Graph {
             self.refuse_stale(&label, input)?;
         }
         let shapes: Vec<Shape> = inputs.iter().map(|&x| self.shape(x)).collect();
+        if let Some(&empty) = inputs.iter().find(|&&x| count(self.shape(x)) == 0) {
+            let problem = format!("{} of shape {:?} has no elements", self.describe(empty), self.shape(empty));
+            return Err(EngineError::Shape { op: label, problem });
+        }
         let made = op.infer(&shapes).map_err(|problem| EngineError::Shape { op: label.clone(), problem })?;
         let node = self.nodes.len();
         let outputs: Vec<Tensor> = made.into_iter().map(|shape| self.value(shape, Source::Node(node))).collect();
@@ -188,7 +192,7 @@ impl Graph {
         of(Mutation::Variable(var)) + of(Mutation::Group(var.group))
     }
 
-    fn label(&self, op: &str) -> String {
+    pub(crate) fn label(&self, op: &str) -> String {
         if self.scope.is_empty() { op.into() } else { format!("{}/{op}", self.scope) }
     }
 

@@ -134,6 +134,11 @@ impl Program {
         users
     }
 
+    /// What its inputs are called.
+    pub(crate) fn input_names(&self) -> Vec<String> {
+        self.inputs.iter().map(|(name, _)| name.clone()).collect()
+    }
+
     /// Place of a named input that takes so many values.
     pub(crate) fn input(&self, name: &str, len: usize) -> Result<Place, EngineError> {
         let operand = find(&self.inputs, name, "input")?;

@@ -50,6 +50,7 @@ impl Reference<f64> {
         for (name, values) in inputs {
             let place = self.programs.get(id)?.program.input(name, values.len())?;
             self.at(id, place)?.copy_from_slice(values);
+            self.programs.set_input(id, name);
         }
         self.run(id, 1)?;
         let outputs = self.programs.get(id)?.program.outputs.clone();
@@ -99,7 +100,7 @@ impl<T: Real> Executor for Reference<T> {
             None => filled(&format!("a tensor of {user}"), local.len, T::nan()),
         };
         let locals = program.locals.iter().zip(program.users()).map(fill).collect::<Result<_, EngineError>>()?;
-        Ok(self.programs.add(Loaded { program, locals }))
+        Ok(self.programs.add(program.input_names(), Loaded { program, locals }))
     }
 
     fn unload(&mut self, program: ProgramId) {
@@ -122,10 +123,12 @@ impl<T: Real> Executor for Reference<T> {
         for (slot, &value) in self.at(program, place)?.iter_mut().zip(values) {
             *slot = T::of(value.into());
         }
+        self.programs.set_input(program, name);
         Ok(())
     }
 
     fn run(&mut self, program: ProgramId, times: usize) -> Result<(), EngineError> {
+        self.programs.expect_inputs(program)?;
         let Loaded { program, locals } = self.programs.get_mut(program)?;
         for _ in 0..times {
             for step in &program.steps {

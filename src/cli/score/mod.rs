@@ -174,8 +174,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(()) => {}
         Err(Ended::Scoring(error)) => return Err(error.into()),
         Err(Ended::Stopped) => anyhow::bail!("stopped; nothing was written"),
-        // Whoever read the results has enough.
-        Err(Ended::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(writer.code(arguments)),
+        // Whoever read the results has enough. That the rest has no anomalies, nobody knows.
+        Err(Ended::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            let unjudged = arguments.fail_on_anomaly && writer.tally.anomalous == 0;
+            return Ok(if unjudged { ExitCode::FAILURE } else { writer.code(arguments) });
+        }
         Err(Ended::Output(error)) => return Err(error).context("standard output"),
     }
     let Tally { scored, anomalous, failed } = writer.tally;
@@ -251,16 +254,19 @@ impl Writer<'_> {
 
     fn row(&mut self, inspected: Inspected, rows: &mut Rows, counter: Option<&mut Counter>) -> io::Result<()> {
         let path = inspected.picture.to_string();
-        match inspected.score {
-            Ok(score) => {
-                let decision = self.rule.decide(score, self.calibration.as_ref());
+        let decided = inspected.score.map_err(|fault| fault.to_string()).and_then(|score| {
+            let decision = self.rule.decide(score, self.calibration.as_ref());
+            decision.map(|decision| (score, decision)).map_err(|error| format!("{path}: {error}"))
+        });
+        match decided {
+            Ok((score, decision)) => {
                 self.tally.scored += 1;
                 self.tally.anomalous += usize::from(decision.anomalous == Some(true));
                 rows.scored(&path, score, decision)
             }
-            Err(fault) => {
+            Err(error) => {
                 self.tally.failed += 1;
-                let (error, say) = (fault.to_string(), |error: &str| eprintln!("error: {error}"));
+                let say = |error: &str| eprintln!("error: {error}");
                 match counter {
                     Some(counter) => counter.aside(|| say(&error)),
                     None => say(&error),

@@ -1,7 +1,7 @@
 //! When a score is anomalous: the rule that `--alpha` and `--threshold` make. The p-value itself is `calibration.rs`'s.
 
 use anyhow::bail;
-use pkdgan::calibration::Calibration;
+use pkdgan::calibration::{Calibration, CalibrationError};
 
 /// What makes a picture anomalous.
 pub enum Rule {
@@ -44,14 +44,17 @@ impl Rule {
     }
 
     /// Decides what a score means.
-    pub fn decide(&self, score: f32, calibration: Option<&Calibration>) -> Decision {
-        let p_value = calibration.map(|calibration| calibration.p_value(score));
+    ///
+    /// # Errors
+    /// A score that is not a number.
+    pub fn decide(&self, score: f32, calibration: Option<&Calibration>) -> Result<Decision, CalibrationError> {
+        let p_value = calibration.map(|calibration| calibration.p_value(score)).transpose()?;
         let anomalous = match *self {
             Self::Alpha(alpha) => p_value.map(|p_value| p_value <= alpha),
             Self::Threshold(threshold) => Some(score > threshold),
             Self::None => None,
         };
-        Decision { p_value, anomalous }
+        Ok(Decision { p_value, anomalous })
     }
 }
 

@@ -32,6 +32,16 @@ impl Window {
     }
 }
 
+/// Refuses a weight for another number of channels than the image has.
+pub(crate) fn check_channels(channels: usize, weight: Shape, wanted: usize) -> Result<(), String> {
+    if channels == wanted {
+        return Ok(());
+    }
+    let grouped = wanted > 0 && channels.is_multiple_of(wanted);
+    let hint = if grouped { "; grouped convolutions are not supported" } else { "" };
+    Err(format!("the image has {channels} channels, the weight {weight:?} wants {wanted}{hint}"))
+}
+
 /// The three shapes of a convolution, however they are named by the op at hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Geometry {

@@ -14,6 +14,7 @@ pub(crate) use dispatch::{LAUNCH_VERSION, conv_transpose2d, conv2d, conv2d_weigh
 pub(crate) use epilogue::Epilogue;
 pub(crate) use geometry::Geometry;
 pub use geometry::Window;
+pub(crate) use geometry::check_channels;
 pub use kernel::ConvVariant;
 pub(crate) use kernel::{ConvKernel, candidates};
 pub(crate) use shape::ConvKind;

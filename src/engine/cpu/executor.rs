@@ -345,7 +345,7 @@ impl Executor for Cpu {
         if scratch > self.scratch.len() {
             self.scratch = filled("the windows of convolutions", scratch, 0.0)?;
         }
-        Ok(self.programs.add(Loaded { program, steps, locals }))
+        Ok(self.programs.add(program.input_names(), Loaded { program, steps, locals }))
     }
 
     fn unload(&mut self, program: ProgramId) {
@@ -366,10 +366,12 @@ impl Executor for Cpu {
         let loaded = self.programs.get(program)?;
         let part = self.part(&loaded.locals, loaded.program.input(name, values.len())?);
         self.change(part, values);
+        self.programs.set_input(program, name);
         Ok(())
     }
 
     fn run(&mut self, program: ProgramId, times: usize) -> Result<(), EngineError> {
+        self.programs.expect_inputs(program)?;
         let threads = self.threads()?;
         let steps = &mut self.programs.get_mut(program)?.steps;
         let mut memory = Memory { buffers: &mut self.memory, changes: &mut self.changes, scratch: &mut self.scratch };

@@ -124,6 +124,7 @@ impl Gpu {
 
     /// Records so many runs of a program.
     fn encode(&mut self, program: ProgramId, times: usize) -> Result<wgpu::CommandEncoder, EngineError> {
+        self.programs.expect_inputs(program)?;
         let loaded = self.programs.get(program)?;
         self.latest = loaded.name.clone();
         self.runs += 1;
@@ -166,7 +167,7 @@ impl Executor for Gpu {
     fn load(&mut self, program: Program) -> Result<ProgramId, EngineError> {
         self.allocate(&program.variables)?;
         let loaded = Loaded::new(&self.context, &mut self.pipelines, &self.target, &self.groups, program)?;
-        Ok(self.programs.add(loaded))
+        Ok(self.programs.add(loaded.program.input_names(), loaded))
     }
 
     fn choose_kernels(&mut self, choices: &KernelChoices) {
@@ -190,6 +191,7 @@ impl Executor for Gpu {
         let place = loaded.program.input(name, values.len())?;
         let buffer = loaded.buffer(&self.groups, place);
         self.context.queue.write_buffer(buffer, 4 * place.offset as u64, bytemuck::cast_slice(values));
+        self.programs.set_input(program, name);
         Ok(())
     }
 

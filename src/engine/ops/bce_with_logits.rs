@@ -29,9 +29,6 @@ impl Rule for BceWithLogits {
     }
 
     fn backward(&self, graph: &mut Graph, at: &Arrived) -> Result<Vec<Option<Tensor>>, EngineError> {
-        if at.wanted[1] {
-            return Err(EngineError::NotDifferentiable { op: "bce_with_logits by its targets".into() });
-        }
         let dl = graph.push(BceWithLogitsGrad, &[at.inputs[0], at.inputs[1], at.gradient()?])?;
         Ok(vec![Some(dl), None])
     }

@@ -54,12 +54,7 @@ impl Rule for Conv2d {
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
         let ([n, channels, h, w], [out, weight_channels, kernel_h, kernel_w]) = (inputs[0], inputs[1]);
         self.window.check()?;
-        if channels != weight_channels {
-            return Err(format!(
-                "the image has {channels} channels, the weight {:?} wants {weight_channels}",
-                inputs[1]
-            ));
-        }
+        conv::check_channels(channels, inputs[1], weight_channels)?;
         let Window { stride, padding } = self.window;
         let side = |size: usize, kernel: usize, axis: usize| {
             let padded = size + 2 * padding[axis];

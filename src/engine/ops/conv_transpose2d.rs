@@ -37,12 +37,7 @@ impl Rule for ConvTranspose2d {
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
         let ([n, channels, h, w], [weight_channels, out, kernel_h, kernel_w]) = (inputs[0], inputs[1]);
         self.window.check()?;
-        if channels != weight_channels {
-            return Err(format!(
-                "the image has {channels} channels, the weight {:?} wants {weight_channels}",
-                inputs[1]
-            ));
-        }
+        conv::check_channels(channels, inputs[1], weight_channels)?;
         let shape = [n, out, self.output[0], self.output[1]];
         // The convolution of the result must give the shape of the input back.
         let backward = Conv2d { window: self.window, epilogue: Epilogue::default() };
@@ -103,6 +98,10 @@ impl Graph {
         window: Window,
         output_padding: [usize; 2],
     ) -> Result<Tensor, EngineError> {
+        if (0..2).any(|axis| output_padding[axis] >= window.stride[axis]) {
+            let problem = format!("the output padding {output_padding:?} must be below the stride {:?}", window.stride);
+            return Err(EngineError::Shape { op: self.label("conv_transpose2d"), problem });
+        }
         let ([_, _, h, width], [_, _, kernel_h, kernel_w]) = (self.shape(x), self.shape(w));
         let side = |size: usize, kernel: usize, axis: usize| {
             (size.saturating_sub(1) * window.stride[axis] + kernel + output_padding[axis])
