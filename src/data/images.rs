@@ -1,4 +1,4 @@
-//! Images as bytes, and the numbers that a network takes in their place.
+//! Images as bytes. How a network's input is made of them stands in `padding.rs`.
 
 use super::DataError;
 
@@ -84,35 +84,5 @@ impl Images {
             pixels.extend_from_slice(first);
         }
         Self::new(self.count, 1, self.height, self.width, pixels).ok()
-    }
-
-    /// Network input of the images at `indices`: values in [-1, 1] (0 becomes -1, 255 becomes 1), each image centred in
-    /// a square of `side` pixels whose border is background (-1). Shape `indices.len()` x channels x side x side.
-    ///
-    /// An odd margin is larger by one pixel below and to the right.
-    ///
-    /// # Errors
-    /// An index past the last image, or images larger than `side`.
-    pub fn to_signed_padded(&self, indices: &[usize], side: usize) -> Result<Vec<f32>, DataError> {
-        let Self { channels, height, width, .. } = *self;
-        if height > side || width > side {
-            return Err(DataError::Side { height, width, side });
-        }
-        let (top, left) = ((side - height) / 2, (side - width) / 2);
-        let mut input = vec![-1.0; indices.len() * channels * side * side];
-        if input.is_empty() || height == 0 || width == 0 {
-            return Ok(input);
-        }
-        for (&index, square) in indices.iter().zip(input.chunks_exact_mut(channels * side * side)) {
-            let rows = self.image(index)?.chunks_exact(width);
-            let squares = square.chunks_exact_mut(side * side);
-            let targets = squares.flat_map(|plane| plane.chunks_exact_mut(side).skip(top).take(height));
-            for (row, target) in rows.zip(targets) {
-                for (&value, signed) in row.iter().zip(&mut target[left..]) {
-                    *signed = f32::from(value) / 127.5 - 1.0;
-                }
-            }
-        }
-        Ok(input)
     }
 }

@@ -12,6 +12,7 @@ mod manifest;
 mod mnist;
 mod one_class;
 mod own;
+mod padding;
 mod picture;
 mod pictures;
 mod preprocessing;

@@ -2,9 +2,10 @@
 
 use super::epilogue::Epilogue;
 use super::geometry::Geometry;
-use super::kernel::{ConvKernel, WorkgroupSides};
+use super::kernel::ConvKernel;
+use super::register_tile::LANES;
 use super::sizes::Sizes;
-use super::tile::LANES;
+use super::tile::WorkgroupSides;
 use crate::engine::kernel::{Dispatch, Slot, Target};
 
 /// Counts up when convolutions are launched in another way, so that times measured before count no more: when their

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use super::register_tile::{MAX_MACS_OF_ONE_THREAD, MIN_WORKGROUPS, RegisterTile, weight_grad_tiles};
 use super::shape::{ConvKind, ConvShape};
 use super::sizes::Sizes;
-use super::tile::{MAX_MACS_OF_ONE_THREAD, MIN_WORKGROUPS, Tile, weight_grad_tiles};
+use super::tile::{WorkgroupSides, workgroup_sides};
 
 /// How convolutions are computed on a device. All variants give the same numbers up to rounding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,13 +22,9 @@ pub enum ConvVariant {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConvKernel {
     Naive,
-    Register(Tile),
+    Register(RegisterTile),
     Tiled(WorkgroupSides),
 }
-
-/// Sides of the workgroup of a tiled kernel, along columns and rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct WorkgroupSides(pub usize, pub usize);
 
 impl ConvKernel {
     pub fn variant(&self) -> ConvVariant {
@@ -56,13 +53,13 @@ pub(crate) fn candidates(shape: &ConvShape, software: bool) -> Vec<ConvKernel> {
     let enough = if shape.macs() < MAX_MACS_OF_ONE_THREAD { 1 } else { MIN_WORKGROUPS };
     let (tiles, columns) = match shape.kind {
         ConvKind::Forward => {
-            (Tile::all(sizes.n * sizes.oh, sizes.ow, 1, &sizes, enough), sizes.n * sizes.oh * sizes.ow)
+            (RegisterTile::all(sizes.n * sizes.oh, sizes.ow, 1, &sizes, enough), sizes.n * sizes.oh * sizes.ow)
         }
         ConvKind::Transposed => {
             let folded = sizes.fold_taps_into_output();
             let class = |sizes: &Sizes| [sizes.n * sizes.oh.div_ceil(sizes.sy), sizes.ow.div_ceil(sizes.sx)];
             let ([rows, columns], [all_rows, all_columns]) = (class(&folded), class(&sizes));
-            (Tile::all(rows, columns, folded.sy, &folded, enough), all_rows * all_columns)
+            (RegisterTile::all(rows, columns, folded.sy, &folded, enough), all_rows * all_columns)
         }
         ConvKind::WeightGradient => (weight_grad_tiles(&sizes), sizes.ci * sizes.kh * sizes.kw),
     };
@@ -80,11 +77,4 @@ pub(crate) fn candidates(shape: &ConvShape, software: bool) -> Vec<ConvKernel> {
         tiled.into_iter().chain(register).chain([ConvKernel::Naive]).for_each(add);
     }
     all
-}
-
-/// Sides of the workgroup for `rows` x `columns` outputs, of which an invocation owns 4x4: those that should suit, then
-/// others.
-fn workgroup_sides(rows: usize, columns: usize) -> [WorkgroupSides; 2] {
-    let (small, large) = (WorkgroupSides(8, 8), WorkgroupSides(16, 16));
-    if rows >= 64 && columns >= 64 * 64 { [large, small] } else { [small, large] }
 }

@@ -6,6 +6,7 @@ mod dispatch;
 mod epilogue;
 mod geometry;
 mod kernel;
+mod register_tile;
 mod shape;
 mod sizes;
 mod tile;

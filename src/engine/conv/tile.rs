@@ -1,97 +1,12 @@
-//! Tiles of the register kernels, which are there for adapters that are CPUs.
+//! The tile size of convolutions on GPUs: how many outputs a workgroup computes together.
 
-use std::fmt;
-
-use super::sizes::Sizes;
-use crate::engine::kernel::{Dispatch, software};
-
-/// Invocations in a workgroup of the register kernels: one vector of a CPU.
-pub(super) const LANES: usize = software::WIDTH as usize;
-
-/// What an invocation of a register kernel owns, and how a workgroup's lanes lie.
+/// Sides of the workgroup of a tiled kernel, along columns and rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tile {
-    /// Rows of outputs; of the kernel in a weight gradient.
-    pub(super) y: usize,
-    /// Columns of outputs, of one class in a transposed convolution; pixels a step in a weight gradient.
-    pub(super) x: usize,
-    /// Output channels.
-    pub(super) c: usize,
-    /// Lanes along the channels; the others lie along pixels, or rows of kernels in a weight gradient.
-    pub(super) lanes_c: usize,
-}
+pub(crate) struct WorkgroupSides(pub usize, pub usize);
 
-/// Pixels of a tile, in order of falling speed.
-const PIXELS: [usize; 4] = [8, 4, 16, 1];
-/// Products that an invocation adds for each input channel and kernel row, or for each row of outputs in a weight
-/// gradient. Software drivers unroll the loops over so many; with more the sums leave the registers, which takes three
-/// times as long.
-const UNROLLED: usize = 192;
-/// Rounds of a loop that such drivers unroll.
-const ROUNDS: usize = 32;
-/// Workgroups that keep two threads evenly busy.
-pub(super) const MIN_WORKGROUPS: usize = 4;
-/// Multiply-accumulates of a convolution that is over before another thread has woken up.
-pub(super) const MAX_MACS_OF_ONE_THREAD: u64 = 1_000_000;
-
-/// Of a weight gradient: rows of kernels, some of each, by as many channels as are unrolled.
-pub(super) fn weight_grad_tiles(sizes: &Sizes) -> Vec<Tile> {
-    let x = sizes.ow.min(8);
-    let tile = |rows: usize| {
-        let y = rows.min(sizes.kh);
-        let c = channel_tile(sizes.co, UNROLLED / (rows.max(2) * x * sizes.kw));
-        let lanes_c = lanes_along_channels(sizes.ci * sizes.kh.div_ceil(y), sizes.co, c);
-        Tile { y, x, c, lanes_c }
-    };
-    [2, 4, 1].map(tile).into()
-}
-
-impl Tile {
-    /// For so many rows and columns of outputs: first the fastest that leaves enough workgroups of full lanes, or the
-    /// smallest if none does, then the others.
-    pub(super) fn all(rows: usize, columns: usize, classes: usize, sizes: &Sizes, enough: usize) -> Vec<Self> {
-        let tile = |pixels: usize| {
-            let x = columns.min(8).min(pixels);
-            let y = rows.min((pixels / x.next_power_of_two()).max(1));
-            let c = channel_tile(sizes.co, UNROLLED / (y * x * sizes.kw));
-            let blocks = rows.div_ceil(y) * columns.div_ceil(x);
-            let lanes_c = lanes_along_channels(blocks, sizes.co, c);
-            let groups = blocks.div_ceil(LANES / lanes_c) * sizes.co.div_ceil(c * lanes_c) * classes;
-            (Self { y, x, c, lanes_c }, blocks * sizes.co.div_ceil(c) >= LANES && groups >= enough)
-        };
-        let tiles = PIXELS.map(tile);
-        let first = tiles.iter().position(|&(_, fills)| fills).unwrap_or(tiles.len() - 1);
-        let mut tiles = tiles.map(|(tile, _)| tile);
-        tiles[..=first].rotate_right(1);
-        tiles.into()
-    }
-
-    /// Declares the tile, its rows under the name that the kernel has for them.
-    pub(super) fn declare(&self, dispatch: Dispatch, rows: &str) -> Dispatch {
-        dispatch
-            .with("LANES", LANES)
-            .with("LANES_C", self.lanes_c)
-            .with(rows, self.y)
-            .with("TX", self.x)
-            .with("TC", self.c)
-    }
-}
-
-impl fmt::Display for Tile {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Self { y, x, c, lanes_c } = self;
-        write!(f, "{y}x{x}x{c} lanes {lanes_c}")
-    }
-}
-
-/// Channels of an invocation: even parts of all, no more than `most` and than a loop that drivers unroll.
-fn channel_tile(channels: usize, most: usize) -> usize {
-    channels.div_ceil(channels.div_ceil(most.clamp(1, ROUNDS)).max(1)).max(1)
-}
-
-/// Lanes along the channels, where blocks of pixels do not fill a workgroup and there are channels
-/// to take their place.
-fn lanes_along_channels(blocks: usize, co: usize, c: usize) -> usize {
-    let wanted = LANES / blocks.next_power_of_two().min(LANES);
-    wanted.min(co.div_ceil(c).next_power_of_two())
+/// Sides of the workgroup for `rows` x `columns` outputs, of which an invocation owns 4x4: those that should suit, then
+/// others.
+pub(super) fn workgroup_sides(rows: usize, columns: usize) -> [WorkgroupSides; 2] {
+    let (small, large) = (WorkgroupSides(8, 8), WorkgroupSides(16, 16));
+    if rows >= 64 && columns >= 64 * 64 { [large, small] } else { [small, large] }
 }

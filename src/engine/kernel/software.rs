@@ -1,7 +1,7 @@
 //! What kernels are shaped by on adapters that are CPUs: software drivers, which run a workgroup's invocations as the
 //! lanes of vectors.
 //!
-//! All that is there for their sake stands here and in `conv/tile.rs`, with its kernels `shaders/*_register.wgsl`.
+//! All that is there for their sake stands here and in `conv/register_tile.rs`, with its kernels `shaders/*_register.wgsl`.
 //! Without it such drivers would be slower, and nothing else would change.
 
 /// Invocations in a workgroup: eight fill a CPU's vector unit.
