@@ -86,7 +86,7 @@ fn a_limit_names_the_op_and_both_sizes() {
     // 4 x 30 x 3998 results of 4 bytes.
     let error = gpu.load(program([1, 1, 32, 4000])).unwrap_err();
     assert!(matches!(error, EngineError::Limit { .. }), "{error}");
-    said(&error, &["net.conv1/conv2d", "1 MiB", "smaller network or batch"]);
+    said(&error, &["net.conv1/conv2d", "needs", "1 MiB"]);
 
     let mut variables = Variables::new();
     let group = variables.group("teacher.generator");
@@ -130,7 +130,7 @@ fn with_little_memory() {
     }
     let error = gpu.allocate(&variables).unwrap_err();
     assert!(matches!(error, EngineError::OutOfMemory { .. }), "{error}");
-    said(&error, &["no memory for the variables `group ", "smaller network or batch"]);
+    said(&error, &["no memory for the variables `group "]);
     println!("refused: {error}");
 }
 
@@ -153,7 +153,7 @@ fn a_kernel_that_the_driver_refuses_is_named_with_its_op() {
     let mut gpu = troubled(Fault::Kernel("conv2d_register".into()));
     let error = gpu.load(program(SMALL)).unwrap_err();
     assert!(matches!(error, EngineError::Kernel { shader: "conv2d_register", .. }), "{error}");
-    said(&error, &["net.conv1/conv2d", "broken", "update the driver"]);
+    said(&error, &["net.conv1/conv2d", "refuses the kernel conv2d_register", "broken"]);
     // The device is as good as before.
     let mut graph = Graph::new();
     let x = graph.input("x", SMALL);
@@ -167,7 +167,7 @@ fn an_adapter_that_is_not_there_is_answered_with_those_that_are() {
     let options = GpuOptions { adapter: Some("no such card".into()), ..GpuOptions::default() };
     let error = Gpu::open(&options).map(|_| ()).unwrap_err();
     assert!(matches!(error, EngineError::NoAdapter { .. }), "{error}");
-    said(&error, &["no such card", "--device cpu"]);
+    said(&error, &["no such card", "there are: "]);
 }
 
 #[test]

@@ -72,6 +72,27 @@ mod tests {
     }
 
     #[test]
+    fn every_failure_of_a_device_comes_with_advice() {
+        let text = || "words".to_owned();
+        let (what, op, problem, during) = (text(), text(), text(), text());
+        for (error, part) in [
+            (EngineError::NoAdapter { problem: text() }, "--device cpu"),
+            (EngineError::Limit { what: text(), needed: text(), limit: text() }, "smaller network or batch"),
+            (EngineError::OutOfMemory { what, problem: text() }, "smaller network or batch"),
+            (EngineError::Kernel { op, shader: "adam", problem }, "update the driver"),
+            (lost(), "run it again"),
+            (EngineError::TimedOut { during, seconds: 2.0 }, "--device-timeout"),
+            (EngineError::Device { during: text(), problem: text() }, "update the driver"),
+        ] {
+            assert!(error.is_of_device());
+            let said = advice(&error).unwrap();
+            assert!(said.contains(part) && said.contains("`pkdgan devices`"), "{said}");
+            // The engine itself gives none.
+            assert!(!error.to_string().contains("pkdgan") && !error.to_string().contains("--device"), "{error}");
+        }
+    }
+
+    #[test]
     fn the_engines_failure_is_found_behind_every_error_that_wraps_it() {
         let wrapped: [Box<dyn Error>; 6] = [
             Box::new(lost()),

@@ -5,10 +5,13 @@
 //! use pkdgan::model::ModelFile;
 //! use pkdgan::scoring::{Detector, DetectorOptions};
 //!
-//! let file = ModelFile::read(Path::new("model.safetensors"))?; // 500 images in batches of 64: timed on this machine,
-//! on a device only if that pays. let (mut detector, _choice) = Detector::choose(&file, 64, &DetectorOptions { images:
-//! Some(500), ..DetectorOptions::default() })?; let pixels = vec![0.0; 3 * detector.image_len()]; let scores =
-//! detector.submit(&pixels, false)?.wait()?.scores; assert_eq!(scores.len(), 3);
+//! let file = ModelFile::read(Path::new("model.safetensors"))?;
+//! // 500 images in batches of 64: timed on this machine, on a device only if that pays.
+//! let options = DetectorOptions { images: Some(500), ..DetectorOptions::default() };
+//! let (mut detector, _choice) = Detector::choose(&file, 64, &options)?;
+//! let pixels = vec![0.0; 3 * detector.image_len()];
+//! let scores = detector.submit(&pixels, false)?.wait()?.scores;
+//! assert_eq!(scores.len(), 3);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
