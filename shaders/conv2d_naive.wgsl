@@ -1,7 +1,9 @@
 //#import activation
 //#import convolution
+//#import output
 // conv2d: y[n,co,oy,ox] = sum x[n,ci, oy*SY+ky-PY, ox*SX+kx-PX] * w[co,ci,ky,kx]
-// One invocation owns one output element. This is the plainest statement of the operation, the oracle of the other variants.
+// One invocation owns one output element. This is the plainest statement of the operation, the oracle of the other variants,
+// so it stands here whole, bindings and signature too.
 // Prelude: shape constants, LANES.
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
@@ -13,23 +15,19 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let out = (group.y * groups.x + group.x) * LANES + lane;
-    if out >= N * CO * OH * OW { return; }
-    let ox = out % OW;
-    let oy = out / OW % OH;
-    let co = out / (OW * OH) % CO;
-    let n = out / (OW * OH * CO);
+    let own = output(group, groups, lane);
+    if !own.inside { return; }
     var sum = 0.0;
     for (var ci = 0u; ci < CI; ci++) {
         for (var ky = 0u; ky < KH; ky++) {
-            let iy = oy * SY + ky - PY; // above the input it wraps round and fails `< IH`
+            let iy = own.oy * SY + ky - PY; // above the input it wraps round and fails `< IH`
             for (var kx = 0u; kx < KW; kx++) {
-                let ix = ox * SX + kx - PX;
+                let ix = own.ox * SX + kx - PX;
                 if iy < IH && ix < IW {
-                    sum += x[((n * CI + ci) * IH + iy) * IW + ix] * w[((co * CI + ci) * KH + ky) * KW + kx];
+                    sum += x[((own.n * CI + ci) * IH + iy) * IW + ix] * w[((own.co * CI + ci) * KH + ky) * KW + kx];
                 }
             }
         }
     }
-    y[out] = finish(sum, co, out);
+    y[own.at] = finish(sum, own.co, own.at);
 }

@@ -1,6 +1,7 @@
 //#import activation
 //#import convolution
 //#import columns
+//#import kernel_row
 // conv2d in registers, for adapters whose "GPU" is a CPU: no workgroup memory, no barrier.
 // One invocation owns TY rows x TX columns of outputs in TC channels of one image; the lanes of a workgroup own
 // neighbouring blocks of pixels, (n, block row, block column) flattened, in the same channels, or LANES_C lanes the same block in
@@ -14,10 +15,8 @@
 const BLOCKS_X = (OW + TX - 1u) / TX;
 const COLUMNS = (TX - 1u) * SX + KW; // input columns under a row of the block
 const VEC4_X = IW % 4u == 0u && (TX * SX % 4u == 0u || BLOCKS_X == 1u); // x can be loaded by whole vec4s
-const VEC4_W = KW % 4u == 0u; // w can be loaded by whole vec4s
-const LEAD = select(0u, (4u - PX % 4u) % 4u, VEC4_X); // columns loaded before the first one needed
-const VEC4S = (LEAD + COLUMNS + 3u) / 4u;
-const WINDOW = TY * VEC4S * 4u;
+const BEFORE = PX;
+const WINDOW_ROWS = TY;
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -38,32 +37,11 @@ fn main(
                 let n = (row0 + ty) / OH;
                 let iy = (row0 + ty) % OH * SY + ky - PY; // above the input it wraps round and fails `< IH`
                 let row = ((n * CI + ci) * IH + iy) * IW;
-                let ix0 = ox0 * SX - PX - LEAD;
-                for (var q = 0u; q < VEC4S; q++) {
-                    let at = (ty * VEC4S + q) * 4u;
-                    let ix = ix0 + q * 4u;
-                    let v = four_columns(row, ix, iy < IH);
-                    window[at] = v.x;
-                    window[at + 1u] = v.y;
-                    window[at + 2u] = v.z;
-                    window[at + 3u] = v.w;
-                }
+                load_window_row(&window, ty, row, ox0 * SX - PX, iy < IH);
             }
             for (var c = 0u; c < TC; c++) {
                 let first_tap = (((co0 + c) * CI + ci) * KH + ky) * KW;
-                var taps: array<f32, KW>;
-                for (var kx = 0u; kx < KW; kx += select(1u, 4u, VEC4_W)) {
-                    let at = first_tap + kx;
-                    if VEC4_W {
-                        let t = w[at / 4u];
-                        taps[kx] = t.x;
-                        taps[kx + 1u] = t.y;
-                        taps[kx + 2u] = t.z;
-                        taps[kx + 3u] = t.w;
-                    } else {
-                        taps[kx] = w[at / 4u][at % 4u];
-                    }
-                }
+                var taps = kernel_row(first_tap);
                 for (var kx = 0u; kx < KW; kx++) {
                     for (var ty = 0u; ty < TY; ty++) {
                         for (var tx = 0u; tx < TX; tx++) {

@@ -1,22 +1,14 @@
 //#import activation
 //#import convolution
+//#import tile
 // conv2d as an implicit matrix product in workgroup memory, for GPUs: channels x pixels, summed over the terms (ci,ky,kx).
-// A workgroup of WX x WY invocations owns 4*WY channels x 4*WX pixels, (n,oy,ox) flattened; an invocation owns 4x4 of them,
-// its pixels WX apart so that neighbouring lanes store to neighbouring addresses. Per step the workgroup stages TERMS terms
-// of the weights and of the gathered input.
+// Pixels are (n,oy,ox) flattened. Staged are weights and the gathered input.
 // Prelude: shape constants, WX, WY.
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
-const TERMS = 16u;
-const CHANNELS = 4u * WY;
-const PIXELS = 4u * WX;
-const SIZE = WX * WY;
 const DEPTH = CI * KH * KW;
-
-var<workgroup> weights: array<array<f32, CHANNELS>, TERMS>;
-var<workgroup> inputs: array<array<f32, PIXELS>, TERMS>;
 
 @compute @workgroup_size(WX, WY)
 fn main(
@@ -25,38 +17,30 @@ fn main(
     @builtin(local_invocation_id) local: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let pixel0 = (group.z * groups.x + group.x) * PIXELS;
-    let co0 = group.y * CHANNELS;
+    let pixel0 = (group.z * groups.x + group.x) * COLUMNS;
+    let co0 = group.y * ROWS;
 
     var acc: array<vec4<f32>, 4>; // [pixel], one component a channel
     for (var term0 = 0u; term0 < DEPTH; term0 += TERMS) {
-        for (var i = lane; i < TERMS * CHANNELS; i += SIZE) {
+        for (var i = lane; i < TERMS * ROWS; i += SIZE) {
             let term = term0 + i % TERMS;
             let co = co0 + i / TERMS;
             var v = 0.0;
             if term < DEPTH && co < CO { v = w[co * DEPTH + term]; }
-            weights[i % TERMS][i / TERMS] = v;
+            rows[i % TERMS][i / TERMS] = v;
         }
-        for (var i = lane; i < TERMS * PIXELS; i += SIZE) {
-            let term = term0 + i / PIXELS;
-            let pixel = pixel0 + i % PIXELS;
+        for (var i = lane; i < TERMS * COLUMNS; i += SIZE) {
+            let term = term0 + i / COLUMNS;
+            let pixel = pixel0 + i % COLUMNS;
             let n = pixel / (OW * OH);
             let ci = term / (KH * KW);
             let iy = pixel / OW % OH * SY + term / KW % KH - PY; // before the input it wraps round and fails `< IH`
             let ix = pixel % OW * SX + term % KW - PX;
             var v = 0.0;
             if term < DEPTH && n < N && iy < IH && ix < IW { v = x[((n * CI + ci) * IH + iy) * IW + ix]; }
-            inputs[i / PIXELS][i % PIXELS] = v;
+            columns[i / COLUMNS][i % COLUMNS] = v;
         }
-        workgroupBarrier();
-        for (var t = 0u; t < TERMS; t++) {
-            let c = local.y * 4u;
-            let k = vec4(weights[t][c], weights[t][c + 1u], weights[t][c + 2u], weights[t][c + 3u]);
-            for (var p = 0u; p < 4u; p++) {
-                acc[p] = fma(k, vec4(inputs[t][local.x + p * WX]), acc[p]);
-            }
-        }
-        workgroupBarrier();
+        add_products(local, &acc);
     }
 
     for (var c = 0u; c < 4u; c++) {

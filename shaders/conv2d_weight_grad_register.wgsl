@@ -13,9 +13,8 @@ const COLUMNS = (TX - 1u) * SX + KW; // input columns under TX outputs
 const VEC4_X = IW % 4u == 0u && (TX * SX % 4u == 0u || TX >= OW); // x can be loaded by whole vec4s
 const VEC4_G = OW % 4u == 0u && TX % 4u == 0u; // g can be loaded by whole vec4s
 const VEC4_K = KW % 4u == 0u; // dw can be stored by whole vec4s
-const LEAD = select(0u, (4u - PX % 4u) % 4u, VEC4_X); // columns loaded before the first one needed
-const VEC4S = (LEAD + COLUMNS + 3u) / 4u;
-const WINDOW = TK * VEC4S * 4u;
+const BEFORE = PX;
+const WINDOW_ROWS = TK;
 const BLOCKS_K = (KH + TK - 1u) / TK;
 const PART = (N * OH + SPLITS - 1u) / SPLITS;
 
@@ -36,16 +35,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             for (var tk = 0u; tk < TK; tk++) {
                 let iy = oy * SY + ky0 + tk - PY; // above the input it wraps round and fails `< IH`
                 let row = ((n * CI + ci) * IH + iy) * IW;
-                let ix0 = ox * SX - PX - LEAD;
-                for (var q = 0u; q < VEC4S; q++) {
-                    let at = (tk * VEC4S + q) * 4u;
-                    let ix = ix0 + q * 4u;
-                    let v = four_columns(row, ix, iy < IH);
-                    window[at] = v.x;
-                    window[at + 1u] = v.y;
-                    window[at + 2u] = v.z;
-                    window[at + 3u] = v.w;
-                }
+                load_window_row(&window, tk, row, ox * SX - PX, iy < IH);
             }
             for (var c = 0u; c < TC; c++) {
                 let pixel = ((n * CO + co0 + c) * OH + oy) * OW + ox;

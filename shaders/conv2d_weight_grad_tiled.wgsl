@@ -1,22 +1,15 @@
+//#import tile
 // conv2d weight gradient as an implicit matrix product in workgroup memory, for GPUs: output channels x taps, (ci,ky,kx)
-// flattened, summed over the pixels (n,oy,ox). A workgroup of WX x WY invocations owns 4*WY channels x 4*WX taps; an
-// invocation owns 4x4 of them, its taps WX apart. Per step the workgroup stages PIXELS pixels of the gradient and of the
-// gathered input. Part s of SPLITS takes the pixels from s*PART on.
+// flattened, summed over the pixels (n,oy,ox). Staged are the gradient and the gathered input. Part s of SPLITS takes the
+// pixels from s*PART on.
 // Prelude: shape constants, SPLITS, WX, WY.
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> g: array<f32>;
 @group(0) @binding(2) var<storage, read_write> dw: array<f32>;
 
-const PIXELS = 16u;
-const CHANNELS = 4u * WY;
-const TAPS = 4u * WX;
-const SIZE = WX * WY;
 const WIDTH = CI * KH * KW;
 const DEPTH = N * OH * OW;
 const PART = (DEPTH + SPLITS - 1u) / SPLITS;
-
-var<workgroup> gradients: array<array<f32, CHANNELS>, PIXELS>;
-var<workgroup> inputs: array<array<f32, TAPS>, PIXELS>;
 
 @compute @workgroup_size(WX, WY)
 fn main(
@@ -24,40 +17,32 @@ fn main(
     @builtin(local_invocation_id) local: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let tap0 = group.x * TAPS;
-    let co0 = group.y * CHANNELS;
+    let tap0 = group.x * COLUMNS;
+    let co0 = group.y * ROWS;
     let end = min((group.z + 1u) * PART, DEPTH);
 
     var acc: array<vec4<f32>, 4>; // [tap], one component a channel
-    for (var pixel0 = group.z * PART; pixel0 < end; pixel0 += PIXELS) {
-        for (var i = lane; i < PIXELS * CHANNELS; i += SIZE) {
-            let pixel = pixel0 + i % PIXELS;
+    for (var pixel0 = group.z * PART; pixel0 < end; pixel0 += TERMS) {
+        for (var i = lane; i < TERMS * ROWS; i += SIZE) {
+            let pixel = pixel0 + i % TERMS;
             let n = pixel / (OW * OH);
-            let co = co0 + i / PIXELS;
+            let co = co0 + i / TERMS;
             var v = 0.0;
             if pixel < end && co < CO { v = g[(n * CO + co) * OH * OW + pixel % (OH * OW)]; }
-            gradients[i % PIXELS][i / PIXELS] = v;
+            rows[i % TERMS][i / TERMS] = v;
         }
-        for (var i = lane; i < PIXELS * TAPS; i += SIZE) {
-            let pixel = pixel0 + i / TAPS;
-            let tap = tap0 + i % TAPS;
+        for (var i = lane; i < TERMS * COLUMNS; i += SIZE) {
+            let pixel = pixel0 + i / COLUMNS;
+            let tap = tap0 + i % COLUMNS;
             let n = pixel / (OW * OH);
             let ci = tap / (KH * KW);
             let iy = pixel / OW % OH * SY + tap / KW % KH - PY; // before the input it wraps round and fails `< IH`
             let ix = pixel % OW * SX + tap % KW - PX;
             var v = 0.0;
             if pixel < end && tap < WIDTH && iy < IH && ix < IW { v = x[((n * CI + ci) * IH + iy) * IW + ix]; }
-            inputs[i / TAPS][i % TAPS] = v;
+            columns[i / COLUMNS][i % COLUMNS] = v;
         }
-        workgroupBarrier();
-        for (var p = 0u; p < PIXELS; p++) {
-            let c = local.y * 4u;
-            let d = vec4(gradients[p][c], gradients[p][c + 1u], gradients[p][c + 2u], gradients[p][c + 3u]);
-            for (var t = 0u; t < 4u; t++) {
-                acc[t] = fma(d, vec4(inputs[p][local.x + t * WX]), acc[t]);
-            }
-        }
-        workgroupBarrier();
+        add_products(local, &acc);
     }
 
     for (var c = 0u; c < 4u; c++) {

@@ -1,6 +1,7 @@
 //#import activation
 //#import convolution
 //#import columns
+//#import kernel_row
 // conv_transpose2d in registers, for adapters whose "GPU" is a CPU: no workgroup memory, no barrier.
 // An output row oy = SY*q + ry meets only the kernel rows ky = (ry+PY) mod SY, + SY, ...: a workgroup keeps to one class ry. One
 // invocation owns TY rows of the class x SX*TX columns in TC channels of one image. Its columns ox = ox0 + SX*t + s take every
@@ -19,10 +20,8 @@ const BLOCKS_X = (OW + WIDTH - 1u) / WIDTH;
 const QH = (OH + SY - 1u) / SY; // rows of a class in an image
 const BLOCKS_C = (CO + LANES_C * TC - 1u) / (LANES_C * TC);
 const VEC4_X = IW % 4u == 0u && (TX % 4u == 0u || BLOCKS_X == 1u); // x can be loaded by whole vec4s
-const VEC4_W = KW % 4u == 0u; // w can be loaded by whole vec4s
-const LEAD = select(0u, (4u - REACH % 4u) % 4u, VEC4_X); // columns loaded before the first one needed
-const VEC4S = (LEAD + COLUMNS + 3u) / 4u;
-const WINDOW = TY * VEC4S * 4u;
+const BEFORE = REACH;
+const WINDOW_ROWS = TY;
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -45,32 +44,11 @@ fn main(
                 let n = (row0 + ty) / QH;
                 let iy = (row0 + ty) % QH + (ry + PY) / SY - ky / SY; // above the input it wraps round and fails `< IH`
                 let row = ((n * CI + ci) * IH + iy) * IW;
-                let ix0 = qx0 - REACH - LEAD;
-                for (var q = 0u; q < VEC4S; q++) {
-                    let at = (ty * VEC4S + q) * 4u;
-                    let ix = ix0 + q * 4u;
-                    let v = four_columns(row, ix, iy < IH);
-                    window[at] = v.x;
-                    window[at + 1u] = v.y;
-                    window[at + 2u] = v.z;
-                    window[at + 3u] = v.w;
-                }
+                load_window_row(&window, ty, row, qx0 - REACH, iy < IH);
             }
             for (var c = 0u; c < TC; c++) {
                 let first_tap = ((ci * CO + co0 + c) * KH + ky) * KW;
-                var taps: array<f32, KW>;
-                for (var kx = 0u; kx < KW; kx += select(1u, 4u, VEC4_W)) {
-                    let at = first_tap + kx;
-                    if VEC4_W {
-                        let t = w[at / 4u];
-                        taps[kx] = t.x;
-                        taps[kx + 1u] = t.y;
-                        taps[kx + 2u] = t.z;
-                        taps[kx + 3u] = t.w;
-                    } else {
-                        taps[kx] = w[at / 4u][at % 4u];
-                    }
-                }
+                var taps = kernel_row(first_tap);
                 for (var kx = 0u; kx < KW; kx++) {
                     let s = (kx + PX * (SX - 1u)) % SX; // the class that this tap meets
                     let i = LEAD + REACH + (s + PX) / SX - kx / SX;

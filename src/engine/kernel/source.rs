@@ -24,7 +24,8 @@ const KERNELS: &[(&str, &str)] = texts!["":
 
 const COMMON: &[(&str, &str)] = texts!["/common":
     "activation", "columns", "convolution", "distance_slope", "fused_activation", "fused_convolution", "fused_dense",
-    "fused_norm", "fused_place", "vec4", "reduce", "single", "weights_half", "weights_half_packed", "weights_single",
+    "fused_norm", "fused_place", "kernel_row", "output", "reduce", "single", "tile", "vec4", "weights_half",
+    "weights_half_packed", "weights_single",
 ];
 
 /// The texts of the convolutions' kernels, which their speed depends on.
