@@ -34,7 +34,7 @@ fn convolutions(sandbox: &Sandbox, run: &str) -> Vec<ConvShape> {
 #[test]
 fn what_is_measured_is_read_back_and_chosen_by() {
     let sandbox = Sandbox::new();
-    sandbox.train("run", &["--steps=1", "--device=gpu"]).assert().success();
+    sandbox.trained("run", &["--steps=1", "--device=gpu"]);
     let shapes = convolutions(&sandbox, "run");
     let mut gpu = common::open();
     let (on, software) = (gpu.measured_on(), gpu.summary().is_software());
@@ -63,7 +63,7 @@ fn what_is_measured_is_read_back_and_chosen_by() {
 #[test]
 fn measurements_hold_for_their_adapter_and_kernels_only() {
     let sandbox = Sandbox::new();
-    sandbox.train("run", &["--steps=1", "--device=gpu"]).assert().success();
+    sandbox.trained("run", &["--steps=1", "--device=gpu"]);
     let shapes = convolutions(&sandbox, "run");
     let shape = &shapes[0];
     let on = common::open().measured_on();
@@ -228,7 +228,7 @@ fn compiled_kernels_are_kept_whole_or_not_at_all() {
 #[test]
 fn tune_fills_the_cache_once() {
     let sandbox = Sandbox::new();
-    sandbox.train("run", &["--steps=1", "--device=gpu"]).assert().success();
+    sandbox.trained("run", &["--steps=1", "--device=gpu"]);
     let tune = |more: &[&str]| {
         let output = sandbox.pkdgan(&["tune", "run", "--json", "--device=gpu"]).args(more).output().unwrap();
         assert!(output.status.success(), "{}", stderr(&output));
