@@ -4,7 +4,7 @@ mod command;
 mod common;
 
 use command::{Sandbox, stderr};
-use common::{VARIANTS, adapter};
+use common::{VARIANTS, adapter, opened};
 use pkdgan::config::{Config, Goal};
 use pkdgan::engine::{
     Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, KernelChoices, Program, Readback, Reference, Statistics,
@@ -18,8 +18,8 @@ use pkdgan::weights::Weights;
 
 #[test]
 fn the_check_sees_every_infinite_number_and_nan_wherever_it_is() {
-    let gpu = Gpu::open(&GpuOptions { adapter: adapter(), convolution: Some(VARIANTS[1]), ..GpuOptions::default() });
-    let gpu = gpu.unwrap_or_else(|error| panic!("{error}"));
+    let options = GpuOptions { adapter: adapter(), convolution: Some(VARIANTS[1]), ..GpuOptions::default() };
+    let gpu = opened(&options);
     // Lengths below, at and past what one round of all workgroups covers.
     let lens = [1, 64, 67, 5_000, 300_001];
     let mut variables = Variables::new();

@@ -11,8 +11,7 @@ use command::{Sandbox, stderr};
 use pkdgan::cache::{KernelCache, PipelineFiles};
 use pkdgan::config::Config;
 use pkdgan::engine::{
-    ConvShape, Executor, Gpu, GpuOptions, Graph, KernelTime, KernelTimes, MeasuredOn, Measurements, PipelineStore,
-    Window,
+    ConvShape, Executor, GpuOptions, Graph, KernelTime, KernelTimes, MeasuredOn, Measurements, PipelineStore, Window,
 };
 use pkdgan::train::{Stage, Traced};
 use serde_json::Value;
@@ -192,7 +191,7 @@ fn compiled_kernels_are_kept_whole_or_not_at_all() {
     graph.output("y", y);
     let image: Vec<f32> = (0..16).map(|v| v as f32).collect();
     let compute = || {
-        let mut gpu = Gpu::open(&options("pipelines")).unwrap();
+        let mut gpu = common::opened(&options("pipelines"));
         let y = gpu.evaluate(&graph, &[("x", &image), ("w", &[1.0; 8])]).unwrap();
         assert_eq!(y["y"], [10.0, 18.0, 42.0, 50.0, 10.0, 18.0, 42.0, 50.0]);
     };
