@@ -5,10 +5,12 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tracing::{debug, warn};
 
 use crate::engine::{Measurements, PipelineStore};
+use crate::format::{self, NewerFormat};
 use crate::run::{WriteError, replace_whole};
 
 /// Longest files that are read, in bytes.
@@ -16,6 +18,19 @@ const MAX_BYTES: u64 = 16 << 20;
 const MAX_PIPELINE_BYTES: u64 = 256 << 20;
 /// Bytes of the checksum before a driver's.
 const CHECKSUM: usize = 32;
+
+/// What the file of measurements holds.
+#[derive(Serialize, Deserialize)]
+struct Kept<T> {
+    format: u64,
+    devices: T,
+}
+
+/// The part of it that every version has.
+#[derive(Deserialize)]
+struct Head {
+    format: u64,
+}
 
 /// The file that measurements of kernels are kept in.
 #[derive(Clone, Debug)]
@@ -34,8 +49,13 @@ impl KernelCache {
         &self.path
     }
 
-    /// What is in the file; nothing where there is none, or, with a warning, where it is not what was written.
+    /// What is in the file; nothing where there is none, or, with a warning, where it is not what was written, or is what a
+    /// newer program wrote.
     pub fn read(&self) -> Measurements {
+        if let Err(newer) = self.refuse_newer() {
+            warn!("{newer}; until then it is taken for empty");
+            return Measurements::default();
+        }
         match self.try_read() {
             Ok(measurements) => measurements,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Measurements::default(),
@@ -48,22 +68,41 @@ impl KernelCache {
     }
 
     fn try_read(&self) -> io::Result<Measurements> {
-        Ok(serde_json::from_slice(&read(&self.path, MAX_BYTES)?)?)
+        let text = read(&self.path, MAX_BYTES)?;
+        // Version 1 was the list alone.
+        if serde_json::from_slice::<Head>(&text).is_err() {
+            return Ok(serde_json::from_slice(&text)?);
+        }
+        Ok(serde_json::from_slice::<Kept<_>>(&text)?.devices)
     }
 
-    /// Writes the file whole, and the folder where it lies if need be.
+    /// Refuses the file of a newer program: who writes over it loses what that program measured.
+    ///
+    /// # Errors
+    /// A file of a newer format.
+    pub fn refuse_newer(&self) -> Result<(), NewerFormat> {
+        // Other faults are found when it is read.
+        let head = read(&self.path, MAX_BYTES).ok().and_then(|text| serde_json::from_slice::<Head>(&text).ok());
+        head.map_or(Ok(()), |head| format::check(&self.path, head.format, format::KERNEL_CACHE))
+    }
+
+    /// Writes the file whole, and the folder where it lies if need be. [`KernelCache::refuse_newer`] comes first.
     ///
     /// # Errors
     /// A folder or file that cannot be written.
     pub fn write(&self, measurements: &Measurements) -> Result<(), WriteError> {
         write(&self.path, |mut out| {
-            serde_json::to_writer_pretty(&mut out, measurements)?;
+            let kept = Kept { format: format::KERNEL_CACHE, devices: measurements };
+            serde_json::to_writer_pretty(&mut out, &kept)?;
             out.write_all(b"\n")
         })
     }
 }
 
 /// Files of drivers' bytes in a folder, each behind its checksum: drivers trust what they are given.
+///
+/// Their names stand for version 1 of their format. A later version takes other names, so that neither program reads or
+/// overwrites the other's.
 #[derive(Clone, Debug)]
 pub struct PipelineFiles {
     folder: PathBuf,

@@ -8,6 +8,7 @@ pub mod config;
 pub mod data;
 pub mod engine;
 pub mod export;
+pub mod format;
 pub mod metrics;
 pub mod model;
 pub mod pipeline;

@@ -4,6 +4,7 @@
 mod command;
 
 use std::fs;
+use std::io::{Seek, Write};
 use std::time::Duration;
 
 use command::{Sandbox, stderr};
@@ -25,8 +26,12 @@ fn every_flipped_byte_and_every_truncation_is_found_out() {
     sandbox.train("run", &SMALL_NETWORKS).assert().success();
     let bytes = sandbox.read("run/checkpoint.safetensors");
     let path = sandbox.path("checkpoint.safetensors");
-    let read = |bytes: &[u8]| {
-        fs::write(&path, bytes).unwrap();
+    // Written in place: a file that is cut to nothing and written again waits for the disk each time.
+    let mut file = fs::File::create(&path).unwrap();
+    let mut read = |bytes: &[u8]| {
+        file.rewind().unwrap();
+        file.write_all(bytes).unwrap();
+        file.set_len(bytes.len() as u64).unwrap();
         Checkpoint::read(&path)
     };
     let sound = read(&bytes).unwrap();

@@ -74,7 +74,7 @@ fn a_whole_run_leaves_every_network_with_its_figures() {
 #[test]
 fn a_given_teacher_is_distilled_by_any_two_structures() {
     let sandbox = Sandbox::new();
-    sandbox.train("first", &["--stage=teacher"]).assert().success();
+    sandbox.trained("first", &["--stage=teacher"]);
     for (first, second) in [(1, 4), (2, 3), (4, 4)] {
         let run = format!("run{first}{second}");
         let steps = [
@@ -98,7 +98,7 @@ fn a_student_alone_and_a_single_step_are_runs_too() {
     let sandbox = Sandbox::new();
     sandbox.train("alone", &["--stage=student"]).assert().success();
     assert_eq!(sandbox.json("alone/report.json")["networks"][0]["network"], "student-alone");
-    sandbox.train("first", &["--stage=teacher"]).assert().success();
+    sandbox.trained("first", &["--stage=teacher"]);
     sandbox.train("one", &["--teacher=first", "--set=distillation.step2.steps=0"]).assert().success();
     let networks = sandbox.json("one/report.json")["networks"].clone();
     assert_eq!((&networks[1]["network"], &networks[1]["structure"]), (&"student".into(), &"1".into()));
@@ -148,7 +148,7 @@ fn a_run_killed_in_any_stage_goes_on_to_the_same_bytes() {
 #[test]
 fn a_teacher_asked_once_teaches_as_one_asked_each_time() {
     let sandbox = Sandbox::new();
-    sandbox.train("first", &["--stage=teacher"]).assert().success();
+    sandbox.trained("first", &["--stage=teacher"]);
     for (run, once) in [("once", "true"), ("each", "false")] {
         let ask = format!("--set=distillation.precompute_teacher_outputs={once}");
         sandbox.train(run, &["--teacher=first", "--set=distillation.step2.steps=0", &ask]).assert().success();

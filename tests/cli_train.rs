@@ -94,17 +94,17 @@ fn a_seed_is_a_run_byte_for_byte() {
 #[test]
 fn eval_gives_the_reports_figures_and_changes_nothing() {
     let sandbox = Sandbox::new();
-    sandbox.train("run", &[]).assert().success();
-    let before: Vec<Vec<u8>> = FILES.iter().map(|file| sandbox.read(&format!("run/{file}"))).collect();
-    let output = sandbox.pkdgan(&["eval", "run", "--json", "--scores", "again.csv"]).output().unwrap();
+    sandbox.trained("first", &[]);
+    let before: Vec<Vec<u8>> = FILES.iter().map(|file| sandbox.read(&format!("first/{file}"))).collect();
+    let output = sandbox.pkdgan(&["eval", "first", "--json", "--scores", "again.csv"]).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let report = sandbox.json("run/report.json");
+    let report = sandbox.json("first/report.json");
     for key in ["auroc", "average_precision", "reconstruction_l1_normal", "blank_l1_normal"] {
         assert_eq!(figures[key], report[key], "{key}");
     }
-    assert_eq!(sandbox.read("again.csv"), sandbox.read("run/scores.csv"));
-    let after: Vec<Vec<u8>> = FILES.iter().map(|file| sandbox.read(&format!("run/{file}"))).collect();
+    assert_eq!(sandbox.read("again.csv"), sandbox.read("first/scores.csv"));
+    let after: Vec<Vec<u8>> = FILES.iter().map(|file| sandbox.read(&format!("first/{file}"))).collect();
     assert!(before == after, "eval changed the run");
 }
 
@@ -150,20 +150,22 @@ fn every_network_is_calibrated_on_images_held_out_of_training() {
 #[test]
 fn the_cpu_executor_trains_to_the_same_scores() {
     let sandbox = Sandbox::new();
-    sandbox.train("gpu", &["--steps", "5"]).assert().success();
+    sandbox.train("gpu", &["--steps", "5", "--device", "gpu"]).assert().success();
     sandbox.train("cpu", &["--steps", "5", "--device", "cpu"]).assert().success();
     let [gpu, cpu] = ["gpu", "cpu"].map(|run| read_scores(&sandbox.path(&format!("{run}/scores.csv"))).unwrap());
     for (gpu, cpu) in gpu.iter().zip(&cpu) {
         let error = (gpu.score - cpu.score).abs() / cpu.score.abs();
         assert!(error < 0.02, "image {}: {} and {}", gpu.index, gpu.score, cpu.score);
     }
-    assert_eq!(sandbox.json("cpu/report.json")["backend"], "cpu");
+    let backend = |run: &str| sandbox.json(&format!("{run}/report.json"))["backend"].clone();
+    assert_eq!(backend("cpu"), "cpu");
+    assert_ne!(backend("gpu"), "cpu");
 }
 
 #[test]
 fn training_starts_from_given_weights() {
     let sandbox = Sandbox::new();
-    sandbox.train("first", &[]).assert().success();
+    sandbox.trained("first", &[]);
     let still = ["--init", "first/model.safetensors", "--steps", "1", "--lr", "1e-9", "--no-shuffle"];
     sandbox.train("second", &still).assert().success();
     let [first, second] =

@@ -35,7 +35,9 @@ fn refused(settings: &[&str], parts: &[&str]) {
 
 #[test]
 fn the_default_recipe_is_written_out_whole() {
-    let expected = r#"[run]
+    let expected = r#"format = 1
+
+[run]
 stage = "all"
 with_baseline = false
 

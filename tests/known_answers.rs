@@ -7,10 +7,10 @@ mod common;
 #[rustfmt::skip]
 mod values;
 
-use common::{VARIANTS, adapter, assert_close};
+use common::{VARIANTS, adapter, assert_close, opened};
 use pkdgan::engine::{
-    Activation, AdamGroups, AdamSettings, Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, Measure, Program,
-    Readback, Reference, Running, Schedule, Shape, Statistics, Tensor, VarId, Variables, Window,
+    Activation, AdamGroups, AdamSettings, Cpu, EngineError, Executor, GpuOptions, Graph, Measure, Program, Readback,
+    Reference, Running, Schedule, Shape, Statistics, Tensor, VarId, Variables, Window,
 };
 
 /// The inputs: element i is sin(0.37 i^2 + k).
@@ -31,7 +31,7 @@ fn on_every_executor(test: impl Fn(&str, &mut dyn Executor, f64)) {
     test("cpu", &mut Cpu::new(), SINGLE);
     for variant in VARIANTS {
         let options = GpuOptions { adapter: adapter(), convolution: Some(variant), ..GpuOptions::default() };
-        let mut gpu = Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"));
+        let mut gpu = opened(&options);
         test(&format!("gpu, {variant:?}"), &mut gpu, SINGLE);
     }
 }

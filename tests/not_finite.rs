@@ -4,7 +4,7 @@ mod command;
 mod common;
 
 use command::{Sandbox, stderr};
-use common::{VARIANTS, adapter};
+use common::{VARIANTS, adapter, opened};
 use pkdgan::config::{Config, Goal};
 use pkdgan::engine::{
     Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, KernelChoices, Program, Readback, Reference, Statistics,
@@ -18,8 +18,8 @@ use pkdgan::weights::Weights;
 
 #[test]
 fn the_check_sees_every_infinite_number_and_nan_wherever_it_is() {
-    let gpu = Gpu::open(&GpuOptions { adapter: adapter(), convolution: Some(VARIANTS[1]), ..GpuOptions::default() });
-    let gpu = gpu.unwrap_or_else(|error| panic!("{error}"));
+    let options = GpuOptions { adapter: adapter(), convolution: Some(VARIANTS[1]), ..GpuOptions::default() };
+    let gpu = opened(&options);
     // Lengths below, at and past what one round of all workgroups covers.
     let lens = [1, 64, 67, 5_000, 300_001];
     let mut variables = Variables::new();
@@ -79,7 +79,7 @@ impl Watch for Silent {
 /// being finite; gives back the error, with RUN for the folder.
 fn diverges(sandbox: &Sandbox, run: &str, every: &str, change: impl Fn(&mut Config)) -> String {
     if !sandbox.path("first").exists() {
-        sandbox.train("first", &["--steps=1"]).assert().success();
+        sandbox.trained("first", &["--steps=1"]);
     }
     let mut config = Config::read(&sandbox.path("first/config.toml")).unwrap();
     config.data.folder = sandbox.path("data");
@@ -140,7 +140,7 @@ fn moments_that_overflow_while_losses_are_finite_are_found() {
 #[test]
 fn given_weights_that_are_no_numbers_are_refused_before_anything_is_written() {
     let sandbox = Sandbox::new();
-    sandbox.train("first", &["--steps=1"]).assert().success();
+    sandbox.trained("first", &["--steps=1"]);
     let mut model = Weights::read(&sandbox.path("first/model.safetensors")).unwrap();
     model.tensors.get_mut("decoder.deconv2.weight").unwrap().values[5] = f32::NAN;
     model.write(&sandbox.path("odd.safetensors")).unwrap();

@@ -46,7 +46,7 @@ fn settings() -> Vec<String> {
     ]
 }
 
-/// `pkdgan train` on the GPU executor, in the folder `run` where it goes on if it was begun.
+/// `pkdgan train` in the folder `run`, where it goes on if it was begun.
 fn prepared(sandbox: &Sandbox, run: &str, every: &str) -> assert_cmd::Command {
     let mut command = if sandbox.path(run).join("config.toml").exists() {
         sandbox.pkdgan(&["train", "--resume", run])
@@ -71,6 +71,11 @@ fn spawn(sandbox: &Sandbox, run: &str, every: &str) -> Child {
 fn finish(sandbox: &Sandbox, run: &str) {
     let status = spawn(sandbox, run, "60s").wait().unwrap();
     assert!(status.success(), "{run}: {}", String::from_utf8_lossy(&sandbox.read(&format!("{run}.log"))));
+}
+
+/// The run `whole`, which both tests compare with.
+fn never_killed(sandbox: &Sandbox) {
+    sandbox.trained("whole", &settings().iter().map(String::as_str).collect::<Vec<_>>());
 }
 
 /// Stage and step of the checkpoint that the run would go on from: between the two renames of a new one, and for a
@@ -149,7 +154,7 @@ fn a_run_killed_at_random_moments_of_each_phase_ends_in_the_same_bytes() {
     let seed = std::env::var("PKDGAN_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(6);
     println!("PKDGAN_TEST_SEED={seed}");
     let sandbox = &Sandbox::new();
-    finish(sandbox, "whole");
+    never_killed(sandbox);
     scope(|scope| {
         let threads = (0..PHASES.len()).map(|phase| scope.spawn(move || kill_in(sandbox, phase, seed)));
         for ((stage, _), thread) in PHASES.iter().zip(threads.collect::<Vec<_>>()) {
@@ -168,7 +173,7 @@ fn a_run_killed_at_random_moments_of_each_phase_ends_in_the_same_bytes() {
 fn a_run_killed_as_each_file_appears_ends_in_the_same_bytes() {
     const RUN: &str = "killed";
     let sandbox = &Sandbox::new();
-    finish(sandbox, "whole");
+    never_killed(sandbox);
     let mut rng = ChaCha8Rng::seed_from_u64(6);
     // Before the first checkpoint; between a network's file and the next stage's first checkpoint; between the two files
     // of a stage that trains both networks; in the evaluation; between scores and report.

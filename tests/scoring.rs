@@ -9,7 +9,7 @@ use common::{adapter, assert_close, random};
 use pkdgan::config::{Recipe, Statistics};
 use pkdgan::data::{Dataset, Part};
 use pkdgan::engine::{
-    Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, Precision, Program, Readback, Reference, Variables,
+    Cpu, EngineError, Executor, GpuOptions, Graph, Precision, Program, Readback, Reference, Variables,
 };
 use pkdgan::model::{Architecture, EdeGan, EncoderLayer, ModelFile, Normal, named};
 use pkdgan::scoring::{Detector, DetectorOptions, Generator, ScoringError, ScoringPath, measure};
@@ -17,7 +17,7 @@ use pkdgan::weights::Weights;
 
 fn gpu(without_half: bool) -> Box<dyn Executor> {
     let options = GpuOptions { adapter: adapter(), without_half, ..GpuOptions::default() };
-    Box::new(Gpu::open(&options).unwrap_or_else(|error| panic!("{error}")))
+    Box::new(common::opened(&options))
 }
 
 fn student() -> ModelFile {

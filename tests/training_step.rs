@@ -260,7 +260,7 @@ fn a_frozen_teacher_is_frozen_and_a_joint_one_learns() {
 fn fresh(variant: pkdgan::engine::ConvVariant) -> Box<dyn Executor> {
     let options =
         pkdgan::engine::GpuOptions { adapter: common::adapter(), convolution: Some(variant), ..Default::default() };
-    Box::new(pkdgan::engine::Gpu::open(&options).unwrap())
+    Box::new(common::opened(&options))
 }
 
 #[test]

@@ -11,8 +11,7 @@ use command::{Sandbox, stderr};
 use pkdgan::cache::{KernelCache, PipelineFiles};
 use pkdgan::config::Config;
 use pkdgan::engine::{
-    ConvShape, Executor, Gpu, GpuOptions, Graph, KernelTime, KernelTimes, MeasuredOn, Measurements, PipelineStore,
-    Window,
+    ConvShape, Executor, GpuOptions, Graph, KernelTime, KernelTimes, MeasuredOn, Measurements, PipelineStore, Window,
 };
 use pkdgan::train::{Stage, Traced};
 use serde_json::Value;
@@ -34,7 +33,7 @@ fn convolutions(sandbox: &Sandbox, run: &str) -> Vec<ConvShape> {
 #[test]
 fn what_is_measured_is_read_back_and_chosen_by() {
     let sandbox = Sandbox::new();
-    sandbox.train("run", &["--steps=1", "--device=gpu"]).assert().success();
+    sandbox.trained("run", &["--steps=1", "--device=gpu"]);
     let shapes = convolutions(&sandbox, "run");
     let mut gpu = common::open();
     let (on, software) = (gpu.measured_on(), gpu.summary().is_software());
@@ -63,7 +62,7 @@ fn what_is_measured_is_read_back_and_chosen_by() {
 #[test]
 fn measurements_hold_for_their_adapter_and_kernels_only() {
     let sandbox = Sandbox::new();
-    sandbox.train("run", &["--steps=1", "--device=gpu"]).assert().success();
+    sandbox.trained("run", &["--steps=1", "--device=gpu"]);
     let shapes = convolutions(&sandbox, "run");
     let shape = &shapes[0];
     let on = common::open().measured_on();
@@ -192,7 +191,7 @@ fn compiled_kernels_are_kept_whole_or_not_at_all() {
     graph.output("y", y);
     let image: Vec<f32> = (0..16).map(|v| v as f32).collect();
     let compute = || {
-        let mut gpu = Gpu::open(&options("pipelines")).unwrap();
+        let mut gpu = common::opened(&options("pipelines"));
         let y = gpu.evaluate(&graph, &[("x", &image), ("w", &[1.0; 8])]).unwrap();
         assert_eq!(y["y"], [10.0, 18.0, 42.0, 50.0, 10.0, 18.0, 42.0, 50.0]);
     };
@@ -228,7 +227,7 @@ fn compiled_kernels_are_kept_whole_or_not_at_all() {
 #[test]
 fn tune_fills_the_cache_once() {
     let sandbox = Sandbox::new();
-    sandbox.train("run", &["--steps=1", "--device=gpu"]).assert().success();
+    sandbox.trained("run", &["--steps=1", "--device=gpu"]);
     let tune = |more: &[&str]| {
         let output = sandbox.pkdgan(&["tune", "run", "--json", "--device=gpu"]).args(more).output().unwrap();
         assert!(output.status.success(), "{}", stderr(&output));

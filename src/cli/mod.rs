@@ -29,6 +29,9 @@ use pkdgan::calibration::CalibrationError;
 use pkdgan::config::ConfigError;
 use pkdgan::reproduce::ReproduceError;
 use pkdgan::train::TrainError;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Finds the pictures that do not belong, after training on normal pictures only.
 #[derive(Parser)]
@@ -91,14 +94,10 @@ enum Command {
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("pkdgan=warn,error")),
-        )
-        .with_writer(std::io::stderr)
-        .without_time()
-        .init();
+    let usual = || Targets::new().with_default(LevelFilter::ERROR).with_target("pkdgan", LevelFilter::WARN);
+    let filter = std::env::var("RUST_LOG").ok().and_then(|filter| filter.parse().ok()).unwrap_or_else(usual);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).without_time();
+    tracing_subscriber::registry().with(lines).with(filter).init();
     let result = match cli.command {
         Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),

@@ -86,6 +86,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         programs.iter().flat_map(|program| program.convolutions()).filter(|&shape| known.insert(shape)).collect();
     let folder = cache_folder().context("there is no cache folder; name one with the variable PKDGAN_CACHE")?;
     let cache = KernelCache::new(&folder);
+    cache.refuse_newer()?;
     let Some(mut gpu) = arguments.device.adapter()? else {
         bail!("the CPU executor has no kernels to choose from; `--device gpu` times those of an adapter");
     };

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::Recipe;
+use crate::format::NewerFormat;
 
 /// Why a configuration could not be used.
 #[derive(Debug, Error)]
@@ -29,6 +30,9 @@ pub enum ConfigError {
         /// What the parser says.
         message: String,
     },
+    /// A newer version of the program wrote the file.
+    #[error(transparent)]
+    Newer(#[from] NewerFormat),
     /// Not of the form `section.key=value`.
     #[error("--set {text}: expected section.key=value, such as training.steps=3000")]
     Assignment {

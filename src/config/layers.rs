@@ -9,6 +9,7 @@ use toml::{Table, Value};
 
 use super::{Config, ConfigError, Recipe};
 use crate::data::{Dataset, Source};
+use crate::format;
 
 /// Keys of earlier versions, which still load: section, old name, new name.
 const OLD_KEYS: [(&[&str], &str, &str); 3] = [
@@ -68,13 +69,35 @@ fn complete<'a>(recipe: Recipe, layers: impl IntoIterator<Item = &'a Table> + Cl
     Table::try_from(config).map_err(ConfigError::Write)
 }
 
+/// Key of the version of the run folder that a file belongs to. It is no setting.
+const FORMAT: &str = "format";
+
+/// The first line of a run's configuration, which says the version of its folder.
+pub(super) fn format_line() -> String {
+    format!("{FORMAT} = {}\n\n", format::RUN_FOLDER)
+}
+
+/// Refuses a file of a newer version, before it is asked for settings that this program knows.
+pub(crate) fn check_format(path: &Path) -> Result<(), ConfigError> {
+    read_table(path).map(|_| ())
+}
+
+/// The settings of a file.
 fn read_table(path: &Path) -> Result<Table, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    let table = text.parse().map_err(|error: toml::de::Error| {
+    let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let message = error.message().replace('\n', ", ");
         ConfigError::Syntax { path: path.to_owned(), line: before.matches('\n').count() + 1, message }
     })?;
+    if let Some(version) = table.remove(FORMAT) {
+        let number = version.as_integer().and_then(|version| u64::try_from(version).ok());
+        let version = number.ok_or_else(|| ConfigError::Value {
+            origin: path.display().to_string(),
+            message: format!("`{FORMAT}` is {version}, which is no version"),
+        })?;
+        format::check(path, version, format::RUN_FOLDER)?;
+    }
     Ok(with_new_keys(table))
 }
 

@@ -14,6 +14,7 @@ use crate::data::{Colour, Fit, Source};
 
 pub use crate::model::Statistics;
 pub use error::ConfigError;
+pub(crate) use layers::check_format;
 pub use layers::resolve;
 pub use recipe::Recipe;
 
@@ -316,12 +317,12 @@ impl Config {
         layers::read_complete(path)
     }
 
-    /// The configuration as TOML, complete, such that [`Config::read`] gives it back.
+    /// The configuration as TOML, complete, behind the version of the run folder's format, such that [`Config::read`] gives it back.
     ///
     /// # Errors
     /// Values that TOML cannot hold: a seed above 2^63 - 1, or a folder whose name is not Unicode.
     pub fn to_toml(&self) -> Result<String, ConfigError> {
-        toml::to_string(self).map_err(ConfigError::Write)
+        Ok(layers::format_line() + &toml::to_string(self).map_err(ConfigError::Write)?)
     }
 }
 

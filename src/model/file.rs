@@ -10,10 +10,11 @@ use super::{Architecture, EdeGan, EncoderLayer, Named, Statistics};
 use crate::calibration::Calibration;
 use crate::data::Preprocessing;
 use crate::engine::{VarId, Variables};
+use crate::format;
 use crate::weights::{Weights, WeightsError};
 
-/// What the metadata key `format` says.
-const FORMAT: &str = "pkdgan-ede-gan-1";
+/// The name of the format in the metadata.
+const FORMAT: &str = "pkdgan-ede-gan";
 /// Metadata keys.
 const ARCHITECTURE: &str = "architecture";
 const PREPROCESSING: &str = "preprocessing";
@@ -66,9 +67,11 @@ impl ModelFile {
     /// Reads a model file, and checks that it has the tensors that its architecture takes.
     ///
     /// # Errors
-    /// A file that cannot be read, is damaged or no model, and tensors that do not go with the architecture.
+    /// A file that cannot be read, is damaged, no model or of a newer program, and tensors that do not go with the
+    /// architecture.
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
         let mut weights = Weights::read(path)?;
+        weights.check_format(FORMAT, format::MODEL)?;
         let described: Described = described_by(&weights, ARCHITECTURE)?;
         let preprocessing: Preprocessing = described_by(&weights, PREPROCESSING)?;
         let normal = described_by(&weights, NORMAL)?;
@@ -129,7 +132,7 @@ impl ModelFile {
             statistics: self.statistics,
         };
         let metadata = [
-            ("format", FORMAT.to_owned()),
+            ("format", format!("{FORMAT}-{}", format::MODEL)),
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
             (ARCHITECTURE, json!(described).to_string()),
             (PREPROCESSING, preprocessing(&self.preprocessing).to_string()),
@@ -163,12 +166,14 @@ pub fn named(gan: &EdeGan, variables: &Variables) -> Vec<Named> {
 /// The content of each variable that a file has tensors for. A file may lack running averages, and the discriminator.
 ///
 /// # Errors
-/// Tensors that are missing, of another shape, or none of the networks', and numbers that are not finite.
+/// A file of a newer program, tensors that are missing, of another shape, or none of the networks', and numbers that are
+/// not finite.
 pub fn arrange(
     mut weights: Weights,
     variables: &Variables,
     gan: &EdeGan,
 ) -> Result<Vec<(VarId, Vec<f32>)>, WeightsError> {
+    weights.check_format(FORMAT, format::MODEL)?;
     weights.expect_finite()?;
     weights.tensors.remove(CALIBRATION);
     let has = |weights: &Weights, part: &str| weights.tensors.keys().any(|name| name.contains(part));

@@ -50,6 +50,9 @@ pub fn begin(
 
 /// The bytes of a teacher's model file, or of the one in a run folder.
 fn read_teacher(path: &Path, config: &Config) -> Result<Vec<u8>, TrainError> {
+    if path.is_dir() {
+        RunFolder::open(path, &[])?;
+    }
     let in_folder = [RunFile::Teacher, RunFile::Model].map(|file| path.join(file.name()));
     let file = if path.is_dir() { in_folder.iter().find(|file| file.exists()).unwrap_or(&in_folder[1]) } else { path };
     read_checked(file, &config.teacher())

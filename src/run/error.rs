@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::WriteError;
+use crate::format::NewerFormat;
 
 /// Why the folder of a run, or a file in it, could not be used.
 #[derive(Debug, Error)]
@@ -66,6 +67,9 @@ pub enum RunError {
         /// The place and the fault.
         message: String,
     },
+    /// A newer version of the program wrote the folder.
+    #[error(transparent)]
+    Newer(#[from] NewerFormat),
     /// A figure that is to be reported is infinite or not a number.
     #[error("`{key}` is {value}; the run diverged, so train again with a lower training.learning_rate")]
     NotFinite {

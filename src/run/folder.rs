@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::RunError;
 use super::atomic::{PARTIAL, make_folder};
 use super::lock::{LOCK, Lock};
+use crate::config::{ConfigError, check_format};
 
 /// A file that a run writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -135,7 +136,8 @@ impl RunFolder {
     /// Takes the folder of a former run, to go on with it. What a process that was killed was writing is removed.
     ///
     /// # Errors
-    /// A folder that does not exist, lacks its configuration, is another process's, or cannot be written to.
+    /// A folder that does not exist, is of a newer program, lacks its configuration, is another process's, or cannot be
+    /// written to.
     pub fn resume(path: &Path) -> Result<Self, RunError> {
         let folder = Self::open(path, &[RunFile::Config])?;
         let lock = Lock::take(path)?;
@@ -150,13 +152,17 @@ impl RunFolder {
     /// Opens the folder of a former run to read in it. It must have the files `needed`.
     ///
     /// # Errors
-    /// A folder that does not exist, or lacks files, all of which are named.
+    /// A folder that does not exist, is of a newer program, or lacks files, all of which are named.
     pub fn open(path: &Path, needed: &[RunFile]) -> Result<Self, RunError> {
         if !path.exists() {
             return Err(RunError::NoFolder(path.to_owned()));
         }
         if !path.is_dir() {
             return Err(RunError::NotAFolder(path.to_owned()));
+        }
+        // First, since a newer program may name its files otherwise. Whoever reads the configuration reports other faults.
+        if let Err(ConfigError::Newer(newer)) = check_format(&path.join(RunFile::Config.name())) {
+            return Err(newer.into());
         }
         let missing: Vec<_> = needed.iter().map(|file| file.name()).filter(|name| !path.join(name).is_file()).collect();
         if missing.is_empty() {

@@ -15,9 +15,12 @@ use super::error::TrainError;
 use super::losses::Losses;
 use super::stage::Stage;
 use crate::engine::{Executor, GroupId, Readback, VarId, Variables};
+use crate::format;
 use crate::run::{RunError, RunFile, RunFolder, rename_whole};
 use crate::weights::{Tensor, Weights, WeightsError};
 
+/// The name of the format in the metadata.
+const FORMAT: &str = "pkdgan-checkpoint";
 /// Metadata keys: the stage, and the seconds trained in it so far.
 const STAGE: &str = "stage";
 const SECONDS: &str = "seconds_trained";
@@ -31,7 +34,7 @@ pub struct Checkpoint {
     pub stage: Stage,
     /// In this stage.
     pub(super) seconds_trained: f64,
-    /// Without metadata, which is the two above.
+    /// Without metadata, which is the format's version and the two above.
     weights: Weights,
 }
 
@@ -40,11 +43,12 @@ impl Checkpoint {
     /// it takes its place, and a warning says so.
     ///
     /// # Errors
-    /// A folder that cannot be written to.
+    /// A folder that cannot be written to, and checkpoints of a newer program: the run is that program's.
     pub fn latest(folder: &RunFolder) -> Result<Option<Self>, TrainError> {
         let [last, before] = [RunFile::Checkpoint, RunFile::CheckpointBefore].map(|file| folder.file(file));
         let problem = match Self::read(&last) {
             Ok(checkpoint) => return Ok(Some(checkpoint)),
+            Err(problem @ WeightsError::Newer(_)) => return Err(problem.into()),
             Err(problem) => problem,
         };
         match (Self::read(&before), is_absent(&problem)) {
@@ -57,6 +61,7 @@ impl Checkpoint {
                 rename_whole(&before, &last).map_err(RunError::from)?;
                 Ok(Some(checkpoint))
             }
+            (Err(other @ WeightsError::Newer(_)), _) => Err(other.into()),
             (Err(other), true) if is_absent(&other) => Ok(None),
             (Err(other), _) => {
                 warn!("{problem}\n  and {other}\n  beginning the stage anew from what earlier ones left");
@@ -68,10 +73,11 @@ impl Checkpoint {
     /// Reads a checkpoint.
     ///
     /// # Errors
-    /// A file that cannot be read, is damaged, is no checkpoint of a stage, or has numbers that are not finite.
+    /// A file that cannot be read, is damaged, is of a newer program or no checkpoint of a stage, or has numbers that are not finite.
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
         let mut weights = Weights::read(path)?;
         let damaged = |message: String| WeightsError::Damaged { path: path.to_owned(), message };
+        weights.check_format(FORMAT, format::CHECKPOINT)?;
         let metadata = std::mem::take(&mut weights.metadata);
         let named = metadata.get(STAGE).map(String::as_str);
         let stage = Stage::ALL.into_iter().find(|stage| Some(stage.name()) == named);
@@ -156,6 +162,7 @@ impl Checkpoint {
 
     /// Writes it as the run's last, which becomes the one before it.
     pub(super) fn write(mut self, folder: &RunFolder) -> Result<(), TrainError> {
+        self.weights.set_format(FORMAT, format::CHECKPOINT);
         self.weights.metadata.insert(STAGE.into(), self.stage.name().into());
         self.weights.metadata.insert(SECONDS.into(), self.seconds_trained.to_string());
         Ok(self.weights.write_keeping(&folder.file(RunFile::Checkpoint), &folder.file(RunFile::CheckpointBefore))?)

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use safetensors::Dtype;
 use thiserror::Error;
 
+use crate::format::NewerFormat;
 use crate::run::WriteError;
 
 /// Why weights could not be read, used or written.
@@ -28,6 +29,9 @@ pub enum WeightsError {
         /// The place and the fault.
         message: String,
     },
+    /// A newer version of the program wrote the file.
+    #[error(transparent)]
+    Newer(#[from] NewerFormat),
     /// A tensor of numbers that are not F32, F16 or BF16.
     #[error("{}: tensor `{name}` holds {dtype}; convert it to F32", path.display())]
     ElementType {

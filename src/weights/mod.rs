@@ -14,6 +14,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::data::hex;
+use crate::format;
 use crate::run::{WriteError, write_whole, write_whole_keeping};
 
 pub use error::WeightsError;
@@ -25,6 +26,9 @@ const MAX_FILE: u64 = 1 << 32;
 const METADATA: &str = "__metadata__";
 /// Key of the metadata for the SHA-256, in hexadecimal, of the header without this key and of the tensors' bytes.
 const CHECKSUM: &str = "sha256";
+
+/// Key of the metadata for the format of what the tensors are: a name, `-` and a version.
+const FORMAT: &str = "format";
 
 /// A tensor of any rank.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -150,6 +154,26 @@ impl Weights {
             }
             _ => Ok(weights),
         }
+    }
+
+    /// Says in the metadata that this is version `version` of the format `name`.
+    pub(crate) fn set_format(&mut self, name: &str, version: u64) {
+        self.metadata.insert(FORMAT.into(), format!("{name}-{version}"));
+    }
+
+    /// Refuses what is of a newer version of the format `name` than `known`. What says no format, or another than this
+    /// program's, passes: tensors of the right names may come from any program.
+    ///
+    /// # Errors
+    /// A newer version, and one that is no number.
+    pub(crate) fn check_format(&self, name: &str, known: u64) -> Result<(), WeightsError> {
+        let said = self.metadata.get(FORMAT).and_then(|text| text.strip_prefix(name)?.strip_prefix('-'));
+        let Some(version) = said else { return Ok(()) };
+        let version = version.parse().map_err(|_| WeightsError::Damaged {
+            path: self.origin.clone(),
+            message: format!("metadata `{FORMAT}`: `{version}` is no version"),
+        })?;
+        Ok(format::check(&self.origin, version, known)?)
     }
 
     /// Refuses numbers that are infinite or NaN.

@@ -1,10 +1,12 @@
 //! Driving the binary on a small data set of its own.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ExitStatus, Stdio};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 
 use assert_cmd::Command;
 use tempfile::TempDir;
@@ -83,6 +85,27 @@ impl Sandbox {
         }
         command.args(more);
         command
+    }
+
+    /// Puts the run of a successful [`Sandbox::train`] into folder `out`. The first test of a binary that wants a run with
+    /// these arguments trains it. The others get a copy. For tests of what is done with a run, not of training.
+    pub fn trained(&self, out: &str, more: &[&str]) {
+        /// The run's files by name.
+        type Files = Arc<OnceLock<Vec<(String, Vec<u8>)>>>;
+        /// Their bytes, not their folder: nothing would remove that, since statics are never dropped.
+        static RUNS: LazyLock<Mutex<HashMap<Vec<String>, Files>>> = LazyLock::new(Mutex::default);
+        let key = [&[out], more].concat().into_iter().map(str::to_owned).collect();
+        let files = RUNS.lock().unwrap().entry(key).or_default().clone();
+        let files = files.get_or_init(|| {
+            let sandbox = Self::new();
+            sandbox.train(out, more).assert().success();
+            let names = sandbox.list(out).into_iter();
+            names.map(|name| (name.clone(), sandbox.read(&format!("{out}/{name}")))).collect()
+        });
+        fs::create_dir(self.path(out)).unwrap();
+        for (name, bytes) in files {
+            self.write(&format!("{out}/{name}"), bytes);
+        }
     }
 
     /// The names of the files in a folder, which need not be there, but for a run's lock.

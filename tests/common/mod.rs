@@ -18,8 +18,7 @@ pub fn gpu(convolution: ConvVariant) -> MutexGuard<'static, Gpu> {
             .into_iter()
             .map(|variant| {
                 let options = GpuOptions { adapter: adapter(), convolution: Some(variant), ..GpuOptions::default() };
-                let gpu = Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"));
-                (variant, Mutex::new(gpu))
+                (variant, Mutex::new(opened(&options)))
             })
             .collect()
     });
@@ -29,7 +28,15 @@ pub fn gpu(convolution: ConvVariant) -> MutexGuard<'static, Gpu> {
 /// A device of one's own.
 pub fn open() -> Gpu {
     let options = GpuOptions { adapter: adapter(), ..Default::default() };
-    Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"))
+    opened(&options)
+}
+
+/// What a machine without an adapter lacks for tests.
+pub const NO_ADAPTER: &str = "install a software driver: apt-get install -y mesa-vulkan-drivers libvulkan1";
+
+/// A device with these options.
+pub fn opened(options: &GpuOptions) -> Gpu {
+    Gpu::open(options).unwrap_or_else(|error| panic!("{error}\n{NO_ADAPTER}"))
 }
 
 /// Every way to compute a convolution.
