@@ -1,22 +1,23 @@
-//! One-class novelty detection: EDE-GAN teachers and their students on a compute engine of our own.
+//! x
 
 #![deny(unsafe_code)]
 
-pub mod cache;
-pub mod calibration;
+mod cache;
+mod calibration;
 pub mod config;
 pub mod data;
 pub mod engine;
-pub mod export;
+mod export;
 pub mod metrics;
 pub mod model;
-pub mod pipeline;
+mod pipeline;
 mod plot;
-pub mod report;
-pub mod reproduce;
-pub mod results;
-pub mod run;
+mod report;
+mod reproduce;
+mod results;
+mod run;
 pub mod scoring;
-pub mod stream;
-pub mod train;
-pub mod weights;
+mod stream;
+mod train;
+pub mod unstable;
+mod weights;

@@ -3,11 +3,11 @@
 use std::error::Error;
 
 use pkdgan::engine::EngineError;
-use pkdgan::report::ReportError;
-use pkdgan::reproduce::ReproduceError;
 use pkdgan::scoring::ScoringError;
-use pkdgan::stream::StreamError;
-use pkdgan::train::TrainError;
+use pkdgan::unstable::report::ReportError;
+use pkdgan::unstable::reproduce::ReproduceError;
+use pkdgan::unstable::stream::StreamError;
+use pkdgan::unstable::train::TrainError;
 
 /// The engine's failure behind an error, if there is one.
 pub fn engine_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a EngineError> {

@@ -9,10 +9,11 @@ use pkdgan::config::Recipe;
 use pkdgan::data::Dataset;
 use pkdgan::engine::{Cpu, EngineError, Executor, Variables};
 use pkdgan::model::ModelFile;
-use pkdgan::pipeline::Devices;
-use pkdgan::run::{RunFile, RunFolder};
-use pkdgan::scoring::{Detector, Figure, ScoringError, ScoringPath, measure};
-use pkdgan::train::{Networks, Stage, TrainError, take_model};
+use pkdgan::scoring::{Detector, ScoringError, ScoringPath};
+use pkdgan::unstable::pipeline::Devices;
+use pkdgan::unstable::run::{RunFile, RunFolder};
+use pkdgan::unstable::scoring::{Figure, measure};
+use pkdgan::unstable::train::{Networks, Stage, TrainError, take_model};
 
 use super::console::Console;
 use super::device::Device;

@@ -11,8 +11,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use pkdgan::config::Config;
 use pkdgan::data::DataError;
 use pkdgan::engine::DeviceKind;
-use pkdgan::pipeline::{Data, TimedDevices};
-use pkdgan::train::Stage;
+use pkdgan::unstable::pipeline::{Data, TimedDevices};
+use pkdgan::unstable::train::Stage;
 use serde_json::{Value, json};
 
 /// How the course of long work is shown, on stderr.

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use pkdgan::data::fetch::{Arrival, fetch};
-use pkdgan::data::{CLASSES, Check, Dataset, Manifest, Part, cache_folder, verify};
+use pkdgan::data::{CLASSES, Dataset, Part};
+use pkdgan::unstable::data::fetch::{Arrival, fetch};
+use pkdgan::unstable::data::{Check, Manifest, cache_folder, verify};
 use serde_json::json;
 
 use super::console::{Console, Progress};

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
-use pkdgan::cache::{KernelCache, PipelineFiles};
-use pkdgan::data::cache_folder;
 use pkdgan::engine::{
-    AdapterSummary, Cpu, DEVICE_TIMEOUT, DeviceKind, EngineError, Executor, Fault, Gpu, GpuOptions, KernelChoices,
-    Measurements, adapters,
+    AdapterSummary, Cpu, DEVICE_TIMEOUT, DeviceKind, EngineError, Executor, Gpu, GpuOptions, adapters,
 };
-use pkdgan::pipeline::Devices;
 use pkdgan::scoring::{DetectorOptions, ScoringPath};
+use pkdgan::unstable::cache::{KernelCache, PipelineFiles};
+use pkdgan::unstable::data::cache_folder;
+use pkdgan::unstable::engine::{Fault, GpuInternals, GpuOptionsInternals, KernelChoices, Measurements};
+use pkdgan::unstable::pipeline::Devices;
 
 use super::advice::{engine_error, with_advice};
 
@@ -165,13 +165,11 @@ impl Device {
         }
         // A path that was named takes whatever adapter there is.
         let without_device = path.is_none() && self.first() == DeviceKind::Cpu;
-        DetectorOptions {
-            path,
-            without_device,
-            device: self.options(),
-            cpu_fallback: self.allow_cpu_fallback,
-            ..DetectorOptions::default()
-        }
+        DetectorOptions::default()
+            .path(path)
+            .without_device(without_device)
+            .device(self.options())
+            .cpu_fallback(self.allow_cpu_fallback)
     }
 
     fn refuse_adapter(&self) {
@@ -215,14 +213,12 @@ impl Device {
                 clap::Error::raw(clap::error::ErrorKind::InvalidValue, message).exit()
             })
         });
-        GpuOptions {
-            adapter: self.adapter.clone(),
-            timeout: Some(Duration::from_secs_f64(self.device_timeout)),
-            fault,
-            pipelines: cache_folder().map(|folder| Arc::new(PipelineFiles::new(folder)) as _),
-            measurements: (!self.no_tune).then(|| self.measurements().clone()),
-            ..GpuOptions::default()
-        }
+        GpuOptions::default()
+            .adapter(self.adapter.clone())
+            .timeout(Duration::from_secs_f64(self.device_timeout))
+            .fault(fault)
+            .pipelines(cache_folder().map(|folder| Arc::new(PipelineFiles::new(folder)) as _))
+            .measurements((!self.no_tune).then(|| self.measurements().clone()))
     }
 }
 

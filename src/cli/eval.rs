@@ -7,9 +7,9 @@ use anyhow::bail;
 use clap::Args;
 use pkdgan::config::Config;
 use pkdgan::metrics::BestF1;
-use pkdgan::pipeline::open_device;
-use pkdgan::run::{RunFile, RunFolder, ThresholdReport, write_picture_scores, write_scores};
-use pkdgan::train::{Evaluation, Model, TrainError};
+use pkdgan::unstable::pipeline::open_device;
+use pkdgan::unstable::run::{RunFile, RunFolder, ThresholdReport, write_picture_scores, write_scores};
+use pkdgan::unstable::train::{Evaluation, Model, TrainError};
 use serde::Serialize;
 
 use super::console::Console;

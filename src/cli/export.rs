@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use pkdgan::export::schema::{ElementKind, Length, Model, Value};
-use pkdgan::export::{in_half, onnx};
 use pkdgan::model::ModelFile;
-use pkdgan::run::model_file;
+use pkdgan::unstable::export::schema::{ElementKind, Length, Model, Value};
+use pkdgan::unstable::export::{in_half, onnx};
+use pkdgan::unstable::run::model_file;
 use serde_json::json;
 
 /// Arguments of `pkdgan export`.

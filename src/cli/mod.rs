@@ -25,10 +25,10 @@ mod watcher;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use pkdgan::calibration::CalibrationError;
 use pkdgan::config::ConfigError;
-use pkdgan::reproduce::ReproduceError;
-use pkdgan::train::TrainError;
+use pkdgan::unstable::calibration::CalibrationError;
+use pkdgan::unstable::reproduce::ReproduceError;
+use pkdgan::unstable::train::TrainError;
 
 /// Finds the pictures that do not belong, after training on normal pictures only.
 #[derive(Parser)]

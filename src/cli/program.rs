@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use pkdgan::engine::{Cpu, EngineError, Executor, ProgramId, Readback, Timed, VarId};
-use pkdgan::train::{Stage, Traced, TrainError};
+use pkdgan::engine::{Cpu, EngineError, Executor, ProgramId, Readback, VarId};
+use pkdgan::unstable::engine::{CpuInternals, GpuInternals, Timed};
+use pkdgan::unstable::train::{Stage, Traced, TrainError};
 use serde::Serialize;
 
 use super::device::Device;

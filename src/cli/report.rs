@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use pkdgan::config::Config;
-use pkdgan::pipeline::{self, Data, Devices};
-use pkdgan::report::{Gallery, RunView, comparison, open_done};
-use pkdgan::run::{Report, RunFile, RunFolder, read_scores, write_whole};
+use pkdgan::unstable::pipeline::{self, Data, Devices};
+use pkdgan::unstable::report::{Gallery, RunView, comparison, open_done};
+use pkdgan::unstable::run::{Report, RunFile, RunFolder, read_scores, write_whole};
 
 use super::console::Console;
 use super::device::Device;

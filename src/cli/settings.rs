@@ -4,8 +4,9 @@ use std::fmt::Display;
 use std::path::PathBuf;
 
 use clap::Args;
-use pkdgan::config::{Config, ConfigError, Recipe, resolve};
+use pkdgan::config::{Config, ConfigError, Recipe};
 use pkdgan::data::{Colour, Dataset, Fit, Source};
+use pkdgan::unstable::config::resolve;
 
 /// Where a configuration comes from: a recipe, over it a file, over that single settings.
 #[derive(Args)]

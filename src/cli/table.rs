@@ -2,7 +2,7 @@
 
 use pkdgan::data::Source;
 use pkdgan::metrics::BestF1;
-use pkdgan::run::{Report, ThresholdReport};
+use pkdgan::unstable::run::{Report, ThresholdReport};
 
 use super::units::count;
 

@@ -8,9 +8,9 @@ use std::time::Instant;
 use clap::Args;
 use pkdgan::config::{Config, DataConfig, Goal, steps_for_epochs};
 use pkdgan::data::Source;
-use pkdgan::pipeline::{self, Data, Progress};
-use pkdgan::run::{NetworkReport, RunFile, RunFolder, read_kernels};
-use pkdgan::train::{CheckpointEvery, PeriodicEvaluation};
+use pkdgan::unstable::pipeline::{self, Data, Progress};
+use pkdgan::unstable::run::{NetworkReport, RunFile, RunFolder, read_kernels};
+use pkdgan::unstable::train::{CheckpointEvery, PeriodicEvaluation};
 use serde_json::json;
 
 use super::console::{Console, Show, stop_on_interrupt};

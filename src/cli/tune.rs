@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::Args;
 use clap::error::ErrorKind;
-use pkdgan::cache::KernelCache;
-use pkdgan::data::cache_folder;
-use pkdgan::engine::{ConvShape, EngineError, KernelTime, KernelTimes};
+use pkdgan::engine::EngineError;
 use pkdgan::model::ModelFile;
-use pkdgan::pipeline;
-use pkdgan::run::model_file;
+use pkdgan::unstable::cache::KernelCache;
+use pkdgan::unstable::data::cache_folder;
+use pkdgan::unstable::engine::{ConvShape, GpuInternals, KernelTime, KernelTimes, ProgramInternals};
+use pkdgan::unstable::pipeline;
+use pkdgan::unstable::run::model_file;
 use serde::Serialize;
 
 use super::console::Console;

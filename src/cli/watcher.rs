@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use pkdgan::engine::DeviceKind;
-use pkdgan::pipeline::{TimedDevices, Watch};
-use pkdgan::run::{EventFile, RunError};
-use pkdgan::train::{Event, Losses, Stage};
+use pkdgan::unstable::pipeline::{TimedDevices, Watch};
+use pkdgan::unstable::run::{EventFile, RunError};
+use pkdgan::unstable::train::{Event, Losses, Stage};
 use serde_json::json;
 
 use super::console::{Console, Preparing, Progress};

@@ -94,7 +94,7 @@ impl Program {
     }
 
     /// Its convolutions, each once, in the order they run first.
-    pub fn convolutions(&self) -> Vec<ConvShape> {
+    pub(crate) fn convolutions(&self) -> Vec<ConvShape> {
         let mut known = HashSet::new();
         self.steps.iter().filter_map(Step::convolution).filter(|&shape| known.insert(shape)).collect()
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use pkdgan::pipeline::Plan;
-use pkdgan::reproduce::{Cell, ReproduceError, State};
+use pkdgan::unstable::pipeline::Plan;
+use pkdgan::unstable::reproduce::{Cell, ReproduceError, State};
 use serde_json::json;
 
 /// Numbers as `0-9` or `0,1,4`, in ascending order.

@@ -10,8 +10,10 @@ use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
 use pkdgan::config::{Config, ConfigError, Statistics};
 use pkdgan::data::Dataset;
-use pkdgan::reproduce::{self as grid, BatchSizes, Grid, Outcome, Output, Pair, Scope, Scoring, Studied, Survey};
-use pkdgan::results::{Rows, ScoreStudy, Table};
+use pkdgan::unstable::reproduce::{
+    self as grid, BatchSizes, Grid, Outcome, Output, Pair, Scope, Scoring, Studied, Survey,
+};
+use pkdgan::unstable::results::{Rows, ScoreStudy, Table};
 
 use self::list::{List, print_cells};
 use self::watch::GridWatcher;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::HumanDuration;
 use pkdgan::engine::DeviceKind;
-use pkdgan::pipeline::{TimedDevices, Watch};
-use pkdgan::reproduce::{Cell, Observe, Survey};
-use pkdgan::train::{Event, Stage};
+use pkdgan::unstable::pipeline::{TimedDevices, Watch};
+use pkdgan::unstable::reproduce::{Cell, Observe, Survey};
+use pkdgan::unstable::train::{Event, Stage};
 use serde_json::json;
 
 use crate::cli::console::Console;

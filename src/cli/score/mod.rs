@@ -12,11 +12,11 @@ use std::time::Instant;
 
 use anyhow::Context;
 use clap::Args;
-use pkdgan::calibration::Calibration;
 use pkdgan::model::ModelFile;
-use pkdgan::run::{model_file, write_whole};
 use pkdgan::scoring::ScoringPath;
-use pkdgan::stream::{Inspected, Maps, SharedDetector, Sources, StreamError, inspect};
+use pkdgan::unstable::calibration::Calibration;
+use pkdgan::unstable::run::{model_file, write_whole};
+use pkdgan::unstable::stream::{Inspected, Maps, SharedDetector, Sources, StreamError, inspect};
 
 use super::console::{Console, Counter, stop_on_interrupt};
 use super::device::{Device, PathChoice};

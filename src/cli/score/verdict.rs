@@ -1,7 +1,7 @@
 //! When a score is anomalous: the rule that `--alpha` and `--threshold` make. The p-value itself is `calibration.rs`'s.
 
 use anyhow::bail;
-use pkdgan::calibration::Calibration;
+use pkdgan::unstable::calibration::Calibration;
 
 /// What makes a picture anomalous.
 pub enum Rule {

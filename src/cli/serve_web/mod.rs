@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use pkdgan::model::ModelFile;
-use pkdgan::run::model_file;
+use pkdgan::unstable::run::model_file;
 use rust_embed::RustEmbed;
 
 use super::console::Console;
