@@ -21,7 +21,7 @@ use super::device::Device;
 /// Arguments of `pkdgan bench`.
 #[derive(Args)]
 #[command(after_help = HELP)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Model file, or a run folder, whose teacher and result are taken [default: the networks of the default recipe for
     /// MNIST, with random weights]
     model: Option<PathBuf>,
@@ -53,7 +53,7 @@ const BATCHES: [usize; 4] = [1, 8, 64, 512];
 const TIME: Duration = Duration::from_secs(1);
 
 /// Measures scoring, and prints a line for each network, path and batch.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let console = Console::new(arguments.quiet);
     let networks = match &arguments.model {
         Some(path) => read(path)?,

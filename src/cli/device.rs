@@ -24,7 +24,7 @@ const FAULT_VARIABLE: &str = "PKDGAN_FAULT";
 
 /// What to compute on.
 #[derive(Args)]
-pub struct Device {
+pub(super) struct Device {
     /// `auto` for a GPU where there is one and it is faster, else the CPU; `gpu` for kernels on an adapter, software
     /// drivers included; `cpu` for all cores of this machine, without a driver
     #[arg(long, value_name = "DEVICE", default_value = "auto", help_heading = "Device")]
@@ -66,7 +66,7 @@ const SEARCH: Duration = Duration::from_secs(10);
 
 /// A path of scoring; none for the fastest.
 #[derive(Clone, Copy)]
-pub struct PathChoice(pub Option<ScoringPath>);
+pub(super) struct PathChoice(pub Option<ScoringPath>);
 
 impl FromStr for PathChoice {
     type Err = String;
@@ -77,7 +77,7 @@ impl FromStr for PathChoice {
 }
 
 /// An executor, and what to say of it.
-pub struct Opened {
+pub(super) struct Opened {
     pub executor: Box<dyn Executor>,
     /// The kernels of convolutions, where those are not the default.
     pub kernels: KernelChoices,
@@ -113,7 +113,7 @@ impl Devices for Device {
 
 impl Device {
     /// Opens the best of what was asked for; the CPU executor where that is allowed and the adapter fails.
-    pub fn open_first(&self) -> Result<Opened, EngineError> {
+    pub(super) fn open_first(&self) -> Result<Opened, EngineError> {
         self.open_kind(self.first())
     }
 
@@ -149,7 +149,7 @@ impl Device {
     }
 
     /// Opens the adapter itself, for what only an adapter can do; none where the CPU executor is to compute.
-    pub fn adapter(&self) -> Result<Option<Gpu>, EngineError> {
+    pub(super) fn adapter(&self) -> Result<Option<Gpu>, EngineError> {
         match self.first() {
             DeviceKind::Gpu => Gpu::open(&self.options()).map(Some),
             DeviceKind::Cpu => Ok(None),
@@ -157,7 +157,7 @@ impl Device {
     }
 
     /// What a detector may use.
-    pub fn detector_options(&self, path: Option<ScoringPath>) -> DetectorOptions {
+    pub(super) fn detector_options(&self, path: Option<ScoringPath>) -> DetectorOptions {
         if self.fixed() == Some(DeviceKind::Cpu)
             && let Some(path) = path.filter(|&path| path != ScoringPath::Cpu)
         {
@@ -179,7 +179,7 @@ impl Device {
     }
 
     /// Does `work`, which opens devices; once more with the CPU executor, where that is allowed and a device fails.
-    pub fn work<T, E>(&self, mut work: impl FnMut() -> Result<T, E>) -> anyhow::Result<T>
+    pub(super) fn work<T, E>(&self, mut work: impl FnMut() -> Result<T, E>) -> anyhow::Result<T>
     where
         anyhow::Error: From<E>,
     {
@@ -224,7 +224,7 @@ impl Device {
 
 impl Opened {
     /// A line or two for a person, who wants to be `doing` something.
-    pub fn describe(&self, doing: &str) -> String {
+    pub(super) fn describe(&self, doing: &str) -> String {
         let summary = self.executor.summary();
         if self.without_gpu {
             return format!(
@@ -244,7 +244,7 @@ impl Opened {
 }
 
 /// Adds to a failure of the device that the run in `folder` can be gone on with.
-pub fn resumable(error: anyhow::Error, folder: &Path) -> anyhow::Error {
+pub(super) fn resumable(error: anyhow::Error, folder: &Path) -> anyhow::Error {
     match engine_error(error.as_ref()) {
         Some(of_device) if of_device.is_of_device() => anyhow!(
             "{}\n  nothing saved is lost; go on from the last checkpoint with: pkdgan train --resume {}",
@@ -260,7 +260,7 @@ fn refuse(message: &str) -> ! {
 }
 
 /// A time in seconds, some years at most.
-pub fn seconds(text: &str) -> Result<f64, String> {
+pub(super) fn seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(seconds) if seconds > 0.0 && seconds <= 1e8 => Ok(seconds),
         _ => Err("a number of seconds above 0 is wanted".into()),

@@ -14,7 +14,7 @@ use serde_json::json;
 /// Arguments of `pkdgan export`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Model file, or a run folder, whose `model.safetensors` is meant
     model: PathBuf,
     /// What to write
@@ -50,7 +50,7 @@ In Python, an ONNX file of grey 28x28 images is used like this:
 A model has a p-value if it was calibrated. The metadata of either file holds architecture, preprocessing and normal class.";
 
 /// Writes a model in another format.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let model_path = model_file(&arguments.model)?;
     let extension = match arguments.format {
         Format::Onnx => "onnx",

@@ -89,7 +89,7 @@ enum Command {
 }
 
 /// Runs the program on the process's arguments.
-pub fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     tracing_subscriber::fmt()
         .with_env_filter(

@@ -25,7 +25,7 @@ use super::settings::Settings;
 /// Arguments of `pkdgan tune`.
 #[derive(Args)]
 #[command(after_help = HELP)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Model file, or a run folder: only its scoring is tuned [default: training and scoring with the networks of the
     /// settings]
     model: Option<PathBuf>,
@@ -72,7 +72,7 @@ struct Row<'a> {
 }
 
 /// Times kernels, remembers and prints what is fastest.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let console = Console::new(arguments.quiet);
     if arguments.device.no_tune {
         clap::Error::raw(ErrorKind::ArgumentConflict, "--no-tune takes no measurements; leave it out of tune\n").exit();

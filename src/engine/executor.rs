@@ -171,22 +171,22 @@ impl<P> Default for Programs<P> {
 }
 
 impl<P> Programs<P> {
-    pub fn add(&mut self, program: P) -> ProgramId {
+    pub(super) fn add(&mut self, program: P) -> ProgramId {
         let id = ProgramId(self.next);
         self.next += 1;
         self.held.insert(id, program);
         id
     }
 
-    pub fn remove(&mut self, id: ProgramId) -> Option<P> {
+    pub(super) fn remove(&mut self, id: ProgramId) -> Option<P> {
         self.held.remove(&id)
     }
 
-    pub fn get(&self, id: ProgramId) -> Result<&P, EngineError> {
+    pub(super) fn get(&self, id: ProgramId) -> Result<&P, EngineError> {
         self.held.get(&id).ok_or_else(|| unknown(id))
     }
 
-    pub fn get_mut(&mut self, id: ProgramId) -> Result<&mut P, EngineError> {
+    pub(super) fn get_mut(&mut self, id: ProgramId) -> Result<&mut P, EngineError> {
         self.held.get_mut(&id).ok_or_else(|| unknown(id))
     }
 }

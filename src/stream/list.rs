@@ -36,7 +36,7 @@ pub struct Found {
 }
 
 /// Takes what was found; `None` where the next may be long in coming. Breaks where nothing more is wanted.
-pub type Emit<'a> = dyn FnMut(Option<Found>) -> ControlFlow<()> + 'a;
+pub(super) type Emit<'a> = dyn FnMut(Option<Found>) -> ControlFlow<()> + 'a;
 
 /// Where the pictures are.
 pub struct Sources {

@@ -30,7 +30,7 @@ pub(crate) enum ConvKernel {
 pub(crate) struct WorkgroupSides(pub usize, pub usize);
 
 impl ConvKernel {
-    pub fn variant(&self) -> ConvVariant {
+    pub(crate) fn variant(&self) -> ConvVariant {
         match self {
             Self::Naive => ConvVariant::Naive,
             Self::Register(_) => ConvVariant::Register,
