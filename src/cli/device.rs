@@ -8,14 +8,12 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
-use pkdgan::engine::{
-    AdapterSummary, Cpu, DEVICE_TIMEOUT, DeviceKind, EngineError, Executor, Gpu, GpuOptions, adapters,
-};
+use pkdgan::engine::{AdapterSummary, Cpu, DEVICE_TIMEOUT, DeviceKind, EngineError, Executor, Gpu, GpuOptions};
 use pkdgan::scoring::{DetectorOptions, ScoringPath};
 use pkdgan::unstable::cache::{KernelCache, PipelineFiles};
 use pkdgan::unstable::data::cache_folder;
 use pkdgan::unstable::engine::{Fault, GpuInternals, GpuOptionsInternals, KernelChoices, Measurements};
-use pkdgan::unstable::pipeline::Devices;
+use pkdgan::unstable::pipeline::{Devices, find_gpu, kinds};
 
 use super::advice::{engine_error, with_advice};
 
@@ -61,9 +59,6 @@ enum Wanted {
     Cpu,
 }
 
-/// How long drivers may take to say what adapters there are, where nobody asked for one.
-const SEARCH: Duration = Duration::from_secs(10);
-
 /// A path of scoring; none for the fastest.
 #[derive(Clone, Copy)]
 pub(super) struct PathChoice(pub Option<ScoringPath>);
@@ -99,11 +94,7 @@ impl Devices for Device {
     }
 
     fn kinds(&self) -> Vec<DeviceKind> {
-        match self.fixed() {
-            Some(kind) => vec![kind],
-            None if self.gpu().is_some() => vec![DeviceKind::Gpu, DeviceKind::Cpu],
-            None => vec![DeviceKind::Cpu],
-        }
+        kinds(self.fixed(), || self.gpu().is_some())
     }
 
     fn open(&self, kind: Option<DeviceKind>) -> Result<Box<dyn Executor>, EngineError> {
@@ -138,8 +129,8 @@ impl Device {
 
     /// The GPU of this machine, if it has one: software drivers are none.
     fn gpu(&self) -> Option<&AdapterSummary> {
-        let search = || match adapters(SEARCH.min(Duration::from_secs_f64(self.device_timeout))) {
-            Ok(found) => found.into_iter().find(|adapter| !adapter.is_software()),
+        let search = || match find_gpu(Duration::from_secs_f64(self.device_timeout)) {
+            Ok(found) => found,
             Err(error) => {
                 eprintln!("warning: {error}\nwarning: going on without a GPU");
                 None

@@ -4,6 +4,7 @@
 //! each is in its range.
 
 mod architectures;
+mod difference;
 mod error;
 mod layers;
 mod recipe;
