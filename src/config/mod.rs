@@ -60,6 +60,7 @@ pub struct RunConfig {
 /// What a run trains, and so which network it leaves as its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Goal {
     /// A teacher.
     Teacher,
@@ -321,6 +322,7 @@ pub enum EvalSplit {
 /// Course of the learning rate over the steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Schedule {
     /// Falls to zero along half a cosine wave.
     Cosine,

@@ -14,6 +14,7 @@ use super::picture::PictureProblem;
 /// How a picture of another shape is made to fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Fit {
     /// Scaled until it covers the network's image, then cut at the longer sides, equally at both ends.
     Crop,

@@ -37,6 +37,7 @@ pub struct ProgramId(pub(crate) usize);
 
 /// Something to read back.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Readback<'a> {
     /// The content of a variable.
     Variable(VarId),

@@ -9,6 +9,7 @@ use crate::config::{Budget, Config, DistillationStep, LossWeights, Structure};
 /// A stretch of training with a budget of its own; what it leaves, later ones start from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Stage {
     /// The teacher, by its own losses.
     Teacher,

@@ -14,6 +14,7 @@ use crate::engine::variables::{GroupId, VarId, Variables};
 
 /// How the learning rate changes over a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Schedule {
     /// It does not.
     Constant,
