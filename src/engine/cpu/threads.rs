@@ -145,7 +145,7 @@ impl Drop for Done<'_> {
 /// Waits for a moment. Now and then others may have the processor.
 fn pause(looks: &mut usize) {
     *looks += 1;
-    if *looks % LOOKS > 0 {
+    if !looks.is_multiple_of(LOOKS) {
         std::hint::spin_loop();
     } else {
         thread::yield_now();
