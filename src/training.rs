@@ -127,7 +127,7 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct TrainedRun {
     folder: PathBuf,
-    report: Report,
+    report: Box<Report>,
     skipped: Vec<PictureError>,
 }
 
@@ -366,7 +366,7 @@ impl<'a> Training<'a> {
             }
             if there(RunFile::Report) {
                 let report = Report::read(&path.join(RunFile::Report.name()))?;
-                return Ok(done(path, report, data));
+                return Ok(done(path, Box::new(report), data));
             }
             RunFolder::resume(path)?
         } else {
@@ -375,13 +375,13 @@ impl<'a> Training<'a> {
         let devices = LocalDevices::new(self.device, self.gpu);
         let completion = pipeline::complete(&config, &folder, &data, &devices, &[], started, &mut watcher);
         Ok(match completion.map_err(flat)? {
-            Completion::Done(report) => done(path, *report, data),
+            Completion::Done(report) => done(path, report, data),
             Completion::Stopped(stage, step, steps) => Outcome::Stopped { stage, step, steps },
         })
     }
 }
 
-fn done(folder: &Path, report: Report, data: Data) -> Outcome {
+fn done(folder: &Path, report: Box<Report>, data: Data) -> Outcome {
     let skipped = data.own.map(|own| own.skipped).unwrap_or_default();
     Outcome::Done(TrainedRun { folder: folder.to_owned(), report, skipped })
 }
