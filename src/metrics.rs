@@ -5,6 +5,7 @@ use thiserror::Error;
 
 /// Why scores could not be evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum MetricError {
     /// A score of a normal image is NaN; its place among the normal scores.
     #[error("score {0} of the normal images is not a number; the network diverged or its weights are damaged")]

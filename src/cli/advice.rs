@@ -3,14 +3,14 @@
 use std::error::Error;
 
 use pkdgan::engine::EngineError;
-use pkdgan::report::ReportError;
-use pkdgan::reproduce::ReproduceError;
 use pkdgan::scoring::ScoringError;
-use pkdgan::stream::StreamError;
-use pkdgan::train::TrainError;
+use pkdgan::unstable::report::ReportError;
+use pkdgan::unstable::reproduce::ReproduceError;
+use pkdgan::unstable::stream::StreamError;
+use pkdgan::unstable::train::TrainError;
 
 /// The engine's failure behind an error, if there is one.
-pub fn engine_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a EngineError> {
+pub(super) fn engine_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a EngineError> {
     if let Some(error) = error.downcast_ref() {
         return Some(error);
     }
@@ -33,7 +33,7 @@ pub fn engine_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a EngineEr
 }
 
 /// What to do about a failure of the engine, if a person can do something.
-pub fn advice(error: &EngineError) -> Option<&'static str> {
+pub(super) fn advice(error: &EngineError) -> Option<&'static str> {
     Some(match error {
         EngineError::NoAdapter { .. } => {
             "on Debian or Ubuntu, install a software Vulkan driver: apt-get install -y mesa-vulkan-drivers libvulkan1\n  \
@@ -56,7 +56,7 @@ pub fn advice(error: &EngineError) -> Option<&'static str> {
 }
 
 /// An error's text with what to do about it.
-pub fn with_advice(text: String, error: &(dyn Error + 'static)) -> String {
+pub(super) fn with_advice(text: String, error: &(dyn Error + 'static)) -> String {
     match engine_error(error).and_then(advice) {
         Some(advice) => format!("{text}\n  {advice}"),
         None => text,

@@ -9,10 +9,11 @@ use pkdgan::config::Recipe;
 use pkdgan::data::Dataset;
 use pkdgan::engine::{Cpu, EngineError, Executor, Variables};
 use pkdgan::model::ModelFile;
-use pkdgan::pipeline::Devices;
-use pkdgan::run::{RunFile, RunFolder};
-use pkdgan::scoring::{Detector, Figure, ScoringError, ScoringPath, measure};
-use pkdgan::train::{Networks, Stage, TrainError, take_model};
+use pkdgan::scoring::{Detector, ScoringError, ScoringPath};
+use pkdgan::unstable::pipeline::Devices;
+use pkdgan::unstable::run::{RunFile, RunFolder};
+use pkdgan::unstable::scoring::{Figure, measure};
+use pkdgan::unstable::train::{Networks, Stage, TrainError, take_model};
 
 use super::console::Console;
 use super::device::Device;
@@ -20,7 +21,7 @@ use super::device::Device;
 /// Arguments of `pkdgan bench`.
 #[derive(Args)]
 #[command(after_help = HELP)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Model file, or a run folder, whose teacher and result are taken [default: the networks of the default recipe for
     /// MNIST, with random weights]
     model: Option<PathBuf>,
@@ -52,7 +53,7 @@ const BATCHES: [usize; 4] = [1, 8, 64, 512];
 const TIME: Duration = Duration::from_secs(1);
 
 /// Measures scoring, and prints a line for each network, path and batch.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let console = Console::new(arguments.quiet);
     let networks = match &arguments.model {
         Some(path) => read(path)?,

@@ -11,13 +11,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use pkdgan::config::Config;
 use pkdgan::data::DataError;
 use pkdgan::engine::DeviceKind;
-use pkdgan::pipeline::{Data, TimedDevices};
-use pkdgan::train::Stage;
+use pkdgan::unstable::pipeline::{Data, TimedDevices};
+use pkdgan::unstable::train::Stage;
 use serde_json::{Value, json};
 
 /// How the course of long work is shown, on stderr.
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Show {
+pub(super) enum Show {
     /// A bar on a terminal, nothing elsewhere
     #[default]
     Auto,
@@ -30,7 +30,7 @@ pub enum Show {
 }
 
 /// What a person sees, or a machine that asked for it: on stderr, so that stdout is left to results.
-pub struct Console {
+pub(super) struct Console {
     quiet: bool,
     show: Show,
 }
@@ -44,26 +44,26 @@ const JSON_EVERY: Duration = Duration::from_secs(1);
 
 impl Console {
     /// One that says nothing, or all.
-    pub fn new(quiet: bool) -> Self {
+    pub(super) fn new(quiet: bool) -> Self {
         Self::showing(quiet, Show::Auto)
     }
 
     /// The same, with the course of long work shown in this way.
-    pub fn showing(quiet: bool, show: Show) -> Self {
+    pub(super) fn showing(quiet: bool, show: Show) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let drawn = show == Show::Json || !quiet && (show != Show::Auto || terminal);
         Self { quiet: quiet || show == Show::Json, show: if drawn { show } else { Show::None } }
     }
 
     /// Prints a line.
-    pub fn say(&self, line: impl AsRef<str>) {
+    pub(super) fn say(&self, line: impl AsRef<str>) {
         if !self.quiet {
             eprintln!("{}", line.as_ref());
         }
     }
 
     /// Prints an event, where a machine asked for them: an object with `event`, its name, and more.
-    pub fn event(&self, name: &str, mut more: Value) {
+    pub(super) fn event(&self, name: &str, mut more: Value) {
         if self.show == Show::Json {
             more["event"] = name.into();
             eprintln!("{more}");
@@ -71,7 +71,7 @@ impl Console {
     }
 
     /// Says which kind of device proved faster for a stage.
-    pub fn chose(&self, stage: Stage, kind: DeviceKind, timed: &TimedDevices) {
+    pub(super) fn chose(&self, stage: Stage, kind: DeviceKind, timed: &TimedDevices) {
         let times: Vec<String> =
             timed.iter().map(|(kind, seconds)| format!("{kind} {:.2} ms", 1e3 * seconds)).collect();
         self.say(format!(
@@ -82,7 +82,7 @@ impl Console {
     }
 
     /// Begins a stretch of `len` units of work, of which `done` are done. `name` is for people.
-    pub fn progress(&self, name: impl Into<String>, unit: &'static str, done: usize, len: usize) -> Progress {
+    pub(super) fn progress(&self, name: impl Into<String>, unit: &'static str, done: usize, len: usize) -> Progress {
         let bar = if self.show == Show::Auto { ProgressBar::new(len as u64) } else { ProgressBar::hidden() };
         let name = name.into();
         let template = format!("{name:<17}[{{bar:30}}] {{pos}}/{{len}} {unit} {{msg}}");
@@ -94,7 +94,7 @@ impl Console {
     }
 
     /// Begins to make a phase of work ready: a device is opened, kernels are compiled.
-    pub fn preparing(&self, phase: &str) -> Preparing {
+    pub(super) fn preparing(&self, phase: &str) -> Preparing {
         let what = format!("{phase}: opening the device, compiling kernels; drivers keep those for the next time");
         self.event("prepare", json!({ "phase": phase }));
         if self.show == Show::Plain {
@@ -110,7 +110,7 @@ impl Console {
     }
 
     /// Reads the data of a run, and names the files that are skipped.
-    pub fn load(&self, config: &Config) -> Result<Data, DataError> {
+    pub(super) fn load(&self, config: &Config) -> Result<Data, DataError> {
         let mut shown: Option<Progress> = None;
         let mut last = 0;
         let data = Data::load(config, &mut |done, pictures| {
@@ -130,7 +130,7 @@ impl Console {
     }
 
     /// Begins work without a known end.
-    pub fn counter(&self, name: &'static str, unit: &'static str) -> Counter {
+    pub(super) fn counter(&self, name: &'static str, unit: &'static str) -> Counter {
         let drawn = !self.quiet && std::io::stderr().is_terminal();
         let bar = if drawn { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         let now = Instant::now();
@@ -139,7 +139,7 @@ impl Console {
 }
 
 /// Work that is being made ready: a spinner until it is dropped.
-pub struct Preparing(ProgressBar);
+pub(super) struct Preparing(ProgressBar);
 
 impl Drop for Preparing {
     fn drop(&mut self) {
@@ -148,7 +148,7 @@ impl Drop for Preparing {
 }
 
 /// A stretch of work under way: a bar, or a line now and then.
-pub struct Progress {
+pub(super) struct Progress {
     bar: ProgressBar,
     name: String,
     unit: &'static str,
@@ -161,7 +161,7 @@ pub struct Progress {
 
 impl Progress {
     /// So much is done; `detail` says more to people.
-    pub fn update(&mut self, done: usize, detail: &str) {
+    pub(super) fn update(&mut self, done: usize, detail: &str) {
         let left = Duration::from_secs_f64(self.seconds_left(done));
         let message = format!("{:.1}/s, {} left{detail}", self.rate(done), indicatif::HumanDuration(left));
         self.bar.set_position(done as u64);
@@ -174,7 +174,7 @@ impl Progress {
     }
 
     /// Says the same to machines, if it is time to: `more` with how much is done, how fast, and how long is left.
-    pub fn event(&mut self, name: &str, done: usize, mut more: Value) {
+    pub(super) fn event(&mut self, name: &str, done: usize, mut more: Value) {
         let due = self.printed.is_none_or(|printed| printed.elapsed() >= JSON_EVERY) || done == self.len;
         if self.show != Show::Json || !due {
             return;
@@ -190,12 +190,12 @@ impl Progress {
     }
 
     /// Clears the bar.
-    pub fn finish(self) {
+    pub(super) fn finish(self) {
         self.bar.finish_and_clear();
     }
 
     /// Units a second since it began.
-    pub fn rate(&self, done: usize) -> f64 {
+    pub(super) fn rate(&self, done: usize) -> f64 {
         done.saturating_sub(self.first) as f64 / self.started.elapsed().as_secs_f64().max(1e-9)
     }
 
@@ -205,7 +205,7 @@ impl Progress {
 }
 
 /// Units of work, of which nobody knows how many there will be: a spinner on a terminal, else a line now and then.
-pub struct Counter {
+pub(super) struct Counter {
     bar: ProgressBar,
     name: &'static str,
     unit: &'static str,
@@ -216,7 +216,7 @@ pub struct Counter {
 
 impl Counter {
     /// So much is done; `detail` says more.
-    pub fn update(&mut self, done: usize, detail: &str) {
+    pub(super) fn update(&mut self, done: usize, detail: &str) {
         let rate = done as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
         let message = || format!("{} {done} {}, {rate:.0}/s{detail}", self.name, self.unit);
         self.bar.set_message(message());
@@ -227,18 +227,18 @@ impl Counter {
     }
 
     /// Lets something else be printed.
-    pub fn aside(&self, print: impl FnOnce()) {
+    pub(super) fn aside(&self, print: impl FnOnce()) {
         self.bar.suspend(print);
     }
 
     /// Clears the spinner.
-    pub fn finish(self) {
+    pub(super) fn finish(self) {
         self.bar.finish_and_clear();
     }
 }
 
 /// A flag that ctrl-C raises, `when` that takes effect; the second time it ends the process.
-pub fn stop_on_interrupt(when: &'static str) -> anyhow::Result<Arc<AtomicBool>> {
+pub(super) fn stop_on_interrupt(when: &'static str) -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = stop.clone();
     ctrlc::set_handler(move || {

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use pkdgan::data::fetch::{Arrival, fetch};
-use pkdgan::data::{CLASSES, Check, Dataset, Manifest, Part, cache_folder, verify};
+use pkdgan::data::{CLASSES, Dataset, Part};
+use pkdgan::unstable::data::fetch::{Arrival, fetch};
+use pkdgan::unstable::data::{Check, Manifest, cache_folder, verify};
 use serde_json::json;
 
 use super::console::{Console, Progress};
@@ -14,7 +15,7 @@ use super::console::{Console, Progress};
 /// Arguments of `pkdgan data`.
 #[derive(Args)]
 #[command(after_help = PLACES)]
-pub struct Arguments {
+pub(super) struct Arguments {
     #[command(subcommand)]
     action: Action,
     /// Folder that holds the data sets, each in a folder of its name, instead of the usual places
@@ -61,7 +62,7 @@ enum Action {
 }
 
 /// Lists, finds, checks and fetches data sets.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let chosen = arguments.data_dir.clone().unwrap_or_default();
     match &arguments.action {
         Action::List { json } => list(&chosen, *json)?,

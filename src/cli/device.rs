@@ -8,14 +8,12 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
-use pkdgan::cache::{KernelCache, PipelineFiles};
-use pkdgan::data::cache_folder;
-use pkdgan::engine::{
-    AdapterSummary, Cpu, DEVICE_TIMEOUT, DeviceKind, EngineError, Executor, Fault, Gpu, GpuOptions, KernelChoices,
-    Measurements, adapters,
-};
-use pkdgan::pipeline::Devices;
+use pkdgan::engine::{AdapterSummary, Cpu, DEVICE_TIMEOUT, DeviceKind, EngineError, Executor, Gpu, GpuOptions};
 use pkdgan::scoring::{DetectorOptions, ScoringPath};
+use pkdgan::unstable::cache::{KernelCache, PipelineFiles};
+use pkdgan::unstable::data::cache_folder;
+use pkdgan::unstable::engine::{Fault, GpuInternals, GpuOptionsInternals, KernelChoices, Measurements};
+use pkdgan::unstable::pipeline::{Devices, find_gpu, kinds};
 
 use super::advice::{engine_error, with_advice};
 
@@ -24,7 +22,7 @@ const FAULT_VARIABLE: &str = "PKDGAN_FAULT";
 
 /// What to compute on.
 #[derive(Args)]
-pub struct Device {
+pub(super) struct Device {
     /// `auto` for a GPU where there is one and it is faster, else the CPU; `gpu` for kernels on an adapter, software
     /// drivers included; `cpu` for all cores of this machine, without a driver
     #[arg(long, value_name = "DEVICE", default_value = "auto", help_heading = "Device")]
@@ -61,12 +59,9 @@ enum Wanted {
     Cpu,
 }
 
-/// How long drivers may take to say what adapters there are, where nobody asked for one.
-const SEARCH: Duration = Duration::from_secs(10);
-
 /// A path of scoring; none for the fastest.
 #[derive(Clone, Copy)]
-pub struct PathChoice(pub Option<ScoringPath>);
+pub(super) struct PathChoice(pub Option<ScoringPath>);
 
 impl FromStr for PathChoice {
     type Err = String;
@@ -77,7 +72,7 @@ impl FromStr for PathChoice {
 }
 
 /// An executor, and what to say of it.
-pub struct Opened {
+pub(super) struct Opened {
     pub executor: Box<dyn Executor>,
     /// The kernels of convolutions, where those are not the default.
     pub kernels: KernelChoices,
@@ -99,11 +94,7 @@ impl Devices for Device {
     }
 
     fn kinds(&self) -> Vec<DeviceKind> {
-        match self.fixed() {
-            Some(kind) => vec![kind],
-            None if self.gpu().is_some() => vec![DeviceKind::Gpu, DeviceKind::Cpu],
-            None => vec![DeviceKind::Cpu],
-        }
+        kinds(self.fixed(), || self.gpu().is_some())
     }
 
     fn open(&self, kind: Option<DeviceKind>) -> Result<Box<dyn Executor>, EngineError> {
@@ -113,7 +104,7 @@ impl Devices for Device {
 
 impl Device {
     /// Opens the best of what was asked for; the CPU executor where that is allowed and the adapter fails.
-    pub fn open_first(&self) -> Result<Opened, EngineError> {
+    pub(super) fn open_first(&self) -> Result<Opened, EngineError> {
         self.open_kind(self.first())
     }
 
@@ -138,8 +129,8 @@ impl Device {
 
     /// The GPU of this machine, if it has one: software drivers are none.
     fn gpu(&self) -> Option<&AdapterSummary> {
-        let search = || match adapters(SEARCH.min(Duration::from_secs_f64(self.device_timeout))) {
-            Ok(found) => found.into_iter().find(|adapter| !adapter.is_software()),
+        let search = || match find_gpu(Duration::from_secs_f64(self.device_timeout)) {
+            Ok(found) => found,
             Err(error) => {
                 eprintln!("warning: {error}\nwarning: going on without a GPU");
                 None
@@ -149,7 +140,7 @@ impl Device {
     }
 
     /// Opens the adapter itself, for what only an adapter can do; none where the CPU executor is to compute.
-    pub fn adapter(&self) -> Result<Option<Gpu>, EngineError> {
+    pub(super) fn adapter(&self) -> Result<Option<Gpu>, EngineError> {
         match self.first() {
             DeviceKind::Gpu => Gpu::open(&self.options()).map(Some),
             DeviceKind::Cpu => Ok(None),
@@ -157,7 +148,7 @@ impl Device {
     }
 
     /// What a detector may use.
-    pub fn detector_options(&self, path: Option<ScoringPath>) -> DetectorOptions {
+    pub(super) fn detector_options(&self, path: Option<ScoringPath>) -> DetectorOptions {
         if self.fixed() == Some(DeviceKind::Cpu)
             && let Some(path) = path.filter(|&path| path != ScoringPath::Cpu)
         {
@@ -165,13 +156,11 @@ impl Device {
         }
         // A path that was named takes whatever adapter there is.
         let without_device = path.is_none() && self.first() == DeviceKind::Cpu;
-        DetectorOptions {
-            path,
-            without_device,
-            device: self.options(),
-            cpu_fallback: self.allow_cpu_fallback,
-            ..DetectorOptions::default()
-        }
+        DetectorOptions::default()
+            .path(path)
+            .without_device(without_device)
+            .device(self.options())
+            .cpu_fallback(self.allow_cpu_fallback)
     }
 
     fn refuse_adapter(&self) {
@@ -181,7 +170,7 @@ impl Device {
     }
 
     /// Does `work`, which opens devices; once more with the CPU executor, where that is allowed and a device fails.
-    pub fn work<T, E>(&self, mut work: impl FnMut() -> Result<T, E>) -> anyhow::Result<T>
+    pub(super) fn work<T, E>(&self, mut work: impl FnMut() -> Result<T, E>) -> anyhow::Result<T>
     where
         anyhow::Error: From<E>,
     {
@@ -215,20 +204,18 @@ impl Device {
                 clap::Error::raw(clap::error::ErrorKind::InvalidValue, message).exit()
             })
         });
-        GpuOptions {
-            adapter: self.adapter.clone(),
-            timeout: Some(Duration::from_secs_f64(self.device_timeout)),
-            fault,
-            pipelines: cache_folder().map(|folder| Arc::new(PipelineFiles::new(folder)) as _),
-            measurements: (!self.no_tune).then(|| self.measurements().clone()),
-            ..GpuOptions::default()
-        }
+        GpuOptions::default()
+            .adapter(self.adapter.clone())
+            .timeout(Duration::from_secs_f64(self.device_timeout))
+            .fault(fault)
+            .pipelines(cache_folder().map(|folder| Arc::new(PipelineFiles::new(folder)) as _))
+            .measurements((!self.no_tune).then(|| self.measurements().clone()))
     }
 }
 
 impl Opened {
     /// A line or two for a person, who wants to be `doing` something.
-    pub fn describe(&self, doing: &str) -> String {
+    pub(super) fn describe(&self, doing: &str) -> String {
         let summary = self.executor.summary();
         if self.without_gpu {
             return format!(
@@ -248,7 +235,7 @@ impl Opened {
 }
 
 /// Adds to a failure of the device that the run in `folder` can be gone on with.
-pub fn resumable(error: anyhow::Error, folder: &Path) -> anyhow::Error {
+pub(super) fn resumable(error: anyhow::Error, folder: &Path) -> anyhow::Error {
     match engine_error(error.as_ref()) {
         Some(of_device) if of_device.is_of_device() => anyhow!(
             "{}\n  nothing saved is lost; go on from the last checkpoint with: pkdgan train --resume {}",
@@ -264,7 +251,7 @@ fn refuse(message: &str) -> ! {
 }
 
 /// A time in seconds, some years at most.
-pub fn seconds(text: &str) -> Result<f64, String> {
+pub(super) fn seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(seconds) if seconds > 0.0 && seconds <= 1e8 => Ok(seconds),
         _ => Err("a number of seconds above 0 is wanted".into()),

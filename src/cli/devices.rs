@@ -10,7 +10,7 @@ use super::device::seconds;
 
 /// Arguments of `pkdgan devices`.
 #[derive(Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -20,7 +20,7 @@ pub struct Arguments {
 }
 
 /// Lists the adapters.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let adapters = adapters(Duration::from_secs_f64(arguments.device_timeout))?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&adapters)?);

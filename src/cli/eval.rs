@@ -7,9 +7,9 @@ use anyhow::bail;
 use clap::Args;
 use pkdgan::config::Config;
 use pkdgan::metrics::BestF1;
-use pkdgan::pipeline::open_device;
-use pkdgan::run::{RunFile, RunFolder, ThresholdReport, write_picture_scores, write_scores};
-use pkdgan::train::{Evaluation, Model, TrainError};
+use pkdgan::unstable::pipeline::open_device;
+use pkdgan::unstable::run::{RunFile, RunFolder, ThresholdReport, write_picture_scores, write_scores};
+use pkdgan::unstable::train::{Evaluation, Model, TrainError};
 use serde::Serialize;
 
 use super::console::Console;
@@ -18,7 +18,7 @@ use super::table;
 
 /// Arguments of `pkdgan eval`.
 #[derive(Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Folder that `pkdgan train` wrote
     run: PathBuf,
     /// The model in it to score with, such as `teacher.safetensors`
@@ -58,7 +58,7 @@ struct Figures<'a> {
 }
 
 /// Scores the test set with a trained model; the run folder stays as it is.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let console = Console::new(arguments.quiet);
     let folder = RunFolder::open(&arguments.run, &[RunFile::Config])?;
     let mut config = Config::read(&folder.file(RunFile::Config))?;

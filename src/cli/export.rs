@@ -5,16 +5,16 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use pkdgan::export::schema::{ElementKind, Length, Model, Value};
-use pkdgan::export::{in_half, onnx};
 use pkdgan::model::ModelFile;
-use pkdgan::run::model_file;
+use pkdgan::unstable::export::schema::{ElementKind, Length, Model, Value};
+use pkdgan::unstable::export::{in_half, onnx};
+use pkdgan::unstable::run::model_file;
 use serde_json::json;
 
 /// Arguments of `pkdgan export`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Model file, or a run folder, whose `model.safetensors` is meant
     model: PathBuf,
     /// What to write
@@ -50,7 +50,7 @@ In Python, an ONNX file of grey 28x28 images is used like this:
 A model has a p-value if it was calibrated. The metadata of either file holds architecture, preprocessing and normal class.";
 
 /// Writes a model in another format.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let model_path = model_file(&arguments.model)?;
     let extension = match arguments.format {
         Format::Onnx => "onnx",

@@ -25,10 +25,10 @@ mod watcher;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use pkdgan::calibration::CalibrationError;
 use pkdgan::config::ConfigError;
-use pkdgan::reproduce::ReproduceError;
-use pkdgan::train::TrainError;
+use pkdgan::unstable::calibration::CalibrationError;
+use pkdgan::unstable::reproduce::ReproduceError;
+use pkdgan::unstable::train::TrainError;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -92,7 +92,7 @@ enum Command {
 }
 
 /// Runs the program on the process's arguments.
-pub fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let usual = || Targets::new().with_default(LevelFilter::ERROR).with_target("pkdgan", LevelFilter::WARN);
     let filter = std::env::var("RUST_LOG").ok().and_then(|filter| filter.parse().ok()).unwrap_or_else(usual);

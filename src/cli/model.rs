@@ -13,7 +13,7 @@ use super::units::count;
 
 /// Arguments of `pkdgan model`.
 #[derive(Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     #[command(flatten)]
     settings: Settings,
     /// Print JSON: `networks` with their `layers`, and `ratios`; with --program the dispatches and their sums
@@ -48,7 +48,7 @@ struct Ratios {
 }
 
 /// Prints the networks.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.program.is_wanted() {
         return arguments.program.print(&arguments.settings, arguments.json);
     }
@@ -89,7 +89,7 @@ fn figures(config: &Config) -> Networks {
 }
 
 /// Tables for a person.
-pub fn tables(config: &Config) -> String {
+pub(super) fn tables(config: &Config) -> String {
     use std::fmt::Write;
     let mut text = String::new();
     // Writing to a string cannot fail.

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use pkdgan::engine::{Cpu, EngineError, Executor, ProgramId, Readback, Timed, VarId};
-use pkdgan::train::{Stage, Traced, TrainError};
+use pkdgan::engine::{Cpu, EngineError, Executor, ProgramId, Readback, VarId};
+use pkdgan::unstable::engine::{CpuInternals, GpuInternals, Timed};
+use pkdgan::unstable::train::{Stage, Traced, TrainError};
 use serde::Serialize;
 
 use super::device::Device;
@@ -15,7 +16,7 @@ use super::units::count;
 
 /// Arguments of `pkdgan model` that ask for a training step.
 #[derive(Args)]
-pub struct Program {
+pub(super) struct Program {
     /// Print the dispatches of a training step instead, each with its time and multiply-accumulates a second
     #[arg(long, help_heading = "Program")]
     program: bool,
@@ -79,12 +80,12 @@ struct Dispatch {
 
 impl Program {
     /// Whether the step is asked for.
-    pub fn is_wanted(&self) -> bool {
+    pub(super) fn is_wanted(&self) -> bool {
         self.program
     }
 
     /// Prints the step.
-    pub fn print(&self, settings: &Settings, json: bool) -> anyhow::Result<ExitCode> {
+    pub(super) fn print(&self, settings: &Settings, json: bool) -> anyhow::Result<ExitCode> {
         let figures = self.figures(settings)?;
         if json {
             println!("{}", serde_json::to_string_pretty(&figures)?);

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use pkdgan::config::Config;
-use pkdgan::pipeline::{self, Data, Devices};
-use pkdgan::report::{Gallery, RunView, comparison, open_done};
-use pkdgan::run::{Report, RunFile, RunFolder, read_scores, write_whole};
+use pkdgan::unstable::pipeline::{self, Data, Devices};
+use pkdgan::unstable::report::{Gallery, RunView, comparison, open_done};
+use pkdgan::unstable::run::{Report, RunFile, RunFolder, read_scores, write_whole};
 
 use super::console::Console;
 use super::device::Device;
@@ -16,7 +16,7 @@ use super::device::Device;
 /// Arguments of `pkdgan report`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Folders that `pkdgan train` wrote; several are compared in one page
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
@@ -41,7 +41,7 @@ The page opens from disk and asks no network for anything. What it shows of imag
 the data set that the run was evaluated on, which must be there.";
 
 /// Makes the page of a run anew, or compares several.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let console = Console::new(arguments.quiet);
     let folders = arguments.runs.iter().map(|path| open_done(path)).collect::<Result<Vec<_>, _>>()?;
     let (page, out) = match &folders[..] {

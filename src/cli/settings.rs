@@ -4,12 +4,13 @@ use std::fmt::Display;
 use std::path::PathBuf;
 
 use clap::Args;
-use pkdgan::config::{Config, ConfigError, Recipe, resolve};
+use pkdgan::config::{Config, ConfigError, Recipe};
 use pkdgan::data::{Colour, Dataset, Fit, Source};
+use pkdgan::unstable::config::resolve;
 
 /// Where a configuration comes from: a recipe, over it a file, over that single settings.
 #[derive(Args)]
-pub struct Base {
+pub(super) struct Base {
     /// Settings that work together: `default` or `paper`
     #[arg(long, value_name = "NAME", default_value_t = Recipe::Default, help_heading = "Settings")]
     recipe: Recipe,
@@ -26,7 +27,7 @@ pub struct Base {
 
 /// The settings of a run: a base, over it flags.
 #[derive(Args)]
-pub struct Settings {
+pub(super) struct Settings {
     #[command(flatten)]
     base: Base,
     /// Data set: `mnist`, `fashion-mnist` or `cifar-10`
@@ -79,7 +80,7 @@ pub struct Settings {
 
 impl Base {
     /// The configuration that it makes, with `more` settings of the form `section.key=value` over it.
-    pub fn resolve(&self, more: &[String]) -> Result<Config, ConfigError> {
+    pub(super) fn resolve(&self, more: &[String]) -> Result<Config, ConfigError> {
         let folder = self.data_dir.as_ref().map(|folder| format!("data.folder={}", quoted(&folder.display())));
         let sets: Vec<_> = self.set.iter().cloned().chain(folder).chain(more.iter().cloned()).collect();
         resolve(self.recipe, self.config.as_deref(), &sets)
@@ -88,12 +89,12 @@ impl Base {
 
 impl Settings {
     /// The name of the recipe.
-    pub fn recipe(&self) -> &'static str {
+    pub(super) fn recipe(&self) -> &'static str {
         self.base.recipe.name()
     }
 
     /// The configuration they make, with `more` settings of the form `section.key=value` over them.
-    pub fn resolve(&self, more: &[String]) -> Result<Config, ConfigError> {
+    pub(super) fn resolve(&self, more: &[String]) -> Result<Config, ConfigError> {
         let folder = |path: &PathBuf| quoted(&std::path::absolute(path).unwrap_or_else(|_| path.clone()).display());
         let source = self.images.as_ref().map(|_| Source::Images).or(self.dataset.map(Source::Published));
         let normal = self.normal.or(self.images.as_ref().map(|_| 0));
@@ -118,6 +119,6 @@ impl Settings {
 }
 
 /// A text as TOML has it.
-pub fn quoted(text: &dyn Display) -> String {
+pub(super) fn quoted(text: &dyn Display) -> String {
     toml::Value::from(text.to_string()).to_string()
 }

@@ -10,7 +10,7 @@ use clap_complete::Shell;
 /// Arguments of `pkdgan completions`.
 #[derive(Args)]
 #[command(after_help = INSTALL)]
-pub struct Completions {
+pub(super) struct Completions {
     /// The shell
     shell: Shell,
 }
@@ -22,14 +22,14 @@ const INSTALL: &str = "Where shells look for them:
 
 /// Arguments of `pkdgan man`.
 #[derive(Args)]
-pub struct Man {
+pub(super) struct Man {
     /// Folder to write them to, such as ~/.local/share/man/man1; it is made if need be
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }
 
 /// Prints what a shell completes the program's arguments by.
-pub fn completions(arguments: &Completions, mut command: Command) -> anyhow::Result<ExitCode> {
+pub(super) fn completions(arguments: &Completions, mut command: Command) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "pkdgan", &mut script);
     std::io::Write::write_all(&mut std::io::stdout(), &script).context("stdout cannot be written")?;
@@ -37,7 +37,7 @@ pub fn completions(arguments: &Completions, mut command: Command) -> anyhow::Res
 }
 
 /// Writes a manual page for the program and for each command.
-pub fn man(arguments: &Man, command: Command) -> anyhow::Result<ExitCode> {
+pub(super) fn man(arguments: &Man, command: Command) -> anyhow::Result<ExitCode> {
     let folder = &arguments.folder;
     let failed = || format!("{}: manual pages cannot be written there", folder.display());
     std::fs::create_dir_all(folder).with_context(failed)?;

@@ -2,12 +2,12 @@
 
 use pkdgan::data::Source;
 use pkdgan::metrics::BestF1;
-use pkdgan::run::{Report, ThresholdReport};
+use pkdgan::unstable::run::{Report, ThresholdReport};
 
 use super::units::count;
 
 /// The figures of a run for a person: a line for each network.
-pub fn of(report: &Report) -> String {
+pub(super) fn of(report: &Report) -> String {
     let mut text = format!("{}, after the last step\n", subject(report.dataset, report.normal));
     text += &format!(
         "{:<14} {:>10} {:>10} {:>8} {:>8} {:>10} {:>22} {:>9}\n",
@@ -33,7 +33,7 @@ pub fn of(report: &Report) -> String {
 }
 
 /// What was trained on.
-pub fn subject(source: Source, normal: u8) -> String {
+pub(super) fn subject(source: Source, normal: u8) -> String {
     match source {
         Source::Published(dataset) => format!("{dataset} class {normal}"),
         Source::Images => "own images".into(),
@@ -41,12 +41,12 @@ pub fn subject(source: Source, normal: u8) -> String {
 }
 
 /// A figure, or a dash where there is none.
-pub fn figure(figure: Option<f64>) -> String {
+pub(super) fn figure(figure: Option<f64>) -> String {
     figure.map_or_else(|| "-".into(), |figure| format!("{figure:.4}"))
 }
 
 /// What is known of thresholds on a network's scores, a line each.
-pub fn thresholds(threshold: Option<&ThresholdReport>, best: Option<&BestF1>) -> String {
+pub(super) fn thresholds(threshold: Option<&ThresholdReport>, best: Option<&BestF1>) -> String {
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
     let mut text = String::new();
     match threshold {

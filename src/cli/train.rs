@@ -8,9 +8,9 @@ use std::time::Instant;
 use clap::Args;
 use pkdgan::config::{Config, DataConfig, Goal, steps_for_epochs};
 use pkdgan::data::Source;
-use pkdgan::pipeline::{self, Data, Progress};
-use pkdgan::run::{NetworkReport, RunFile, RunFolder, read_kernels};
-use pkdgan::train::{CheckpointEvery, PeriodicEvaluation};
+use pkdgan::unstable::pipeline::{self, Data, Progress};
+use pkdgan::unstable::run::{NetworkReport, RunFile, RunFolder, read_kernels};
+use pkdgan::unstable::train::{CheckpointEvery, PeriodicEvaluation};
 use serde_json::json;
 
 use super::console::{Console, Show, stop_on_interrupt};
@@ -23,7 +23,7 @@ use super::watcher::Watcher;
 /// Arguments of `pkdgan train`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// What to train: a `teacher`, a `student` by itself, a student that `distill`s a given teacher, or `all`: a
     /// teacher and a student that distils it [default: all, or distill with --teacher]
     #[arg(long, value_name = "STAGE", help_heading = "Stages")]
@@ -111,7 +111,7 @@ the test beside the anomalous ones. Files that cannot be read are named and skip
 5 % of them stop the run.";
 
 /// Trains, scores, writes the run folder.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let console = Console::showing(arguments.quiet, arguments.progress);
     let (mut config, resumed) = match &arguments.resume {

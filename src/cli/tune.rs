@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::Args;
 use clap::error::ErrorKind;
-use pkdgan::cache::KernelCache;
-use pkdgan::data::cache_folder;
-use pkdgan::engine::{ConvShape, EngineError, KernelTime, KernelTimes};
+use pkdgan::engine::EngineError;
 use pkdgan::model::ModelFile;
-use pkdgan::pipeline;
-use pkdgan::run::model_file;
+use pkdgan::unstable::cache::KernelCache;
+use pkdgan::unstable::data::cache_folder;
+use pkdgan::unstable::engine::{ConvShape, GpuInternals, KernelTime, KernelTimes, ProgramInternals};
+use pkdgan::unstable::pipeline;
+use pkdgan::unstable::run::model_file;
 use serde::Serialize;
 
 use super::console::Console;
@@ -24,7 +25,7 @@ use super::settings::Settings;
 /// Arguments of `pkdgan tune`.
 #[derive(Args)]
 #[command(after_help = HELP)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Model file, or a run folder: only its scoring is tuned [default: training and scoring with the networks of the
     /// settings]
     model: Option<PathBuf>,
@@ -71,7 +72,7 @@ struct Row<'a> {
 }
 
 /// Times kernels, remembers and prints what is fastest.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let console = Console::new(arguments.quiet);
     if arguments.device.no_tune {
         clap::Error::raw(ErrorKind::ArgumentConflict, "--no-tune takes no measurements; leave it out of tune\n").exit();

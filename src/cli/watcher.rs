@@ -8,15 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use pkdgan::engine::DeviceKind;
-use pkdgan::pipeline::{TimedDevices, Watch};
-use pkdgan::run::{EventFile, RunError};
-use pkdgan::train::{Event, Losses, Stage};
+use pkdgan::unstable::pipeline::{TimedDevices, Watch};
+use pkdgan::unstable::run::{EventFile, RunError};
+use pkdgan::unstable::train::{Event, Losses, Stage};
 use serde_json::json;
 
 use super::console::{Console, Preparing, Progress};
 
 /// Shows the progress of a run's stages, writes it for TensorBoard, and passes ctrl-C on.
-pub struct Watcher<'a> {
+pub(super) struct Watcher<'a> {
     console: &'a Console,
     stop: Arc<AtomicBool>,
     shown: Option<(String, Progress)>,
@@ -39,7 +39,7 @@ const WAIT_VARIABLE: &str = "PKDGAN_TEST_WAIT";
 
 impl<'a> Watcher<'a> {
     /// One that asks training to stop once `stop` is raised, in a program that began at `started`.
-    pub fn new(console: &'a Console, stop: Arc<AtomicBool>, started: Instant) -> Self {
+    pub(super) fn new(console: &'a Console, stop: Arc<AtomicBool>, started: Instant) -> Self {
         Self {
             console,
             stop,
@@ -55,17 +55,17 @@ impl<'a> Watcher<'a> {
     }
 
     /// Writes event files for TensorBoard in a folder of each stage below this one, too.
-    pub fn with_tensorboard(self, folder: PathBuf) -> Self {
+    pub(super) fn with_tensorboard(self, folder: PathBuf) -> Self {
         Self { tensorboard: Some(folder), ..self }
     }
 
     /// From here on the next ctrl-C stops at once.
-    pub fn last_chance(&self) {
+    pub(super) fn last_chance(&self) {
         self.stop.store(true, Ordering::SeqCst);
     }
 
     /// Clears what is shown.
-    pub fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         self.preparing = None;
         if let Some((_, progress)) = self.shown.take() {
             progress.finish();

@@ -1,6 +1,10 @@
 //! Every setting of a run, as written in `config.toml`.
+//!
+//! A [`Recipe`] gives a complete [`Config`], whose fields can then be changed. [`crate::training::Training`] checks that
+//! each is in its range.
 
 mod architectures;
+mod difference;
 mod error;
 mod layers;
 mod recipe;
@@ -15,12 +19,17 @@ use crate::data::{Colour, Fit, Source};
 pub use crate::model::Statistics;
 pub use error::ConfigError;
 pub(crate) use layers::check_format;
-pub use layers::resolve;
 pub use recipe::Recipe;
+
+/// What is not of the public API: `pkdgan::unstable::config`.
+pub(crate) mod internals {
+    pub use super::layers::resolve;
+}
 
 /// A complete configuration. Real numbers are kept as `f64`, so that they are written as they were given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Config {
     /// What the run is for.
     pub run: RunConfig,
@@ -41,6 +50,7 @@ pub struct Config {
 /// `[run]`: what the run is for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RunConfig {
     /// What is trained.
     pub stage: Goal,
@@ -51,6 +61,7 @@ pub struct RunConfig {
 /// What a run trains, and so which network it leaves as its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Goal {
     /// A teacher.
     Teacher,
@@ -65,6 +76,7 @@ pub enum Goal {
 /// `[data]`: what to train on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct DataConfig {
     /// The name of a published data set, or `images` for pictures of one's own.
     pub dataset: Source,
@@ -90,6 +102,7 @@ pub struct DataConfig {
 /// `[data.images]`: pictures of one's own.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ImagesConfig {
     /// Folder of normal pictures; those in its folders count too.
     pub folder: PathBuf,
@@ -107,6 +120,7 @@ pub struct ImagesConfig {
 /// more for each doubling.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct NetworkConfig {
     /// Channels of the generator's encoders; the decoder mirrors them.
     pub generator: Vec<usize>,
@@ -119,6 +133,7 @@ pub struct NetworkConfig {
 /// `[training]`: how to train.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TrainingConfig {
     /// Images per step.
     pub batch_size: usize,
@@ -147,6 +162,7 @@ pub struct TrainingConfig {
 /// `[training.weights]`: weights of the generator's losses.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct LossWeights {
     /// Of the mean absolute error of the reconstruction.
     pub reconstruction: f64,
@@ -159,6 +175,7 @@ pub struct LossWeights {
 /// `[scoring]`: how to score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ScoringConfig {
     /// Where batch norm takes its statistics from.
     pub statistics: Statistics,
@@ -167,6 +184,7 @@ pub struct ScoringConfig {
 /// `[student]`: the small network, and how it is trained by itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct StudentConfig {
     /// The encoder's layers from the image inwards, each channels, kernel, stride and padding; a dense layer to as many
     /// latents as the teacher has follows. The decoder mirrors them.
@@ -184,6 +202,7 @@ pub struct StudentConfig {
 /// `[distillation]`: the two progressive steps (P-KDGAN, arXiv 2007.06963).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct DistillationConfig {
     /// Whether a frozen teacher's outputs are computed once for each training image, before a step begins, instead of
     /// each time that the student sees it. The outputs are the same; computed once, they cost less from the second
@@ -201,6 +220,7 @@ pub struct DistillationConfig {
 /// `[distillation.weights]`: weights of the distances between teacher and student.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct DistillationWeights {
     /// w1, of the mean squared distance of the latent vectors of the image.
     pub latent: f64,
@@ -214,6 +234,7 @@ pub struct DistillationWeights {
 /// `[distillation.step1]` and `[distillation.step2]`: a step of progressive distillation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct DistillationStep {
     /// Who learns, and from what.
     pub structure: Structure,
@@ -230,6 +251,7 @@ pub struct DistillationStep {
 /// `[student.alone]`: how long to train, and how fast.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Budget {
     /// Images per step.
     pub batch_size: usize,
@@ -301,6 +323,7 @@ pub enum EvalSplit {
 /// Course of the learning rate over the steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Schedule {
     /// Falls to zero along half a cosine wave.
     Cosine,

@@ -13,6 +13,7 @@ use crate::data::{Dataset, Source};
 
 /// Settings that work together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Recipe {
     /// Batches of 8 and running statistics: the faster one.
     #[default]

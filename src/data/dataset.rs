@@ -15,6 +15,7 @@ pub const CLASSES: u8 = 10;
 /// A data set that can be loaded by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Dataset {
     /// Handwritten digits (LeCun, Cortes, Burges).
     Mnist,

@@ -4,7 +4,7 @@
 mod cifar;
 mod dataset;
 mod error;
-pub mod fetch;
+pub(crate) mod fetch;
 mod folder;
 mod idx;
 mod images;
@@ -22,16 +22,23 @@ mod verify;
 
 pub use dataset::{CLASSES, Dataset, Part, UnknownDataset};
 pub use error::DataError;
-pub use folder::files_below;
-pub use idx::{Idx, IdxImages, MAX_VALUES, read_idx};
 pub use images::{Images, LabelledImages};
-pub use manifest::{Check, Content, Manifest, Packed, Packing};
-pub use one_class::{OneClass, order};
-pub use own::OwnImages;
-pub use picture::{MAX_SIDE, PictureError, PictureProblem, read_picture};
-pub use pictures::Pictures;
+pub(crate) use internals::*;
+pub use picture::{PictureError, PictureProblem};
 pub use preprocessing::{Colour, Fit, Preprocessing, UnknownColour, UnknownFit};
-pub use search::{CACHE_VARIABLE, DATA_VARIABLE, cache_folder, data_folders};
 pub use source::Source;
 pub(crate) use verify::hex;
-pub use verify::{Verified, verify};
+
+/// What is not of the public API: `pkdgan::unstable::data`.
+pub(crate) mod internals {
+    pub use super::folder::files_below;
+    pub use super::idx::{Idx, IdxImages, MAX_VALUES, read_idx};
+    pub use super::manifest::{Check, Content, Manifest, Packed, Packing};
+    pub use super::one_class::{OneClass, order};
+    pub use super::own::OwnImages;
+    pub use super::picture::{MAX_SIDE, read_picture};
+    pub use super::pictures::Pictures;
+    pub use super::preprocessing::PreprocessingInternals;
+    pub use super::search::{CACHE_VARIABLE, DATA_VARIABLE, cache_folder, data_folders};
+    pub use super::verify::{Verified, verify};
+}

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use super::{DataError, Images, PictureError, Preprocessing, files_below, read_picture};
+use super::{DataError, Images, PictureError, Preprocessing, PreprocessingInternals, files_below, read_picture};
 
 /// Of the files below a folder at most one in so many may be unusable.
 const SKIPPED_OF: usize = 20;

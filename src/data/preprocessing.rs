@@ -14,6 +14,7 @@ use super::picture::PictureProblem;
 /// How a picture of another shape is made to fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Fit {
     /// Scaled until it covers the network's image, then cut at the longer sides, equally at both ends.
     Crop,
@@ -62,12 +63,17 @@ pub struct Preprocessing {
     pub fit: Fit,
 }
 
-impl Preprocessing {
+/// What is done to a decoded picture. It names a type of another crate, which the public API does not.
+pub trait PreprocessingInternals {
     /// The values of a picture, `channels` x `height` x `width`, the width running fastest. Transparency is ignored.
     ///
     /// # Errors
     /// [`PictureProblem::Scale`] where the picture cannot be scaled.
-    pub fn pixels(&self, picture: DynamicImage) -> Result<Vec<u8>, PictureProblem> {
+    fn pixels(&self, picture: DynamicImage) -> Result<Vec<u8>, PictureProblem>;
+}
+
+impl PreprocessingInternals for Preprocessing {
+    fn pixels(&self, picture: DynamicImage) -> Result<Vec<u8>, PictureProblem> {
         let (width, height) = (picture.width(), picture.height());
         // Grey stays grey until it is small.
         let (bytes, values) = match picture {
@@ -94,7 +100,9 @@ impl Preprocessing {
         }
         Ok(planes)
     }
+}
 
+impl Preprocessing {
     /// Scaled to `height` x `width`, averaging over what one pixel of the result covers. A pixel has so many values.
     fn scaled(&self, width: u32, height: u32, bytes: Vec<u8>, values: usize) -> Result<Vec<u8>, Box<dyn Error>> {
         let kind = if values == 1 { PixelType::U8 } else { PixelType::U8x3 };

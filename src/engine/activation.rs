@@ -6,6 +6,7 @@ use super::number::Real;
 
 /// An element-wise non-linearity.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub enum Activation {
     /// `v`.
     #[default]

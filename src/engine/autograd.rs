@@ -19,12 +19,12 @@ pub(crate) struct Arrived<'a> {
 
 impl Arrived<'_> {
     /// The gradient by the first output, which every differentiable op receives.
-    pub fn gradient(&self) -> Result<Tensor, EngineError> {
+    pub(super) fn gradient(&self) -> Result<Tensor, EngineError> {
         self.upstream[0].ok_or_else(|| EngineError::NotDifferentiable { op: "a side output".into() })
     }
 
     /// The gradient by one input as `make` adds it, if it is wanted.
-    pub fn wants(
+    pub(super) fn wants(
         &self,
         input: usize,
         make: impl FnOnce() -> Result<Tensor, EngineError>,

@@ -37,6 +37,7 @@ pub struct ProgramId(pub(crate) usize);
 
 /// Something to read back.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Readback<'a> {
     /// The content of a variable.
     Variable(VarId),
@@ -70,32 +71,52 @@ impl Pending {
     }
 
     /// Waits for the first thing asked for.
+    ///
+    /// # Errors
+    /// As [`Self::wait`].
     pub fn wait_one(self) -> Result<Vec<f32>, EngineError> {
         Ok(self.wait()?.into_iter().next().unwrap_or_default())
     }
 }
 
-/// Runs programs and holds the variables that they share.
+/// Runs programs and holds the variables that they share. [`super::Gpu`] and [`super::Cpu`] are the executors there
+/// are: only the engine makes a [`Pending`], so none can be written outside.
+///
+/// One executor serves one [`Variables`] registry. Values are `f32`, tensors row-major in NCHW.
 pub trait Executor: Send {
     /// What it computes on.
     fn summary(&self) -> AdapterSummary;
 
     /// Makes room for the groups of `variables` that have none yet, filled with zeros.
+    ///
+    /// # Errors
+    /// [`EngineError::Binding`] for another registry than before, or a group that has grown since its first use; too
+    /// little memory, and other failures of the device.
     fn allocate(&mut self, variables: &Variables) -> Result<(), EngineError>;
 
     /// Takes a program in, with buffers and kernels made; allocates the variables it uses.
+    ///
+    /// # Errors
+    /// As [`Self::allocate`]; a program that needs more than the device allows, and kernels that it refuses.
     fn load(&mut self, program: Program) -> Result<ProgramId, EngineError>;
 
+    #[doc(hidden)]
     /// Computes the convolutions of programs loaded from now on with these kernels, where the executor has any.
     fn choose_kernels(&mut self, _choices: &KernelChoices) {}
 
     /// Forgets a program and its buffers.
     fn unload(&mut self, program: ProgramId);
 
-    /// Sets a variable.
+    /// Sets a variable: as many values as its shape has, the width running fastest.
+    ///
+    /// # Errors
+    /// [`EngineError::Binding`] for a variable that the executor does not hold, and for another number of values.
     fn write(&mut self, variable: VarId, values: &[f32]) -> Result<(), EngineError>;
 
-    /// Sets a named input for the next run of a program.
+    /// Sets a named input for the next run of a program: as many values as its shape has, the width running fastest.
+    ///
+    /// # Errors
+    /// [`EngineError::Binding`] for a program or an input that is not there, and for another number of values.
     fn input(&mut self, program: ProgramId, name: &str, values: &[f32]) -> Result<(), EngineError>;
 
     /// Runs a program so many times, one after the other. May return before it is done.
@@ -105,15 +126,24 @@ pub trait Executor: Send {
     fn run(&mut self, program: ProgramId, times: usize) -> Result<(), EngineError>;
 
     /// Begins to read back what was there after everything run so far.
+    ///
+    /// # Errors
+    /// Variables, programs and outputs that are not there, and failures of the device.
     fn read(&mut self, what: &[Readback]) -> Result<Pending, EngineError>;
 
     /// Runs a program once and begins to read its outputs back, in one submission where there are such.
+    ///
+    /// # Errors
+    /// As [`Self::run`] and [`Self::read`].
     fn run_and_read(&mut self, program: ProgramId, what: &[Readback]) -> Result<Pending, EngineError> {
         self.run(program, 1)?;
         self.read(what)
     }
 
     /// Runs a graph without variables once, from host slices: outputs by name.
+    ///
+    /// # Errors
+    /// As [`Program::compile`], [`Self::load`], [`Self::input`] and [`Pending::wait`].
     fn evaluate(&mut self, graph: &Graph, inputs: &[(&str, &[f32])]) -> Result<HashMap<String, Vec<f32>>, EngineError> {
         let program = Program::compile(graph, &Variables::new())?;
         let names: Vec<String> = program.outputs.iter().map(|(name, _)| name.clone()).collect();
@@ -143,34 +173,34 @@ impl<P> Default for Programs<P> {
 
 impl<P> Programs<P> {
     /// Takes a program in that has these inputs.
-    pub fn add(&mut self, inputs: Vec<String>, program: P) -> ProgramId {
+    pub(super) fn add(&mut self, inputs: Vec<String>, program: P) -> ProgramId {
         let id = ProgramId(self.next);
         self.next += 1;
         self.held.insert(id, (program, inputs));
         id
     }
 
-    pub fn remove(&mut self, id: ProgramId) -> Option<P> {
+    pub(super) fn remove(&mut self, id: ProgramId) -> Option<P> {
         self.held.remove(&id).map(|(program, _)| program)
     }
 
-    pub fn get(&self, id: ProgramId) -> Result<&P, EngineError> {
+    pub(super) fn get(&self, id: ProgramId) -> Result<&P, EngineError> {
         self.held.get(&id).map(|(program, _)| program).ok_or_else(|| unknown(id))
     }
 
-    pub fn get_mut(&mut self, id: ProgramId) -> Result<&mut P, EngineError> {
+    pub(super) fn get_mut(&mut self, id: ProgramId) -> Result<&mut P, EngineError> {
         self.held.get_mut(&id).map(|(program, _)| program).ok_or_else(|| unknown(id))
     }
 
     /// Takes note that an input has values.
-    pub fn set_input(&mut self, id: ProgramId, name: &str) {
+    pub(super) fn set_input(&mut self, id: ProgramId, name: &str) {
         if let Some((_, missing)) = self.held.get_mut(&id) {
             missing.retain(|input| input != name);
         }
     }
 
     /// Refuses to run a program that has an input without values.
-    pub fn expect_inputs(&self, id: ProgramId) -> Result<(), EngineError> {
+    pub(super) fn expect_inputs(&self, id: ProgramId) -> Result<(), EngineError> {
         match self.held.get(&id).and_then(|(_, missing)| missing.first()) {
             Some(name) => {
                 Err(EngineError::Binding { name: name.clone(), problem: "the input has no values yet".into() })

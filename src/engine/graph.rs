@@ -52,8 +52,11 @@ pub(crate) struct Node {
 
 /// A static single-assignment tape of ops over `f32` tensors in NCHW.
 ///
-/// Methods that add ops stand with each op under `src/engine/ops/`; they check shapes at once and
-/// return [`EngineError::Shape`] naming the op and the scope it was built in.
+/// Methods that add ops stand with each op under `src/engine/ops/`.
+///
+/// # Errors
+/// Methods that add ops check shapes at once. They return [`EngineError::Shape`], which names the op and the scope it was
+/// built in, or [`EngineError::Stale`] for a tensor of a variable that an op has changed since.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     pub(crate) values: Vec<Value>,
@@ -80,7 +83,10 @@ impl Graph {
         self.value(shape, Source::Input(name.into()))
     }
 
-    /// A tensor of fixed numbers. The length of `data` must be that of `shape`.
+    /// A tensor of fixed numbers, the width running fastest.
+    ///
+    /// # Errors
+    /// [`EngineError::Shape`] where `data` does not fill `shape`.
     pub fn constant(&mut self, shape: Shape, data: &[f32]) -> Result<Tensor, EngineError> {
         if data.len() != count(shape) {
             return Err(EngineError::Shape {

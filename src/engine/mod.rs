@@ -35,8 +35,9 @@ mod error;
 mod executor;
 mod fuse;
 mod fused;
-pub mod gpu;
+mod gpu;
 mod graph;
+pub(crate) mod internals;
 mod kernel;
 mod lower;
 mod number;
@@ -51,25 +52,20 @@ mod tuning;
 mod variables;
 
 pub use activation::Activation;
-pub use conv::{ConvShape, ConvVariant, Window};
-pub use cpu::{Cpu, CpuScorer};
+pub use conv::Window;
+pub use cpu::Cpu;
 pub use error::EngineError;
 pub use executor::{DeviceKind, Executor, Pending, ProgramId, Readback};
-pub use fused::{FusedLayer, FusedNetworks, ImplicitGemm, PackedWeights, PlannedLayer, Precision, RawLayer, Source};
-pub use gpu::{DEVICE_TIMEOUT, Fault, Gpu, GpuOptions, PipelineStore, UnknownFault, adapters, driver_hung};
+pub use gpu::{DEVICE_TIMEOUT, Gpu, GpuOptions, adapters, driver_hung};
 pub use graph::{Graph, Tensor};
-pub use kernel::KernelText;
-pub use number::Real;
+pub(crate) use internals::*;
 pub(crate) use ops::unit_rms::MIN_NORM;
 pub use ops::{
     adam::{AdamGroups, AdamSettings, Schedule},
     batch_norm::{Running, Statistics},
     distance::Measure,
 };
-pub use profile::Timed;
 pub use program::Program;
-pub use reference::Reference;
 pub use shape::Shape;
 pub use summary::AdapterSummary;
-pub use tuning::{KernelChoices, KernelTime, KernelTimes, MeasuredOn, Measurements};
 pub use variables::{GroupId, VarId, Variables};

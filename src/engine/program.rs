@@ -53,26 +53,26 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    pub fn input_shapes(&self) -> Vec<Shape> {
+    pub(crate) fn input_shapes(&self) -> Vec<Shape> {
         self.inputs.iter().map(|x| x.shape).collect()
     }
 
-    pub fn output_shapes(&self) -> Vec<Shape> {
+    pub(crate) fn output_shapes(&self) -> Vec<Shape> {
         self.outputs.iter().map(|y| y.shape).collect()
     }
 
     /// Multiply-accumulates of one execution.
-    pub fn macs(&self) -> u64 {
+    pub(crate) fn macs(&self) -> u64 {
         self.op.macs(&self.input_shapes(), &self.output_shapes())
     }
 
     /// The convolution that it is, if it is one.
-    pub fn convolution(&self) -> Option<ConvShape> {
+    pub(crate) fn convolution(&self) -> Option<ConvShape> {
         self.op.convolution(&self.input_shapes(), &self.output_shapes())
     }
 
     /// Its kernels in order.
-    pub fn dispatches(&self, target: &Target) -> Vec<Dispatch> {
+    pub(crate) fn dispatches(&self, target: &Target) -> Vec<Dispatch> {
         self.op.gpu(&GpuCall { inputs: &self.input_shapes(), outputs: &self.output_shapes(), target })
     }
 }
@@ -94,7 +94,7 @@ impl Program {
     }
 
     /// Its convolutions, each once, in the order they run first.
-    pub fn convolutions(&self) -> Vec<ConvShape> {
+    pub(crate) fn convolutions(&self) -> Vec<ConvShape> {
         let mut known = HashSet::new();
         self.steps.iter().filter_map(Step::convolution).filter(|&shape| known.insert(shape)).collect()
     }

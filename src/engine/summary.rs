@@ -6,6 +6,7 @@ use serde::Serialize;
 
 /// What an adapter says of itself.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct AdapterSummary {
     /// Name of the device.
     pub name: String,

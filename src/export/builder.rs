@@ -8,13 +8,13 @@ use super::schema::{
 
 /// The graph so far.
 #[derive(Default)]
-pub struct Builder {
+pub(super) struct Builder {
     pub graph: Graph,
 }
 
 impl Builder {
     /// Adds an operation that makes the value `output`, and returns that name.
-    pub fn node(&mut self, operator: &str, inputs: &[&str], attributes: Vec<Attribute>, output: &str) -> String {
+    pub(super) fn node(&mut self, operator: &str, inputs: &[&str], attributes: Vec<Attribute>, output: &str) -> String {
         self.graph.node.push(Node {
             input: inputs.iter().map(|&input| input.to_owned()).collect(),
             output: vec![output.to_owned()],
@@ -26,7 +26,7 @@ impl Builder {
     }
 
     /// Calls what the newest operation makes by another name, which is returned.
-    pub fn rename_newest(&mut self, name: &str) -> String {
+    pub(super) fn rename_newest(&mut self, name: &str) -> String {
         if let Some(node) = self.graph.node.last_mut() {
             node.name = name.to_owned();
             node.output = vec![name.to_owned()];
@@ -35,19 +35,19 @@ impl Builder {
     }
 
     /// Adds a constant of single-precision numbers, which must be finite.
-    pub fn floats(&mut self, name: &str, dims: &[usize], values: &[f32]) -> Result<String, ExportError> {
+    pub(super) fn floats(&mut self, name: &str, dims: &[usize], values: &[f32]) -> Result<String, ExportError> {
         finite(name, values)?;
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         Ok(self.constant(name, ElementKind::Float, dims, bytes))
     }
 
     /// Adds a single double-precision number.
-    pub fn double(&mut self, name: &str, value: f64) -> String {
+    pub(super) fn double(&mut self, name: &str, value: f64) -> String {
         self.constant(name, ElementKind::Double, &[], value.to_le_bytes().into())
     }
 
     /// Adds a list of integers.
-    pub fn integers(&mut self, name: &str, values: &[usize]) -> String {
+    pub(super) fn integers(&mut self, name: &str, values: &[usize]) -> String {
         let bytes = values.iter().flat_map(|&value| (value as i64).to_le_bytes()).collect();
         self.constant(name, ElementKind::Int64, &[values.len()], bytes)
     }
@@ -60,7 +60,7 @@ impl Builder {
 }
 
 /// An input or output whose first dimension, `N`, is free.
-pub fn value(name: &str, element: ElementKind, sample: &[usize], doc: &str) -> Value {
+pub(super) fn value(name: &str, element: ElementKind, sample: &[usize], doc: &str) -> Value {
     let fixed = sample.iter().map(|&dim| Length::Fixed(dim as i64));
     let lengths = [Length::Free("N".to_owned())].into_iter().chain(fixed);
     let dim = lengths.map(|length| Dimension { length: Some(length) }).collect();
@@ -68,15 +68,15 @@ pub fn value(name: &str, element: ElementKind, sample: &[usize], doc: &str) -> V
     Value { name: name.to_owned(), kind: Some(Kind { tensor: Some(tensor) }), doc_string: doc.to_owned() }
 }
 
-pub fn float(name: &str, value: f32) -> Attribute {
+pub(super) fn float(name: &str, value: f32) -> Attribute {
     Attribute { name: name.to_owned(), float: Some(value), kind: AttributeKind::Float as i32, ..Attribute::default() }
 }
 
-pub fn integer(name: &str, value: i64) -> Attribute {
+pub(super) fn integer(name: &str, value: i64) -> Attribute {
     Attribute { name: name.to_owned(), int: Some(value), kind: AttributeKind::Int as i32, ..Attribute::default() }
 }
 
-pub fn integers(name: &str, values: &[usize]) -> Attribute {
+pub(super) fn integers(name: &str, values: &[usize]) -> Attribute {
     let ints = values.iter().map(|&value| value as i64).collect();
     Attribute { name: name.to_owned(), ints, kind: AttributeKind::Ints as i32, ..Attribute::default() }
 }

@@ -24,6 +24,7 @@ const CALIBRATION: &str = "calibration.scores";
 
 /// A trained generator, perhaps with its discriminator, as a file holds it: on no device.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ModelFile {
     /// How its networks are built.
     pub architecture: Architecture,
@@ -64,6 +65,32 @@ struct Described {
 }
 
 impl ModelFile {
+    /// A model of tensors that were made elsewhere, in PyTorch's layouts and under the names of model files. It scores by
+    /// running statistics, with 1e-5 added to variances, and is not calibrated. [`Self::write`] takes any tensors,
+    /// [`Self::read`] refuses those that do not go with the architecture.
+    pub fn new(architecture: Architecture, preprocessing: Preprocessing, normal: Normal, weights: Weights) -> Self {
+        let (norm_epsilon, statistics) = (1e-5, Statistics::Running);
+        Self { architecture, norm_epsilon, statistics, preprocessing, normal, calibration: None, weights }
+    }
+
+    /// What is added to the variance in batch norm.
+    #[must_use]
+    pub fn norm_epsilon(self, norm_epsilon: f32) -> Self {
+        Self { norm_epsilon, ..self }
+    }
+
+    /// Where batch norm takes its statistics from when the model scores.
+    #[must_use]
+    pub fn statistics(self, statistics: Statistics) -> Self {
+        Self { statistics, ..self }
+    }
+
+    /// Scores of held-out normal images; `None` for a model that is not calibrated.
+    #[must_use]
+    pub fn calibration(self, calibration: impl Into<Option<Calibration>>) -> Self {
+        Self { calibration: calibration.into(), ..self }
+    }
+
     /// Reads a model file, and checks that it has the tensors that its architecture takes.
     ///
     /// # Errors

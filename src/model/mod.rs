@@ -1,4 +1,9 @@
-//! The networks: plain layer tables, the variables they need, the graphs they make, and the files that hold them.
+//! Model files: trained networks with what is needed to use them.
+//!
+//! A [`ModelFile`] holds the networks' [`Architecture`], their [`Weights`], how pictures are prepared, and the scores of
+//! held-out normal images. [`crate::scoring`] scores with one, [`crate::training`] makes one.
+//!
+//! Inside the crate this room also makes the networks' variables and graphs. It knows no executor and no training.
 
 mod ede_gan;
 mod file;
@@ -6,8 +11,16 @@ mod network;
 mod spec;
 mod statistics;
 
-pub use ede_gan::{Architecture, EdeGan, EncoderLayer, Generated};
-pub use file::{ModelFile, Normal, arrange, named};
-pub use network::{Initial, Named, Network, NormMode};
+pub use crate::weights::{Element, Tensor as WeightTensor, Weights, WeightsError};
+pub use ede_gan::{Architecture, EncoderLayer};
+pub use file::{ModelFile, Normal};
+pub(crate) use internals::*;
 pub use spec::{Layer, LayerFigures, LayerKind, NetworkSpec};
 pub use statistics::Statistics;
+
+/// What is not of the public API: `pkdgan::unstable::model`.
+pub(crate) mod internals {
+    pub use super::ede_gan::{EdeGan, Generated};
+    pub use super::file::{arrange, named};
+    pub use super::network::{Initial, Named, Network, NormMode};
+}

@@ -17,7 +17,7 @@ pub enum Statistics {
 impl Statistics {
     /// How norms work in a network that is trained to score by these, on batches of so many images; running averages
     /// follow with this momentum.
-    pub fn training(self, batch_size: usize, momentum: f32) -> NormMode {
+    pub(crate) fn training(self, batch_size: usize, momentum: f32) -> NormMode {
         match self {
             Self::Running => NormMode::Tracked { momentum },
             Self::PerImage => NormMode::Batch { sets: batch_size },
@@ -25,7 +25,7 @@ impl Statistics {
     }
 
     /// How norms work in a network that scores.
-    pub fn scoring(self) -> NormMode {
+    pub(crate) fn scoring(self) -> NormMode {
         match self {
             Self::Running => NormMode::Running,
             Self::PerImage => NormMode::PerImage,

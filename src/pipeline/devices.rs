@@ -63,13 +63,13 @@ pub(crate) struct RunDevices<'a> {
 
 impl<'a> RunDevices<'a> {
     /// Reads what the folder says.
-    pub fn new(devices: &'a dyn Devices, folder: &'a RunFolder) -> Result<Self, TrainError> {
+    pub(super) fn new(devices: &'a dyn Devices, folder: &'a RunFolder) -> Result<Self, TrainError> {
         let chosen = RefCell::new(read_devices(folder)?);
         Ok(Self { devices, folder, kernels: read_kernels(folder)?, chosen })
     }
 
     /// Opens the device of a stage: the one that is fixed, else the stage's own, else the best.
-    pub fn open(&self, stage: Stage) -> Result<Box<dyn Executor>, EngineError> {
+    pub(super) fn open(&self, stage: Stage) -> Result<Box<dyn Executor>, EngineError> {
         let own = || self.chosen.borrow().get(stage.name()).copied();
         self.open_kind(self.devices.fixed().or_else(own).or_else(|| self.devices.kinds().first().copied()))
     }
@@ -82,7 +82,7 @@ impl<'a> RunDevices<'a> {
 
     /// Makes a stage ready on its device. Where there are several kinds and the run has not chosen yet, some steps are timed on
     /// each, the faster one is taken, and the folder keeps the choice.
-    pub fn trainer(
+    pub(super) fn trainer(
         &self,
         config: &Config,
         stage: Stage,

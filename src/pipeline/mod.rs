@@ -1,20 +1,25 @@
 //! A run from data to figures: stages in turn, each from the files that earlier ones left, then the evaluation.
 
 mod begin;
+mod complete;
 mod data;
 mod devices;
 mod evaluate;
 mod finish;
+mod local_devices;
 mod page;
 mod plan;
 mod programs;
 mod train;
 
 pub use begin::begin;
+pub use complete::{Completion, complete};
 pub use data::{Data, Own};
 pub use devices::{Devices, TimedDevices, open_device};
 pub use evaluate::{Evaluated, evaluate};
 pub use finish::finish;
+pub(crate) use local_devices::LocalDevices;
+pub use local_devices::{find_gpu, kinds};
 pub use page::page;
 pub use plan::Plan;
 pub use programs::{programs, scoring_programs};

@@ -6,7 +6,7 @@ use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, Value
 
 /// An axis that names some of its places.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Axis {
+pub(crate) struct Axis {
     low: f64,
     high: f64,
     ticks: Vec<(f64, String)>,
@@ -18,20 +18,20 @@ const ROUND: [f64; 3] = [1.0, 2.0, 5.0];
 
 impl Axis {
     /// From one place to another, some of which have a name.
-    pub fn named(low: f64, high: f64, ticks: Vec<(f64, String)>) -> Self {
+    pub(crate) fn named(low: f64, high: f64, ticks: Vec<(f64, String)>) -> Self {
         Self { low, high, ticks, logarithmic: false }
     }
 
     /// From one round number to another, around the values, with ticks at least `least` apart. Values stay clear of the
     /// frame.
-    pub fn round(values: impl Iterator<Item = f64>, least: f64) -> Self {
+    pub(crate) fn round(values: impl Iterator<Item = f64>, least: f64) -> Self {
         let (low, high) = ends(values).unwrap_or((0.0, 100.0));
         let step = round_step((high - low) / 6.0, least);
         Self::steps((low / step - 0.05).floor(), (high / step + 0.05).ceil(), step)
     }
 
     /// From 0 to the first tick that is not below any value.
-    pub fn from_zero(values: impl Iterator<Item = f64>) -> Self {
+    pub(crate) fn from_zero(values: impl Iterator<Item = f64>) -> Self {
         let (_, high) = ends(values).filter(|(_, high)| *high > 0.0).unwrap_or((0.0, 1.0));
         let step = round_step(high / 6.0, f64::MIN_POSITIVE);
         // A hair less, for values that a rounding put above their tick.
@@ -39,7 +39,7 @@ impl Axis {
     }
 
     /// From a round number that is below all values to 1; values lie in [0, 1].
-    pub fn share(values: impl Iterator<Item = f64>) -> Self {
+    pub(crate) fn share(values: impl Iterator<Item = f64>) -> Self {
         let (low, _) = ends(values).unwrap_or((0.0, 1.0));
         let step = round_step((1.0 - low) / 6.0, 0.005);
         // Round steps up to a half divide 1, so that it has a tick; a hair more, for values a rounding below theirs.
@@ -47,7 +47,7 @@ impl Axis {
     }
 
     /// By powers of ten, around the values above 0.
-    pub fn logarithmic(values: impl Iterator<Item = f64>) -> Self {
+    pub(crate) fn logarithmic(values: impl Iterator<Item = f64>) -> Self {
         let (low, high) = ends(values.filter(|value| *value > 0.0)).unwrap_or((0.1, 1.0));
         let decade = |value: f64| value.log10().floor() as i32;
         let marks = (decade(low)..=decade(high) + 1).flat_map(|power| ROUND.map(|digit| (digit, power)));

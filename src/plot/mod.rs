@@ -4,10 +4,10 @@ mod axis;
 
 use plotters::style::RGBColor;
 
-pub use axis::Axis;
+pub(crate) use axis::Axis;
 
 /// Colours that stay apart for the colour-blind (Okabe and Ito, 2008).
-pub const COLOURS: [RGBColor; 6] = [
+pub(crate) const COLOURS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -16,6 +16,6 @@ pub const COLOURS: [RGBColor; 6] = [
     RGBColor(230, 159, 0),
 ];
 /// Of axes and of what is there to compare with.
-pub const GREY: RGBColor = RGBColor(90, 90, 90);
+pub(crate) const GREY: RGBColor = RGBColor(90, 90, 90);
 /// Any font of the reader's without serifs.
-pub const FONT: &str = "sans-serif";
+pub(crate) const FONT: &str = "sans-serif";

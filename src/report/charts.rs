@@ -69,7 +69,7 @@ impl Ink {
     }
 
     /// Whether lines are dashed.
-    pub fn dashed(self) -> bool {
+    pub(super) fn dashed(self) -> bool {
         match self {
             Self::Series(place) => place / COLOURS.len() % 2 == 1,
             Self::Guide => true,
@@ -77,7 +77,7 @@ impl Ink {
     }
 
     /// The class of its swatch in a legend.
-    pub fn class(self) -> String {
+    pub(super) fn class(self) -> String {
         match self {
             Self::Series(place) => format!("ink{}", place % COLOURS.len()),
             Self::Guide => "guide".into(),
@@ -90,7 +90,7 @@ impl Chart<'_> {
     ///
     /// # Errors
     /// A chart that cannot be drawn.
-    pub fn svg(&self) -> Result<String, ReportError> {
+    pub(super) fn svg(&self) -> Result<String, ReportError> {
         let mut text = String::new();
         {
             let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();

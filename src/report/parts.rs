@@ -26,20 +26,20 @@ pub(super) struct Table {
 
 impl Entry {
     /// A line.
-    pub fn new(ink: Ink, name: &str) -> Self {
+    pub(super) fn new(ink: Ink, name: &str) -> Self {
         let dashed = if ink.dashed() { " dashed" } else { "" };
         Self { name: name.to_owned(), class: format!("{}{dashed}", ink.class()) }
     }
 
     /// A field.
-    pub fn filled(ink: Ink, name: &str) -> Self {
+    pub(super) fn filled(ink: Ink, name: &str) -> Self {
         Self { name: name.to_owned(), class: format!("{} filled", ink.class()) }
     }
 }
 
 impl Table {
     /// Rows as long as the header.
-    pub fn new(header: &[&str], rows: Vec<Vec<String>>) -> Self {
+    pub(super) fn new(header: &[&str], rows: Vec<Vec<String>>) -> Self {
         Self { header: header.iter().map(|&name| name.to_owned()).collect(), rows }
     }
 }

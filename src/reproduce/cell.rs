@@ -3,15 +3,13 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use toml::{Table, Value};
-
 use super::ReproduceError;
 use crate::config::{Config, ConfigError, Goal};
 use crate::engine::KernelChoices;
-use crate::pipeline::{self, Data, Devices, Plan, Progress, Watch};
+use crate::pipeline::{self, Completion, Data, Devices, Plan, Watch};
 use crate::report::ReportError;
 use crate::run::{Report, RunFile, RunFolder};
-use crate::train::{CheckpointEvery, Role, TrainError};
+use crate::train::{Role, TrainError};
 
 /// Multiply-accumulates that a step costs beside those of its images, roughly.
 const STEP_COST: f64 = 1e7;
@@ -135,15 +133,13 @@ impl Cell {
         } else {
             RunFolder::resume(&self.folder)?
         };
-        let every = CheckpointEvery::default();
-        if let Progress::Stopped(..) = pipeline::train(config, &folder, &data, devices, every, None, watch)? {
-            return Ok(None);
-        }
         // Another cell reports the teacher; what it became beside the student is nobody's result.
         let leave_out: &[&str] = if self.teacher.is_some() { &["teacher", "teacher-joint"] } else { &[] };
-        let evaluated = pipeline::evaluate(config, &folder, &data, devices, leave_out, watch)?;
-        let seconds = started.elapsed().as_secs_f64();
-        pipeline::finish(config, &folder, &data, devices, evaluated, seconds).map(Some)
+        let completion = pipeline::complete(config, &folder, &data, devices, leave_out, started, watch)?;
+        Ok(match completion {
+            Completion::Done(report) => Some(*report),
+            Completion::Stopped(..) => None,
+        })
     }
 
     /// The first setting that differs in a configuration and has a part in this cell. Where the data lie has none, nor
@@ -159,21 +155,6 @@ impl Cell {
                 found.student.clone_from(&wanted.student);
             }
         }
-        if found == *wanted {
-            return Ok(None);
-        }
-        let table = |config: &Config| Table::try_from(config).map_err(ConfigError::Write);
-        Ok(Some(first_difference(&table(&found)?, &table(wanted)?, "").unwrap_or_default()))
+        found.difference(wanted)
     }
-}
-
-/// Names a key whose value differs, with both values.
-fn first_difference(found: &Table, wanted: &Table, section: &str) -> Option<String> {
-    wanted.iter().find_map(|(name, wanted)| match (found.get(name), wanted) {
-        (Some(Value::Table(found)), Value::Table(wanted)) => {
-            first_difference(found, wanted, &format!("{section}{name}."))
-        }
-        (Some(found), wanted) if found != wanted => Some(format!("{section}{name} is {found}, wanted {wanted}")),
-        _ => None,
-    })
 }

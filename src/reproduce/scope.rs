@@ -47,12 +47,12 @@ impl Scope {
 
 impl Spot {
     /// The folder of a cell here.
-    pub fn folder(&self, name: &str) -> PathBuf {
+    pub(super) fn folder(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
     /// A cell here, with more settings.
-    pub fn cell(
+    pub(super) fn cell(
         &self,
         name: impl Into<String>,
         stage: Goal,
@@ -68,7 +68,7 @@ impl Spot {
     }
 
     /// The settings here.
-    pub fn config(&self) -> &Config {
+    pub(super) fn config(&self) -> &Config {
         &self.config
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct Column<'a> {
 
 impl Arm<'_> {
     /// Name and structure.
-    pub fn title(&self) -> String {
+    pub(super) fn title(&self) -> String {
         if self.structure.is_empty() { self.network.into() } else { format!("{} ({})", self.network, self.structure) }
     }
 }
@@ -52,18 +52,18 @@ pub(super) fn columns(rows: &Rows, dataset: Dataset) -> Vec<Column<'_>> {
 
 impl Column<'_> {
     /// The normal classes that were run.
-    pub fn classes(&self) -> BTreeSet<u8> {
+    pub(super) fn classes(&self) -> BTreeSet<u8> {
         self.rows.iter().map(|row| row.normal).collect()
     }
 
     /// A figure for one normal class, over its seeds.
-    pub fn class(&self, normal: u8, figure: Figure) -> Option<Summary> {
+    pub(super) fn class(&self, normal: u8, figure: Figure) -> Option<Summary> {
         Summary::of(self.rows.iter().filter(|row| row.normal == normal).map(|row| figure(row)))
     }
 
     /// The mean over `classes` of the means over seeds; scatter and number are those of the seeds that ran every one of
     /// the classes. `None` unless each class was run.
-    pub fn mean(&self, classes: &BTreeSet<u8>, figure: Figure) -> Option<Summary> {
+    pub(super) fn mean(&self, classes: &BTreeSet<u8>, figure: Figure) -> Option<Summary> {
         let means: Option<Vec<f64>> =
             classes.iter().map(|&normal| self.class(normal, figure).map(|class| class.mean)).collect();
         let mean = Summary::of(means?)?.mean;
@@ -77,7 +77,7 @@ impl Column<'_> {
     }
 
     /// By how many points of AUROC this network surpasses `base`, over the classes and seeds that both ran.
-    pub fn gain(&self, base: &Column) -> Option<Gain> {
+    pub(super) fn gain(&self, base: &Column) -> Option<Gain> {
         let of_base: BTreeMap<_, _> = base.rows.iter().map(|row| ((row.normal, row.seed), auroc(row))).collect();
         Gain::of(self.rows.iter().filter_map(|row| of_base.get(&(row.normal, row.seed)).map(|base| auroc(row) - base)))
     }

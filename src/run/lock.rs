@@ -26,7 +26,7 @@ impl Lock {
     ///
     /// # Errors
     /// [`RunError::InUse`] names the process that has taken it; else the folder cannot be written to.
-    pub fn take(folder: &Path) -> Result<Self, RunError> {
+    pub(super) fn take(folder: &Path) -> Result<Self, RunError> {
         let failed = |source| RunError::Folder { path: folder.to_owned(), source };
         let opened = File::options().read(true).write(true).create(true).truncate(false).open(folder.join(LOCK));
         let mut file = opened.map_err(failed)?;

@@ -14,7 +14,15 @@ use crate::engine::{AdapterSummary, EngineError, Gpu, GpuOptions};
 use crate::model::ModelFile;
 
 /// What a choice of path may take into account.
+///
+/// ```
+/// use pkdgan::scoring::{DetectorOptions, ScoringPath};
+///
+/// let options = DetectorOptions::default().path(ScoringPath::Cpu).images(500);
+/// assert_eq!(options.path, Some(ScoringPath::Cpu));
+/// ```
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct DetectorOptions {
     /// The path to take; the fastest if none.
     pub path: Option<ScoringPath>,
@@ -30,8 +38,47 @@ pub struct DetectorOptions {
     pub cpu_fallback: bool,
 }
 
+impl DetectorOptions {
+    /// Takes this path; `None` for the fastest.
+    #[must_use]
+    pub fn path(self, path: impl Into<Option<ScoringPath>>) -> Self {
+        Self { path: path.into(), ..self }
+    }
+
+    /// Whether weights in half precision will do.
+    #[must_use]
+    pub fn half(self, half: bool) -> Self {
+        Self { half, ..self }
+    }
+
+    /// How many images there are at least; `None` if that is not known.
+    #[must_use]
+    pub fn images(self, images: impl Into<Option<usize>>) -> Self {
+        Self { images: images.into(), ..self }
+    }
+
+    /// How to open the adapter, if one is opened.
+    #[must_use]
+    pub fn device(self, device: GpuOptions) -> Self {
+        Self { device, ..self }
+    }
+
+    /// Whether no device may be opened.
+    #[must_use]
+    pub fn without_device(self, without: bool) -> Self {
+        Self { without_device: without, ..self }
+    }
+
+    /// Whether scoring goes on on the CPU path where the device cannot be opened or fails.
+    #[must_use]
+    pub fn cpu_fallback(self, fallback: bool) -> Self {
+        Self { cpu_fallback: fallback, ..self }
+    }
+}
+
 /// The path that was chosen, and why.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Choice {
     /// The path.
     pub path: ScoringPath,
@@ -51,6 +98,7 @@ impl Choice {
 
 /// How fast a path was when it was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Timing {
     /// The path.
     pub path: ScoringPath,

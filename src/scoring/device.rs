@@ -30,7 +30,7 @@ pub(super) struct DeviceScorer {
 }
 
 impl DeviceScorer {
-    pub fn new(executor: Box<dyn Executor>, file: &ModelFile, generator: &Generator) -> Self {
+    pub(super) fn new(executor: Box<dyn Executor>, file: &ModelFile, generator: &Generator) -> Self {
         Self {
             executor,
             file: file.clone(),
@@ -45,7 +45,7 @@ impl DeviceScorer {
 
     /// Begins to score `[n, C, H, W]`, at most `capacity` images: scores, then reconstructions where wanted, of at least as
     /// many.
-    pub fn submit(
+    pub(super) fn submit(
         &mut self,
         path: ScoringPath,
         pixels: &[f32],
@@ -75,7 +75,7 @@ impl DeviceScorer {
     }
 
     /// The program for batches of so many images.
-    pub fn program(&mut self, path: ScoringPath, batch: usize) -> Result<ProgramId, ScoringError> {
+    pub(super) fn program(&mut self, path: ScoringPath, batch: usize) -> Result<ProgramId, ScoringError> {
         if let Some(&program) = self.programs.get(&(path, batch)) {
             return Ok(program);
         }

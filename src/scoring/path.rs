@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// How a generator is run to score images. All give the same scores up to rounding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum ScoringPath {
     /// The engine's ops one after the other: any network, any image.
     OpByOp,

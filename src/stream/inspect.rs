@@ -1,5 +1,8 @@
 //! From what was found to scores.
 
+use std::path::PathBuf;
+use std::thread::available_parallelism;
+
 use image::DynamicImage;
 
 use super::detector::SharedDetector;
@@ -7,15 +10,81 @@ use super::list::{Found, Picture, Sources};
 use super::maps::Maps;
 use super::ordered::ordered;
 use super::{PictureFault, StreamError};
-use crate::data::{Images, PictureError, Preprocessing, read_picture};
+use crate::data::{Images, PictureError, Preprocessing, PreprocessingInternals, read_picture};
+use crate::model::ModelFile;
+use crate::scoring::{Choice, DetectorOptions, ScoringError};
 
 /// What came of a picture.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Inspected {
     /// Its name.
     pub picture: Picture,
     /// Its anomaly score, finite.
     pub score: Result<f32, PictureFault>,
+}
+
+/// Scores the pictures of files and folders, in order: PNG, JPEG and BMP files, and the images of IDX files. Folders are
+/// searched as deep as they go, each in the order of its names. Any number of pictures takes the same memory.
+///
+/// A picture that cannot be used has its fault in the place of its score. What fails all pictures, such as a device that
+/// is lost, is an error in the place of those that it fails. One thread a core decodes; they end once the iterator is
+/// dropped.
+///
+/// ```no_run
+/// use std::path::Path;
+/// use pkdgan::model::ModelFile;
+/// use pkdgan::scoring::{DetectorOptions, score_pictures};
+///
+/// let model = ModelFile::read(Path::new("runs/photos/model.safetensors"))?;
+/// for inspected in score_pictures(&model, ["photos/new"], DetectorOptions::default())? {
+///     let inspected = inspected?;
+///     match inspected.score {
+///         Ok(score) => println!("{}: {score}", inspected.picture),
+///         Err(fault) => eprintln!("{fault}"),
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// A model whose tensors do not go with its architecture, or that does not suit the path that `options` name; failures
+/// of the device, unless the options let the CPU path take its place.
+pub fn score_pictures(
+    model: &ModelFile,
+    paths: impl IntoIterator<Item = impl Into<PathBuf>>,
+    options: DetectorOptions,
+) -> Result<InspectedPictures, ScoringError> {
+    let paths: Vec<PathBuf> = paths.into_iter().map(Into::into).collect();
+    let threads = available_parallelism().map_or(1, Into::into);
+    let (detector, choice) = SharedDetector::choose(model, &paths, threads, options)?;
+    let chunks = inspect(Sources::of(paths), model.preprocessing, &detector, threads, None);
+    let results = chunks.flat_map(|chunk| match chunk {
+        Ok(inspected) => inspected.into_iter().map(Ok).collect(),
+        Err(error) => vec![Err(error)],
+    });
+    Ok(InspectedPictures { results: Box::new(results), choice })
+}
+
+/// What comes of pictures one after the other; see [`score_pictures`].
+pub struct InspectedPictures {
+    results: Box<dyn Iterator<Item = Result<Inspected, StreamError>>>,
+    choice: Choice,
+}
+
+impl InspectedPictures {
+    /// The path that the pictures are scored on, and why.
+    pub fn choice(&self) -> &Choice {
+        &self.choice
+    }
+}
+
+impl Iterator for InspectedPictures {
+    type Item = Result<Inspected, StreamError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.results.next()
+    }
 }
 
 /// Scores pictures in order, with so many threads that decode.

@@ -36,7 +36,7 @@ pub struct Found {
 }
 
 /// Takes what was found; `None` where the next may be long in coming. Breaks where nothing more is wanted.
-pub type Emit<'a> = dyn FnMut(Option<Found>) -> ControlFlow<()> + 'a;
+pub(super) type Emit<'a> = dyn FnMut(Option<Found>) -> ControlFlow<()> + 'a;
 
 /// Where the pictures are.
 pub struct Sources {
@@ -49,6 +49,14 @@ pub struct Sources {
 }
 
 impl Sources {
+    /// Files and folders. `-` is a file of that name, since there is no list.
+    pub fn of(paths: Vec<PathBuf>) -> Self {
+        // A path of more than one part stands for no list.
+        let paths =
+            paths.into_iter().map(|path| if path.as_os_str() == "-" { Path::new(".").join(path) } else { path });
+        Self { paths: paths.collect(), list: BufReader::new(Box::new(io::empty())), separator: b'\n' }
+    }
+
     /// Finds every picture, in order.
     pub fn each(mut self, emit: &mut Emit) -> ControlFlow<()> {
         for path in &self.paths {

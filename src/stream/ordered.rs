@@ -17,7 +17,7 @@ const LONG: Duration = Duration::from_millis(20);
 
 /// The results of the work on each chunk, in order. When it is dropped the workers end, and with them what they hold; the
 /// thread that lists ends by itself, for it may be waiting for somebody to type.
-pub struct Ordered<T, R> {
+pub(super) struct Ordered<T, R> {
     results: Receiver<Receiver<thread::Result<R>>>,
     to_workers: SyncSender<Work<T, R>>,
     workers: Vec<JoinHandle<()>>,
@@ -60,7 +60,7 @@ type Emit<'a, T> = &'a mut dyn FnMut(Option<T>) -> ControlFlow<()>;
 /// items; of fewer at the end and before a pause. No more than two chunks a worker are on their way at once, whatever their number.
 ///
 /// The chunks begin short, and grow while the work on them is.
-pub fn ordered<T: Send + 'static, R: Send + 'static, W: FnMut(Vec<T>) -> R + Send + 'static>(
+pub(super) fn ordered<T: Send + 'static, R: Send + 'static, W: FnMut(Vec<T>) -> R + Send + 'static>(
     list: impl FnOnce(Emit<T>) -> ControlFlow<()> + Send + 'static,
     workers: Vec<W>,
     [least, most]: [usize; 2],

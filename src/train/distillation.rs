@@ -17,7 +17,7 @@ pub(super) struct DistillationLosses {
 
 impl DistillationLosses {
     /// Adds the distances to a graph; no gradient reaches the teacher.
-    pub fn new(graph: &mut Graph, teacher: &Generated, student: &Generated) -> Result<Self, EngineError> {
+    pub(super) fn new(graph: &mut Graph, teacher: &Generated, student: &Generated) -> Result<Self, EngineError> {
         let mut distance = |teacher: Tensor, student: Tensor, measure| {
             let teacher = graph.detach(teacher);
             mean_distance(graph, student, teacher, measure)
@@ -34,7 +34,7 @@ impl DistillationLosses {
     }
 
     /// w1, wx and w2 with their terms.
-    pub fn terms(&self, weights: &DistillationWeights) -> [(Tensor, f64); 3] {
+    pub(super) fn terms(&self, weights: &DistillationWeights) -> [(Tensor, f64); 3] {
         [
             (self.latent, weights.latent),
             (self.reconstruction, weights.reconstruction),

@@ -13,7 +13,7 @@ pub(super) struct FiniteCheck {
 
 impl FiniteCheck {
     /// Loads the program for the groups; the flags are added to `variables`.
-    pub fn load(
+    pub(super) fn load(
         executor: &mut dyn Executor,
         variables: &mut Variables,
         groups: &[GroupId],
@@ -28,17 +28,17 @@ impl FiniteCheck {
     }
 
     /// Looks at what is there after everything run so far.
-    pub fn run(&self, executor: &mut dyn Executor) -> Result<(), TrainError> {
+    pub(super) fn run(&self, executor: &mut dyn Executor) -> Result<(), TrainError> {
         Ok(executor.run(self.program, 1)?)
     }
 
     /// What to read back.
-    pub fn readback(&self) -> Readback<'static> {
+    pub(super) fn readback(&self) -> Readback<'static> {
         Readback::Variable(self.flags)
     }
 
     /// Lowers the flags.
-    pub fn reset(&self, executor: &mut dyn Executor, variables: &Variables) -> Result<(), TrainError> {
+    pub(super) fn reset(&self, executor: &mut dyn Executor, variables: &Variables) -> Result<(), TrainError> {
         let len = variables.shape(self.flags).iter().product();
         Ok(executor.write(self.flags, &vec![0.0; len])?)
     }

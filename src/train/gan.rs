@@ -14,7 +14,7 @@ pub(super) struct Optimizer<'a> {
 
 impl Optimizer<'_> {
     /// Adds the gradients of `loss` by the network's parameters and their update.
-    pub fn update(&self, graph: &mut Graph, variables: &Variables, loss: Tensor) -> Result<(), EngineError> {
+    pub(super) fn update(&self, graph: &mut Graph, variables: &Variables, loss: Tensor) -> Result<(), EngineError> {
         let parameters: Vec<Tensor> =
             variables.of(self.groups.parameters).map(|variable| graph.variable(variables, variable)).collect();
         let gradients = graph.gradients(loss, &parameters)?;
@@ -31,7 +31,7 @@ pub(super) struct GeneratorLosses {
 
 impl GeneratorLosses {
     /// The weighted terms.
-    pub fn terms(&self, weights: &LossWeights) -> [(Tensor, f64); 3] {
+    pub(super) fn terms(&self, weights: &LossWeights) -> [(Tensor, f64); 3] {
         [
             (self.reconstruction, weights.reconstruction),
             (self.latent, weights.latent),

@@ -15,14 +15,14 @@ pub(super) struct LossNames(&'static str, &'static [&'static str]);
 impl LossNames {
     /// A network's own losses: cross-entropy of the discriminator in nats; mean absolute error of the reconstructions,
     /// of pixels in -1..1; mean squared distance of the latent vectors; cross-entropy of the reconstructions with "real".
-    pub const OWN: Self = Self("losses", &["discriminator", "reconstruction", "latent", "adversarial"]);
+    pub(super) const OWN: Self = Self("losses", &["discriminator", "reconstruction", "latent", "adversarial"]);
     /// Those of a teacher beside a student.
-    pub const TEACHER: Self = Self(
+    pub(super) const TEACHER: Self = Self(
         "teacher.losses",
         &["teacher_discriminator", "teacher_reconstruction", "teacher_latent", "teacher_adversarial"],
     );
     /// Mean distances between teacher and student: squared, of latent vectors, and absolute, of reconstructions.
-    pub const DISTILLATION: Self =
+    pub(super) const DISTILLATION: Self =
         Self("distances", &["distance_latent", "distance_reconstruction", "distance_latent_again"]);
 }
 

@@ -23,22 +23,22 @@ pub(super) struct Pacing {
 
 impl Pacing {
     /// Begins with single steps.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { steps: 1, last: Instant::now() }
     }
 
     /// Steps of the next submission.
-    pub fn steps(&self) -> usize {
+    pub(super) fn steps(&self) -> usize {
         self.steps
     }
 
     /// Leaves out the time since the last submission, which went to something else.
-    pub fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         self.last = Instant::now();
     }
 
     /// A submission of so many steps is done.
-    pub fn submission_took(&mut self, steps: usize) {
+    pub(super) fn submission_took(&mut self, steps: usize) {
         let per_step = self.last.elapsed().as_secs_f64() / steps as f64;
         self.last = Instant::now();
         let fitting = (SUBMISSION.as_secs_f64() / per_step.max(1e-9)) as usize;

@@ -9,6 +9,7 @@ use crate::config::{Budget, Config, DistillationStep, LossWeights, Structure};
 /// A stretch of training with a budget of its own; what it leaves, later ones start from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Stage {
     /// The teacher, by its own losses.
     Teacher,
@@ -77,7 +78,7 @@ impl Stage {
     }
 
     /// What the teacher does, if it takes part.
-    pub fn teacher(self, config: &Config) -> Option<Role> {
+    pub(crate) fn teacher(self, config: &Config) -> Option<Role> {
         let own = Some(config.training.weights);
         match (self, self.distillation(config)) {
             (Self::Teacher, _) => Some(Role::Trained { learning_rate: config.training.learning_rate, own }),
@@ -90,7 +91,7 @@ impl Stage {
     }
 
     /// What the student does, if it takes part.
-    pub fn student(self, config: &Config) -> Option<Role> {
+    pub(crate) fn student(self, config: &Config) -> Option<Role> {
         let own = self.structure(config).is_none_or(Structure::has_own_losses);
         let own = own.then_some(config.student.weights);
         let learning_rate = self.budget(config).learning_rate;

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use pkdgan::pipeline::Plan;
-use pkdgan::reproduce::{Cell, ReproduceError, State};
+use pkdgan::unstable::pipeline::Plan;
+use pkdgan::unstable::reproduce::{Cell, ReproduceError, State};
 use serde_json::json;
 
 /// Numbers as `0-9` or `0,1,4`, in ascending order.
 #[derive(Clone)]
-pub struct List<T>(pub Vec<T>);
+pub(super) struct List<T>(pub Vec<T>);
 
 /// Most numbers of a list.
 const MAX_ITEMS: u64 = 10_000;
@@ -36,7 +36,7 @@ impl<T: TryFrom<u64>> FromStr for List<T> {
 }
 
 /// Lists the cells, how far each is, and their settings.
-pub fn print_cells(cells: &[Cell], json: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn print_cells(cells: &[Cell], json: bool) -> anyhow::Result<ExitCode> {
     let states = cells.iter().map(state).collect::<Result<Vec<_>, _>>()?;
     if json {
         let cell = |(cell, state): (&Cell, &String)| json!({ "cell": cell.title(), "state": state, "folder": cell.folder, "config": cell.config });

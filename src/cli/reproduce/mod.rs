@@ -10,8 +10,10 @@ use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
 use pkdgan::config::{Config, ConfigError, Statistics};
 use pkdgan::data::Dataset;
-use pkdgan::reproduce::{self as grid, BatchSizes, Grid, Outcome, Output, Pair, Scope, Scoring, Studied, Survey};
-use pkdgan::results::{Rows, ScoreStudy, Table};
+use pkdgan::unstable::reproduce::{
+    self as grid, BatchSizes, Grid, Outcome, Output, Pair, Scope, Scoring, Studied, Survey,
+};
+use pkdgan::unstable::results::{Rows, ScoreStudy, Table};
 
 use self::list::{List, print_cells};
 use self::watch::GridWatcher;
@@ -22,7 +24,7 @@ use super::settings::{Base, quoted};
 /// Arguments of `pkdgan reproduce`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Data set; repeatable
     #[arg(long, value_name = "NAME", default_value = "mnist", help_heading = "Grid")]
     dataset: Vec<Dataset>,
@@ -131,7 +133,7 @@ enum ScoredBy {
 }
 
 /// Runs the grid, writes its results.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     arguments.check();
     let console = Console::showing(arguments.quiet, arguments.progress);
     let scope = arguments.scope()?;

@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 use indicatif::HumanDuration;
 use pkdgan::engine::DeviceKind;
-use pkdgan::pipeline::{TimedDevices, Watch};
-use pkdgan::reproduce::{Cell, Observe, Survey};
-use pkdgan::train::{Event, Stage};
+use pkdgan::unstable::pipeline::{TimedDevices, Watch};
+use pkdgan::unstable::reproduce::{Cell, Observe, Survey};
+use pkdgan::unstable::train::{Event, Stage};
 use serde_json::json;
 
 use crate::cli::console::Console;
 use crate::cli::watcher::Watcher;
 
 /// Shows the progress of a grid: a line a cell, the stages' bars under it.
-pub struct GridWatcher<'a> {
+pub(super) struct GridWatcher<'a> {
     console: &'a Console,
     watcher: Watcher<'a>,
     stop: Arc<AtomicBool>,
@@ -28,7 +28,7 @@ pub struct GridWatcher<'a> {
 
 impl<'a> GridWatcher<'a> {
     /// One that asks the grid to stop once `stop` is raised.
-    pub fn new(console: &'a Console, stop: Arc<AtomicBool>, survey: &Survey) -> Self {
+    pub(super) fn new(console: &'a Console, stop: Arc<AtomicBool>, survey: &Survey) -> Self {
         let (left, all) = (survey.left().count(), survey.cells().len());
         console.say(format!("{all} cells, {} of them done", all - left));
         let watcher = Watcher::new(console, stop.clone(), Instant::now());
@@ -37,7 +37,7 @@ impl<'a> GridWatcher<'a> {
     }
 
     /// Clears the bar.
-    pub fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         self.watcher.finish();
     }
 }

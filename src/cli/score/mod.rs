@@ -12,22 +12,22 @@ use std::time::Instant;
 
 use anyhow::Context;
 use clap::Args;
-use pkdgan::calibration::Calibration;
 use pkdgan::model::ModelFile;
-use pkdgan::run::{model_file, write_whole};
 use pkdgan::scoring::ScoringPath;
-use pkdgan::stream::{Inspected, Maps, SharedDetector, Sources, StreamError, inspect};
+use pkdgan::unstable::calibration::Calibration;
+use pkdgan::unstable::run::{model_file, write_whole};
+use pkdgan::unstable::stream::{Inspected, Maps, SharedDetector, Sources, StreamError, inspect};
 
 use super::console::{Console, Counter, stop_on_interrupt};
 use super::device::{Device, PathChoice};
 use rows::{Format, Rows};
 use verdict::Rule;
-pub use verdict::Uncalibrated;
+pub(super) use verdict::Uncalibrated;
 
 /// Arguments of `pkdgan score`.
 #[derive(Args)]
 #[command(after_help = HELP)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Model file, or a run folder, whose model.safetensors is used
     model: PathBuf,
     /// Pictures (PNG, JPEG, BMP), folders of them, IDX files (plain or .gz); `-` for a list of such paths on standard
@@ -121,7 +121,7 @@ impl From<io::Error> for Ended {
 }
 
 /// Scores pictures with a trained model.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let console = Console::new(arguments.quiet);
     let model = ModelFile::read(&model_file(&arguments.model)?)?;

@@ -9,7 +9,7 @@ use super::verdict::Decision;
 
 /// How results are written.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(super) enum Format {
     /// Comma-separated values below a header
     Csv,
     /// A JSON object a line
@@ -17,7 +17,7 @@ pub enum Format {
 }
 
 /// Writes results, a row each.
-pub enum Rows<'a> {
+pub(super) enum Rows<'a> {
     Csv(Box<csv::Writer<&'a mut dyn Write>>),
     Jsonl(BufWriter<&'a mut dyn Write>),
 }
@@ -38,7 +38,7 @@ struct Failed<'a> {
 
 impl<'a> Rows<'a> {
     /// Begins with the header, where there is one.
-    pub fn new(format: Format, out: &'a mut dyn Write) -> io::Result<Self> {
+    pub(super) fn new(format: Format, out: &'a mut dyn Write) -> io::Result<Self> {
         match format {
             Format::Csv => {
                 let mut rows = csv::WriterBuilder::new().has_headers(false).from_writer(out);
@@ -50,7 +50,7 @@ impl<'a> Rows<'a> {
     }
 
     /// A picture with its score.
-    pub fn scored(&mut self, path: &str, score: f32, decision: Decision) -> io::Result<()> {
+    pub(super) fn scored(&mut self, path: &str, score: f32, decision: Decision) -> io::Result<()> {
         let row = Scored { path, score, p_value: decision.p_value, verdict: decision.verdict() };
         match self {
             Self::Csv(rows) => rows.serialize(row).map_err(plain),
@@ -59,7 +59,7 @@ impl<'a> Rows<'a> {
     }
 
     /// A picture without one: a row in JSON only, where it cannot be taken for a score.
-    pub fn failed(&mut self, path: &str, error: &str) -> io::Result<()> {
+    pub(super) fn failed(&mut self, path: &str, error: &str) -> io::Result<()> {
         match self {
             Self::Csv(_) => Ok(()),
             Self::Jsonl(out) => line(out, &Failed { path, error }),
@@ -67,7 +67,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Lets whoever reads have what there is.
-    pub fn flush(&mut self) -> io::Result<()> {
+    pub(super) fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Csv(rows) => rows.flush(),
             Self::Jsonl(out) => out.flush(),

@@ -1,10 +1,10 @@
 //! When a score is anomalous: the rule that `--alpha` and `--threshold` make. The p-value itself is `calibration.rs`'s.
 
 use anyhow::bail;
-use pkdgan::calibration::{Calibration, CalibrationError};
+use pkdgan::unstable::calibration::{Calibration, CalibrationError};
 
 /// What makes a picture anomalous.
-pub enum Rule {
+pub(super) enum Rule {
     /// A p-value of at most this.
     Alpha(f64),
     /// A score above this.
@@ -15,14 +15,14 @@ pub enum Rule {
 
 /// What a score means.
 #[derive(Clone, Copy)]
-pub struct Decision {
+pub(super) struct Decision {
     pub p_value: Option<f64>,
     pub anomalous: Option<bool>,
 }
 
 impl Rule {
     /// The rule that was asked for, as far as a model's calibration carries it.
-    pub fn new(
+    pub(super) fn new(
         threshold: Option<f32>,
         alpha: Option<f64>,
         calibration: Option<&Calibration>,
@@ -47,7 +47,7 @@ impl Rule {
     ///
     /// # Errors
     /// A score that is not a number.
-    pub fn decide(&self, score: f32, calibration: Option<&Calibration>) -> Result<Decision, CalibrationError> {
+    pub(super) fn decide(&self, score: f32, calibration: Option<&Calibration>) -> Result<Decision, CalibrationError> {
         let p_value = calibration.map(|calibration| calibration.p_value(score)).transpose()?;
         let anomalous = match *self {
             Self::Alpha(alpha) => p_value.map(|p_value| p_value <= alpha),
@@ -60,17 +60,17 @@ impl Rule {
 
 impl Decision {
     /// The word for it.
-    pub fn verdict(self) -> Option<&'static str> {
+    pub(super) fn verdict(self) -> Option<&'static str> {
         self.anomalous.map(|anomalous| if anomalous { "anomalous" } else { "normal" })
     }
 }
 
 /// False-alarm rate unless another is asked for.
-pub const ALPHA: f64 = 0.01;
+pub(super) const ALPHA: f64 = 0.01;
 
 /// A flag that the model has no calibration for.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the model is not calibrated, so that {0} has nothing to go by; name a threshold of the score with --threshold"
 )]
-pub struct Uncalibrated(&'static str);
+pub(crate) struct Uncalibrated(&'static str);

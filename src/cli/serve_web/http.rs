@@ -15,14 +15,14 @@ const MAX_BYTES: usize = 1 << 14;
 const MAX_HEADERS: usize = 64;
 
 /// What is asked for.
-pub struct Request {
+pub(super) struct Request {
     pub method: String,
     pub path: String,
     pub host: Option<String>,
 }
 
 /// What is answered.
-pub struct Answer<'a> {
+pub(super) struct Answer<'a> {
     /// Code and phrase, as `200 OK`.
     pub status: &'static str,
     pub headers: Vec<(&'static str, &'static str)>,
@@ -30,7 +30,7 @@ pub struct Answer<'a> {
 }
 
 /// Serves every connection, for ever.
-pub fn serve<'a>(listener: &TcpListener, answer: impl Fn(&Request) -> Answer<'a> + Sync) {
+pub(super) fn serve<'a>(listener: &TcpListener, answer: impl Fn(&Request) -> Answer<'a> + Sync) {
     thread::scope(|scope| {
         for stream in listener.incoming() {
             let answer = &answer;

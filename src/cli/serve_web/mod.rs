@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use pkdgan::model::ModelFile;
-use pkdgan::run::model_file;
+use pkdgan::unstable::run::model_file;
 use rust_embed::RustEmbed;
 
 use super::console::Console;
@@ -21,7 +21,7 @@ use http::{Answer, Request};
 /// Arguments of `pkdgan serve-web`.
 #[derive(Args)]
 #[command(after_help = HELP)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Model file that the page begins with, or a run folder, whose model.safetensors is used [default: a student of the
     /// digit 8 of MNIST]
     #[arg(long, value_name = "FILE")]
@@ -64,7 +64,7 @@ const HEADERS: &[(&str, &str)] = &[
 ];
 
 /// Serves the page that scores in a browser, until ctrl-C.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let model = arguments.model.as_deref().map(checked_model).transpose()?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, arguments.port)).map_err(|error| {
         let remedy = match error.kind() {

@@ -23,17 +23,17 @@ impl Epilogue {
     }
 
     /// Which input is added.
-    pub fn added_input(&self) -> usize {
+    pub(crate) fn added_input(&self) -> usize {
         2 + usize::from(self.bias)
     }
 
     /// Which input is the activation's output.
-    pub fn gate_input(&self) -> usize {
+    pub(crate) fn gate_input(&self) -> usize {
         self.added_input() + usize::from(self.adds)
     }
 
     /// Does the work of an op after the convolution too, if nothing else comes after the sum yet.
-    pub fn absorb(&mut self, next: Fusible) -> bool {
+    pub(crate) fn absorb(&mut self, next: Fusible) -> bool {
         match next {
             _ if !self.is_open() => return false,
             Fusible::Activation(activation) => self.activation = activation,
@@ -50,7 +50,7 @@ impl Epilogue {
     }
 
     /// Refuses inputs that do not go with an output of `shape`.
-    pub fn check(&self, inputs: &[Shape], shape: Shape) -> Result<(), String> {
+    pub(crate) fn check(&self, inputs: &[Shape], shape: Shape) -> Result<(), String> {
         if inputs.len() != self.inputs() {
             return Err(format!("takes {} inputs, not {}", self.inputs(), inputs.len()));
         }
@@ -64,7 +64,7 @@ impl Epilogue {
     }
 
     /// Applies to the sums in `y`, on the CPU.
-    pub fn apply<T: Real>(&self, inputs: &[&[T]], shape: Shape, y: &mut [T]) {
+    pub(crate) fn apply<T: Real>(&self, inputs: &[&[T]], shape: Shape, y: &mut [T]) {
         let plane = shape[2] * shape[3];
         for (i, v) in y.iter_mut().enumerate() {
             if self.bias {

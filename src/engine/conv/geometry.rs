@@ -66,14 +66,14 @@ pub(crate) struct Run {
 
 impl Geometry {
     /// Multiply-accumulates, counted as usual: taps on the padding included.
-    pub fn macs(&self) -> u64 {
+    pub(crate) fn macs(&self) -> u64 {
         let [n, narrow, h, w] = self.narrow.map(|v| v as u64);
         n * narrow * h * w * self.wide[1] as u64 * (self.kernel[0] * self.kernel[1]) as u64
     }
 
     /// Calls `f` for every run of positions joined by a tap, in a fixed order. Weights are laid out
     /// `[C_narrow, C_wide, K_h, K_w]`.
-    pub fn visit(&self, mut f: impl FnMut(Run)) {
+    pub(crate) fn visit(&self, mut f: impl FnMut(Run)) {
         let [count, wide_channels, wide_h, wide_w] = self.wide;
         let [_, narrow_channels, narrow_h, narrow_w] = self.narrow;
         let [kernel_h, kernel_w] = self.kernel;

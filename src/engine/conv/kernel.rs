@@ -27,7 +27,7 @@ pub(crate) enum ConvKernel {
 }
 
 impl ConvKernel {
-    pub fn variant(&self) -> ConvVariant {
+    pub(crate) fn variant(&self) -> ConvVariant {
         match self {
             Self::Naive => ConvVariant::Naive,
             Self::Register(_) => ConvVariant::Register,

@@ -92,7 +92,7 @@ impl Cpu {
 
     /// An executor without vectors of 16 numbers, as on processors without AVX-512.
     #[doc(hidden)]
-    pub fn without_avx512() -> Self {
+    pub(crate) fn without_avx512() -> Self {
         #[cfg(target_arch = "x86_64")]
         if let Some(v3) = pulp::x86::V3::try_new() {
             return Self::with_arch(Arch::V3(v3));
@@ -118,7 +118,7 @@ impl Cpu {
     ///
     /// # Errors
     /// A program that it does not hold.
-    pub fn profile(&mut self, program: ProgramId) -> Result<Vec<Timed>, EngineError> {
+    pub(crate) fn profile(&mut self, program: ProgramId) -> Result<Vec<Timed>, EngineError> {
         let threads = self.threads()?;
         let Loaded { program, steps, .. } = self.programs.get_mut(program)?;
         let mut memory = Memory { buffers: &mut self.memory, changes: &mut self.changes, scratch: &mut self.scratch };

@@ -43,22 +43,26 @@ pub(crate) struct Call<'a, 'b> {
 
 impl CpuKernel {
     /// A kernel without scratch memory.
-    pub fn new(run: impl Fn(&mut Call) + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(run: impl Fn(&mut Call) + Send + Sync + 'static) -> Self {
         Self::with_scratch(0, run)
     }
 
     /// A kernel with so many numbers of scratch memory.
-    pub fn with_scratch(scratch: usize, run: impl Fn(&mut Call) + Send + Sync + 'static) -> Self {
+    pub(crate) fn with_scratch(scratch: usize, run: impl Fn(&mut Call) + Send + Sync + 'static) -> Self {
         Self { scratch, packing: None, run: Box::new(run) }
     }
 
     /// The same kernel, which finds an input packed.
-    pub fn packing(self, packing: Packing) -> Self {
+    pub(crate) fn packing(self, packing: Packing) -> Self {
         Self { packing: Some(packing), ..self }
     }
 
     /// The op's plain twin, for what no program runs often. It takes memory as it goes.
-    pub fn reference(op: &(impl Rule + Clone + Send + Sync + 'static), inputs: &[Shape], outputs: &[Shape]) -> Self {
+    pub(crate) fn reference(
+        op: &(impl Rule + Clone + Send + Sync + 'static),
+        inputs: &[Shape],
+        outputs: &[Shape],
+    ) -> Self {
         let (op, input_shapes, output_shapes) = (op.clone(), inputs.to_vec(), outputs.to_vec());
         Self::new(move |call| {
             let mut made: Vec<Vec<f32>> = call.outputs.iter().map(|y| vec![f32::NAN; y.len()]).collect();
@@ -76,7 +80,7 @@ impl CpuKernel {
     }
 
     /// Runs it.
-    pub fn run(&self, call: &mut Call) {
+    pub(crate) fn run(&self, call: &mut Call) {
         (self.run)(call);
     }
 }

@@ -19,7 +19,7 @@ pub(super) enum Left<'a> {
 
 impl<'a> Left<'a> {
     /// A matrix whose rows lie together, of so many numbers each.
-    pub fn rows(data: &'a [f32], k: usize) -> Self {
+    pub(super) fn rows(data: &'a [f32], k: usize) -> Self {
         Self::Rows { data, stride: k, piece: k, next: 0 }
     }
 }
@@ -39,7 +39,7 @@ pub(super) struct Product<'a> {
 
 impl Product<'_> {
     /// Computes it on this thread.
-    pub fn run(self, arch: Arch) {
+    pub(super) fn run(self, arch: Arch) {
         arch.dispatch(self);
     }
 }

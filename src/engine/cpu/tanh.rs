@@ -26,7 +26,7 @@ const ONE: u32 = 127;
 /// `tanh v` to 2e-7, with plain arithmetic only; NaN stays NaN. `tanh v = 1 - 2 / (e^(2v) + 1)`, and the power is
 /// `2^n 2^x` with whole `n` and `x` between -1/2 and 1/2.
 #[inline(always)]
-pub fn tanh<S: Simd>(simd: S, v: S::f32s) -> S::f32s {
+pub(super) fn tanh<S: Simd>(simd: S, v: S::f32s) -> S::f32s {
     let (one, two, round) = (simd.splat_f32s(1.0), simd.splat_f32s(2.0), simd.splat_f32s(ROUND));
     let (least, most) = (simd.splat_f32s(-FLAT), simd.splat_f32s(FLAT));
     // Comparisons, not minimum and maximum: those of some processors make a number of NaN.

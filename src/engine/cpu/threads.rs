@@ -31,7 +31,7 @@ impl Threads {
     ///
     /// # Errors
     /// [`EngineError::OutOfMemory`] where the system gives no more threads.
-    pub fn new() -> Result<Self, EngineError> {
+    pub(super) fn new() -> Result<Self, EngineError> {
         let count = rayon::current_num_threads();
         let pool = ThreadPoolBuilder::new().num_threads(count).thread_name(|index| format!("cpu-{index}")).build();
         let refused = |error: rayon::ThreadPoolBuildError| {
@@ -42,12 +42,12 @@ impl Threads {
     }
 
     /// How many.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.pool.current_num_threads()
     }
 
     /// Does work on one of them, which shares it out among all.
-    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+    pub(super) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         let count = self.count();
         self.busy.store(true, Ordering::Release);
         let _done = Done(&self.busy);
@@ -145,7 +145,7 @@ impl Drop for Done<'_> {
 /// Waits for a moment. Now and then others may have the processor.
 fn pause(looks: &mut usize) {
     *looks += 1;
-    if *looks % LOOKS > 0 {
+    if !looks.is_multiple_of(LOOKS) {
         std::hint::spin_loop();
     } else {
         thread::yield_now();

@@ -21,7 +21,7 @@ pub(super) struct Windows {
 }
 
 impl Windows {
-    pub fn of(geometry: &Geometry) -> Self {
+    pub(super) fn of(geometry: &Geometry) -> Self {
         let side = |[_, _, h, w]: [usize; 4]| [h, w];
         Self {
             wide: side(geometry.wide),
@@ -33,32 +33,32 @@ impl Windows {
     }
 
     /// Numbers of a tap: positions.
-    pub fn positions(&self) -> usize {
+    pub(super) fn positions(&self) -> usize {
         self.narrow[0] * self.narrow[1]
     }
 
     /// Taps of the kernel.
-    pub fn taps(&self) -> usize {
+    pub(super) fn taps(&self) -> usize {
         self.kernel[0] * self.kernel[1]
     }
 
     /// Pixels of the wide grid.
-    pub fn pixels(&self) -> usize {
+    pub(super) fn pixels(&self) -> usize {
         self.wide[0] * self.wide[1]
     }
 
     /// Whether one position sees the whole wide grid, and nothing else.
-    pub fn is_whole(&self) -> bool {
+    pub(super) fn is_whole(&self) -> bool {
         self.narrow == [1, 1] && self.kernel == self.wide && self.padding == [0, 0]
     }
 
     /// Numbers of the copy that [`Self::taps_by_row`] and [`Self::add_taps`] work in.
-    pub fn sorted_len(&self) -> usize {
+    pub(super) fn sorted_len(&self) -> usize {
         self.reach(0) * self.stride[1] * self.sorted_row()
     }
 
     /// Numbers of the copy that [`Self::taps_by_position`] works in.
-    pub fn padded_len(&self) -> usize {
+    pub(super) fn padded_len(&self) -> usize {
         self.reach(0) * self.reach(1)
     }
 
@@ -86,7 +86,7 @@ impl Windows {
 
     /// `[taps, positions]`: the pixels of the wide grid that each tap meets. The copy is zero around them, see [`Self::sort`].
     #[inline(always)]
-    pub fn taps_by_row(&self, wide: &[f32], sorted: &mut [f32], columns: &mut [f32]) {
+    pub(super) fn taps_by_row(&self, wide: &[f32], sorted: &mut [f32], columns: &mut [f32]) {
         self.sort(wide, sorted);
         match self.narrow[1] {
             4 => self.copy_runs::<4>(sorted, columns),
@@ -175,7 +175,7 @@ impl Windows {
     /// `[positions, taps]`, rows apart by `stride` numbers: the pixels that each position sees. The copy is zero around them, see
     /// [`Self::sort`].
     #[inline(always)]
-    pub fn taps_by_position(&self, wide: &[f32], padded: &mut [f32], rows: &mut [f32], stride: usize) {
+    pub(super) fn taps_by_position(&self, wide: &[f32], padded: &mut [f32], rows: &mut [f32], stride: usize) {
         Self { stride: [self.stride[0], 1], narrow: [self.narrow[0], self.reach(1) - self.kernel[1] + 1], ..*self }
             .sort(wide, padded);
         match self.kernel {
@@ -213,7 +213,7 @@ impl Windows {
     /// The sum over taps of `[taps, positions]`, rows apart by `stride` numbers, at each pixel of the wide grid: the transpose of
     /// [`Self::taps_by_row`].
     #[inline(always)]
-    pub fn add_taps(&self, columns: &[f32], stride: usize, sorted: &mut [f32], wide: &mut [f32]) {
+    pub(super) fn add_taps(&self, columns: &[f32], stride: usize, sorted: &mut [f32], wide: &mut [f32]) {
         let sorted = &mut sorted[..self.sorted_len()];
         sorted.fill(0.0);
         match self.narrow[1] {

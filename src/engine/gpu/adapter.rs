@@ -12,23 +12,46 @@ use crate::engine::summary::AdapterSummary;
 use crate::engine::tuning::Measurements;
 
 /// How to open a GPU.
+///
+/// ```
+/// use std::time::Duration;
+/// use pkdgan::engine::GpuOptions;
+///
+/// let options = GpuOptions::default().adapter("nvidia".to_owned()).timeout(Duration::from_secs(60));
+/// assert_eq!(options.adapter.as_deref(), Some("nvidia"));
+/// ```
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct GpuOptions {
     /// Index in the list of [`adapters`], or a part of the name in any case. The most capable one if none.
     pub adapter: Option<String>,
     /// How to compute all convolutions; as chosen, or as suits the adapter, if none.
-    pub convolution: Option<ConvVariant>,
+    pub(crate) convolution: Option<ConvVariant>,
     /// Measurements of kernels, to choose those of convolutions by; the default for the kind of adapter if none.
-    pub measurements: Option<Arc<Measurements>>,
+    pub(crate) measurements: Option<Arc<Measurements>>,
     /// Where compiled kernels are kept from one run to the next; nowhere if none.
-    pub pipelines: Option<Arc<dyn PipelineStore>>,
+    pub(crate) pipelines: Option<Arc<dyn PipelineStore>>,
     /// How long the device may take for what is waited for; [`DEVICE_TIMEOUT`] if none.
     pub timeout: Option<Duration>,
     /// Trouble made on purpose, for tests.
-    pub fault: Option<Fault>,
+    pub(crate) fault: Option<Fault>,
     /// Does without half-precision arithmetic in kernels, as on adapters that have none; half-precision weights are
     /// then unpacked.
-    pub without_half: bool,
+    pub(crate) without_half: bool,
+}
+
+impl GpuOptions {
+    /// Opens the adapter of this index, or of a name with this part; `None` for the most capable one.
+    #[must_use]
+    pub fn adapter(self, adapter: impl Into<Option<String>>) -> Self {
+        Self { adapter: adapter.into(), ..self }
+    }
+
+    /// Gives the device so long for what is waited for; `None` for [`DEVICE_TIMEOUT`].
+    #[must_use]
+    pub fn timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
+        Self { timeout: timeout.into(), ..self }
+    }
 }
 
 /// How long a device may take for what is waited for, unless it is told otherwise. What is submitted at once takes

@@ -37,7 +37,7 @@ impl DeviceContext {
     ///
     /// # Errors
     /// [`EngineError::Limit`] and [`EngineError::OutOfMemory`]; nothing else was given memory for it.
-    pub fn buffer(&self, what: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer, EngineError> {
+    pub(super) fn buffer(&self, what: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer, EngineError> {
         let limits = self.device.limits();
         let bound = usage.contains(wgpu::BufferUsages::STORAGE);
         let limit = if bound { limits.max_storage_buffer_binding_size } else { limits.max_buffer_size };
@@ -51,13 +51,13 @@ impl DeviceContext {
     }
 
     /// A buffer of so many `f32` that kernels read and write, padded to whole `vec4`.
-    pub fn storage(&self, what: &str, len: usize) -> Result<wgpu::Buffer, EngineError> {
+    pub(super) fn storage(&self, what: &str, len: usize) -> Result<wgpu::Buffer, EngineError> {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         self.buffer(what, 4 * len.max(1).next_multiple_of(4) as u64, usage)
     }
 
     /// As [`Self::storage`], filled with NaN, so that an element which no kernel writes shows.
-    pub fn poisoned(&self, what: &str, len: usize) -> Result<wgpu::Buffer, EngineError> {
+    pub(super) fn poisoned(&self, what: &str, len: usize) -> Result<wgpu::Buffer, EngineError> {
         const CHUNK: usize = 1 << 20;
         let buffer = self.storage(what, len)?;
         let numbers = vec![f32::NAN; len.min(CHUNK)];
@@ -69,7 +69,7 @@ impl DeviceContext {
     }
 
     /// Refuses a launch that is too large for the adapter.
-    pub fn check_launch(&self, label: &str, dispatch: &Dispatch) -> Result<(), EngineError> {
+    pub(super) fn check_launch(&self, label: &str, dispatch: &Dispatch) -> Result<(), EngineError> {
         let limits = self.device.limits();
         let (most, bindings) = (limits.max_compute_workgroups_per_dimension, dispatch.bindings.len() as u32);
         let refused = |needed: String, limit: u32| {
@@ -85,7 +85,11 @@ impl DeviceContext {
     }
 
     /// Hands work to the driver, but does not wait for ever until it has taken it.
-    pub fn submit(&self, commands: wgpu::CommandBuffer, during: &str) -> Result<wgpu::SubmissionIndex, EngineError> {
+    pub(super) fn submit(
+        &self,
+        commands: wgpu::CommandBuffer,
+        during: &str,
+    ) -> Result<wgpu::SubmissionIndex, EngineError> {
         self.submitter.submit(commands, self.timeout).map_err(|error| match error {
             RecvTimeoutError::Timeout => self.timed_out(during),
             RecvTimeoutError::Disconnected => driver_failed(during),
@@ -93,7 +97,7 @@ impl DeviceContext {
     }
 
     /// Waits until a submission is done, but not for ever.
-    pub fn wait(&self, submission: &wgpu::SubmissionIndex, during: &str) -> Result<(), EngineError> {
+    pub(super) fn wait(&self, submission: &wgpu::SubmissionIndex, during: &str) -> Result<(), EngineError> {
         let wait = wgpu::PollType::Wait { submission_index: Some(submission.clone()), timeout: Some(self.timeout) };
         // wgpu panics where the driver loses the device while it is waited for.
         match catch_unwind(AssertUnwindSafe(|| self.device.poll(wait))) {
@@ -114,7 +118,7 @@ impl DeviceContext {
     }
 
     /// The error of a device that did not finish `during` in time.
-    pub fn timed_out(&self, during: &str) -> EngineError {
+    pub(super) fn timed_out(&self, during: &str) -> EngineError {
         self.leak();
         EngineError::TimedOut { during: during.into(), seconds: self.timeout.as_secs_f64() }
     }

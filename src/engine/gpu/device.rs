@@ -137,7 +137,7 @@ impl Gpu {
     }
 
     /// The kernels of convolutions, where those are not the default.
-    pub fn choices(&self) -> &KernelChoices {
+    pub(crate) fn choices(&self) -> &KernelChoices {
         &self.target.choices
     }
 

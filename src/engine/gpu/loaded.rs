@@ -47,7 +47,7 @@ struct Buffers<'a> {
 }
 
 impl Loaded {
-    pub fn new(
+    pub(super) fn new(
         context: &DeviceContext,
         pipelines: &mut Pipelines,
         target: &Target,
@@ -98,7 +98,7 @@ impl Loaded {
     }
 
     /// Records so many runs, in one compute pass. `mark` is called at the start of each run and after each kernel.
-    pub fn encode(
+    pub(super) fn encode(
         &self,
         encoder: &mut wgpu::CommandEncoder,
         times: usize,
@@ -115,7 +115,7 @@ impl Loaded {
     }
 
     /// The buffer behind a place.
-    pub fn buffer<'a>(&'a self, groups: &'a Groups, place: Place) -> &'a wgpu::Buffer {
+    pub(super) fn buffer<'a>(&'a self, groups: &'a Groups, place: Place) -> &'a wgpu::Buffer {
         buffer(groups, &self.locals, place)
     }
 }

@@ -26,7 +26,11 @@ pub(super) struct PipelineCache {
 impl PipelineCache {
     /// Opens what is kept for a device of an adapter; none where the adapter offers no such cache.
     #[allow(unsafe_code, reason = "a driver reads the bytes and trusts them")]
-    pub fn open(device: &wgpu::Device, adapter: &wgpu::AdapterInfo, store: &Arc<dyn PipelineStore>) -> Option<Self> {
+    pub(super) fn open(
+        device: &wgpu::Device,
+        adapter: &wgpu::AdapterInfo,
+        store: &Arc<dyn PipelineStore>,
+    ) -> Option<Self> {
         let key = wgpu::util::pipeline_cache_key(adapter)?;
         if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return None;
@@ -41,12 +45,12 @@ impl PipelineCache {
     }
 
     /// To compile with.
-    pub fn cache(&self) -> &wgpu::PipelineCache {
+    pub(super) fn cache(&self) -> &wgpu::PipelineCache {
         &self.cache
     }
 
     /// Keeps what was compiled.
-    pub fn save(&mut self) {
+    pub(super) fn save(&mut self) {
         let data = self.cache.get_data();
         if let Some(data) = data.filter(|data| self.kept.as_ref() != Some(data)) {
             self.store.write(&self.key, &data);

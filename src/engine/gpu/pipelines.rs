@@ -39,7 +39,7 @@ struct Job {
 
 impl Pipelines {
     /// None yet; those to come may be found in a cache.
-    pub fn new(cache: Option<PipelineCache>) -> Self {
+    pub(super) fn new(cache: Option<PipelineCache>) -> Self {
         Self { compiled: HashMap::new(), cache }
     }
 
@@ -47,7 +47,7 @@ impl Pipelines {
     ///
     /// # Errors
     /// The first kernel that the driver refuses, and [`EngineError::TimedOut`] for one that it does not finish.
-    pub fn of(&mut self, context: &DeviceContext, kernels: &[Kernel]) -> Result<Vec<Pipeline>, EngineError> {
+    pub(super) fn of(&mut self, context: &DeviceContext, kernels: &[Kernel]) -> Result<Vec<Pipeline>, EngineError> {
         let sources: Vec<String> = kernels.iter().map(|kernel| source(context, kernel.dispatch)).collect();
         let mut wanted: HashSet<&str> = HashSet::new();
         let missing = sources.iter().zip(kernels).filter(|(source, _)| !self.compiled.contains_key(*source));

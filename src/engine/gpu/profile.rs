@@ -13,7 +13,7 @@ const MAX_TIMESTAMPS: usize = 4096;
 impl Gpu {
     /// Runs a program so many times and times each kernel by the device's clock: medians. `None` where the adapter has
     /// no such clock.
-    pub fn profile(&mut self, program: ProgramId, runs: usize) -> Result<Option<Vec<Timed>>, EngineError> {
+    pub(crate) fn profile(&mut self, program: ProgramId, runs: usize) -> Result<Option<Vec<Timed>>, EngineError> {
         let Some(seconds) = self.clocked(program, runs)? else { return Ok(None) };
         let kernels = self.launched(program)?.into_iter().enumerate().map(|(kernel, launched)| {
             let mut of_runs: Vec<f64> = seconds.iter().map(|run| run[kernel]).collect();
@@ -23,7 +23,7 @@ impl Gpu {
     }
 
     /// The kernels of a program, with no time taken.
-    pub fn launched(&self, program: ProgramId) -> Result<Vec<Timed>, EngineError> {
+    pub(crate) fn launched(&self, program: ProgramId) -> Result<Vec<Timed>, EngineError> {
         let Loaded { launches, program, .. } = self.programs.get(program)?;
         let of = |(index, launch): (usize, &Launch)| {
             let step = &program.steps[launch.step];

@@ -50,7 +50,7 @@ impl Mapping {
     }
 
     /// Waits for the numbers, one vector for each range.
-    pub fn wait(self) -> Result<Vec<Vec<f32>>, EngineError> {
+    pub(super) fn wait(self) -> Result<Vec<Vec<f32>>, EngineError> {
         let Self { context, staging, submission, mapped, lens, during } = self;
         let failed = |problem: String| EngineError::Device { during: format!("a read-back after {during}"), problem };
         context.wait(&submission, &during)?;

@@ -18,7 +18,7 @@ struct Reported {
 
 impl Reports {
     /// Listens to a device.
-    pub fn of(device: &wgpu::Device) -> Self {
+    pub(super) fn of(device: &wgpu::Device) -> Self {
         let reports = Self::default();
         let to = reports.clone();
         device.on_uncaptured_error(Arc::new(move |error| {
@@ -32,7 +32,7 @@ impl Reports {
     }
 
     /// Passes on what has been reported since the last check.
-    pub fn check(&self, during: &str) -> Result<(), EngineError> {
+    pub(super) fn check(&self, during: &str) -> Result<(), EngineError> {
         let mut reported = self.lock();
         if let Some(problem) = reported.lost.clone() {
             // wgpu gives a device up that has no memory for a copy, and these are its words.

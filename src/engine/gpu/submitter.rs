@@ -20,7 +20,7 @@ struct Ends {
 
 impl Submitter {
     /// Submits to a queue. The thread ends with the last of those who hold this.
-    pub fn of(queue: &wgpu::Queue) -> Self {
+    pub(super) fn of(queue: &wgpu::Queue) -> Self {
         let (work, arriving) = mpsc::channel();
         let (leaving, submitted) = mpsc::channel();
         let queue = queue.clone();
@@ -35,7 +35,7 @@ impl Submitter {
     }
 
     /// Submits, and waits so long at most until the driver has taken it.
-    pub fn submit(
+    pub(super) fn submit(
         &self,
         commands: wgpu::CommandBuffer,
         timeout: Duration,

@@ -35,7 +35,7 @@ pub(crate) enum Weights {
 
 impl Weights {
     /// The file under `shaders/common/`, without `.wgsl`.
-    pub fn text(self) -> &'static str {
+    pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Single => "weights_single",
             Self::Half => "weights_half",
@@ -44,7 +44,7 @@ impl Weights {
     }
 
     /// The language extension that they take, if any.
-    pub fn extension(self) -> Option<&'static str> {
+    pub(crate) fn extension(self) -> Option<&'static str> {
         (self == Self::Half).then_some("f16")
     }
 }
@@ -108,7 +108,7 @@ pub(crate) struct Dispatch {
 
 impl Dispatch {
     /// A launch of a single workgroup; see [`Self::workgroups`] and [`Self::over`] for more.
-    pub fn new(shader: &'static str, bindings: &[Slot]) -> Self {
+    pub(crate) fn new(shader: &'static str, bindings: &[Slot]) -> Self {
         Self {
             shader,
             prelude: String::new(),
@@ -123,7 +123,7 @@ impl Dispatch {
     }
 
     /// Declares a constant.
-    pub fn with(mut self, name: &str, value: impl Into<Constant>) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Constant>) -> Self {
         // Writing to a string cannot fail.
         let _ = match value.into() {
             Constant::U32(v) => writeln!(self.prelude, "const {name}: u32 = {v}u;"),
@@ -134,29 +134,29 @@ impl Dispatch {
     }
 
     /// Lets `shaders/common/NAME.wgsl` stand for tensor elements in the shader.
-    pub fn element(self, name: &'static str) -> Self {
+    pub(crate) fn element(self, name: &'static str) -> Self {
         Self { element: Some(name), ..self }
     }
 
     /// Lets the shader read weights so.
-    pub fn weights(self, weights: Weights) -> Self {
+    pub(crate) fn weights(self, weights: Weights) -> Self {
         Self { weights: Some(weights), ..self }
     }
 
     /// Adds `shaders/common/NAME.wgsl` under a number, whose constants are called `P{number}_...`.
-    pub fn part(mut self, name: &'static str, number: usize) -> Self {
+    pub(crate) fn part(mut self, name: &'static str, number: usize) -> Self {
         self.parts.push((name, number));
         self
     }
 
     /// Sets the text that goes after the parts.
-    pub fn text(self, text: String) -> Self {
+    pub(crate) fn text(self, text: String) -> Self {
         Self { text, ..self }
     }
 
     /// Lets `vec4` stand for tensor elements, if all of some lengths divide into fours, or `single`; calls `declare`
     /// with how many numbers an element then has.
-    pub fn elements(self, lens: &[usize], declare: impl FnOnce(Self, usize) -> Self) -> Self {
+    pub(crate) fn elements(self, lens: &[usize], declare: impl FnOnce(Self, usize) -> Self) -> Self {
         let vec4s = lens.iter().all(|len| len.is_multiple_of(4));
         let (name, numbers) = if vec4s { ("vec4", 4) } else { ("single", 1) };
         declare(self.element(name), numbers)
@@ -165,7 +165,7 @@ impl Dispatch {
     /// Declares `PLANE`, `C`, `BLOCK` and `WIDTH` for a shader whose workgroups go through the planes, of so many
     /// numbers each and by fours where they can, of a block of channels of so many images, and launches `rows` times as
     /// many as that takes.
-    pub fn channels(self, [images, channels, plane]: [usize; 3], rows: usize, target: &Target) -> Self {
+    pub(crate) fn channels(self, [images, channels, plane]: [usize; 3], rows: usize, target: &Target) -> Self {
         self.elements(&[plane], |dispatch, each| {
             let block = channels.div_ceil(target.max_workgroups(images * channels * plane / each));
             let dispatch = dispatch.with("PLANE", plane / each).with("C", channels).with("BLOCK", block);
@@ -174,14 +174,14 @@ impl Dispatch {
     }
 
     /// Sets the number of workgroups.
-    pub fn workgroups(mut self, x: usize, y: usize, z: usize) -> Self {
+    pub(crate) fn workgroups(mut self, x: usize, y: usize, z: usize) -> Self {
         self.workgroups = [x as u32, y as u32, z as u32];
         self
     }
 
     /// Declares `WIDTH`, `LEN` and `BLOCK` for a kernel whose workgroups each step through a block of
     /// `len` elements, and launches as many as that takes, up to a limit.
-    pub fn over(self, len: usize, target: &Target) -> Self {
+    pub(crate) fn over(self, len: usize, target: &Target) -> Self {
         let width = target.width() as usize;
         // Each may take several rounds, over neighbouring elements.
         let rounds = len.div_ceil(width * target.max_workgroups(len)).max(1);
@@ -190,7 +190,7 @@ impl Dispatch {
     }
 
     /// As [`Self::over`], of `vec4`s that hold `len` numbers. Buffers are padded to whole `vec4`s.
-    pub fn over_vec4s(self, len: usize, target: &Target) -> Self {
+    pub(crate) fn over_vec4s(self, len: usize, target: &Target) -> Self {
         self.element("vec4").over(len.div_ceil(4), target)
     }
 }

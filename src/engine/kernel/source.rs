@@ -50,7 +50,7 @@ pub struct KernelText {
 impl Program {
     /// The kernels that one run is made of, in their order, with convolutions computed so; on an adapter that is a CPU
     /// if `software`, and can compute in half precision if `half_precision`. No device is needed.
-    pub fn kernels(&self, convolution: ConvVariant, software: bool, half_precision: bool) -> Vec<KernelText> {
+    pub(crate) fn kernels(&self, convolution: ConvVariant, software: bool, half_precision: bool) -> Vec<KernelText> {
         let choices = KernelChoices::default();
         let target = Target { software, convolution: Some(convolution), choices, half_precision };
         let dispatches = self.dispatches(&target);
@@ -58,7 +58,7 @@ impl Program {
     }
 
     /// The kernels of its convolutions with every candidate in turn.
-    pub fn candidates(&self, software: bool) -> Vec<KernelText> {
+    pub(crate) fn candidates(&self, software: bool) -> Vec<KernelText> {
         let mut texts = Vec::new();
         for step in &self.steps {
             let Some(shape) = step.convolution() else { continue };

@@ -20,7 +20,7 @@ pub(crate) struct Target {
 
 impl Target {
     /// The kernel for a convolution. A choice that is no candidate counts for none.
-    pub fn kernel(&self, shape: &ConvShape) -> ConvKernel {
+    pub(crate) fn kernel(&self, shape: &ConvShape) -> ConvKernel {
         let candidates = candidates(shape, self.software);
         let wanted = match self.convolution {
             Some(variant) => candidates.iter().find(|kernel| kernel.variant() == variant),
@@ -33,7 +33,7 @@ impl Target {
     }
 
     /// Invocations in a workgroup of element-wise kernels.
-    pub fn width(&self) -> u32 {
+    pub(crate) fn width(&self) -> u32 {
         if self.software { software::WIDTH } else { 64 }
     }
 
@@ -43,7 +43,7 @@ impl Target {
     }
 
     /// Invocations in a workgroup that reduces together.
-    pub fn reduction_width(&self) -> u32 {
+    pub(crate) fn reduction_width(&self) -> u32 {
         if self.software { software::WIDTH } else { 256 }
     }
 }

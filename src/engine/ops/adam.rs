@@ -14,6 +14,7 @@ use crate::engine::variables::{GroupId, VarId, Variables};
 
 /// How the learning rate changes over a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Schedule {
     /// It does not.
     Constant,
@@ -22,7 +23,15 @@ pub enum Schedule {
 }
 
 /// Adam (Kingma and Ba 2015, algorithm 1) with bias correction.
+///
+/// ```
+/// use pkdgan::engine::{AdamSettings, Schedule};
+///
+/// let settings = AdamSettings::new(1e-3, 100).schedule(Schedule::Cosine);
+/// assert_eq!(settings.table().len(), 200);
+/// ```
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct AdamSettings {
     /// Full learning rate.
     pub learning_rate: f64,
@@ -37,6 +46,29 @@ pub struct AdamSettings {
 }
 
 impl AdamSettings {
+    /// A constant learning rate over so many steps, with the paper's decay rates 0.9 and 0.999 and epsilon 1e-8.
+    pub fn new(learning_rate: f64, steps: usize) -> Self {
+        Self { learning_rate, schedule: Schedule::Constant, betas: [0.9, 0.999], epsilon: 1e-8, steps }
+    }
+
+    /// How the learning rate changes.
+    #[must_use]
+    pub fn schedule(self, schedule: Schedule) -> Self {
+        Self { schedule, ..self }
+    }
+
+    /// Decay of the first and of the second moment.
+    #[must_use]
+    pub fn betas(self, betas: [f64; 2]) -> Self {
+        Self { betas, ..self }
+    }
+
+    /// What is added to the root of the second moment.
+    #[must_use]
+    pub fn epsilon(self, epsilon: f64) -> Self {
+        Self { epsilon, ..self }
+    }
+
     /// The table `[1, 1, steps, 2]` that the optimizer reads by step: step size with the first
     /// moment's bias corrected, and the factor that corrects the root of the second moment.
     pub fn table(&self) -> Vec<f32> {
@@ -57,6 +89,7 @@ impl AdamSettings {
 
 /// The groups that an optimizer works on: a network's parameters and their mirrors.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct AdamGroups {
     /// Parameters.
     pub parameters: GroupId,

@@ -13,6 +13,7 @@ use crate::engine::shape::{Shape, count};
 
 /// A distance of two images or latent vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Measure {
     /// `mean |a - b|`.
     L1,

@@ -293,7 +293,7 @@ impl Graph {
     ///
     /// # Errors
     /// Shapes that do not go with the plan, and activations that workgroup memory of 16 KiB does not hold.
-    pub fn fused_score(
+    pub(crate) fn fused_score(
         &mut self,
         images: Tensor,
         weights: Tensor,

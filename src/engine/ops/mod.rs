@@ -1,28 +1,28 @@
 //! The ops: one file each, with its shape rule, backward rule, plain twin and GPU dispatches. The
 //! shader of the same name lies under `shaders/`.
 
-pub mod activation;
-pub mod adam;
-pub mod add_scaled;
-pub mod batch_concat;
-pub mod batch_norm;
-pub mod batch_norm_grad;
-pub mod bce_with_logits;
-pub mod broadcast;
-pub mod channel_sum;
-pub mod conv2d;
-pub mod conv2d_weight_grad;
-pub mod conv_transpose2d;
-pub mod distance;
+pub(super) mod activation;
+pub(super) mod adam;
+pub(super) mod add_scaled;
+pub(super) mod batch_concat;
+pub(super) mod batch_norm;
+pub(super) mod batch_norm_grad;
+pub(super) mod bce_with_logits;
+pub(super) mod broadcast;
+pub(super) mod channel_sum;
+pub(super) mod conv2d;
+pub(super) mod conv2d_weight_grad;
+pub(super) mod conv_transpose2d;
+pub(super) mod distance;
 mod fused_score;
-pub mod gather;
-pub mod not_finite;
-pub mod record;
-pub mod reduce;
-pub mod rule;
-pub mod scale;
-pub mod tick;
-pub mod unit_rms;
+pub(super) mod gather;
+pub(super) mod not_finite;
+pub(super) mod record;
+pub(super) mod reduce;
+pub(super) mod rule;
+pub(super) mod scale;
+pub(super) mod tick;
+pub(super) mod unit_rms;
 
 pub(crate) use rule::{Fusible, GpuCall, GradientInputs, LossOf, ReferenceCall, Rule};
 

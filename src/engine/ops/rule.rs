@@ -115,7 +115,7 @@ pub(crate) struct ReferenceCall<'a, T> {
 
 impl<T: Real> ReferenceCall<'_, T> {
     /// Sets each element of the first output to `f` of its index.
-    pub fn each(&mut self, f: impl Fn(&[&[T]], usize) -> T) {
+    pub(crate) fn each(&mut self, f: impl Fn(&[&[T]], usize) -> T) {
         let inputs = &self.inputs;
         for (i, y) in self.outputs[0].iter_mut().enumerate() {
             *y = f(inputs, i);

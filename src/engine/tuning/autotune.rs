@@ -27,7 +27,7 @@ const FIRST_RUN_ALLOWANCE: f64 = 0.5;
 
 impl Gpu {
     /// What measurements of its kernels hold for.
-    pub fn measured_on(&self) -> MeasuredOn {
+    pub(crate) fn measured_on(&self) -> MeasuredOn {
         let summary = self.summary();
         let mut digest = Sha256::new();
         for text in convolution_texts() {
@@ -48,7 +48,7 @@ impl Gpu {
     ///
     /// # Errors
     /// Failures of the device, and a convolution that is too large for it.
-    pub fn time_kernels(&mut self, shape: &ConvShape) -> Result<KernelTimes, EngineError> {
+    pub(crate) fn time_kernels(&mut self, shape: &ConvShape) -> Result<KernelTimes, EngineError> {
         let before = self.target.choices.clone();
         let timed = self.time_all(shape);
         self.target.choices = before;

@@ -20,12 +20,12 @@ pub(super) struct Bordered {
 
 impl Bordered {
     /// `[C, H, W]` without a border.
-    pub fn without([channels, height, width]: [usize; 3]) -> Self {
+    pub(super) fn without([channels, height, width]: [usize; 3]) -> Self {
         Self { channels, height, width, above: 0, below: 0, left: 0, right: 0 }
     }
 
     /// A layer's input, with the border that its windows reach into.
-    pub fn read_by(planned: &PlannedLayer) -> Self {
+    pub(super) fn read_by(planned: &PlannedLayer) -> Self {
         let input = Self::without(planned.layer.input);
         planned.gemms.iter().fold(input, |input, gemm| {
             let [before, after] = [0, 1].map(|side| {
@@ -47,23 +47,23 @@ impl Bordered {
     }
 
     /// Numbers in all.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         (self.above + self.height + self.below) * self.row()
     }
 
     /// Numbers of a row.
-    pub fn row(&self) -> usize {
+    pub(super) fn row(&self) -> usize {
         (self.left + self.width + self.right) * self.channels
     }
 
     /// Where a pixel starts.
-    pub fn at(&self, y: usize, x: usize) -> usize {
+    pub(super) fn at(&self, y: usize, x: usize) -> usize {
         (y + self.above) * self.row() + (x + self.left) * self.channels
     }
 
     /// Sets the inside of `L` images, whose numbers lie one per lane, from `[L, C, H, W]`.
     #[inline(always)]
-    pub fn fill<const L: usize>(&self, inside: &mut [f32], images: &[f32]) {
+    pub(super) fn fill<const L: usize>(&self, inside: &mut [f32], images: &[f32]) {
         let Self { channels, height, width, .. } = *self;
         let (inside, _) = inside.as_chunks_mut::<L>();
         for channel in 0..channels {
@@ -79,7 +79,7 @@ impl Bordered {
     }
 
     /// Copies the inside of image `lane` of `lanes` to `[C, H, W]`.
-    pub fn take(&self, inside: &[f32], planes: &mut [f32], [lane, lanes]: [usize; 2]) {
+    pub(super) fn take(&self, inside: &[f32], planes: &mut [f32], [lane, lanes]: [usize; 2]) {
         let pixel = self.channels * lanes;
         for (channel, plane) in planes.chunks_exact_mut(self.height * self.width).enumerate() {
             for (y, row) in plane.chunks_exact_mut(self.width).enumerate() {
@@ -91,12 +91,12 @@ impl Bordered {
 
     /// The inside, row by row.
     #[inline(always)]
-    pub fn rows(self) -> impl Iterator<Item = Range<usize>> + Clone {
+    pub(super) fn rows(self) -> impl Iterator<Item = Range<usize>> + Clone {
         (0..self.height).map(move |y| self.at(y, 0)..self.at(y, 0) + self.width * self.channels)
     }
 
     /// Pixels of the inside.
-    pub fn pixels(&self) -> usize {
+    pub(super) fn pixels(&self) -> usize {
         self.height * self.width
     }
 }

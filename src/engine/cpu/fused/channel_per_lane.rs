@@ -17,14 +17,14 @@ pub(super) struct Memory<'a> {
 
 impl CpuLayer {
     /// Numbers that [`Self::run`] needs room for beside input and output.
-    pub fn sums(&self) -> usize {
+    pub(super) fn sums(&self) -> usize {
         let columns = self.gemms.iter().map(|gemm| MAX_PIXELS * gemm.columns).max().unwrap_or(0);
         columns.max(2 * self.output.channels)
     }
 
     /// Computes the layer for one image.
     #[inline(always)]
-    pub fn run<S: Simd>(&self, simd: S, memory: &mut Memory) {
+    pub(super) fn run<S: Simd>(&self, simd: S, memory: &mut Memory) {
         for gemm in &self.gemms {
             // Enough sums at once that each has time to finish before it is added to again.
             if gemm.columns <= S::F32_LANES {

@@ -13,7 +13,7 @@ use crate::engine::cpu::activation::{curve, rectified};
 impl CpuLayer {
     /// Computes the layer for as many images as a vector has numbers.
     #[inline(always)]
-    pub fn run_image_per_lane<S: Simd>(&self, simd: S, input: &[S::f32s], output: &mut [S::f32s]) {
+    pub(super) fn run_image_per_lane<S: Simd>(&self, simd: S, input: &[S::f32s], output: &mut [S::f32s]) {
         for gemm in &self.gemms {
             let [across, further] = self.strides(&gemm.gemm);
             let [rows, columns] = gemm.gemm.grid;

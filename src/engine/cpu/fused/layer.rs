@@ -41,7 +41,7 @@ pub(super) struct CpuGemm {
 }
 
 impl CpuLayer {
-    pub fn new(planned: &PlannedLayer, weights: &[f32], input: Bordered, output: Bordered) -> Self {
+    pub(super) fn new(planned: &PlannedLayer, weights: &[f32], input: Bordered, output: Bordered) -> Self {
         let channels = planned.layer.output[0];
         let vector = |start: usize| weights[start..][..channels].to_vec();
         let (norm, activation) = match planned.layer.norm {
@@ -76,7 +76,7 @@ impl CpuLayer {
 
     /// Where the window of a row's first position begins in the input, and where its output goes.
     #[inline(always)]
-    pub fn row_of(&self, gemm: &ImplicitGemm, gy: usize) -> [usize; 2] {
+    pub(super) fn row_of(&self, gemm: &ImplicitGemm, gy: usize) -> [usize; 2] {
         let y = (gy * gemm.stride + self.input.above) as isize - gemm.padding[0];
         let x = self.input.left as isize - gemm.padding[1];
         let from = y as usize * self.input.row() + x as usize * self.input.channels;
@@ -85,13 +85,13 @@ impl CpuLayer {
 
     /// Numbers from one position of a row to the next, in the input and in the output.
     #[inline(always)]
-    pub fn strides(&self, gemm: &ImplicitGemm) -> [usize; 2] {
+    pub(super) fn strides(&self, gemm: &ImplicitGemm) -> [usize; 2] {
         [gemm.stride * self.input.channels, gemm.step * self.output.channels]
     }
 
     /// Rows of a window and numbers of each, which lie together. A window without pixels lies anywhere.
     #[inline(always)]
-    pub fn window(&self, gemm: &ImplicitGemm) -> [usize; 2] {
+    pub(super) fn window(&self, gemm: &ImplicitGemm) -> [usize; 2] {
         let len = gemm.window[1] * self.input.channels;
         [if len == 0 { 0 } else { gemm.window[0] }, len]
     }
