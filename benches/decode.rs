@@ -12,8 +12,9 @@ use std::thread;
 use std::time::Instant;
 
 use image::{GrayImage, Luma};
-use pkdgan::data::{Dataset, Images, Part, Preprocessing, read_picture};
+use pkdgan::data::{Dataset, Images, Part, Preprocessing};
 use pkdgan::model::ModelFile;
+use pkdgan::unstable::data::{PreprocessingInternals, read_picture};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -273,7 +273,7 @@ fn main() -> Result<(), EngineError> {
     let adapter = std::env::var("PKDGAN_BENCH_ADAPTER").ok();
     let executor: Box<dyn Executor> = match options.device {
         DeviceKind::Cpu => Box::new(Cpu::new()),
-        DeviceKind::Gpu => Box::new(Gpu::open(&GpuOptions { adapter, ..GpuOptions::default() })?),
+        DeviceKind::Gpu => Box::new(Gpu::open(&GpuOptions::default().adapter(adapter))?),
     };
     let device = executor.summary().to_string();
     let mut variables = Variables::new();

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use pkdgan::engine::{Gpu, GpuOptions};
 use pkdgan::model::ModelFile;
-use pkdgan::scoring::{Detector, Figure, ScoringPath, measure};
+use pkdgan::scoring::{Detector, ScoringPath};
+use pkdgan::unstable::scoring::{Figure, measure};
 
 const BATCHES: [usize; 4] = [1, 8, 64, 512];
 
@@ -19,7 +20,7 @@ fn main() {
     let path = std::env::var_os("PKDGAN_BENCH_MODEL").map(PathBuf::from);
     let path = path.unwrap_or_else(|| "tests/data/student/model.safetensors".into());
     let file = ModelFile::read(&path).expect("a model");
-    let options = GpuOptions { adapter: std::env::var("PKDGAN_BENCH_ADAPTER").ok(), ..GpuOptions::default() };
+    let options = GpuOptions::default().adapter(std::env::var("PKDGAN_BENCH_ADAPTER").ok());
     if !json {
         if gpu {
             println!("device: {}", Gpu::open(&options).expect("an adapter").summary());

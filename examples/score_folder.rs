@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         match (inspected.score, &model.calibration) {
             // The p-value is the share of normal images that score as high.
             (Ok(score), Some(calibration)) => {
-                writeln!(out, "{score:.6}\tp = {:.4}\t{}", calibration.p_value(score), inspected.picture)?;
+                writeln!(out, "{score:.6}\tp = {:.4}\t{}", calibration.p_value(score)?, inspected.picture)?;
             }
             (Ok(score), None) => writeln!(out, "{score:.6}\t{}", inspected.picture)?,
             // The others go on.

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// Model files; their metadata says `format` = `pkdgan-ede-gan-1`.
-pub const MODEL: u64 = 1;
+pub(crate) const MODEL: u64 = 1;
 /// Checkpoints; their metadata says `format` = `pkdgan-checkpoint-1`.
-pub const CHECKPOINT: u64 = 1;
+pub(crate) const CHECKPOINT: u64 = 1;
 /// Run folders; their `config.toml` says `format = 1`.
-pub const RUN_FOLDER: u64 = 1;
+pub(crate) const RUN_FOLDER: u64 = 1;
 /// The cache of measured kernels; `kernels.json` says `"format": 2`. Version 1 was a list without an object around it.
-pub const KERNEL_CACHE: u64 = 2;
+pub(crate) const KERNEL_CACHE: u64 = 2;
 
 /// A file that a newer version of the program wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -35,6 +35,6 @@ pub struct NewerFormat {
 ///
 /// # Errors
 /// A newer version.
-pub fn check(path: &Path, found: u64, known: u64) -> Result<(), NewerFormat> {
+pub(crate) fn check(path: &Path, found: u64, known: u64) -> Result<(), NewerFormat> {
     if found > known { Err(NewerFormat { path: path.to_owned(), found, known }) } else { Ok(()) }
 }

@@ -7,7 +7,8 @@ mod command;
 use std::path::Path;
 
 use command::{Sandbox, stderr};
-use pkdgan::config::{Config, ConfigError, EvalSplit, Recipe, resolve};
+use pkdgan::config::{Config, ConfigError, EvalSplit, Recipe};
+use pkdgan::unstable::config::resolve;
 
 const CONFIG: &str = "tests/fixtures/before-renames/config.toml";
 

@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
-use pkdgan::calibration::{Calibration, CalibrationError};
 use pkdgan::config::{Config, Goal, Recipe};
 use pkdgan::data::Dataset;
-use pkdgan::engine::{Cpu, EngineError, Executor, KernelChoices};
+use pkdgan::engine::{Cpu, EngineError, Executor};
 use pkdgan::model::ModelFile;
-use pkdgan::pipeline::{self, Data, Progress, Watch};
-use pkdgan::run::RunFile;
-use pkdgan::train::{CheckpointEvery, Evaluation, Event, Model, SCORED_AT_ONCE, Scorer, Stage};
+use pkdgan::unstable::calibration::{Calibration, CalibrationError};
+use pkdgan::unstable::engine::KernelChoices;
+use pkdgan::unstable::pipeline::{self, Data, Progress, Watch};
+use pkdgan::unstable::run::RunFile;
+use pkdgan::unstable::train::{CheckpointEvery, Evaluation, Event, Model, SCORED_AT_ONCE, Scorer, Stage};
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;

@@ -8,8 +8,8 @@ use std::io::{Seek, Write};
 use std::time::Duration;
 
 use command::{Sandbox, stderr};
-use pkdgan::train::{Checkpoint, CheckpointEvery};
-use pkdgan::weights::Weights;
+use pkdgan::unstable::train::{Checkpoint, CheckpointEvery};
+use pkdgan::unstable::weights::Weights;
 
 /// Networks of one channel, so that the file is small.
 const SMALL_NETWORKS: [&str; 5] = [

@@ -5,7 +5,8 @@ mod command;
 use std::collections::BTreeSet;
 
 use command::{Sandbox, stderr};
-use pkdgan::scoring::{Figure, ScoringPath};
+use pkdgan::scoring::ScoringPath;
+use pkdgan::unstable::scoring::Figure;
 
 #[test]
 fn every_path_is_measured_at_every_batch() {

@@ -4,8 +4,8 @@ mod command;
 
 use command::{Held, Sandbox, TEST, stderr};
 use pkdgan::config::{Config, Goal, Structure};
-use pkdgan::run::read_scores;
-use pkdgan::weights::Weights;
+use pkdgan::unstable::run::read_scores;
+use pkdgan::unstable::weights::Weights;
 
 const FILES: [&str; 14] = [
     "checkpoint.previous.safetensors",

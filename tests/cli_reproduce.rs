@@ -4,7 +4,7 @@ mod command;
 
 use assert_cmd::Command;
 use command::{Held, Sandbox, TINY, stderr};
-use pkdgan::results::{Row, Rows};
+use pkdgan::unstable::results::{Row, Rows};
 
 const RESULTS: [&str; 6] = ["runs.csv", "score.csv", "score.md", "score.svg", "table.csv", "table.md"];
 

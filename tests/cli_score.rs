@@ -10,9 +10,9 @@ use std::process::{Output, Stdio};
 use assert_cmd::Command;
 use command::{Sandbox, TEST, images, stderr};
 use image::{GrayImage, RgbImage};
-use pkdgan::calibration::Calibration;
 use pkdgan::model::ModelFile;
-use pkdgan::run::read_scores;
+use pkdgan::unstable::calibration::Calibration;
+use pkdgan::unstable::run::read_scores;
 
 const IDX: &str = "data/mnist/t10k-images-idx3-ubyte";
 

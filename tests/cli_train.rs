@@ -5,8 +5,8 @@ mod command;
 use command::{Held, Sandbox, TEST, stderr};
 use pkdgan::metrics::auroc;
 use pkdgan::model::ModelFile;
-use pkdgan::run::read_scores;
-use pkdgan::weights::Weights;
+use pkdgan::unstable::run::read_scores;
+use pkdgan::unstable::weights::Weights;
 
 const FILES: [&str; 9] = [
     "checkpoint.previous.safetensors",

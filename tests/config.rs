@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use pkdgan::config::{Config, Recipe, Schedule, Statistics, resolve, steps_for_epochs};
+use pkdgan::config::{Config, Recipe, Schedule, Statistics, steps_for_epochs};
 use pkdgan::data::Dataset;
+use pkdgan::unstable::config::resolve;
 use proptest::prelude::*;
 use tempfile::TempDir;
 

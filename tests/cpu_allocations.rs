@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pkdgan::config::Recipe;
 use pkdgan::data::Dataset;
 use pkdgan::engine::{Cpu, Executor};
-use pkdgan::train::{Stage, Traced};
+use pkdgan::unstable::train::{Stage, Traced};
 
 /// Counts what is asked of it.
 struct Counting;

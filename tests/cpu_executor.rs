@@ -3,7 +3,8 @@
 use pkdgan::config::Recipe;
 use pkdgan::data::Dataset;
 use pkdgan::engine::{Cpu, Executor, ProgramId, Readback, VarId};
-use pkdgan::train::{Stage, Traced};
+use pkdgan::unstable::engine::CpuInternals;
+use pkdgan::unstable::train::{Stage, Traced};
 
 const STEPS: usize = 3;
 

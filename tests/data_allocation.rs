@@ -12,11 +12,14 @@ use flate2::write::GzEncoder;
 use flate2::{Compression, Crc};
 use image::{DynamicImage, ExtendedColorType, GrayImage, ImageEncoder, ImageFormat, RgbImage, RgbaImage};
 use md5::{Digest, Md5};
-use pkdgan::data::fetch::{EntryFault, FetchError, fetch};
-use pkdgan::data::{Check, Content, DataError, Fit, Manifest, Packed, Packing, Preprocessing, read_idx, read_picture};
+use pkdgan::data::{DataError, Fit, Preprocessing};
 use pkdgan::model::ModelFile;
-use pkdgan::train::Checkpoint;
-use pkdgan::weights::Weights;
+use pkdgan::unstable::data::fetch::{EntryFault, FetchError, fetch};
+use pkdgan::unstable::data::{
+    Check, Content, Manifest, Packed, Packing, PreprocessingInternals, read_idx, read_picture,
+};
+use pkdgan::unstable::train::Checkpoint;
+use pkdgan::unstable::weights::Weights;
 use server::{Reply, Server};
 
 struct Watched;

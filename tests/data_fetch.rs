@@ -9,8 +9,9 @@ use std::path::PathBuf;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use md5::Md5;
-use pkdgan::data::fetch::{Arrival, FetchError, fetch};
-use pkdgan::data::{Check, Content, DataError, Manifest, Packed, Packing, verify};
+use pkdgan::data::DataError;
+use pkdgan::unstable::data::fetch::{Arrival, FetchError, fetch};
+use pkdgan::unstable::data::{Check, Content, Manifest, Packed, Packing, verify};
 use server::{Reply, Server};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -121,7 +122,7 @@ fn progress_counts_the_bytes() {
     let server = Server::start(move |_, request| Reply::part(&file, request));
     let manifest = Manifest { address: server.address(), ..manifest(&packed, &bytes) };
     let mut last = 0;
-    let mut report = |progress: pkdgan::data::fetch::Progress| {
+    let mut report = |progress: pkdgan::unstable::data::fetch::Progress| {
         assert!(progress.done > last && progress.total == Some(length) && progress.file == "letters.gz");
         last = progress.done;
     };

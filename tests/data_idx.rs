@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use pkdgan::data::{DataError, Dataset, Idx, Images, Part, read_idx};
+use pkdgan::data::{DataError, Dataset, Images, Part};
+use pkdgan::unstable::data::{Idx, read_idx};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;

@@ -9,12 +9,12 @@ use std::time::Duration;
 use command::Sandbox;
 use pkdgan::config::Config;
 use pkdgan::engine::{
-    AdapterSummary, Cpu, DeviceKind, EngineError, Executor, KernelChoices, Pending, Program, ProgramId, Readback,
-    VarId, Variables,
+    AdapterSummary, Cpu, DeviceKind, EngineError, Executor, Pending, Program, ProgramId, Readback, VarId, Variables,
 };
-use pkdgan::pipeline::{self, Data, Devices, Progress, TimedDevices, Watch};
-use pkdgan::run::{RunFolder, read_devices};
-use pkdgan::train::{CheckpointEvery, Event, Stage, TrainError};
+use pkdgan::unstable::engine::KernelChoices;
+use pkdgan::unstable::pipeline::{self, Data, Devices, Progress, TimedDevices, Watch};
+use pkdgan::unstable::run::{RunFolder, read_devices};
+use pkdgan::unstable::train::{CheckpointEvery, Event, Stage, TrainError};
 
 /// An executor that takes its time for each step, or refuses to load anything.
 struct Stand {
@@ -25,9 +25,10 @@ struct Stand {
 
 impl Executor for Stand {
     fn summary(&self) -> AdapterSummary {
-        AdapterSummary {
-            backend: if self.kind == DeviceKind::Gpu { "vulkan" } else { "cpu" }.into(),
-            ..self.cpu.summary()
+        {
+            let mut summary = self.cpu.summary();
+            summary.backend = if self.kind == DeviceKind::Gpu { "vulkan" } else { "cpu" }.into();
+            summary
         }
     }
     fn allocate(&mut self, variables: &Variables) -> Result<(), EngineError> {

@@ -6,16 +6,17 @@ mod common;
 use std::time::Duration;
 
 use pkdgan::engine::{
-    Activation, ConvVariant, Cpu, EngineError, Executor, Fault, Gpu, GpuOptions, Graph, Program, Readback, Shape,
-    Variables, Window, adapters,
+    Activation, Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, Program, Readback, Shape, Variables, Window,
+    adapters,
 };
+use pkdgan::unstable::engine::{ConvVariant, Fault, GpuOptionsInternals};
 
 /// A device with trouble to come.
 fn troubled(fault: Fault) -> Gpu {
     let convolution = Some(ConvVariant::Register);
     let timeout = Some(Duration::from_secs(60));
     let options =
-        GpuOptions { adapter: common::adapter(), convolution, timeout, fault: Some(fault), ..GpuOptions::default() };
+        GpuOptions::default().adapter(common::adapter()).convolution(convolution).timeout(timeout).fault(Some(fault));
     common::opened(&options)
 }
 
@@ -166,7 +167,7 @@ fn a_kernel_that_the_driver_refuses_is_named_with_its_op() {
 
 #[test]
 fn an_adapter_that_is_not_there_is_answered_with_those_that_are() {
-    let options = GpuOptions { adapter: Some("no such card".into()), ..GpuOptions::default() };
+    let options = GpuOptions::default().adapter(Some("no such card".into()));
     let error = Gpu::open(&options).map(|_| ()).unwrap_err();
     assert!(matches!(error, EngineError::NoAdapter { .. }), "{error}");
     said(&error, &["no such card", "there are: "]);

@@ -7,16 +7,17 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use command::{Sandbox, stderr};
-use pkdgan::calibration::Calibration;
 use pkdgan::config::Statistics;
 use pkdgan::data::{Fit, Images, Preprocessing};
 use pkdgan::engine::{self, Activation, Cpu, Executor, Graph, Measure, Variables, Window};
-use pkdgan::export::schema::{self, ElementKind, Length, Node};
-use pkdgan::export::{ExportError, in_half, onnx};
-use pkdgan::model::{Architecture, EdeGan, EncoderLayer, ModelFile, Normal, named};
-use pkdgan::run::read_scores;
-use pkdgan::train::{Model, Scorer};
-use pkdgan::weights::{Weights, WeightsError};
+use pkdgan::model::{Architecture, EncoderLayer, ModelFile, Normal};
+use pkdgan::unstable::calibration::Calibration;
+use pkdgan::unstable::export::schema::{self, ElementKind, Length, Node};
+use pkdgan::unstable::export::{ExportError, in_half, onnx};
+use pkdgan::unstable::model::{EdeGan, named};
+use pkdgan::unstable::run::read_scores;
+use pkdgan::unstable::train::{Model, Scorer};
+use pkdgan::unstable::weights::{Weights, WeightsError};
 use prost::Message;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -37,15 +38,14 @@ fn model(channels: usize, encoder: &[[usize; 4]], statistics: Statistics, [heigh
         let values = (0..tensor.shape.iter().product::<usize>()).map(|_| rng.random_range(range.clone())).collect();
         weights.insert(tensor.name, &tensor.shape, values);
     }
-    ModelFile {
+    ModelFile::new(
         architecture,
-        norm_epsilon: 1e-3,
-        statistics,
-        preprocessing: Preprocessing { channels, height, width, side: 16, fit: Fit::Crop },
-        normal: Normal { dataset: "made-up".into(), class: 3 },
-        calibration: None,
+        Preprocessing { channels, height, width, side: 16, fit: Fit::Crop },
+        Normal { dataset: "made-up".into(), class: 3 },
         weights,
-    }
+    )
+    .norm_epsilon(1e-3)
+    .statistics(statistics)
 }
 
 /// Kernels, strides and paddings of many kinds; the last has a single pixel left.

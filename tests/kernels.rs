@@ -4,9 +4,10 @@ mod common;
 
 use common::{VARIANTS, assert_close, check, gpu, open, random};
 use pkdgan::engine::{
-    Activation, ConvVariant, Cpu, EngineError, Executor, Graph, Measure, Program, Readback, Reference, Shape,
-    Statistics, Tensor, Variables, Window,
+    Activation, Cpu, EngineError, Executor, Graph, Measure, Program, Readback, Shape, Statistics, Tensor, Variables,
+    Window,
 };
+use pkdgan::unstable::engine::{ConvVariant, ProgramInternals, Reference};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 

@@ -10,8 +10,9 @@ mod values;
 use common::{VARIANTS, adapter, assert_close, opened};
 use pkdgan::engine::{
     Activation, AdamGroups, AdamSettings, Cpu, EngineError, Executor, GpuOptions, Graph, Measure, Program, Readback,
-    Reference, Running, Schedule, Shape, Statistics, Tensor, VarId, Variables, Window,
+    Running, Schedule, Shape, Statistics, Tensor, VarId, Variables, Window,
 };
+use pkdgan::unstable::engine::{GpuOptionsInternals, Reference};
 
 /// The inputs: element i is sin(0.37 i^2 + k).
 fn wave(k: usize, shape: Shape) -> Vec<f32> {
@@ -30,7 +31,7 @@ fn on_every_executor(test: impl Fn(&str, &mut dyn Executor, f64)) {
     test("cpu in double precision", &mut Reference::exact(), 2e-7);
     test("cpu", &mut Cpu::new(), SINGLE);
     for variant in VARIANTS {
-        let options = GpuOptions { adapter: adapter(), convolution: Some(variant), ..GpuOptions::default() };
+        let options = GpuOptions::default().adapter(adapter()).convolution(Some(variant));
         let mut gpu = opened(&options);
         test(&format!("gpu, {variant:?}"), &mut gpu, SINGLE);
     }
@@ -390,7 +391,7 @@ fn training(schedule: Schedule) -> Training {
     let groups = AdamGroups::mirror(&mut variables, parameters);
     let clock = variables.group("clock");
     let clock = variables.add(clock, "step", [1; 4]);
-    let settings = AdamSettings { learning_rate: 0.05, schedule, betas: [0.5, 0.999], epsilon: 1e-8, steps: 3 };
+    let settings = AdamSettings::new(0.05, 3).schedule(schedule).betas([0.5, 0.999]).epsilon(1e-8);
 
     let mut known = Known::default();
     let x = known.graph.constant([2, 2, 3, 3], &wave(0, [2, 2, 3, 3])).unwrap();
@@ -413,7 +414,7 @@ fn check_adam(schedule: Schedule, times: usize, parameters: &[&[f64]], moments: 
     on_every_executor(|name, executor, tolerance| {
         let compare = |executor: &mut dyn Executor, run: usize, group, expected: &[f64], tolerance: f64| {
             for (variable, expected) in [(weight, &expected[..16]), (bias, &expected[16..])] {
-                let variable = variables.twin(variable, group);
+                let variable = variables.mirror_of(variable, group);
                 let kind = variables.group_name(group);
                 let what = format!("{schedule:?}, {kind}.{} after run {run} on {name}", variables.name(variable));
                 assert_variable(&what, executor, variable, expected, tolerance);
@@ -504,8 +505,7 @@ fn gradients_by_parameters_that_changed_are_refused() {
     let gradients = graph.gradients(loss, &[w]).unwrap();
     let zeros = graph.constant([1, 2, 1, 1], &[0.0; 2]).unwrap();
     let (step, table) = (graph.scalar(0.0), graph.constant([1, 1, 1, 2], &[0.0; 2]).unwrap());
-    let settings =
-        AdamSettings { learning_rate: 0.1, schedule: Schedule::Constant, betas: [0.5, 0.999], epsilon: 1e-8, steps: 1 };
+    let settings = AdamSettings::new(0.1, 1).schedule(Schedule::Constant).betas([0.5, 0.999]).epsilon(1e-8);
     graph.adam(&variables, groups, &settings, [step, table], &[gradients[0], zeros]).unwrap();
     match graph.gradients(loss, &[x]) {
         Err(EngineError::Stale { variable, .. }) => assert_eq!(variable, "network.weight"),

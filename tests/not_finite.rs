@@ -6,19 +6,18 @@ mod common;
 use command::{Sandbox, stderr};
 use common::{VARIANTS, adapter, opened};
 use pkdgan::config::{Config, Goal};
-use pkdgan::engine::{
-    Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, KernelChoices, Program, Readback, Reference, Statistics,
-    Variables,
-};
-use pkdgan::model::{Architecture, EdeGan, EncoderLayer, NormMode};
-use pkdgan::pipeline::{self, Data, Watch};
-use pkdgan::run::RunFile;
-use pkdgan::train::{Checkpoint, Event, Stage, TrainError};
-use pkdgan::weights::Weights;
+use pkdgan::engine::{Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, Program, Readback, Statistics, Variables};
+use pkdgan::model::{Architecture, EncoderLayer};
+use pkdgan::unstable::engine::{GpuOptionsInternals, KernelChoices, Reference};
+use pkdgan::unstable::model::{EdeGan, NormMode};
+use pkdgan::unstable::pipeline::{self, Data, Watch};
+use pkdgan::unstable::run::RunFile;
+use pkdgan::unstable::train::{Checkpoint, Event, Stage, TrainError};
+use pkdgan::unstable::weights::Weights;
 
 #[test]
 fn the_check_sees_every_infinite_number_and_nan_wherever_it_is() {
-    let options = GpuOptions { adapter: adapter(), convolution: Some(VARIANTS[1]), ..GpuOptions::default() };
+    let options = GpuOptions::default().adapter(adapter()).convolution(Some(VARIANTS[1]));
     let gpu = opened(&options);
     // Lengths below, at and past what one round of all workgroups covers.
     let lens = [1, 64, 67, 5_000, 300_001];
@@ -88,7 +87,7 @@ fn diverges(sandbox: &Sandbox, run: &str, every: &str, change: impl Fn(&mut Conf
     let data = Data::load(&config, &mut |_, _| {}).unwrap();
     let folder = pipeline::begin(&config, &sandbox.path(run), false, None, None, &KernelChoices::default()).unwrap();
     let open = || -> Result<Box<dyn Executor>, EngineError> {
-        Ok(Box::new(Gpu::open(&GpuOptions { adapter: adapter(), ..GpuOptions::default() })?))
+        Ok(Box::new(Gpu::open(&GpuOptions::default().adapter(adapter()))?))
     };
     let trained = pipeline::train(&config, &folder, &data, &open, every.parse().unwrap(), None, &mut Silent);
     let error = trained.unwrap_err();

@@ -1,6 +1,7 @@
 //! The one-class protocol and the order of samples.
 
-use pkdgan::data::{DataError, OneClass, Part, order};
+use pkdgan::data::{DataError, Part};
+use pkdgan::unstable::data::{OneClass, order};
 use proptest::prelude::*;
 
 #[test]

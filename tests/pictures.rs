@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, GrayImage, ImageEncoder, Luma, Rgb, RgbImage};
-use pkdgan::data::{DataError, Fit, PictureProblem, Pictures, Preprocessing, read_picture};
+use pkdgan::data::{DataError, Fit, PictureProblem, Preprocessing};
+use pkdgan::unstable::data::{Pictures, PreprocessingInternals, read_picture};
 use tempfile::TempDir;
 
 fn preprocessing(channels: usize, side: usize, fit: Fit) -> Preprocessing {

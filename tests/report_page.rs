@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use command::{Sandbox, TEST, TINY, stderr};
-use pkdgan::run::read_scores;
+use pkdgan::unstable::run::read_scores;
 use scraper::{ElementRef, Html, Selector};
 
 /// Most that a page may weigh, in bytes.

@@ -3,7 +3,7 @@
 use std::fs;
 
 use pkdgan::data::Dataset;
-use pkdgan::results::{
+use pkdgan::unstable::results::{
     BatchSizeStudy, Budget, Gain, Panel, Point, ResultsError, Row, Rows, ScoreStudy, Series, Summary, Table,
     class_names, published, svg,
 };

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use pkdgan::data::Dataset;
-use pkdgan::run::{
+use pkdgan::unstable::run::{
     MetricsLog, Report, RunError, RunFile, RunFolder, Score, peak_rss_bytes, read_scores, write_scores, write_whole,
 };
 use proptest::prelude::*;

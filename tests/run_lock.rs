@@ -5,7 +5,7 @@ mod command;
 use std::fs;
 
 use command::{Held, Sandbox, TINY, stderr};
-use pkdgan::run::{RunError, RunFile, RunFolder};
+use pkdgan::unstable::run::{RunError, RunFile, RunFolder};
 
 #[test]
 fn a_second_process_is_refused_with_the_first_ones_id_until_that_is_dead() {

@@ -8,15 +8,16 @@ use std::time::Duration;
 use common::{adapter, assert_close, random};
 use pkdgan::config::{Recipe, Statistics};
 use pkdgan::data::{Dataset, Part};
-use pkdgan::engine::{
-    Cpu, EngineError, Executor, GpuOptions, Graph, Precision, Program, Readback, Reference, Variables,
-};
-use pkdgan::model::{Architecture, EdeGan, EncoderLayer, ModelFile, Normal, named};
-use pkdgan::scoring::{Detector, DetectorOptions, Generator, ScoringError, ScoringPath, measure};
-use pkdgan::weights::Weights;
+use pkdgan::engine::{Cpu, EngineError, Executor, GpuOptions, Graph, Program, Readback, Variables};
+use pkdgan::model::{Architecture, EncoderLayer, ModelFile, Normal};
+use pkdgan::scoring::{Detector, DetectorOptions, ScoringError, ScoringPath};
+use pkdgan::unstable::engine::{GpuOptionsInternals, GraphInternals, Precision, Reference};
+use pkdgan::unstable::model::{EdeGan, named};
+use pkdgan::unstable::scoring::{Generator, measure};
+use pkdgan::unstable::weights::Weights;
 
 fn gpu(without_half: bool) -> Box<dyn Executor> {
-    let options = GpuOptions { adapter: adapter(), without_half, ..GpuOptions::default() };
+    let options = GpuOptions::default().adapter(adapter()).without_half(without_half);
     Box::new(common::opened(&options))
 }
 
@@ -48,7 +49,7 @@ fn model(architecture: Architecture, statistics: Statistics, seed: u64) -> Model
     let mut preprocessing = config.preprocessing();
     (preprocessing.channels, preprocessing.side) = (architecture.channels, architecture.side);
     let normal = Normal { dataset: "random".into(), class: 0 };
-    ModelFile { architecture, norm_epsilon: 1e-5, statistics, preprocessing, normal, calibration: None, weights }
+    ModelFile::new(architecture, preprocessing, normal, weights).norm_epsilon(1e-5).statistics(statistics)
 }
 
 fn architecture(channels: usize, side: usize, encoder: &[[usize; 4]], latents: usize) -> Architecture {
@@ -313,25 +314,23 @@ fn pixels_that_are_no_batch_are_refused() {
 #[test]
 fn the_choice_of_a_path() {
     let file = student();
-    let device = GpuOptions { adapter: adapter(), ..GpuOptions::default() };
-    let choose = |options: DetectorOptions| {
-        Detector::choose(&file, 8, &DetectorOptions { device: device.clone(), ..options }).unwrap()
-    };
+    let device = GpuOptions::default().adapter(adapter());
+    let choose = |options: DetectorOptions| Detector::choose(&file, 8, &options.device(device.clone())).unwrap();
     for path in ScoringPath::ALL {
-        let (detector, choice) = choose(DetectorOptions { path: Some(path), ..DetectorOptions::default() });
+        let (detector, choice) = choose(DetectorOptions::default().path(Some(path)));
         assert_eq!((detector.path(), choice.path), (path, path));
         assert!(choice.timings.is_empty());
         assert_eq!(choice.adapter.is_some(), path != ScoringPath::Cpu);
     }
     // One image is not worth a device.
-    let (detector, choice) = choose(DetectorOptions { images: Some(1), ..DetectorOptions::default() });
+    let (detector, choice) = choose(DetectorOptions::default().images(Some(1)));
     assert_eq!(detector.path(), ScoringPath::Cpu);
     assert!(choice.adapter.is_none());
-    let (detector, _) = choose(DetectorOptions { without_device: true, ..DetectorOptions::default() });
+    let (detector, _) = choose(DetectorOptions::default().without_device(true));
     assert_eq!(detector.path(), ScoringPath::Cpu);
     // Without a limit all paths are tried, the one in half precision only where it will do, and the fastest is taken.
     for half in [false, true] {
-        let (mut detector, choice) = choose(DetectorOptions { half, ..DetectorOptions::default() });
+        let (mut detector, choice) = choose(DetectorOptions::default().half(half));
         assert!(choice.adapter.is_some());
         assert_eq!(choice.timings.len(), 3 + usize::from(half));
         assert_eq!(choice.timings.iter().any(|timing| timing.path == ScoringPath::FusedF16), half);
@@ -339,10 +338,7 @@ fn the_choice_of_a_path() {
         assert_eq!((detector.path(), choice.path), (fastest.path, fastest.path));
         assert_eq!(detector.score(&pixels(3, &file)).unwrap().len(), 3);
     }
-    let none = DetectorOptions {
-        device: GpuOptions { adapter: Some("no such adapter".into()), ..device.clone() },
-        ..DetectorOptions::default()
-    };
+    let none = DetectorOptions::default().device(device.clone().adapter(Some("no such adapter".into())));
     assert!(matches!(
         Detector::choose(&file, 8, &none).err(),
         Some(ScoringError::Engine(EngineError::NoAdapter { .. }))

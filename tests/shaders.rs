@@ -14,12 +14,13 @@ use naga::{
 };
 use pkdgan::config::{Recipe, Statistics, Structure};
 use pkdgan::data::Dataset;
-use pkdgan::engine::{
-    Activation, ConvVariant, FusedLayer, FusedNetworks, Graph, KernelText, Measure, Precision, Program, Variables,
-    Window,
+use pkdgan::engine::{Activation, Graph, Measure, Program, Variables, Window};
+use pkdgan::model::{Layer, LayerKind};
+use pkdgan::unstable::engine::{
+    ConvVariant, FusedLayer, FusedNetworks, GraphInternals, KernelText, Precision, ProgramInternals,
 };
-use pkdgan::model::{EdeGan, Layer, LayerKind, NormMode};
-use pkdgan::train::{Networks, Stage, TrainingStep};
+use pkdgan::unstable::model::{EdeGan, NormMode};
+use pkdgan::unstable::train::{Networks, Stage, TrainingStep};
 use rayon::prelude::*;
 
 const VARIANTS: [ConvVariant; 3] = [ConvVariant::Naive, ConvVariant::Register, ConvVariant::Tiled];

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use command::Sandbox;
-use pkdgan::run::EventFile;
+use pkdgan::unstable::run::EventFile;
 use prost::Message;
 use tempfile::TempDir;
 

@@ -1,4 +1,4 @@
-//! One whole training step on the GPU and on the CPU executor against the plain twins in double precision: every
+//! One whole training step on the GPU and on the CPU executor against the plain references in double precision: every
 //! gradient, every moment, every updated parameter and running average, by name.
 
 mod common;
@@ -6,8 +6,9 @@ mod common;
 use common::{VARIANTS, assert_close, random};
 use pkdgan::config::{Config, Recipe, Structure};
 use pkdgan::data::Dataset;
-use pkdgan::engine::{Cpu, Executor, GroupId, Program, Readback, Reference, VarId, Variables};
-use pkdgan::train::{Networks, Stage, TrainingStep};
+use pkdgan::engine::{Cpu, Executor, GroupId, Program, Readback, VarId, Variables};
+use pkdgan::unstable::engine::{GpuOptionsInternals, Reference};
+use pkdgan::unstable::train::{Networks, Stage, TrainingStep};
 
 const IMAGES: usize = 7;
 
@@ -257,9 +258,8 @@ fn a_frozen_teacher_is_frozen_and_a_joint_one_learns() {
 }
 
 /// The very same device would keep variables of another test's registry, so each run opens its own.
-fn fresh(variant: pkdgan::engine::ConvVariant) -> Box<dyn Executor> {
-    let options =
-        pkdgan::engine::GpuOptions { adapter: common::adapter(), convolution: Some(variant), ..Default::default() };
+fn fresh(variant: pkdgan::unstable::engine::ConvVariant) -> Box<dyn Executor> {
+    let options = pkdgan::engine::GpuOptions::default().adapter(common::adapter()).convolution(Some(variant));
     Box::new(common::opened(&options))
 }
 

@@ -8,12 +8,14 @@ use std::fs;
 use std::sync::Arc;
 
 use command::{Sandbox, stderr};
-use pkdgan::cache::{KernelCache, PipelineFiles};
 use pkdgan::config::Config;
-use pkdgan::engine::{
-    ConvShape, Executor, GpuOptions, Graph, KernelTime, KernelTimes, MeasuredOn, Measurements, PipelineStore, Window,
+use pkdgan::engine::{Executor, GpuOptions, Graph, Window};
+use pkdgan::unstable::cache::{KernelCache, PipelineFiles};
+use pkdgan::unstable::engine::{
+    ConvShape, GpuInternals, GpuOptionsInternals, KernelTime, KernelTimes, MeasuredOn, Measurements, PipelineStore,
+    ProgramInternals,
 };
-use pkdgan::train::{Stage, Traced};
+use pkdgan::unstable::train::{Stage, Traced};
 use serde_json::Value;
 
 /// Made-up times: the kernel at `fastest` of a convolution's candidates takes a tenth of the others'.
@@ -179,10 +181,10 @@ fn a_run_goes_on_with_the_kernels_that_it_began_with() {
 #[test]
 fn compiled_kernels_are_kept_whole_or_not_at_all() {
     let sandbox = Sandbox::new();
-    let options = |folder: &str| GpuOptions {
-        adapter: common::adapter(),
-        pipelines: Some(Arc::new(PipelineFiles::new(sandbox.path(folder)))),
-        ..GpuOptions::default()
+    let options = |folder: &str| {
+        GpuOptions::default()
+            .adapter(common::adapter())
+            .pipelines(Arc::new(PipelineFiles::new(sandbox.path(folder))) as Arc<dyn PipelineStore>)
     };
     let mut graph = Graph::new();
     let x = graph.input("x", [1, 1, 4, 4]);

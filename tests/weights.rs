@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use pkdgan::weights::{Element, Weights, WeightsError};
+use pkdgan::unstable::weights::{Element, Weights, WeightsError};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;

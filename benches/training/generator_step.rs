@@ -2,13 +2,13 @@ use pkdgan::config::{Budget, Config, LossWeights};
 use pkdgan::engine::{
     AdamGroups, AdamSettings, EngineError, Graph, Measure, Schedule, Shape, Tensor, VarId, Variables,
 };
-use pkdgan::model::NormMode;
-use pkdgan::train::{Networks, Stage, TrainingStep};
+use pkdgan::unstable::model::NormMode;
+use pkdgan::unstable::train::{Networks, Stage, TrainingStep};
 
 use super::start::{IMAGES, learner};
 
 /// A step on one tape, with what it keeps on the device.
-pub struct Step {
+pub(crate) struct Step {
     pub graph: Graph,
     pub images: VarId,
     pub order: VarId,
@@ -27,13 +27,13 @@ impl From<TrainingStep> for Step {
 
 /// The generator's part of a training step, without a discriminator: no stage of training is like that, but it is a
 /// common measure between libraries.
-pub fn build(
+pub(crate) fn build(
     config: &Config,
     stage: Stage,
     networks: &Networks,
     variables: &mut Variables,
 ) -> Result<Step, EngineError> {
-    let Budget { batch_size, steps, learning_rate } = stage.budget(config);
+    let Budget { batch_size, steps, learning_rate, .. } = stage.budget(config);
     let LossWeights { reconstruction: con, latent: enc, .. } =
         if stage == Stage::Teacher { config.training.weights } else { config.student.weights };
     let gan = learner(networks);
@@ -71,7 +71,7 @@ pub fn build(
         variables.of(groups.parameters).map(|variable| graph.variable(variables, variable)).collect();
     let gradients = graph.gradients(loss, &parameters)?;
     let betas = config.training.betas;
-    let settings = AdamSettings { learning_rate, schedule: Schedule::Constant, betas, epsilon: 1e-8, steps };
+    let settings = AdamSettings::new(learning_rate, steps).schedule(Schedule::Constant).betas(betas).epsilon(1e-8);
     let rates = graph.variable(variables, table);
     graph.adam(variables, groups, &settings, [step, rates], &gradients)?;
     graph.tick(clock)?;

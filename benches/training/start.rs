@@ -4,17 +4,18 @@ use std::path::Path;
 use pkdgan::config::{Config, Recipe, Schedule};
 use pkdgan::data::Dataset;
 use pkdgan::engine::{Cpu, Executor, Variables};
-use pkdgan::model::{EdeGan, ModelFile};
-use pkdgan::train::{Networks, Stage, take_model};
-use pkdgan::weights::Weights;
+use pkdgan::model::ModelFile;
+use pkdgan::unstable::model::EdeGan;
+use pkdgan::unstable::train::{Networks, Stage, take_model};
+use pkdgan::unstable::weights::Weights;
 
 /// Training images.
-pub const IMAGES: usize = 512;
+pub(crate) const IMAGES: usize = 512;
 /// One step after the other, long enough to time.
 const STEPS: usize = 1 << 14;
 
 /// The default recipe for MNIST in batches of `batch`, at a constant learning rate.
-pub fn config(batch: usize) -> Config {
+pub(crate) fn config(batch: usize) -> Config {
     let mut config = Recipe::Default.config(Dataset::Mnist);
     config.training.schedule = Schedule::Constant;
     (config.training.batch_size, config.training.steps) = (batch, STEPS);
@@ -24,17 +25,17 @@ pub fn config(batch: usize) -> Config {
 }
 
 /// `[IMAGES, 1, 32, 32]`.
-pub fn pixels() -> Vec<f32> {
+pub(crate) fn pixels() -> Vec<f32> {
     (0..IMAGES * 1024).map(|i| (i as f32 * 0.37).sin()).collect()
 }
 
 /// Indices of the images, one step after the other.
-pub fn order(batch: usize) -> Vec<f32> {
+pub(crate) fn order(batch: usize) -> Vec<f32> {
     (0..batch * STEPS).map(|place| (place % IMAGES) as f32).collect()
 }
 
 /// The network that a stage begins with.
-pub fn model(stage: Stage) -> ModelFile {
+pub(crate) fn model(stage: Stage) -> ModelFile {
     let config = config(1);
     let mut variables = Variables::new();
     let networks = Networks::register(&config, stage, &mut variables);
@@ -46,13 +47,13 @@ pub fn model(stage: Stage) -> ModelFile {
 }
 
 /// The network that is trained: the student, where there is one.
-pub fn learner(networks: &Networks) -> &EdeGan {
+pub(crate) fn learner(networks: &Networks) -> &EdeGan {
     networks.student.as_ref().or(networks.teacher.as_ref()).expect("a network")
 }
 
 /// Writes what others need to do the same work: `teacher.safetensors`, `student.safetensors`, `images.safetensors` and
 /// `config.json`.
-pub fn write(folder: &Path) {
+pub(crate) fn write(folder: &Path) {
     fs::create_dir_all(folder).expect("a folder");
     for (stage, name) in [(Stage::Teacher, "teacher"), (Stage::Alone, "student")] {
         model(stage).write(&folder.join(name).with_extension("safetensors")).expect("a model file");

@@ -7,7 +7,7 @@ const MIN_RUNS: usize = 5;
 
 /// Median and 95th percentile, in seconds, of what a call takes. `run` is told how many times to do its work, and
 /// returns when all is done; a median is over blocks of such calls, for a device is kept busy in training.
-pub fn time(time: Duration, mut run: impl FnMut(usize)) -> [f64; 2] {
+pub(crate) fn time(time: Duration, mut run: impl FnMut(usize)) -> [f64; 2] {
     let mut block = |calls: usize| {
         let start = Instant::now();
         run(calls);

@@ -1,9 +1,10 @@
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use pkdgan::engine::{Cpu, Executor, Gpu, GpuOptions, Program, ProgramId, Readback, Timed, Variables};
+use pkdgan::engine::{Cpu, Executor, Gpu, GpuOptions, Program, ProgramId, Readback, Variables};
 use pkdgan::scoring::{Detector, ScoringPath};
-use pkdgan::train::{Networks, Stage, TrainingStep};
+use pkdgan::unstable::engine::{CpuInternals, GpuInternals, Timed};
+use pkdgan::unstable::train::{Networks, Stage, TrainingStep};
 use serde::Serialize;
 
 use super::generator_step::{self, Step};
@@ -16,7 +17,7 @@ const TOLD: usize = 3;
 /// What can be timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Work {
+pub(crate) enum Work {
     /// The teacher and its discriminator.
     TeacherGan,
     /// The student, by itself, and its discriminator.
@@ -35,20 +36,20 @@ pub enum Work {
 
 /// What is computed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum On {
+pub(crate) enum On {
     Cpu,
     Gpu,
 }
 
 /// One of the two executors.
-pub enum Device {
+pub(crate) enum Device {
     Cpu(Box<Cpu>),
     Gpu(Box<Gpu>),
 }
 
 impl On {
-    pub fn open(self) -> Device {
-        let options = GpuOptions { adapter: std::env::var("PKDGAN_BENCH_ADAPTER").ok(), ..GpuOptions::default() };
+    pub(crate) fn open(self) -> Device {
+        let options = GpuOptions::default().adapter(std::env::var("PKDGAN_BENCH_ADAPTER").ok());
         match self {
             Self::Cpu => Device::Cpu(Box::default()),
             Self::Gpu => Device::Gpu(Box::new(Gpu::open(&options).expect("an adapter"))),
@@ -57,7 +58,7 @@ impl On {
 }
 
 impl Device {
-    pub fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         match self {
             Self::Cpu(cpu) => cpu.summary(),
             Self::Gpu(gpu) => Executor::summary(&**gpu),
@@ -82,7 +83,7 @@ impl Device {
 
 /// How fast it is.
 #[derive(Debug, Serialize)]
-pub struct Measured {
+pub(crate) struct Measured {
     pub work: Work,
     /// Images of a step.
     pub batch: usize,
@@ -106,7 +107,7 @@ pub struct Measured {
 
 impl Work {
     /// Times the work for about so long.
-    pub fn measure(self, on: On, batch: usize, time: Duration) -> Measured {
+    pub(crate) fn measure(self, on: On, batch: usize, time: Duration) -> Measured {
         match self {
             Self::TeacherScoring => self.score(on, batch, time),
             _ => self.train(on, batch, time),

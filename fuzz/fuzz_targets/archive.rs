@@ -9,8 +9,8 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use libfuzzer_sys::fuzz_target;
-use pkdgan::data::fetch::unpack;
-use pkdgan::data::{Check, Content, Packed, Packing};
+use pkdgan::unstable::data::fetch::unpack;
+use pkdgan::unstable::data::{Check, Content, Packed, Packing};
 
 /// Bytes of a record of CIFAR-10.
 const RECORD: u64 = 3073;

@@ -2,7 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pkdgan::data::{CLASSES, Dataset, Manifest, Part, verify};
+use pkdgan::data::{CLASSES, Dataset, Part};
+use pkdgan::unstable::data::{Manifest, verify};
 
 fuzz_target!(|bytes: &[u8]| {
     let data = pkdgan_fuzz::folder();

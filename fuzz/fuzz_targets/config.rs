@@ -2,7 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pkdgan::config::{Config, Recipe, resolve};
+use pkdgan::config::{Config, Recipe};
+use pkdgan::unstable::config::resolve;
 
 fuzz_target!(|bytes: &[u8]| {
     let (folder, path) = pkdgan_fuzz::file("config.toml", bytes);

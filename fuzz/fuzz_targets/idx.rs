@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pkdgan::data::read_idx;
+use pkdgan::unstable::data::read_idx;
 
 fuzz_target!(|bytes: &[u8]| {
     let (_folder, path) = pkdgan_fuzz::file("idx", bytes);

@@ -7,7 +7,7 @@
 use libfuzzer_sys::fuzz_target;
 use pkdgan::engine::Cpu;
 use pkdgan::model::ModelFile;
-use pkdgan::train::{Checkpoint, Model, Scorer};
+use pkdgan::unstable::train::{Checkpoint, Model, Scorer};
 
 /// Multiply-accumulates that are scored with; more only takes time.
 const MOST_MACS: u64 = 1 << 20;

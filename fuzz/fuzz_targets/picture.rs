@@ -2,7 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pkdgan::data::{Fit, Preprocessing, files_below, read_picture};
+use pkdgan::unstable::data::{PreprocessingInternals, files_below, read_picture};
+use pkdgan::data::{Fit, Preprocessing};
 
 fuzz_target!(|bytes: &[u8]| {
     let (folder, path) = pkdgan_fuzz::file("picture.png", bytes);

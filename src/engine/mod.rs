@@ -7,7 +7,7 @@
 //! A [`Graph`] is a static single-assignment tape over `f32` tensors in NCHW; gradients are more nodes of the same
 //! tape. [`Program::compile`] drops dead ops, fuses activations into the ops that feed them and places every tensor in
 //! a buffer. An [`Executor`] replays the program: [`Gpu`] through wgpu and the kernels under `shaders/`, [`Cpu`] over
-//! all cores; [`Reference`], the oracle of the tests, with the plain twin of every kernel.
+//! all cores; [`Reference`], the oracle of the tests, with the plain reference of every kernel.
 //!
 //! ```
 //! use pkdgan::engine::{Cpu, Executor, Graph, Window};

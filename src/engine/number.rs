@@ -1,8 +1,8 @@
-//! The number types that the plain twins compute in.
+//! The number types that the plain references compute in.
 
 use num_traits::Float;
 
-/// A number type that the plain twins compute in.
+/// A number type that the plain references compute in.
 pub trait Real: Float + Default + Send + std::iter::Sum + std::ops::AddAssign + std::ops::MulAssign + 'static {
     /// The nearest number of this type.
     fn of(number: f64) -> Self;

@@ -1,4 +1,4 @@
-//! The oracle of the tests: runs each op's plain twin on one thread, in `f32` or `f64`.
+//! The oracle of the tests: runs each op's plain reference on one thread, in `f32` or `f64`.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,7 +12,7 @@ use super::shape::count;
 use super::summary::AdapterSummary;
 use super::variables::{GroupId, VarId, Variables};
 
-/// The executor that runs every op's plain twin: the oracle of the tests. Computes in `f64` as
+/// The executor that runs every op's plain reference: the oracle of the tests. Computes in `f64` as
 /// [`Reference::exact`], or in `f32`; values come and go as `f32` either way, but see
 /// [`Reference::evaluate_exactly`].
 #[derive(Default)]

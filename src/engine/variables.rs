@@ -88,7 +88,7 @@ impl Variables {
     }
 
     /// The variable of `group` that stands where `var` stands in its own group (see [`Self::mirror`]).
-    pub fn twin(&self, var: VarId, group: GroupId) -> VarId {
+    pub fn mirror_of(&self, var: VarId, group: GroupId) -> VarId {
         debug_assert_eq!(self.shape(var), self.shape(VarId { group, ..var }));
         VarId { group, ..var }
     }

@@ -12,12 +12,12 @@ use assert_cmd::Command;
 use tempfile::TempDir;
 
 /// Images of the small data set.
-pub const TRAIN: usize = 40;
+pub(crate) const TRAIN: usize = 40;
 /// Its test images, three of each class.
-pub const TEST: usize = 30;
+pub(crate) const TEST: usize = 30;
 
 /// Settings of tiny networks and budgets.
-pub const TINY: [&str; 11] = [
+pub(crate) const TINY: [&str; 11] = [
     "--set=network.generator=[4,6,8]",
     "--set=network.discriminator=[4,6,8]",
     "--set=network.latents=8",
@@ -32,12 +32,12 @@ pub const TINY: [&str; 11] = [
 ];
 
 /// A folder with a small data set in the shape of MNIST under `data`, gone when dropped.
-pub struct Sandbox {
+pub(crate) struct Sandbox {
     folder: TempDir,
 }
 
 impl Sandbox {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let sandbox = Self { folder: TempDir::new().unwrap() };
         fs::create_dir_all(sandbox.path("data/mnist")).unwrap();
         for (part, count) in [("train", TRAIN), ("t10k", TEST)] {
@@ -47,25 +47,25 @@ impl Sandbox {
         sandbox
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn write(&self, name: &str, bytes: &[u8]) {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
         fs::write(self.path(name), bytes).unwrap();
     }
 
-    pub fn read(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         let path = self.path(name);
         fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    pub fn json(&self, name: &str) -> serde_json::Value {
+    pub(crate) fn json(&self, name: &str) -> serde_json::Value {
         serde_json::from_slice(&self.read(name)).unwrap()
     }
 
     /// The binary, to run in the sandbox.
-    pub fn pkdgan(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn pkdgan(&self, arguments: &[&str]) -> Command {
         let mut command = Command::cargo_bin("pkdgan").unwrap();
         command.current_dir(self.folder.path()).args(arguments).env_remove("RUST_LOG").env_remove("PKDGAN_DATA");
         // What the user's own cache folder holds must not matter.
@@ -74,7 +74,7 @@ impl Sandbox {
     }
 
     /// `pkdgan train` of tiny networks into folder `out`; of a teacher alone, unless `more` names a stage.
-    pub fn train(&self, out: &str, more: &[&str]) -> Command {
+    pub(crate) fn train(&self, out: &str, more: &[&str]) -> Command {
         let mut command = self.pkdgan(&["train", "--out", out]);
         command.args(TINY);
         if !more.iter().any(|argument| ["--stage", "--teacher"].iter().any(|flag| argument.starts_with(flag))) {
@@ -89,7 +89,7 @@ impl Sandbox {
 
     /// Puts the run of a successful [`Sandbox::train`] into folder `out`. The first test of a binary that wants a run with
     /// these arguments trains it. The others get a copy. For tests of what is done with a run, not of training.
-    pub fn trained(&self, out: &str, more: &[&str]) {
+    pub(crate) fn trained(&self, out: &str, more: &[&str]) {
         /// The run's files by name.
         type Files = Arc<OnceLock<Vec<(String, Vec<u8>)>>>;
         /// Their bytes, not their folder: nothing would remove that, since statics are never dropped.
@@ -109,7 +109,7 @@ impl Sandbox {
     }
 
     /// The names of the files in a folder, which need not be there, but for a run's lock.
-    pub fn list(&self, name: &str) -> Vec<String> {
+    pub(crate) fn list(&self, name: &str) -> Vec<String> {
         let entries = fs::read_dir(self.path(name)).into_iter().flatten();
         let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.retain(|name| name != ".lock");
@@ -120,7 +120,7 @@ impl Sandbox {
 
 /// A process that waits in each stage, after so many steps, for the test to let it go on: it does not end before that,
 /// however slow the test is.
-pub struct Held {
+pub(crate) struct Held {
     child: Child,
     lines: Lines<BufReader<ChildStderr>>,
     said: String,
@@ -128,7 +128,7 @@ pub struct Held {
 
 impl Held {
     /// Starts a command that is prepared.
-    pub fn start(prepared: &Command, steps: usize) -> Self {
+    pub(crate) fn start(prepared: &Command, steps: usize) -> Self {
         let mut command = std::process::Command::new(prepared.get_program());
         command.args(prepared.get_args()).current_dir(prepared.get_current_dir().unwrap());
         for (name, value) in prepared.get_envs() {
@@ -144,17 +144,17 @@ impl Held {
     }
 
     /// Its process id.
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Reads what it says until a line holds this text.
-    pub fn until(&mut self, text: &str) {
+    pub(crate) fn until(&mut self, text: &str) {
         while !self.line().unwrap_or_else(|| panic!("it ended without `{text}`")).contains(text) {}
     }
 
     /// Lets it go on each time that it waits, until something is so.
-    pub fn wait_until(&mut self, mut so: impl FnMut() -> bool) {
+    pub(crate) fn wait_until(&mut self, mut so: impl FnMut() -> bool) {
         self.until("waiting after step");
         while !so() {
             self.child.stdin.as_mut().unwrap().write_all(b".").unwrap();
@@ -170,33 +170,33 @@ impl Held {
     }
 
     /// Interrupts it as ctrl-C does, and waits until it has heard that.
-    pub fn interrupt(&mut self) {
+    pub(crate) fn interrupt(&mut self) {
         let killed = std::process::Command::new("kill").args(["-INT", &self.id().to_string()]).status().unwrap();
         assert!(killed.success());
         self.until("stopping");
     }
 
     /// Lets it go on to its end: how it ended, and what it said on stderr.
-    pub fn finish(mut self) -> (ExitStatus, String) {
+    pub(crate) fn finish(mut self) -> (ExitStatus, String) {
         self.child.stdin = None;
         while self.line().is_some() {}
         (self.child.wait().unwrap(), self.said)
     }
 
     /// Kills it.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 }
 
 /// What a command said on stderr.
-pub fn stderr(output: &std::process::Output) -> String {
+pub(crate) fn stderr(output: &std::process::Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Blobs whose place goes by their class, in IDX.
-pub fn images(count: usize) -> Vec<u8> {
+pub(crate) fn images(count: usize) -> Vec<u8> {
     let mut bytes = header(0x0803, &[count as u32, 28, 28]);
     for n in 0..count {
         let (y0, x0) = ((n % 10) as i32 * 2 + 4, (n / 10) as i32 + 10);
@@ -211,7 +211,7 @@ pub fn images(count: usize) -> Vec<u8> {
 }
 
 /// Classes 0 to 9 in turn, in IDX.
-pub fn labels(count: usize) -> Vec<u8> {
+pub(crate) fn labels(count: usize) -> Vec<u8> {
     let mut bytes = header(0x0801, &[count as u32]);
     bytes.extend((0..count).map(|n| (n % 10) as u8));
     bytes

@@ -4,20 +4,19 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
-use pkdgan::engine::{
-    ConvVariant, Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, Measure, Reference, Shape, Tensor,
-};
+use pkdgan::engine::{Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, Measure, Shape, Tensor};
+use pkdgan::unstable::engine::{ConvVariant, GpuOptionsInternals, Reference};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// The device, opened once; a machine without one fails the test with the command that installs one.
-pub fn gpu(convolution: ConvVariant) -> MutexGuard<'static, Gpu> {
+pub(crate) fn gpu(convolution: ConvVariant) -> MutexGuard<'static, Gpu> {
     static DEVICES: OnceLock<HashMap<ConvVariant, Mutex<Gpu>>> = OnceLock::new();
     let devices = DEVICES.get_or_init(|| {
         VARIANTS
             .into_iter()
             .map(|variant| {
-                let options = GpuOptions { adapter: adapter(), convolution: Some(variant), ..GpuOptions::default() };
+                let options = GpuOptions::default().adapter(adapter()).convolution(Some(variant));
                 (variant, Mutex::new(opened(&options)))
             })
             .collect()
@@ -26,29 +25,29 @@ pub fn gpu(convolution: ConvVariant) -> MutexGuard<'static, Gpu> {
 }
 
 /// A device of one's own.
-pub fn open() -> Gpu {
-    let options = GpuOptions { adapter: adapter(), ..Default::default() };
+pub(crate) fn open() -> Gpu {
+    let options = GpuOptions::default().adapter(adapter());
     opened(&options)
 }
 
 /// What a machine without an adapter lacks for tests.
-pub const NO_ADAPTER: &str = "install a software driver: apt-get install -y mesa-vulkan-drivers libvulkan1";
+pub(crate) const NO_ADAPTER: &str = "install a software driver: apt-get install -y mesa-vulkan-drivers libvulkan1";
 
 /// A device with these options.
-pub fn opened(options: &GpuOptions) -> Gpu {
+pub(crate) fn opened(options: &GpuOptions) -> Gpu {
     Gpu::open(options).unwrap_or_else(|error| panic!("{error}\n{NO_ADAPTER}"))
 }
 
 /// Every way to compute a convolution.
-pub const VARIANTS: [ConvVariant; 3] = [ConvVariant::Naive, ConvVariant::Register, ConvVariant::Tiled];
+pub(crate) const VARIANTS: [ConvVariant; 3] = [ConvVariant::Naive, ConvVariant::Register, ConvVariant::Tiled];
 
 /// The adapter to test on: `PKDGAN_TEST_ADAPTER`, or the best one.
-pub fn adapter() -> Option<String> {
+pub(crate) fn adapter() -> Option<String> {
     std::env::var("PKDGAN_TEST_ADAPTER").ok()
 }
 
 /// So many numbers, uniform in -1..1.
-pub fn random(seed: u64, len: usize) -> Vec<f64> {
+pub(crate) fn random(seed: u64, len: usize) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     // Rounded to single precision, so that all executors start from the same numbers.
     (0..len).map(|_| f64::from(rng.random_range(-1.0f32..1.0))).collect()
@@ -61,7 +60,7 @@ pub fn random(seed: u64, len: usize) -> Vec<f64> {
 /// The gradients are those of the sum of squares, of the distances between result and random
 /// numbers.
 /// `tolerance` is relative to the largest value of each tensor.
-pub fn check(
+pub(crate) fn check(
     gpu: &mut Gpu,
     seed: u64,
     shapes: &[Shape],
@@ -129,7 +128,7 @@ pub fn check(
 const FLOOR: f64 = 0.1;
 
 /// Every element within `tolerance` of the largest expected value; NaN never passes.
-pub fn assert_close(what: &str, got: &[f64], expected: &[f64], tolerance: f64) {
+pub(crate) fn assert_close(what: &str, got: &[f64], expected: &[f64], tolerance: f64) {
     assert_eq!(got.len(), expected.len(), "{what}: length");
     let largest = expected.iter().fold(FLOOR, |most, v| most.max(v.abs()));
     for (i, (g, e)) in got.iter().zip(expected).enumerate() {

@@ -13,7 +13,7 @@ const MAX_REQUESTS: usize = 100;
 
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub(crate) struct Request {
     pub path: String,
     /// First byte of a `Range: bytes=N-` header.
     pub from: Option<usize>,
@@ -21,7 +21,7 @@ pub struct Request {
 
 /// What is answered.
 #[derive(Default)]
-pub struct Reply {
+pub(crate) struct Reply {
     pub status: u16,
     pub headers: Vec<String>,
     pub body: Vec<u8>,
@@ -30,17 +30,17 @@ pub struct Reply {
 }
 
 impl Reply {
-    pub fn status(status: u16) -> Self {
+    pub(crate) fn status(status: u16) -> Self {
         Self { status, headers: vec!["Content-Length: 0".into()], ..Self::default() }
     }
 
     /// The whole file, whatever range is asked for.
-    pub fn whole(file: &[u8]) -> Self {
+    pub(crate) fn whole(file: &[u8]) -> Self {
         Self { status: 200, headers: vec![format!("Content-Length: {}", file.len())], body: file.to_vec(), cut: None }
     }
 
     /// The part of the file asked for.
-    pub fn part(file: &[u8], request: &Request) -> Self {
+    pub(crate) fn part(file: &[u8], request: &Request) -> Self {
         match request.from {
             None => Self::whole(file),
             Some(from) if from >= file.len() => Self::status(416),
@@ -54,7 +54,7 @@ impl Reply {
         }
     }
 
-    pub fn cut(mut self, after: usize) -> Self {
+    pub(crate) fn cut(mut self, after: usize) -> Self {
         self.cut = Some(after);
         self
     }
@@ -66,7 +66,7 @@ impl Reply {
     }
 }
 
-pub struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<Request>>>,
     stopped: Arc<AtomicBool>,
@@ -75,7 +75,7 @@ pub struct Server {
 
 impl Server {
     /// Starts one that answers each request, the first numbered 0, with what `answer` says.
-    pub fn start(answer: impl Fn(usize, &Request) -> Reply + Send + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(usize, &Request) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (requests, stopped) = (Arc::<Mutex<Vec<Request>>>::default(), Arc::<AtomicBool>::default());
@@ -98,12 +98,12 @@ impl Server {
         Self { address, requests, stopped, thread: Some(thread) }
     }
 
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("http://{}/", self.address)
     }
 
     /// The first bytes asked for so far, request by request.
-    pub fn ranges(&self) -> Vec<Option<usize>> {
+    pub(crate) fn ranges(&self) -> Vec<Option<usize>> {
         self.requests.lock().unwrap().iter().map(|request| request.from).collect()
     }
 }

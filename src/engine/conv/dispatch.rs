@@ -122,13 +122,13 @@ fn forward(shader: &'static str, epilogue: &Epilogue, element: &'static str) -> 
     let input = |used: bool, input: usize| if used { Slot::Input(input) } else { Slot::Unused };
     let bias = input(epilogue.bias, 2);
     let added = input(epilogue.adds, epilogue.added_input());
-    let activated = input(epilogue.gate.is_some(), epilogue.gate_input());
+    let activated = input(epilogue.activation_grad.is_some(), epilogue.activated_input());
     let dispatch = Dispatch::new(shader, &[Slot::Input(0), Slot::Input(1), bias, activated, Slot::Output(0), added])
         .with("HAS_BIAS", epilogue.bias)
         .with("ADDS", epilogue.adds)
-        .with("ACTIVATION_GRAD", epilogue.gate.is_some());
+        .with("ACTIVATION_GRAD", epilogue.activation_grad.is_some());
     // Fusion opens one or the other, never both, so that one activation serves.
-    epilogue.gate.unwrap_or(epilogue.activation).declare(dispatch).element(element)
+    epilogue.activation_grad.unwrap_or(epilogue.activation).declare(dispatch).element(element)
 }
 
 fn outputs(sizes: &Sizes) -> usize {

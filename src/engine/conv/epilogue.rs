@@ -14,12 +14,12 @@ pub(crate) struct Epilogue {
     pub adds: bool,
     pub activation: Activation,
     /// Multiplies by the activation's slope where its output was the last input.
-    pub gate: Option<Activation>,
+    pub activation_grad: Option<Activation>,
 }
 
 impl Epilogue {
     fn inputs(&self) -> usize {
-        self.gate_input() + usize::from(self.gate.is_some())
+        self.activated_input() + usize::from(self.activation_grad.is_some())
     }
 
     /// Which input is added.
@@ -28,7 +28,7 @@ impl Epilogue {
     }
 
     /// Which input is the activation's output.
-    pub(crate) fn gate_input(&self) -> usize {
+    pub(crate) fn activated_input(&self) -> usize {
         self.added_input() + usize::from(self.adds)
     }
 
@@ -37,7 +37,7 @@ impl Epilogue {
         match next {
             _ if !self.is_open() => return false,
             Fusible::Activation(activation) => self.activation = activation,
-            Fusible::ActivationGrad(activation) => self.gate = Some(activation),
+            Fusible::ActivationGrad(activation) => self.activation_grad = Some(activation),
             Fusible::Add if !self.adds => self.adds = true,
             Fusible::Add => return false,
         }
@@ -46,7 +46,7 @@ impl Epilogue {
 
     /// Whether fusion may still add something after the sum.
     fn is_open(&self) -> bool {
-        self.activation == Activation::Identity && self.gate.is_none()
+        self.activation == Activation::Identity && self.activation_grad.is_none()
     }
 
     /// Refuses inputs that do not go with an output of `shape`.
@@ -74,8 +74,8 @@ impl Epilogue {
                 *v += inputs[self.added_input()][i];
             }
             *v = self.activation.of(*v);
-            if let Some(activation) = self.gate {
-                *v *= activation.slope(inputs[self.gate_input()][i]);
+            if let Some(activation) = self.activation_grad {
+                *v *= activation.slope(inputs[self.activated_input()][i]);
             }
         }
     }

@@ -5,8 +5,8 @@ use rayon::prelude::*;
 
 use super::kernel::CpuKernel;
 use super::tanh::tanh;
-use super::threads::share;
-use super::vectors::WORTH_SHARING;
+use super::threads::parallel_for;
+use super::vectors::MIN_PARALLEL_LEN;
 use crate::engine::Activation;
 
 /// Applies an activation to each value.
@@ -76,8 +76,8 @@ pub(in crate::engine::cpu) fn multiply_by_slope(activation: Activation, made: &[
 pub(crate) fn activation(activation: Activation) -> CpuKernel {
     CpuKernel::new(move |call| {
         let (x, arch) = (call.inputs[0], call.arch);
-        let y = call.outputs[0].par_chunks_mut(WORTH_SHARING).zip(x.par_chunks(WORTH_SHARING));
-        share(x.len() >= 2 * WORTH_SHARING, y, |(values, x)| {
+        let y = call.outputs[0].par_chunks_mut(MIN_PARALLEL_LEN).zip(x.par_chunks(MIN_PARALLEL_LEN));
+        parallel_for(x.len() >= 2 * MIN_PARALLEL_LEN, y, |(values, x)| {
             values.copy_from_slice(x);
             arch.dispatch(Activate { activation, values });
         });
@@ -102,9 +102,9 @@ impl WithSimd for Activate<'_> {
 pub(crate) fn activation_grad(activation: Activation) -> CpuKernel {
     CpuKernel::new(move |call| {
         let (dy, made, arch) = (call.inputs[0], call.inputs[1], call.arch);
-        let y = call.outputs[0].par_chunks_mut(WORTH_SHARING).zip(dy.par_chunks(WORTH_SHARING));
-        let chunks = y.zip(made.par_chunks(WORTH_SHARING));
-        share(dy.len() >= 2 * WORTH_SHARING, chunks, |((values, dy), made)| {
+        let y = call.outputs[0].par_chunks_mut(MIN_PARALLEL_LEN).zip(dy.par_chunks(MIN_PARALLEL_LEN));
+        let chunks = y.zip(made.par_chunks(MIN_PARALLEL_LEN));
+        parallel_for(dy.len() >= 2 * MIN_PARALLEL_LEN, chunks, |((values, dy), made)| {
             values.copy_from_slice(dy);
             arch.dispatch(Slope { activation, made, values });
         });

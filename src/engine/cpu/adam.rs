@@ -4,8 +4,8 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::kernel::CpuKernel;
-use super::threads::share;
-use super::vectors::WORTH_SHARING;
+use super::threads::parallel_for;
+use super::vectors::MIN_PARALLEL_LEN;
 
 /// See [`crate::engine::ops::adam::Adam`].
 pub(crate) fn adam(betas: [f64; 2], epsilon: f32) -> CpuKernel {
@@ -17,10 +17,11 @@ pub(crate) fn adam(betas: [f64; 2], epsilon: f32) -> CpuKernel {
         let row = (call.inputs[0][0] as usize).min(table.len() / 2 - 1);
         let (rate, correction) = (table[2 * row], table[2 * row + 1]);
         let [parameters, first, second, gradients] = call.mutated else { unreachable!("four groups") };
-        let (arch, shared) = (call.arch, parameters.len() >= 2 * WORTH_SHARING);
-        let moments = first.par_chunks_mut(WORTH_SHARING).zip(second.par_chunks_mut(WORTH_SHARING));
-        let chunks = parameters.par_chunks_mut(WORTH_SHARING).zip(moments).zip(gradients.par_chunks(WORTH_SHARING));
-        share(shared, chunks, |((parameters, (first, second)), gradients)| {
+        let (arch, parallel) = (call.arch, parameters.len() >= 2 * MIN_PARALLEL_LEN);
+        let moments = first.par_chunks_mut(MIN_PARALLEL_LEN).zip(second.par_chunks_mut(MIN_PARALLEL_LEN));
+        let chunks =
+            parameters.par_chunks_mut(MIN_PARALLEL_LEN).zip(moments).zip(gradients.par_chunks(MIN_PARALLEL_LEN));
+        parallel_for(parallel, chunks, |((parameters, (first, second)), gradients)| {
             arch.dispatch(Update { parameters, first, second, gradients, decays, newest, rate, correction, epsilon });
         });
     })

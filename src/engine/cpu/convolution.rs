@@ -5,19 +5,19 @@ use rayon::prelude::*;
 
 use super::activation::{activate, multiply_by_slope};
 use super::dense;
+use super::gemm::{Gemm, Left};
+use super::im2col::Windows;
 use super::kernel::{CpuKernel, Packing};
-use super::product::{Left, Product};
-use super::threads::share;
-use super::windows::Windows;
+use super::threads::parallel_for;
 use crate::engine::activation::Activation;
 use crate::engine::conv::{Epilogue, Geometry};
 
 /// Multiply-accumulates of a convolution from which on other threads are worth their waking.
-const WORTH_SHARING: u64 = 1 << 18;
+const MIN_PARALLEL_MACS: u64 = 1 << 18;
 /// The same where each weight is read for one of them: it comes from far.
-pub(super) const WORTH_SHARING_ONCE: u64 = 1 << 16;
+pub(super) const MIN_PARALLEL_MACS_OF_ONE_IMAGE: u64 = 1 << 16;
 /// Images from which on it is worth it to pack weights for one run.
-const WORTH_PACKING: usize = 4;
+const MIN_PACKED_IMAGES: usize = 4;
 /// Tasks for each thread, so that none waits long for the others.
 const TASKS: usize = 4;
 /// Numbers of windows that are multiplied at once in a weight gradient.
@@ -34,7 +34,7 @@ struct Shape {
     images: usize,
     wide_channels: usize,
     narrow_channels: usize,
-    shared: bool,
+    parallel: bool,
 }
 
 impl Shape {
@@ -46,7 +46,7 @@ impl Shape {
             images: geometry.wide[0],
             wide_channels: geometry.wide[1],
             narrow_channels: geometry.narrow[1],
-            shared: geometry.macs() >= if is_read_once { WORTH_SHARING_ONCE } else { WORTH_SHARING },
+            parallel: geometry.macs() >= if is_read_once { MIN_PARALLEL_MACS_OF_ONE_IMAGE } else { MIN_PARALLEL_MACS },
         }
     }
 
@@ -57,7 +57,7 @@ impl Shape {
 
     /// Into how many tasks the images go, and images of each.
     fn tasks(&self) -> [usize; 2] {
-        let wanted = if self.shared { TASKS * rayon::current_num_threads() } else { 1 };
+        let wanted = if self.parallel { TASKS * rayon::current_num_threads() } else { 1 };
         let images = self.images.div_ceil(wanted.min(self.images).max(1)).max(1);
         [self.images.div_ceil(images), images]
     }
@@ -65,21 +65,21 @@ impl Shape {
     /// Channels of a task where the channels of each image are shared out, because there are fewer images than threads;
     /// a divisor of `channels`, and whole tiles if there is such.
     fn block(&self, channels: usize) -> usize {
-        let parts = if self.shared { TASKS * rayon::current_num_threads() } else { 1 };
+        let parts = if self.parallel { TASKS * rayon::current_num_threads() } else { 1 };
         let divisors = || (channels.div_ceil(parts)..=channels).filter(|block| channels.is_multiple_of(*block));
         divisors().find(|block| block.is_multiple_of(ROWS)).or_else(|| divisors().next()).unwrap_or(channels)
     }
 
     /// Whether there are images enough for the threads.
     fn by_image(&self) -> bool {
-        !self.shared || self.images >= rayon::current_num_threads()
+        !self.parallel || self.images >= rayon::current_num_threads()
     }
 }
 
 /// A convolution: the weights times the taps of each image by row.
 pub(crate) fn conv2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuKernel {
     let (shape, finish) = (Shape::of(geometry), Finish::of(epilogue));
-    let Shape { windows, images: count, wide_channels, narrow_channels, shared } = shape;
+    let Shape { windows, images: count, wide_channels, narrow_channels, parallel } = shape;
     let [wide, narrow] = shape.image_lens();
     if windows.is_whole() {
         return CpuKernel::new(move |call| {
@@ -92,7 +92,7 @@ pub(crate) fn conv2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuKernel {
     let k = wide_channels * windows.taps();
     let multiply = move |arch, w: &[f32], columns: &[f32], y: &mut [f32]| {
         let size = [y.len() / positions, positions, k];
-        Product { size, left: Left::rows(w, k), right: (columns, positions), target: (y, positions), adds: false }
+        Gemm { size, left: Left::rows(w, k), right: (columns, positions), target: (y, positions), adds: false }
             .run(arch);
     };
     if shape.by_image() {
@@ -101,11 +101,11 @@ pub(crate) fn conv2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuKernel {
         return CpuKernel::with_scratch(tasks * room, move |call| {
             let (inputs, arch) = (call.inputs, call.arch);
             let y = call.outputs[0].par_chunks_mut(images * narrow).zip(call.scratch.par_chunks_mut(room));
-            share(shared, y.enumerate(), |(task, (y, room))| {
+            parallel_for(parallel, y.enumerate(), |(task, (y, room))| {
                 let (sorted, columns) = room.split_at_mut(sorted);
                 for (image, y) in y.chunks_exact_mut(narrow).enumerate() {
                     let channels = &inputs[0][(task * images + image) * wide..][..wide];
-                    arch.dispatch(TapsByRow { windows, channels, sorted, columns });
+                    arch.dispatch(Im2col { windows, channels, sorted, columns });
                     multiply(arch, inputs[1], columns, y);
                 }
                 finish.part(inputs, arch, positions, task * images * narrow, y);
@@ -120,11 +120,11 @@ pub(crate) fn conv2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuKernel {
         for image in 0..count {
             let channels = inputs[0][image * wide..][..wide].par_chunks(group * windows.pixels());
             let parts = columns.par_chunks_mut(columns_of_group).zip(rooms.par_chunks_mut(sorted)).zip(channels);
-            share(shared, parts, |((columns, sorted), channels)| {
-                arch.dispatch(TapsByRow { windows, channels, sorted, columns });
+            parallel_for(parallel, parts, |((columns, sorted), channels)| {
+                arch.dispatch(Im2col { windows, channels, sorted, columns });
             });
             let y = call.outputs[0][image * narrow..][..narrow].par_chunks_mut(block * positions).enumerate();
-            share(shared, y, |(part, y)| {
+            parallel_for(parallel, y, |(part, y)| {
                 multiply(arch, &inputs[1][part * block * k..][..block * k], columns, y);
                 finish.part(inputs, arch, positions, image * narrow + part * block * positions, y);
             });
@@ -132,15 +132,15 @@ pub(crate) fn conv2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuKernel {
     })
 }
 
-/// [`Windows::taps_by_row`] for several channels.
-struct TapsByRow<'a> {
+/// [`Windows::im2col`] for several channels.
+struct Im2col<'a> {
     windows: Windows,
     channels: &'a [f32],
     sorted: &'a mut [f32],
     columns: &'a mut [f32],
 }
 
-impl WithSimd for TapsByRow<'_> {
+impl WithSimd for Im2col<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -149,7 +149,7 @@ impl WithSimd for TapsByRow<'_> {
         let columns = columns.chunks_exact_mut(windows.taps() * windows.positions());
         sorted.fill(0.0);
         for (channel, columns) in channels.chunks_exact(windows.pixels()).zip(columns) {
-            windows.taps_by_row(channel, sorted, columns);
+            windows.im2col(channel, sorted, columns);
         }
     }
 }
@@ -157,21 +157,21 @@ impl WithSimd for TapsByRow<'_> {
 /// A transposed convolution: the weights of each channel's taps times an image, added up where the taps belong.
 pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuKernel {
     let (shape, finish) = (Shape::of(geometry), Finish::of(epilogue));
-    let Shape { windows, images: count, wide_channels, narrow_channels, shared } = shape;
+    let Shape { windows, images: count, wide_channels, narrow_channels, parallel } = shape;
     let [wide, narrow] = shape.image_lens();
     let (positions, sorted, taps, pixels) =
         (windows.positions(), windows.sorted_len(), windows.taps(), windows.pixels());
     if windows.is_whole() {
         // Images are rows of the left factor: the fewer tasks, the more of them share what is read of the weights.
-        let images = if shared { count.div_ceil(rayon::current_num_threads()) } else { count.max(1) };
+        let images = if parallel { count.div_ceil(rayon::current_num_threads()) } else { count.max(1) };
         let row = if count == 1 { shape.block(wide_channels) * pixels } else { wide };
         return CpuKernel::new(move |call| {
             let (inputs, arch) = (call.inputs, call.arch);
-            share(shared, call.outputs[0].par_chunks_mut(images * row).enumerate(), |(task, y)| {
+            parallel_for(parallel, call.outputs[0].par_chunks_mut(images * row).enumerate(), |(task, y)| {
                 let start = task * images * row;
                 let left = Left::rows(&inputs[0][start / wide * narrow..], narrow);
                 let (size, right) = ([y.len() / row, row, narrow], (&inputs[1][start % wide..], wide));
-                Product { size, left, right, target: (&mut *y, row), adds: false }.run(arch);
+                Gemm { size, left, right, target: (&mut *y, row), adds: false }.run(arch);
                 finish.part(inputs, arch, pixels, start, y);
             });
         });
@@ -184,17 +184,17 @@ pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuK
     let room = sorted + taps * columns + narrow_channels * columns;
     // In panels the taps of one channel lie together, for all channels of the narrow grid.
     let pack = move |weights: &[f32], panels: &mut [f32]| {
-        share(shared, panels.par_chunks_mut(panel).enumerate(), |(channel, panel)| {
+        parallel_for(parallel, panels.par_chunks_mut(panel).enumerate(), |(channel, panel)| {
             let weights = weights[channel * taps..].chunks(wide_channels * taps);
             panel.chunks_exact_mut(taps).zip(weights).for_each(|(to, from)| to.copy_from_slice(&from[..taps]));
         });
     };
     let packing =
-        Packing { input: 1, len: wide_channels * panel, pack: Box::new(pack), always: count >= WORTH_PACKING };
+        Packing { input: 1, len: wide_channels * panel, pack: Box::new(pack), always: count >= MIN_PACKED_IMAGES };
     let kernel = CpuKernel::with_scratch((count * wide).div_ceil(chunk) * room, move |call| {
         let (inputs, panels, arch) = (call.inputs, call.packed, call.arch);
         let y = call.outputs[0].par_chunks_mut(chunk).zip(call.scratch.par_chunks_mut(room)).enumerate();
-        share(shared, y, |(task, (y, room))| {
+        parallel_for(parallel, y, |(task, (y, room))| {
             let (sorted, rest) = room.split_at_mut(sorted);
             let (products, right) = rest.split_at_mut(taps * columns);
             let (first, channels) = (task * chunk / pixels, block.min(y.len() / pixels));
@@ -211,7 +211,7 @@ pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuK
                 };
                 for channel in 0..channels {
                     let at = first % wide_channels + channel;
-                    Product {
+                    Gemm {
                         size: [taps, count * positions, narrow_channels],
                         left: match panels {
                             [] => Left::Columns { data: &inputs[1][at * taps..], stride: wide_channels * taps },
@@ -225,7 +225,7 @@ pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuK
                     for (index, wide) in y.chunks_exact_mut(channels * pixels).enumerate() {
                         let columns = (&products[index * positions..], count * positions);
                         let wide = &mut wide[channel * pixels..][..pixels];
-                        arch.dispatch(AddTaps { windows, columns, sorted, wide });
+                        arch.dispatch(Col2im { windows, columns, sorted, wide });
                     }
                 }
             }
@@ -245,27 +245,27 @@ fn side_by_side(images: &[f32], count: usize, row: usize, together: &mut [f32]) 
     }
 }
 
-/// [`Windows::add_taps`] for a channel.
-struct AddTaps<'a> {
+/// [`Windows::col2im`] for a channel.
+struct Col2im<'a> {
     windows: Windows,
     columns: (&'a [f32], usize),
     sorted: &'a mut [f32],
     wide: &'a mut [f32],
 }
 
-impl WithSimd for AddTaps<'_> {
+impl WithSimd for Col2im<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        self.windows.add_taps(self.columns.0, self.columns.1, self.sorted, self.wide);
+        self.windows.col2im(self.columns.0, self.columns.1, self.sorted, self.wide);
     }
 }
 
 /// The gradient of a convolution by its weights: the narrow grid times the windows by position.
 pub(crate) fn conv2d_weight_grad(geometry: &Geometry) -> CpuKernel {
     let shape = Shape::of(geometry);
-    let Shape { windows, images: count, wide_channels, narrow_channels, shared } = shape;
+    let Shape { windows, images: count, wide_channels, narrow_channels, parallel } = shape;
     let [wide, narrow] = shape.image_lens();
     let (positions, taps, padded) = (windows.positions(), windows.taps(), windows.padded_len());
     let (columns, block) = (wide_channels * taps, shape.block(narrow_channels));
@@ -273,10 +273,10 @@ pub(crate) fn conv2d_weight_grad(geometry: &Geometry) -> CpuKernel {
         // Each image is a window.
         return CpuKernel::new(move |call| {
             let ([x, g], arch) = ([call.inputs[0], call.inputs[1]], call.arch);
-            share(shared, call.outputs[0].par_chunks_mut(block * columns).enumerate(), |(part, dw)| {
+            parallel_for(parallel, call.outputs[0].par_chunks_mut(block * columns).enumerate(), |(part, dw)| {
                 let left = Left::Columns { data: &g[part * block..], stride: narrow };
                 let size = [dw.len() / columns, columns, count];
-                Product { size, left, right: (x, wide), target: (dw, columns), adds: false }.run(arch);
+                Gemm { size, left, right: (x, wide), target: (dw, columns), adds: false }.run(arch);
             });
         });
     }
@@ -284,14 +284,14 @@ pub(crate) fn conv2d_weight_grad(geometry: &Geometry) -> CpuKernel {
     let channels = (PANEL / taps).clamp(1, wide_channels);
     let (row, panels) = (channels * taps, wide_channels.div_ceil(channels));
     let images = (WINDOWS_AT_ONCE / (positions * row)).clamp(1, count.max(1));
-    let tasks = if shared { panels.min(TASKS * rayon::current_num_threads()) } else { 1 };
+    let tasks = if parallel { panels.min(TASKS * rayon::current_num_threads()) } else { 1 };
     let panels_of_task = panels.div_ceil(tasks);
     let (made, room) = (narrow_channels * row, padded + images * positions * row);
     CpuKernel::with_scratch(panels * made + tasks * room, move |call| {
         let ([x, g], arch) = ([call.inputs[0], call.inputs[1]], call.arch);
         let (products, rooms) = call.scratch.split_at_mut(panels * made);
         let chunks = products.par_chunks_mut(panels_of_task * made).zip(rooms.par_chunks_mut(room)).enumerate();
-        share(shared, chunks, |(task, (products, room))| {
+        parallel_for(parallel, chunks, |(task, (products, room))| {
             let (padded, rows) = room.split_at_mut(padded);
             for (index, product) in products.chunks_exact_mut(made).enumerate() {
                 let start = (task * panels_of_task + index) * channels;
@@ -301,17 +301,17 @@ pub(crate) fn conv2d_weight_grad(geometry: &Geometry) -> CpuKernel {
                     let wide = x[first * wide..][..images * wide].chunks_exact(wide);
                     for (image, rows) in wide.zip(rows.chunks_exact_mut(positions * row)) {
                         let channels = &image[start * windows.pixels()..end * windows.pixels()];
-                        arch.dispatch(TapsByPosition { windows, channels, padded, rows, row });
+                        arch.dispatch(Im2row { windows, channels, padded, rows, row });
                     }
                     let data = &g[first * narrow..];
                     let left = Left::Rows { data, stride: positions, piece: positions, next: narrow };
                     let size = [narrow_channels, (end - start) * taps, images * positions];
-                    Product { size, left, right: (rows, row), target: (product, row), adds: first > 0 }.run(arch);
+                    Gemm { size, left, right: (rows, row), target: (product, row), adds: first > 0 }.run(arch);
                 }
             }
         });
         let products = &*products;
-        share(shared, call.outputs[0].par_chunks_mut(block * columns).enumerate(), |(part, dw)| {
+        parallel_for(parallel, call.outputs[0].par_chunks_mut(block * columns).enumerate(), |(part, dw)| {
             for (index, dw) in dw.chunks_exact_mut(columns).enumerate() {
                 let made = products[(part * block + index) * row..].chunks(made);
                 dw.chunks_mut(row).zip(made).for_each(|(to, from)| to.copy_from_slice(&from[..to.len()]));
@@ -320,8 +320,8 @@ pub(crate) fn conv2d_weight_grad(geometry: &Geometry) -> CpuKernel {
     })
 }
 
-/// [`Windows::taps_by_position`] for several channels, whose taps lie side by side in rows apart by `row` numbers.
-struct TapsByPosition<'a> {
+/// [`Windows::im2row`] for several channels, whose taps lie side by side in rows apart by `row` numbers.
+struct Im2row<'a> {
     windows: Windows,
     channels: &'a [f32],
     padded: &'a mut [f32],
@@ -329,7 +329,7 @@ struct TapsByPosition<'a> {
     row: usize,
 }
 
-impl WithSimd for TapsByPosition<'_> {
+impl WithSimd for Im2row<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -337,7 +337,7 @@ impl WithSimd for TapsByPosition<'_> {
         let Self { windows, channels, padded, rows, row } = self;
         padded.fill(0.0);
         for (index, channel) in channels.chunks_exact(windows.pixels()).enumerate() {
-            windows.taps_by_position(channel, padded, &mut rows[index * windows.taps()..], row);
+            windows.im2row(channel, padded, &mut rows[index * windows.taps()..], row);
         }
     }
 }
@@ -348,7 +348,7 @@ struct Finish {
     bias: bool,
     added: Option<usize>,
     activation: Activation,
-    gate: Option<(Activation, usize)>,
+    activation_grad: Option<(Activation, usize)>,
 }
 
 impl Finish {
@@ -357,13 +357,19 @@ impl Finish {
             bias: epilogue.bias,
             added: epilogue.adds.then(|| epilogue.added_input()),
             activation: epilogue.activation,
-            gate: epilogue.gate.map(|gate| (gate, epilogue.gate_input())),
+            activation_grad: epilogue
+                .activation_grad
+                .map(|activation_grad| (activation_grad, epilogue.activated_input())),
         }
     }
 
     /// Does it to the part of the result that begins at `start`, whole channels of it.
     fn part(&self, inputs: &[&[f32]], arch: Arch, plane: usize, start: usize, y: &mut [f32]) {
-        if self.bias || self.added.is_some() || self.activation != Activation::Identity || self.gate.is_some() {
+        if self.bias
+            || self.added.is_some()
+            || self.activation != Activation::Identity
+            || self.activation_grad.is_some()
+        {
             arch.dispatch(FinishPart { finish: self, inputs, plane, start, y });
         }
     }
@@ -382,7 +388,7 @@ impl WithSimd for FinishPart<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { finish: &Finish { bias, added, activation, gate }, inputs, plane, start, y } = self;
+        let Self { finish: &Finish { bias, added, activation, activation_grad }, inputs, plane, start, y } = self;
         if bias {
             let channels = inputs[2].len();
             for (index, row) in y.chunks_exact_mut(plane).enumerate() {
@@ -395,8 +401,8 @@ impl WithSimd for FinishPart<'_> {
             y.iter_mut().zip(added).for_each(|(v, added)| *v += added);
         }
         activate(simd, activation, y);
-        if let Some((activation, gate)) = gate {
-            let made = &inputs[gate][start..][..y.len()];
+        if let Some((activation, activation_grad)) = activation_grad {
+            let made = &inputs[activation_grad][start..][..y.len()];
             multiply_by_slope(activation, made, y);
         }
     }

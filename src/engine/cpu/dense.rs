@@ -7,12 +7,12 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::convolution::WORTH_SHARING_ONCE;
-use super::threads::share;
+use super::convolution::MIN_PARALLEL_MACS_OF_ONE_IMAGE;
+use super::threads::parallel_for;
 use super::vectors::{PARTS, total};
 
 /// Multiply-accumulates from which on other threads are worth their waking.
-const WORTH_SHARING: usize = 1 << 20;
+const MIN_PARALLEL_MACS: usize = 1 << 20;
 /// Rows, and columns of a single one, that a thread takes at a time.
 const ROWS: usize = 4;
 const COLUMNS: usize = 8;
@@ -24,12 +24,16 @@ pub(super) fn by_transposed(arch: Arch, [rows, columns, k]: [usize; 3], x: &[f32
         let work = |(index, y): (usize, &mut [f32])| {
             arch.dispatch(ByTransposed { columns: y.len(), k, x, w: &w[index * COLUMNS * k..], y });
         };
-        return share(macs as u64 >= WORTH_SHARING_ONCE, y.par_chunks_mut(COLUMNS).enumerate(), work);
+        return parallel_for(
+            macs as u64 >= MIN_PARALLEL_MACS_OF_ONE_IMAGE,
+            y.par_chunks_mut(COLUMNS).enumerate(),
+            work,
+        );
     }
     let work = |(index, y): (usize, &mut [f32])| {
         arch.dispatch(ByTransposed { columns, k, x: &x[index * ROWS * k..], w, y });
     };
-    share(macs >= WORTH_SHARING, y.par_chunks_mut(ROWS * columns).enumerate(), work);
+    parallel_for(macs >= MIN_PARALLEL_MACS, y.par_chunks_mut(ROWS * columns).enumerate(), work);
 }
 
 struct ByTransposed<'a> {

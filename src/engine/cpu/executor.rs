@@ -1,3 +1,5 @@
+//! The executor: memory, programs made ready, running a step. Op kernels stand beside it; it knows none by name.
+
 use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
@@ -16,8 +18,8 @@ use crate::engine::variables::{GroupId, VarId, Variables};
 use crate::engine::{AdapterSummary, Timed};
 
 /// Most tensors that an op reads, and most that it writes.
-const MOST_INPUTS: usize = 6;
-const MOST_WRITTEN: usize = 5;
+const MAX_INPUTS: usize = 6;
+const MAX_WRITTEN: usize = 5;
 
 /// The executor that computes on the CPU, in single precision.
 ///
@@ -195,7 +197,7 @@ impl Cpu {
         let inputs: Vec<Part> = parts.filter(|part| !is_written(part)).collect();
         let overlap =
             written.windows(2).any(|pair| pair[0].0.buffer == pair[1].0.buffer && pair[0].0.end() > pair[1].0.start);
-        if overlap || written.len() > MOST_WRITTEN || inputs.len() > MOST_INPUTS {
+        if overlap || written.len() > MAX_WRITTEN || inputs.len() > MAX_INPUTS {
             let problem = format!("{} operands that cannot be told apart", inputs.len() + written.len());
             return Err(EngineError::Shape { op: step.label.clone(), problem });
         }
@@ -250,7 +252,7 @@ impl Ready {
     fn run(&mut self, memory: &mut Memory, arch: Arch) {
         let Memory { buffers: memory, changes, scratch } = memory;
         self.pack(memory, changes);
-        let mut taken: [Vec<f32>; MOST_WRITTEN] = Default::default();
+        let mut taken: [Vec<f32>; MAX_WRITTEN] = Default::default();
         let mut count = 0;
         let mut last = None;
         for (part, _) in &self.written {
@@ -262,11 +264,11 @@ impl Ready {
             }
         }
         {
-            let mut inputs: [&[f32]; MOST_INPUTS] = [&[]; MOST_INPUTS];
+            let mut inputs: [&[f32]; MAX_INPUTS] = [&[]; MAX_INPUTS];
             for (input, part) in inputs.iter_mut().zip(&self.inputs) {
                 *input = &memory[part.buffer][part.start..part.end()];
             }
-            let mut written: [&mut [f32]; MOST_WRITTEN] = Default::default();
+            let mut written: [&mut [f32]; MAX_WRITTEN] = Default::default();
             let mut buffers = taken.iter_mut();
             let (mut rest, mut start): (&mut [f32], usize) = (&mut [], 0);
             let mut last = None;

@@ -57,7 +57,7 @@ impl CpuKernel {
         Self { packing: Some(packing), ..self }
     }
 
-    /// The op's plain twin, for what no program runs often. It takes memory as it goes.
+    /// The op's plain reference, for what no program runs often. It takes memory as it goes.
     pub(crate) fn reference(
         op: &(impl Rule + Clone + Send + Sync + 'static),
         inputs: &[Shape],

@@ -10,13 +10,13 @@ mod convolution;
 mod dense;
 mod executor;
 mod fused;
+mod gemm;
+mod im2col;
 mod kernel;
 mod norm;
-mod product;
 mod tanh;
 mod threads;
 mod vectors;
-mod windows;
 
 pub(crate) use activation::{activation, activation_grad};
 pub(crate) use adam::adam;

@@ -5,8 +5,8 @@ use rayon::prelude::*;
 
 use super::activation::activate;
 use super::kernel::CpuKernel;
-use super::threads::share;
-use super::vectors::{PARTS, WORTH_SHARING, add_up, total};
+use super::threads::parallel_for;
+use super::vectors::{MIN_PARALLEL_LEN, PARTS, add_up, total};
 use crate::engine::activation::Activation;
 use crate::engine::ops::batch_norm::BatchNorm;
 use crate::engine::ops::batch_norm_grad::BatchNormGrad;
@@ -59,7 +59,7 @@ impl Groups {
     /// `given` ones.
     fn sums<const I: usize, const G: usize, const N: usize>(
         self,
-        (arch, shared): (Arch, bool),
+        (arch, parallel): (Arch, bool),
         (inputs, set): ([&[f32]; I], usize),
         given: [&[f32]; G],
         scratch: &mut [f32],
@@ -68,7 +68,7 @@ impl Groups {
     ) {
         let of_group = N * self.channels * PARTS;
         let scratch = &mut scratch[..self.groups * of_group];
-        share(shared, scratch.par_chunks_mut(of_group).enumerate(), |(group, parts)| {
+        parallel_for(parallel, scratch.par_chunks_mut(of_group).enumerate(), |(group, parts)| {
             let inputs = inputs.map(|x| self.part(x, set, group));
             arch.dispatch(GroupSums { inputs, given, plane: self.plane, parts, f });
         });
@@ -117,7 +117,7 @@ impl<const I: usize, const G: usize, const N: usize, F: Fn([f32; I], [f32; G]) -
 pub(crate) fn batch_norm(op: &BatchNorm, shape: Shape) -> CpuKernel {
     let &BatchNorm { sets, running, fixed, epsilon, activation } = op;
     let groups = Groups::of(shape, sets);
-    let (channels, shared) = (groups.channels, count(shape) >= 2 * WORTH_SHARING);
+    let (channels, parallel) = (groups.channels, count(shape) >= 2 * MIN_PARALLEL_LEN);
     CpuKernel::with_scratch(groups.scratch(1), move |call| {
         let (x, scale, shift, arch) = (call.inputs[0], call.inputs[1], call.inputs[2], call.arch);
         let [y, statistics] = call.outputs else { unreachable!("two outputs") };
@@ -130,7 +130,7 @@ pub(crate) fn batch_norm(op: &BatchNorm, shape: Shape) -> CpuKernel {
                 inverses.iter_mut().zip(variances).for_each(|(inverse, v)| *inverse = 1.0 / (v + epsilon).sqrt());
                 continue;
             }
-            let how = (arch, shared);
+            let how = (arch, parallel);
             groups.sums(how, ([x], set), [], call.scratch, [means], |[v], []| [v]);
             means.iter_mut().for_each(|mean| *mean /= n);
             let squares = |[v]: [f32; 1], [mean]: [f32; 1]| [(v - mean) * (v - mean)];
@@ -145,7 +145,7 @@ pub(crate) fn batch_norm(op: &BatchNorm, shape: Shape) -> CpuKernel {
             inverses.iter_mut().for_each(|squares| *squares = 1.0 / (*squares / n + epsilon).sqrt());
         }
         let (statistics, image) = (&**statistics, groups.image());
-        share(shared, y.par_chunks_mut(image).zip(x.par_chunks(image)).enumerate(), |(index, (y, x))| {
+        parallel_for(parallel, y.par_chunks_mut(image).zip(x.par_chunks(image)).enumerate(), |(index, (y, x))| {
             let (means, inverses) =
                 statistics[2 * (index / groups.images) * channels..][..2 * channels].split_at(channels);
             arch.dispatch(Normalise {
@@ -187,7 +187,7 @@ impl WithSimd for Normalise<'_> {
 pub(crate) fn batch_norm_grad(op: &BatchNormGrad, shape: Shape) -> CpuKernel {
     let &BatchNormGrad { sets, fixed } = op;
     let groups = Groups::of(shape, sets);
-    let (channels, shared) = (groups.channels, count(shape) >= 2 * WORTH_SHARING);
+    let (channels, parallel) = (groups.channels, count(shape) >= 2 * MIN_PARALLEL_LEN);
     // Of each set the sums of the gradient, and of its products with the normalised input.
     let sums_len = 2 * sets * channels;
     CpuKernel::with_scratch(sums_len + groups.scratch(2), move |call| {
@@ -199,7 +199,7 @@ pub(crate) fn batch_norm_grad(op: &BatchNormGrad, shape: Shape) -> CpuKernel {
             let (means, inverses) = statistics[2 * set * channels..][..2 * channels].split_at(channels);
             let (gradients, products) = sums.split_at_mut(channels);
             let both = |[dy, x]: [f32; 2], [mean, inverse]: [f32; 2]| [dy, dy * ((x - mean) * inverse)];
-            groups.sums((arch, shared), ([dy, x], set), [means, inverses], scratch, [gradients, products], both);
+            groups.sums((arch, parallel), ([dy, x], set), [means, inverses], scratch, [gradients, products], both);
         }
         let sums = &*sums;
         for c in 0..channels {
@@ -209,7 +209,7 @@ pub(crate) fn batch_norm_grad(op: &BatchNormGrad, shape: Shape) -> CpuKernel {
         let portion = if fixed { 0.0 } else { 1.0 / groups.elements() };
         let image = groups.image();
         let images = dx.par_chunks_mut(image).zip(dy.par_chunks(image).zip(x.par_chunks(image)));
-        share(shared, images.enumerate(), |(index, (dx, (dy, x)))| {
+        parallel_for(parallel, images.enumerate(), |(index, (dx, (dy, x)))| {
             let set = index / groups.images;
             let statistics = &statistics[2 * set * channels..][..2 * channels];
             let sums = &sums[2 * set * channels..][..2 * channels];
@@ -252,9 +252,9 @@ impl WithSimd for Distribute<'_> {
 
 /// `y[c] = sum_{n,h,w} x[n,c,h,w]`.
 pub(crate) fn channel_sum(shape: Shape) -> CpuKernel {
-    let (groups, shared) = (Groups::of(shape, 1), count(shape) >= 2 * WORTH_SHARING);
+    let (groups, parallel) = (Groups::of(shape, 1), count(shape) >= 2 * MIN_PARALLEL_LEN);
     CpuKernel::with_scratch(groups.scratch(1), move |call| {
         let sums = [&mut *call.outputs[0]];
-        groups.sums((call.arch, shared), ([call.inputs[0]], 0), [], call.scratch, sums, |[v], []| [v]);
+        groups.sums((call.arch, parallel), ([call.inputs[0]], 0), [], call.scratch, sums, |[v], []| [v]);
     })
 }

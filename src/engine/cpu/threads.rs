@@ -1,7 +1,7 @@
-//! The threads of an executor, which stay awake between the ops of a step.
+//! The threads of an executor, and the loop over all of them. It knows no op.
 //!
-//! To wake a thread takes some 50 microseconds, as long as many an op. So threads that run out of work look for more for a
-//! moment before they go to sleep.
+//! To wake a thread takes some 50 microseconds, as long as many an op. So threads stay awake while a program runs and for a moment
+//! after, and where they wait for each other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,10 +14,10 @@ use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 
 use crate::engine::error::EngineError;
 
-/// How long a thread looks for work before it goes to sleep.
-const PATIENCE: Duration = Duration::from_micros(300);
-/// How often it looks before it lets others have the processor.
-const LOOKS: usize = 64;
+/// How long a thread spins after the last work before it goes to sleep.
+const SPIN_TIME: Duration = Duration::from_micros(300);
+/// How often it spins before it yields the processor.
+const SPINS: usize = 64;
 
 pub(super) struct Threads {
     pool: ThreadPool,
@@ -64,44 +64,44 @@ impl Threads {
 
 /// Does what work there is, until there was none for a while after the last.
 fn stay_awake(busy: &AtomicBool) {
-    let (mut since, mut looks) = (Instant::now(), 0);
+    let (mut since, mut spins) = (Instant::now(), 0);
     loop {
         if rayon::yield_now() == Some(Yield::Executed) {
-            (since, looks) = (Instant::now(), 0);
+            (since, spins) = (Instant::now(), 0);
             continue;
         }
-        pause(&mut looks);
-        if looks % LOOKS > 0 {
+        pause(&mut spins);
+        if spins % SPINS > 0 {
             continue;
         }
         if busy.load(Ordering::Acquire) {
             since = Instant::now();
-        } else if since.elapsed() > PATIENCE {
+        } else if since.elapsed() > SPIN_TIME {
             return;
         }
     }
 }
 
-/// Does `work` on each item: on all threads if `shared`, else on this one.
+/// Does `work` on each item: on all threads if `parallel`, else on this one.
 ///
 /// It is rayon's `for_each`, but that a thread which waits for another stays awake.
-pub(super) fn share<I: IndexedParallelIterator>(shared: bool, items: I, work: impl Fn(I::Item) + Sync) {
+pub(super) fn parallel_for<I: IndexedParallelIterator>(parallel: bool, items: I, work: impl Fn(I::Item) + Sync) {
     let len = items.len();
-    items.with_producer(Share { len, shared, work });
+    items.with_producer(ParallelFor { len, parallel, work });
 }
 
-struct Share<F> {
+struct ParallelFor<F> {
     len: usize,
-    shared: bool,
+    parallel: bool,
     work: F,
 }
 
-impl<T, F: Fn(T) + Sync> ProducerCallback<T> for Share<F> {
+impl<T, F: Fn(T) + Sync> ProducerCallback<T> for ParallelFor<F> {
     type Output = ();
 
     fn callback<P: Producer<Item = T>>(self, items: P) {
-        if self.shared {
-            halve(items, self.len, &self.work);
+        if self.parallel {
+            split(items, self.len, &self.work);
         } else {
             items.into_iter().for_each(self.work);
         }
@@ -109,7 +109,7 @@ impl<T, F: Fn(T) + Sync> ProducerCallback<T> for Share<F> {
 }
 
 /// Does `work` on `len` items, one half of them on whichever thread is free.
-fn halve<P: Producer>(items: P, len: usize, work: &(impl Fn(P::Item) + Sync)) {
+fn split<P: Producer>(items: P, len: usize, work: &(impl Fn(P::Item) + Sync)) {
     if len < 2 {
         return items.into_iter().for_each(work);
     }
@@ -117,18 +117,18 @@ fn halve<P: Producer>(items: P, len: usize, work: &(impl Fn(P::Item) + Sync)) {
     let waits = AtomicBool::new(true);
     rayon::join(
         || {
-            halve(first, len / 2, work);
-            let mut looks = 0;
+            split(first, len / 2, work);
+            let mut spins = 0;
             while waits.load(Ordering::Acquire) {
                 // This does the second half, if nobody has begun it.
                 if rayon::yield_now() != Some(Yield::Executed) {
-                    pause(&mut looks);
+                    pause(&mut spins);
                 }
             }
         },
         || {
             let _done = Done(&waits);
-            halve(second, len - len / 2, work);
+            split(second, len - len / 2, work);
         },
     );
 }
@@ -142,10 +142,10 @@ impl Drop for Done<'_> {
     }
 }
 
-/// Waits for a moment. Now and then others may have the processor.
-fn pause(looks: &mut usize) {
-    *looks += 1;
-    if !looks.is_multiple_of(LOOKS) {
+/// Spins once. Now and then it yields the processor.
+fn pause(spins: &mut usize) {
+    *spins += 1;
+    if !spins.is_multiple_of(SPINS) {
         std::hint::spin_loop();
     } else {
         thread::yield_now();

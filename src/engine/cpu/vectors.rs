@@ -7,10 +7,10 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::threads::share;
+use super::threads::parallel_for;
 
 /// Numbers that a loop goes through before another thread is worth its waking.
-pub(crate) const WORTH_SHARING: usize = 1 << 15;
+pub(crate) const MIN_PARALLEL_LEN: usize = 1 << 15;
 
 /// Running sums that a sum is made of.
 pub(crate) const PARTS: usize = 16;
@@ -26,8 +26,10 @@ pub(crate) fn each<const N: usize>(
         let len = y.len();
         arch.dispatch(Each { inputs: inputs.map(|x| &x[start..start + len]), y, f });
     };
-    let shared = y.len() >= 2 * WORTH_SHARING;
-    share(shared, y.par_chunks_mut(WORTH_SHARING).enumerate(), |(index, y)| run(index * WORTH_SHARING, y));
+    let parallel = y.len() >= 2 * MIN_PARALLEL_LEN;
+    parallel_for(parallel, y.par_chunks_mut(MIN_PARALLEL_LEN).enumerate(), |(index, y)| {
+        run(index * MIN_PARALLEL_LEN, y)
+    });
 }
 
 struct Each<'a, const N: usize, F> {

@@ -146,7 +146,7 @@ fn turned<T: Real>(x: &[T], rows: usize) -> Vec<T> {
     (0..x.len()).map(|i| x[i % rows * columns + i / rows]).collect()
 }
 
-/// The twin of a layer's kernels, on `[H, W, C]`.
+/// The plain reference of a layer's kernels, on `[H, W, C]`.
 fn forward<T: Real>(planned: &PlannedLayer, x: &[T], weights: &[T]) -> Vec<T> {
     let layer = &planned.layer;
     let ([inputs, height, width], [outputs, out_height, out_width]) = (layer.input, layer.output);

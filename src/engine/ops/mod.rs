@@ -1,4 +1,4 @@
-//! The ops: one file each, with its shape rule, backward rule, plain twin and GPU dispatches. The
+//! The ops: one file each, with its shape rule, backward rule, plain reference and GPU dispatches. The
 //! shader of the same name lies under `shaders/`.
 
 pub(super) mod activation;

@@ -1,4 +1,4 @@
-//! What every op says of itself: shapes, gradients, fusion, plain twin, kernels. Nothing here names an op.
+//! What every op says of itself: shapes, gradients, fusion, plain reference, kernels. Nothing here names an op.
 
 use crate::engine::activation::Activation;
 use crate::engine::autograd::Arrived;
@@ -67,7 +67,7 @@ pub(crate) trait Rule {
         None
     }
 
-    /// The plain twin of the kernels, in `f32` or `f64`: what they are checked against.
+    /// The plain reference of the kernels, in `f32` or `f64`: what they are checked against.
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>);
 
     /// What the CPU executor runs, made ready for these shapes.
@@ -103,7 +103,7 @@ pub(crate) struct GradientInputs {
     pub dy: Tensor,
 }
 
-/// One execution of an op by its plain twin. Outputs arrive filled with NaN.
+/// One execution of an op by its plain reference. Outputs arrive filled with NaN.
 pub(crate) struct ReferenceCall<'a, T> {
     pub inputs: Vec<&'a [T]>,
     pub input_shapes: &'a [Shape],

@@ -25,7 +25,7 @@ impl<'a> Left<'a> {
 }
 
 /// `target = left x right`, or `target += left x right`.
-pub(super) struct Product<'a> {
+pub(super) struct Gemm<'a> {
     /// Rows, columns, and the length of the sums.
     pub size: [usize; 3],
     pub left: Left<'a>,
@@ -37,14 +37,14 @@ pub(super) struct Product<'a> {
     pub adds: bool,
 }
 
-impl Product<'_> {
+impl Gemm<'_> {
     /// Computes it on this thread.
     pub(super) fn run(self, arch: Arch) {
         arch.dispatch(self);
     }
 }
 
-impl WithSimd for Product<'_> {
+impl WithSimd for Gemm<'_> {
     type Output = ();
 
     /// All tiles, down each block of columns, which stays in the cache meanwhile. A tile has the most sums that the registers
@@ -68,7 +68,7 @@ impl WithSimd for Product<'_> {
 /// Numbers of a row of the left factor that are looked up at once.
 const STEPS: usize = 4;
 
-impl Product<'_> {
+impl Gemm<'_> {
     /// All rows of a block of columns; returns how many columns those are.
     #[inline(always)]
     fn block<S: Simd, const R: usize, const V: usize, const WHOLE: bool>(

@@ -52,12 +52,12 @@ impl Windows {
         self.narrow == [1, 1] && self.kernel == self.wide && self.padding == [0, 0]
     }
 
-    /// Numbers of the copy that [`Self::taps_by_row`] and [`Self::add_taps`] work in.
+    /// Numbers of the copy that [`Self::im2col`] and [`Self::col2im`] work in.
     pub(super) fn sorted_len(&self) -> usize {
         self.reach(0) * self.stride[1] * self.sorted_row()
     }
 
-    /// Numbers of the copy that [`Self::taps_by_position`] works in.
+    /// Numbers of the copy that [`Self::im2row`] works in.
     pub(super) fn padded_len(&self) -> usize {
         self.reach(0) * self.reach(1)
     }
@@ -86,7 +86,7 @@ impl Windows {
 
     /// `[taps, positions]`: the pixels of the wide grid that each tap meets. The copy is zero around them, see [`Self::sort`].
     #[inline(always)]
-    pub(super) fn taps_by_row(&self, wide: &[f32], sorted: &mut [f32], columns: &mut [f32]) {
+    pub(super) fn im2col(&self, wide: &[f32], sorted: &mut [f32], columns: &mut [f32]) {
         self.sort(wide, sorted);
         match self.narrow[1] {
             4 => self.copy_runs::<4>(sorted, columns),
@@ -175,7 +175,7 @@ impl Windows {
     /// `[positions, taps]`, rows apart by `stride` numbers: the pixels that each position sees. The copy is zero around them, see
     /// [`Self::sort`].
     #[inline(always)]
-    pub(super) fn taps_by_position(&self, wide: &[f32], padded: &mut [f32], rows: &mut [f32], stride: usize) {
+    pub(super) fn im2row(&self, wide: &[f32], padded: &mut [f32], rows: &mut [f32], stride: usize) {
         Self { stride: [self.stride[0], 1], narrow: [self.narrow[0], self.reach(1) - self.kernel[1] + 1], ..*self }
             .sort(wide, padded);
         match self.kernel {
@@ -211,9 +211,9 @@ impl Windows {
     }
 
     /// The sum over taps of `[taps, positions]`, rows apart by `stride` numbers, at each pixel of the wide grid: the transpose of
-    /// [`Self::taps_by_row`].
+    /// [`Self::im2col`].
     #[inline(always)]
-    pub(super) fn add_taps(&self, columns: &[f32], stride: usize, sorted: &mut [f32], wide: &mut [f32]) {
+    pub(super) fn col2im(&self, columns: &[f32], stride: usize, sorted: &mut [f32], wide: &mut [f32]) {
         let sorted = &mut sorted[..self.sorted_len()];
         sorted.fill(0.0);
         match self.narrow[1] {
