@@ -17,7 +17,8 @@ const MAX_ENTRIES: usize = 64;
 
 /// Unpacks the contents of `packed` from `archive`, where they lie in the folder `top`, checks them, and puts them as
 /// that folder into `folder`, in place of what may be there. The archive goes.
-pub(super) fn unpack(archive: &Path, top: &str, packed: &Packed, folder: &Path) -> Result<(), FetchError> {
+#[cfg_attr(not(fuzzing), allow(unreachable_pub, reason = "the fuzz target reaches it"))]
+pub fn unpack(archive: &Path, top: &str, packed: &Packed, folder: &Path) -> Result<(), FetchError> {
     let space = tempfile::Builder::new().prefix(".partial-").tempdir_in(folder).map_err(unwritable(folder))?;
     let new = space.path().join(top);
     fs::create_dir(&new).map_err(unwritable(&new))?;
