@@ -1,6 +1,8 @@
 //! The command line; see `pkdgan --help`.
 
 #![deny(unsafe_code)]
+// These macros panic where their stream is closed or full: `cli/output.rs` writes in their place.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 #[forbid(unsafe_code)]
 mod cli;

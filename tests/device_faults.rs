@@ -116,6 +116,8 @@ fn with_little_memory() {
     let mut gpu = common::open();
     // What the driver takes for itself is taken before.
     let small = gpu.load(program(SMALL)).unwrap();
+    gpu.input(small, "x", &[1.0; 64]).unwrap();
+    gpu.input(small, "w", &[1.0; 36]).unwrap();
     gpu.run(small, 1).unwrap();
     gpu.read(&[Readback::Output(small, "y")]).unwrap().wait_one().unwrap();
 

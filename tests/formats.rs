@@ -241,7 +241,7 @@ fn an_old_cache_is_read_and_a_newer_one_neither_used_nor_lost() {
     refused(&sandbox, &["tune", "run", "--device=gpu"], CACHE);
     // Whether the warning is seen goes by its target and level; a filter that is none counts for nothing.
     for (filter, seen) in
-        [("off", false), ("error", false), ("pkdgan::unstable::cache=warn", true), ("wgpu=info", false), ("a=b", true)]
+        [("off", false), ("error", false), ("pkdgan::cache=warn", true), ("wgpu=info", false), ("a=b", true)]
     {
         let mut train = sandbox.train("new", &["--steps=1", "--device=gpu", "--force"]);
         let said = stderr(&train.env("RUST_LOG", filter).output().unwrap());

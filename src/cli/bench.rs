@@ -17,6 +17,7 @@ use pkdgan::unstable::train::{Networks, Stage, TrainError, take_model};
 
 use super::console::Console;
 use super::device::Device;
+use super::output;
 
 /// Arguments of `pkdgan bench`.
 #[derive(Args)]
@@ -80,9 +81,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     progress.finish();
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&figures)?);
+        output::line(serde_json::to_string_pretty(&figures)?)?;
     } else {
-        print!("{}", table(&figures));
+        output::text(table(&figures))?;
     }
     Ok(ExitCode::SUCCESS)
 }

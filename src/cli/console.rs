@@ -15,6 +15,8 @@ use pkdgan::unstable::pipeline::{Data, TimedDevices};
 use pkdgan::unstable::train::Stage;
 use serde_json::{Value, json};
 
+use super::output;
+
 /// How the course of long work is shown, on stderr.
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Show {
@@ -58,7 +60,7 @@ impl Console {
     /// Prints a line.
     pub(super) fn say(&self, line: impl AsRef<str>) {
         if !self.quiet {
-            eprintln!("{}", line.as_ref());
+            output::note(line.as_ref());
         }
     }
 
@@ -66,7 +68,7 @@ impl Console {
     pub(super) fn event(&self, name: &str, mut more: Value) {
         if self.show == Show::Json {
             more["event"] = name.into();
-            eprintln!("{more}");
+            output::note(format_args!("{more}"));
         }
     }
 
@@ -98,7 +100,7 @@ impl Console {
         let what = format!("{phase}: opening the device, compiling kernels; drivers keep those for the next time");
         self.event("prepare", json!({ "phase": phase }));
         if self.show == Show::Plain {
-            eprintln!("{what}");
+            output::note(format_args!("{what}"));
         }
         let bar = if self.show == Show::Auto { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         bar.set_message(what);
@@ -169,7 +171,7 @@ impl Progress {
         let since = self.printed.unwrap_or(self.started).elapsed();
         if self.show == Show::Plain && since >= LINE_EVERY {
             self.printed = Some(Instant::now());
-            eprintln!("{} {done}/{} {}, {message}", self.name, self.len, self.unit);
+            output::note(format_args!("{} {done}/{} {}, {message}", self.name, self.len, self.unit));
         }
     }
 
@@ -186,7 +188,7 @@ impl Progress {
         more[self.unit.trim_end_matches('s')] = done.into();
         more[format!("{}_per_second", self.unit)] = json!(self.rate(done));
         more["seconds_left"] = json!(self.seconds_left(done));
-        eprintln!("{more}");
+        output::note(format_args!("{more}"));
     }
 
     /// Clears the bar.
@@ -222,7 +224,7 @@ impl Counter {
         self.bar.set_message(message());
         if self.lines && self.printed.elapsed() >= LINE_EVERY {
             self.printed = Instant::now();
-            eprintln!("{}", message());
+            output::note(message());
         }
     }
 
@@ -244,10 +246,10 @@ pub(super) fn stop_on_interrupt(when: &'static str) -> anyhow::Result<Arc<Atomic
     ctrlc::set_handler(move || {
         if asked.swap(true, Ordering::SeqCst) {
             // Asked twice, or after what heeds the flag: what is saved has to do.
-            eprintln!("\nstopped");
+            output::note("\nstopped");
             std::process::exit(1);
         }
-        eprintln!("\nstopping {when}; ctrl-C again stops at once");
+        output::note(format_args!("\nstopping {when}; ctrl-C again stops at once"));
     })
     .context("ctrl-C cannot be caught")?;
     Ok(stop)

@@ -11,6 +11,7 @@ use pkdgan::unstable::data::{Check, Manifest, cache_folder, verify};
 use serde_json::json;
 
 use super::console::{Console, Progress};
+use super::output::{self, OutputError};
 
 /// Arguments of `pkdgan data`.
 #[derive(Args)]
@@ -66,8 +67,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let chosen = arguments.data_dir.clone().unwrap_or_default();
     match &arguments.action {
         Action::List { json } => list(&chosen, *json)?,
-        Action::Path { name } => println!("{}", name.folder(&name.find(&chosen)?).display()),
-        Action::Verify { name } => return Ok(check(*name, &name.find(&chosen)?)),
+        Action::Path { name } => output::line(name.folder(&name.find(&chosen)?).display())?,
+        Action::Verify { name } => return Ok(check(*name, &name.find(&chosen)?)?),
         Action::Fetch { name, mirror, quiet } => {
             let data = match &arguments.data_dir {
                 Some(folder) => folder.clone(),
@@ -96,7 +97,7 @@ fn list(chosen: &Path, json: bool) -> anyhow::Result<()> {
                 "licence": set.licence(),
             })
         });
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+        output::line(serde_json::to_string_pretty(&rows)?)?;
         return Ok(());
     }
     for (set, folder) in sets {
@@ -105,7 +106,7 @@ fn list(chosen: &Path, json: bool) -> anyhow::Result<()> {
             None => format!("not found; fetch it with `pkdgan data fetch {set}`"),
         };
         let (side, colour) = (set.side(), if set.channels() == 1 { "grey" } else { "colour" });
-        println!(
+        output::line(format_args!(
             "{set}: {place}\n  {} + {} {colour} images of {side}x{side}, {CLASSES} classes: {}\n  source: {}\n  \
              fetched from: {}\n  licence: {}",
             set.published(Part::Train),
@@ -114,29 +115,33 @@ fn list(chosen: &Path, json: bool) -> anyhow::Result<()> {
             set.source(),
             Manifest::official(set).address,
             set.licence()
-        );
+        ))?;
     }
     Ok(())
 }
 
 /// Checks every file and says what came of it.
-fn check(set: Dataset, data: &Path) -> ExitCode {
+fn check(set: Dataset, data: &Path) -> Result<ExitCode, OutputError> {
     let verified = verify(&Manifest::official(set), &set.folder(data));
     let mut code = ExitCode::SUCCESS;
     for file in &verified {
         match (&file.outcome, &file.check) {
-            (Ok(path), Check::Sha256(_)) => println!("{}: contents as published (sha256)", path.display()),
-            (Ok(path), Check::CifarLabels) => println!("{}: length and labels are right", path.display()),
+            (Ok(path), Check::Sha256(_)) => {
+                output::line(format_args!("{}: contents as published (sha256)", path.display()))?
+            }
+            (Ok(path), Check::CifarLabels) => {
+                output::line(format_args!("{}: length and labels are right", path.display()))?
+            }
             (Err(error), _) => {
-                eprintln!("error: {error}");
+                output::note(format_args!("error: {error}"));
                 code = ExitCode::FAILURE;
             }
         }
     }
     if verified.iter().any(|file| file.outcome.is_ok() && file.check == Check::CifarLabels) {
-        println!("structure only: no checksums of the unpacked files are known, so changed pixels do not show");
+        output::line("structure only: no checksums of the unpacked files are known, so changed pixels do not show")?;
     }
-    code
+    Ok(code)
 }
 
 fn receive(set: Dataset, mirror: Option<String>, folder: &Path, console: &Console) -> anyhow::Result<()> {

@@ -16,6 +16,7 @@ use pkdgan::unstable::engine::{Fault, GpuInternals, GpuOptionsInternals, KernelC
 use pkdgan::unstable::pipeline::{Devices, find_gpu, kinds};
 
 use super::advice::{engine_error, with_advice};
+use super::output;
 
 /// The variable that names trouble to be had, for tests; see `docs/reliability.md`.
 const FAULT_VARIABLE: &str = "PKDGAN_FAULT";
@@ -132,7 +133,7 @@ impl Device {
         let search = || match find_gpu(Duration::from_secs_f64(self.device_timeout)) {
             Ok(found) => found,
             Err(error) => {
-                eprintln!("warning: {error}\nwarning: going on without a GPU");
+                output::note(format_args!("warning: {error}\nwarning: going on without a GPU"));
                 None
             }
         };
@@ -184,7 +185,7 @@ impl Device {
     fn falls_back(&self, error: &EngineError) -> bool {
         let falls = self.allow_cpu_fallback && self.device != Wanted::Cpu && error.is_of_device();
         if falls && !self.fallen_back.replace(true) {
-            eprintln!("warning: {error}\nwarning: going on with the CPU executor");
+            output::note(format_args!("warning: {error}\nwarning: going on with the CPU executor"));
             return true;
         }
         false

@@ -7,6 +7,7 @@ use clap::Args;
 use pkdgan::engine::{EngineError, adapters};
 
 use super::device::seconds;
+use super::output;
 
 /// Arguments of `pkdgan devices`.
 #[derive(Args)]
@@ -23,7 +24,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let adapters = adapters(Duration::from_secs_f64(arguments.device_timeout))?;
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&adapters)?);
+        output::line(serde_json::to_string_pretty(&adapters)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     if adapters.is_empty() {
@@ -31,7 +32,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Err(EngineError::NoAdapter { problem }.into());
     }
     for (index, adapter) in adapters.iter().enumerate() {
-        println!("{index}  {adapter}");
+        output::line(format_args!("{index}  {adapter}"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

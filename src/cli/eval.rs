@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::device::Device;
+use super::output;
 use super::table;
 
 /// Arguments of `pkdgan eval`.
@@ -109,9 +110,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             best_f1: evaluation.best_f1,
             adapter: &adapter,
         };
-        println!("{}", serde_json::to_string_pretty(&figures)?);
+        output::line(serde_json::to_string_pretty(&figures)?)?;
     } else {
-        println!(
+        output::line(format_args!(
             "{}: AUROC {}, average precision {}\nreconstruction error of normal images {:.4} (a constant image: {:.4})\n{}",
             table::subject(config.data.dataset, config.data.normal),
             table::figure(evaluation.auroc),
@@ -119,7 +120,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             evaluation.reconstruction_l1_normal,
             evaluation.blank_l1_normal,
             table::thresholds(threshold.as_ref(), evaluation.best_f1.as_ref()).trim_end()
-        );
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }

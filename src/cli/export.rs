@@ -11,6 +11,8 @@ use pkdgan::unstable::export::{in_half, onnx};
 use pkdgan::unstable::run::model_file;
 use serde_json::json;
 
+use super::output::{self, OutputError};
+
 /// Arguments of `pkdgan export`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
@@ -73,10 +75,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let bytes = std::fs::metadata(&path).with_context(|| path.display().to_string())?.len();
     if arguments.json {
-        println!("{:#}", signature.json(&path, bytes));
+        output::line(format_args!("{:#}", signature.json(&path, bytes)))?;
     } else {
-        signature.print();
-        println!("written: {} ({bytes} bytes)", path.display());
+        signature.print()?;
+        output::line(format_args!("written: {} ({bytes} bytes)", path.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -116,12 +118,13 @@ impl Signature {
         Self { inputs: described(graph.input), outputs: described(graph.output) }
     }
 
-    fn print(&self) {
+    fn print(&self) -> Result<(), OutputError> {
         for (label, values) in [("input", &self.inputs), ("output", &self.outputs)] {
             for Described { name, element, shape, doc } in values {
-                println!("{label:<6} {name:<20} {element:<7} [{}]\n       {doc}", shape.join(", "));
+                output::line(format_args!("{label:<6} {name:<20} {element:<7} [{}]\n       {doc}", shape.join(", ")))?;
             }
         }
+        Ok(())
     }
 
     fn json(&self, path: &Path, bytes: u64) -> serde_json::Value {

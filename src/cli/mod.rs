@@ -9,6 +9,7 @@ mod devices;
 mod eval;
 mod export;
 mod model;
+mod output;
 mod program;
 mod report;
 mod reproduce;
@@ -32,6 +33,8 @@ use pkdgan::unstable::train::TrainError;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use output::OutputError;
 
 /// Finds the pictures that do not belong, after training on normal pictures only.
 #[derive(Parser)]
@@ -96,7 +99,7 @@ pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let usual = || Targets::new().with_default(LevelFilter::ERROR).with_target("pkdgan", LevelFilter::WARN);
     let filter = std::env::var("RUST_LOG").ok().and_then(|filter| filter.parse().ok()).unwrap_or_else(usual);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).without_time();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).without_time().log_internal_errors(false);
     tracing_subscriber::registry().with(lines).with(filter).init();
     let result = match cli.command {
         Command::Train(arguments) => train::run(&arguments),
@@ -116,10 +119,15 @@ pub(crate) fn main() -> ExitCode {
     };
     match result {
         Ok(code) => code,
+        // Whoever read the results has enough.
+        Err(error) if error.downcast_ref().is_some_and(OutputError::is_closed) => ExitCode::SUCCESS,
         Err(error) => {
             // What a hostile file made it quote is nothing to send to a terminal.
             let control = |c: char| c.is_control() && c != '\n';
-            eprintln!("error: {}", advice::with_advice(said(&error), error.as_ref()).replace(control, "\u{fffd}"));
+            output::note(format_args!(
+                "error: {}",
+                advice::with_advice(said(&error), error.as_ref()).replace(control, "\u{fffd}")
+            ));
             // Settings that cannot be are wrong usage, whether they came by flag or by file.
             let usage = error.is::<ConfigError>()
                 || error.is::<CalibrationError>()

@@ -7,6 +7,7 @@ use pkdgan::config::Config;
 use pkdgan::model::{Architecture, LayerFigures, NetworkSpec};
 use serde::Serialize;
 
+use super::output;
 use super::program::Program;
 use super::settings::Settings;
 use super::units::count;
@@ -54,9 +55,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let config = arguments.settings.resolve(&[])?;
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&figures(&config))?);
+        output::line(serde_json::to_string_pretty(&figures(&config))?)?;
     } else {
-        print!("{}", tables(&config));
+        output::text(tables(&config))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -11,6 +11,7 @@ use pkdgan::unstable::train::{Stage, Traced, TrainError};
 use serde::Serialize;
 
 use super::device::Device;
+use super::output;
 use super::settings::Settings;
 use super::units::count;
 
@@ -88,9 +89,9 @@ impl Program {
     pub(super) fn print(&self, settings: &Settings, json: bool) -> anyhow::Result<ExitCode> {
         let figures = self.figures(settings)?;
         if json {
-            println!("{}", serde_json::to_string_pretty(&figures)?);
+            output::line(serde_json::to_string_pretty(&figures)?)?;
         } else {
-            print!("{}", figures.table());
+            output::text(figures.table())?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -7,6 +7,8 @@ use anyhow::Context;
 use clap::{Args, Command};
 use clap_complete::Shell;
 
+use super::output;
+
 /// Arguments of `pkdgan completions`.
 #[derive(Args)]
 #[command(after_help = INSTALL)]
@@ -32,7 +34,7 @@ pub(super) struct Man {
 pub(super) fn completions(arguments: &Completions, mut command: Command) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "pkdgan", &mut script);
-    std::io::Write::write_all(&mut std::io::stdout(), &script).context("stdout cannot be written")?;
+    output::text(String::from_utf8_lossy(&script))?;
     Ok(ExitCode::SUCCESS)
 }
 

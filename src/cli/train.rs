@@ -16,6 +16,7 @@ use serde_json::json;
 use super::console::{Console, Show, stop_on_interrupt};
 use super::device::{Device, resumable};
 use super::model::tables;
+use super::output;
 use super::settings::Settings;
 use super::table;
 use super::watcher::Watcher;
@@ -163,10 +164,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Progress::Stopped(stage, step, steps) = progress {
         watcher.finish();
         console.event("stopped", json!({ "stage": stage, "step": step, "steps": steps, "folder": folder.path() }));
-        eprintln!(
+        output::note(format_args!(
             "stopped in stage {stage} after step {step} of {steps}; the state is saved. Go on with: pkdgan train --resume {}",
             folder.path().display()
-        );
+        ));
         return Ok(ExitCode::FAILURE);
     }
     watcher.last_chance();
@@ -178,13 +179,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let report = pipeline::finish(&config, &folder, &data, device, evaluated, seconds)?;
     console.event("done", json!({ "folder": folder.path(), "auroc": report.auroc, "seconds": seconds }));
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        output::line(serde_json::to_string_pretty(&report)?)?;
     } else {
-        println!("{}", table::of(&report));
+        output::line(table::of(&report))?;
         if report.networks.last().is_some_and(NetworkReport::is_constant) {
-            eprintln!(
+            output::note(
                 "warning: reconstructions are hardly better than an image of one colour, so that scores may not mean \
-                 much; train for longer (--epochs, --steps), or choose another --size"
+                 much; train for longer (--epochs, --steps), or choose another --size",
             );
         }
         console.say(format!("written: {}", folder.path().display()));

@@ -20,6 +20,7 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::device::Device;
+use super::output;
 use super::settings::Settings;
 
 /// Arguments of `pkdgan tune`.
@@ -129,9 +130,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         })
         .collect();
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+        output::line(serde_json::to_string_pretty(&rows)?)?;
     } else {
-        print!("{}", table(&rows));
+        output::text(table(&rows))?;
         console.say(format!("{:.0} s; written: {}", started.elapsed().as_secs_f64(), cache.path().display()));
     }
     Ok(ExitCode::SUCCESS)

@@ -14,6 +14,7 @@ use pkdgan::unstable::train::{Event, Losses, Stage};
 use serde_json::json;
 
 use super::console::{Console, Preparing, Progress};
+use super::output;
 
 /// Shows the progress of a run's stages, writes it for TensorBoard, and passes ctrl-C on.
 pub(super) struct Watcher<'a> {
@@ -155,7 +156,7 @@ impl Watch for Watcher<'_> {
             Event::Steps(done, losses) => {
                 self.steps(stage, done, losses);
                 if self.wait_at.take_if(|step| done >= *step).is_some() {
-                    eprintln!("waiting after step {done} of stage {stage}");
+                    output::note(format_args!("waiting after step {done} of stage {stage}"));
                     // Where there is no input, it has ended.
                     let _ = stdin().read(&mut [0]);
                 }

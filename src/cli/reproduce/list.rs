@@ -8,6 +8,8 @@ use pkdgan::unstable::pipeline::Plan;
 use pkdgan::unstable::reproduce::{Cell, ReproduceError, State};
 use serde_json::json;
 
+use crate::cli::output;
+
 /// Numbers as `0-9` or `0,1,4`, in ascending order.
 #[derive(Clone)]
 pub(super) struct List<T>(pub Vec<T>);
@@ -40,7 +42,7 @@ pub(super) fn print_cells(cells: &[Cell], json: bool) -> anyhow::Result<ExitCode
     let states = cells.iter().map(state).collect::<Result<Vec<_>, _>>()?;
     if json {
         let cell = |(cell, state): (&Cell, &String)| json!({ "cell": cell.title(), "state": state, "folder": cell.folder, "config": cell.config });
-        println!("{}", serde_json::to_string_pretty(&cells.iter().zip(&states).map(cell).collect::<Vec<_>>())?);
+        output::line(serde_json::to_string_pretty(&cells.iter().zip(&states).map(cell).collect::<Vec<_>>())?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let width = |texts: &mut dyn Iterator<Item = String>| texts.map(|text| text.chars().count()).max().unwrap_or(0);
@@ -49,10 +51,10 @@ pub(super) fn print_cells(cells: &[Cell], json: bool) -> anyhow::Result<ExitCode
     for (place, (cell, state)) in cells.iter().zip(&states).enumerate() {
         let place = format!("[{}/{}]", place + 1, cells.len());
         let (title, budget, folder) = (cell.title(), budget(cell), cell.folder.display());
-        println!("{place:<9} {title:<titles$}  {budget:<budgets$}  {folder}: {state}");
+        output::line(format_args!("{place:<9} {title:<titles$}  {budget:<budgets$}  {folder}: {state}"))?;
     }
     let done = states.iter().filter(|state| *state == "done").count();
-    println!("{done} of {} cells done; --json prints every setting of each", cells.len());
+    output::line(format_args!("{done} of {} cells done; --json prints every setting of each", cells.len()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -20,6 +20,7 @@ use self::watch::GridWatcher;
 use super::console::{Console, Show, stop_on_interrupt};
 use super::device::Device;
 use super::settings::{Base, quoted};
+use crate::cli::output;
 
 /// Arguments of `pkdgan reproduce`.
 #[derive(Args)]
@@ -165,7 +166,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         Outcome::Stopped(done) => {
             let all = survey.cells().len();
-            eprintln!("stopped with {done} of {all} cells done; the state is saved. The same command goes on");
+            output::note(format_args!(
+                "stopped with {done} of {all} cells done; the state is saved. The same command goes on"
+            ));
             Ok(ExitCode::FAILURE)
         }
     }
@@ -281,7 +284,7 @@ impl Arguments {
         self.name.clone().unwrap_or(default)
     }
 
-    fn print(&self, rows: &Rows, output: &Output) -> serde_json::Result<()> {
+    fn print(&self, rows: &Rows, output: &Output) -> anyhow::Result<()> {
         let text = if self.json {
             serde_json::to_string_pretty(&rows.iter().collect::<Vec<_>>())?
         } else if let Some(study) = output.batch_size_study(rows) {
@@ -291,7 +294,7 @@ impl Arguments {
         } else {
             Table::new(rows).markdown()
         };
-        println!("{}", text.trim_end());
+        output::line(text.trim_end())?;
         Ok(())
     }
 }

@@ -20,6 +20,7 @@ use pkdgan::unstable::stream::{Inspected, Maps, SharedDetector, Sources, StreamE
 
 use super::console::{Console, Counter, stop_on_interrupt};
 use super::device::{Device, PathChoice};
+use crate::cli::output;
 use rows::{Format, Rows};
 use verdict::Rule;
 pub(super) use verdict::Uncalibrated;
@@ -245,7 +246,7 @@ impl Writer<'_> {
     fn warn(&mut self, counter: Option<&mut Counter>) {
         let Some(problem) = self.detector.failure().filter(|_| !self.warned) else { return };
         self.warned = true;
-        let say = || eprintln!("warning: {problem}\nwarning: going on with the CPU path");
+        let say = || output::note(format_args!("warning: {problem}\nwarning: going on with the CPU path"));
         match counter {
             Some(counter) => counter.aside(say),
             None => say(),
@@ -266,7 +267,7 @@ impl Writer<'_> {
             }
             Err(error) => {
                 self.tally.failed += 1;
-                let say = |error: &str| eprintln!("error: {error}");
+                let say = |error: &str| output::note(format_args!("error: {error}"));
                 match counter {
                     Some(counter) => counter.aside(|| say(&error)),
                     None => say(&error),
