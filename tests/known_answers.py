@@ -64,7 +64,7 @@ def batch_norm(name, f, sample):
     with_gradients(name, y, squares(y, 3), x=x, scale=scale, shift=shift)
 
 
-print("// Printed by tests/known_answers.py, with PyTorch", torch.__version__.split("+")[0])
+print("//! Printed by tests/known_answers.py, with PyTorch", torch.__version__.split("+")[0])
 
 convolution("CONV_ODD", F.conv2d, (2, 2, 5, 7), (3, 2, 4, 4), 3, stride=2, padding=1)
 convolution("CONV_OBLONG", F.conv2d, (2, 2, 3, 5), (3, 2, 2, 3), 3, stride=(1, 2), padding=(0, 2))

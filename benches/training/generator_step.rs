@@ -1,3 +1,5 @@
+//! The generator's part of a training step, as Burn's peer has it.
+
 use pkdgan::config::{Budget, Config, LossWeights};
 use pkdgan::engine::{
     AdamGroups, AdamSettings, EngineError, Graph, Measure, Schedule, Shape, Tensor, VarId, Variables,

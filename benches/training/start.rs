@@ -1,3 +1,5 @@
+//! Networks and images that every peer starts from.
+
 use std::fs;
 use std::path::Path;
 

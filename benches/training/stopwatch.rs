@@ -1,3 +1,5 @@
+//! Medians over blocks of calls.
+
 use std::time::{Duration, Instant};
 
 /// What a block of calls takes together.

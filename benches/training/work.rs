@@ -1,3 +1,5 @@
+//! What can be timed: a training step of each kind, scoring with the teacher.
+
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;

@@ -1,4 +1,4 @@
-// Printed by tests/known_answers.py, with PyTorch 2.15.0
+//! Printed by tests/known_answers.py, with PyTorch 2.15.0
 
 pub(crate) const CONV_ODD_Y: &[f64] = &[
     -1.4741212, -1.23652717, -2.27768445, 5.57716999, -1.24491725, 3.37308387, -4.07064232, 2.58587148, -1.02663593,

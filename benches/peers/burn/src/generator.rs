@@ -1,3 +1,5 @@
+//! The generator's training step in Burn.
+
 use std::fs;
 use std::path::Path;
 
