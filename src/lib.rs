@@ -48,7 +48,7 @@
 //! for inspected in score_pictures(&model, ["photo.png"], DetectorOptions::default())? {
 //!     let score = inspected?.score?;
 //!     // The share of normal images that score as high.
-//!     let p = model.calibration.as_ref().map(|calibration| calibration.p_value(score));
+//!     let p = model.calibration.as_ref().map(|calibration| calibration.p_value(score)).transpose()?;
 //!     println!("score {score}, p-value {p:?}");
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
