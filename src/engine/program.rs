@@ -134,9 +134,11 @@ impl Program {
         users
     }
 
-    /// What its inputs are called.
-    pub(crate) fn input_names(&self) -> Vec<String> {
-        self.inputs.iter().map(|(name, _)| name.clone()).collect()
+    /// What the inputs are called that an op or an output reads.
+    pub(super) fn input_names(&self) -> Vec<String> {
+        let reads = self.steps.iter().flat_map(|step| &step.inputs).chain(self.outputs.iter().map(|(_, y)| y));
+        let places: HashSet<Place> = reads.map(|operand| operand.place).collect();
+        self.inputs.iter().filter(|(_, x)| places.contains(&x.place)).map(|(name, _)| name.clone()).collect()
     }
 
     /// Place of a named input that takes so many values.
