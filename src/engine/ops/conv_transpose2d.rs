@@ -29,6 +29,8 @@ impl ConvTranspose2d {
     }
 }
 
+// Much of this reads as in `conv2d.rs`, with wide and narrow exchanged: each op states its rule whole, so that a reader needs
+// one file.
 impl Rule for ConvTranspose2d {
     fn name(&self) -> &'static str {
         "conv_transpose2d"
