@@ -338,7 +338,7 @@ impl<'a> Training<'a> {
         Ok(config)
     }
 
-    /// Trains, evaluates, and fills the folder. A folder with this run unfinished is gone on with from its last
+    /// Trains, evaluates, and fills the folder. A folder with this run unfinished resumes from its last
     /// checkpoint. In a folder where it is finished, nothing is trained. The same settings, seed and kind of device give
     /// the same bytes.
     ///

@@ -384,3 +384,17 @@ fn memory_does_not_grow_with_the_number_of_pictures() {
     let (few, many) = (peak(&sandbox, 200), peak(&sandbox, 20_000));
     assert!(many < few + 4_096, "{few} kB after 200 pictures, {many} kB after 20,000");
 }
+
+#[test]
+fn a_reader_that_leaves_early_is_no_proof_that_all_is_normal() {
+    let sandbox = sandbox();
+    let code = |flags: &[&str]| {
+        // A pipe that nobody reads.
+        let (_, closed) = std::io::pipe().unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_pkdgan"));
+        command.current_dir(sandbox.path("")).env("PKDGAN_CACHE", sandbox.path("cache")).stdout(closed);
+        command.args(["score", "run", "pictures", "--quiet", "--threshold=1e9"]).args(flags).status().unwrap().code()
+    };
+    assert_eq!(code(&[]), Some(0));
+    assert_eq!(code(&["--fail-on-anomaly"]), Some(1));
+}

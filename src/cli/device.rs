@@ -235,7 +235,7 @@ impl Opened {
     }
 }
 
-/// Adds to a failure of the device that the run in `folder` can be gone on with.
+/// Adds to a failure of the device how the run in `folder` resumes.
 pub(super) fn resumable(error: anyhow::Error, folder: &Path) -> anyhow::Error {
     match engine_error(error.as_ref()) {
         Some(of_device) if of_device.is_of_device() => anyhow!(

@@ -1,4 +1,4 @@
-//! One file over HTTP into a partial file, which is gone on with where it ends.
+//! One file over HTTP into a partial file. An interrupted download resumes where it ends.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
