@@ -4,8 +4,9 @@ use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 
-use fast_image_resize::images::Image;
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{U8, U8x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use image::{DynamicImage, RgbImage};
 use serde::{Deserialize, Serialize};
 
@@ -85,7 +86,10 @@ impl PreprocessingInternals for Preprocessing {
         let interleaved = if same {
             bytes
         } else {
-            let scaled = self.scaled(width, height, bytes, values);
+            let scaled = match values {
+                1 => self.scaled::<U8>(width, height, &bytes),
+                _ => self.scaled::<U8x3>(width, height, &bytes),
+            };
             scaled.map_err(|problem| PictureProblem::Scale(problem.to_string()))?
         };
         if self.channels == 1 && values == 1 {
@@ -103,9 +107,9 @@ impl PreprocessingInternals for Preprocessing {
 }
 
 impl Preprocessing {
-    /// Scaled to `height` x `width`, averaging over what one pixel of the result covers. A pixel has so many values.
-    fn scaled(&self, width: u32, height: u32, bytes: Vec<u8>, values: usize) -> Result<Vec<u8>, Box<dyn Error>> {
-        let kind = if values == 1 { PixelType::U8 } else { PixelType::U8x3 };
+    /// Scaled to `height` x `width`, averaging over what one pixel of the result covers. The type of a pixel is known here,
+    /// because a resizer for every type would be two fifths of the library's code.
+    fn scaled<P: PixelTrait>(&self, width: u32, height: u32, bytes: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
         let [target_w, target_h] = [self.width as u32, self.height as u32];
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
         let (options, inner_w, inner_h) = match self.fit {
@@ -117,17 +121,18 @@ impl Preprocessing {
                 (options, within(width, target_w), within(height, target_h))
             }
         };
-        let source = Image::from_vec_u8(width, height, bytes, kind)?;
-        let mut scaled = Image::new(inner_w, inner_h, kind);
-        Resizer::new().resize(&source, &mut scaled, &options)?;
+        let source = TypedImageRef::<P>::from_buffer(width, height, bytes)?;
+        let row = inner_w as usize * P::size();
+        let mut scaled = vec![0; inner_h as usize * row];
+        let mut target = TypedImage::<P>::from_buffer(inner_w, inner_h, &mut scaled)?;
+        Resizer::new().resize_typed(&source, &mut target, &options)?;
         if (inner_w, inner_h) == (target_w, target_h) {
-            return Ok(scaled.into_vec());
+            return Ok(scaled);
         }
-        let mut padded = vec![0; values * self.height * self.width];
+        let mut padded = vec![0; P::size() * self.height * self.width];
         let (left, top) = ((target_w - inner_w) as usize / 2, (target_h - inner_h) as usize / 2);
-        let row = inner_w as usize * values;
-        for (y, pixels) in scaled.buffer().chunks_exact(row).enumerate() {
-            let start = ((top + y) * self.width + left) * values;
+        for (y, pixels) in scaled.chunks_exact(row).enumerate() {
+            let start = ((top + y) * self.width + left) * P::size();
             padded[start..start + row].copy_from_slice(pixels);
         }
         Ok(padded)
