@@ -50,10 +50,22 @@ fn the_compiler_names_no_op() {
 
 #[test]
 fn ops_and_kernels_are_described_without_a_device() {
-    refuse(&["ops", "kernel", "conv", "fused", "executor.rs", "summary.rs"], &["wgpu", "gpu::"]);
+    refuse(&["ops", "kernel", "conv", "software", "fused", "executor.rs", "summary.rs"], &["wgpu", "gpu::"]);
 }
 
 #[test]
 fn ops_do_not_ask_which_adapter_they_run_on() {
-    refuse(&["ops"], &[".software", "is_software"]);
+    refuse(&["ops"], &["software"]);
+}
+
+#[test]
+fn only_the_choice_of_a_kernel_knows_what_is_there_for_software_drivers() {
+    const KNOWN_TO: [&str; 4] = ["mod.rs", "conv/dispatch.rs", "conv/kernel.rs", "kernel/target.rs"];
+    let engine = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine");
+    let known_to = KNOWN_TO.map(|name| engine.join(name));
+    assert!(known_to.iter().all(|file| code(file).join("").contains("software")), "one of {KNOWN_TO:?} need not know");
+    for file in files("").iter().filter(|file| !file.starts_with(engine.join("software")) && !known_to.contains(file)) {
+        let line = code(file).into_iter().find(|line| line.contains("software::") || line.contains("SOFTWARE"));
+        assert_eq!(line, None, "{}", file.display());
+    }
 }

@@ -47,6 +47,7 @@ mod profile;
 mod program;
 mod reference;
 mod shape;
+mod software;
 mod summary;
 mod tuning;
 mod variables;

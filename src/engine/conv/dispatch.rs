@@ -3,10 +3,10 @@
 use super::epilogue::Epilogue;
 use super::geometry::Geometry;
 use super::kernel::ConvKernel;
-use super::register_tile::LANES;
 use super::sizes::Sizes;
 use super::tile::WorkgroupSides;
 use crate::engine::kernel::{Dispatch, Slot, Target};
+use crate::engine::software;
 
 /// Counts up when convolutions are launched in another way, so that times measured before count no more: when their
 /// tiles, constants, bindings or workgroups change.
@@ -20,12 +20,7 @@ pub(crate) fn conv2d(geometry: &Geometry, epilogue: &Epilogue, kernel: ConvKerne
     let sizes = Sizes::new(geometry, false);
     match kernel {
         ConvKernel::Naive => naive(forward("conv2d_naive", epilogue, "single"), &sizes, outputs(&sizes)),
-        ConvKernel::Register(tile) => {
-            let blocks = (sizes.n * sizes.oh).div_ceil(tile.y) * sizes.ow.div_ceil(tile.x);
-            let (x, z) = spread(blocks.div_ceil(LANES / tile.lanes_c));
-            let dispatch = sizes.declare(forward("conv2d_register", epilogue, element(sizes.ow, tile.x)));
-            tile.declare(dispatch, "TY").workgroups(x, sizes.co.div_ceil(tile.lanes_c * tile.c), z)
-        }
+        ConvKernel::Register(tile) => software::conv2d(&sizes, epilogue, tile),
         ConvKernel::Tiled(WorkgroupSides(wx, wy)) => {
             let pixels = sizes.n * sizes.oh * sizes.ow;
             let (x, z) = spread(pixels.div_ceil(4 * wx));
@@ -43,18 +38,7 @@ pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue, kernel:
     let sizes = Sizes::new(geometry, true);
     match kernel {
         ConvKernel::Naive => naive(forward("conv_transpose2d_naive", epilogue, "single"), &sizes, outputs(&sizes)),
-        ConvKernel::Register(tile) => {
-            let folded = sizes.fold_taps_into_output();
-            let span = folded.co / sizes.co.max(1);
-            let (rows, columns) = (folded.n * folded.oh.div_ceil(folded.sy), folded.ow.div_ceil(folded.sx));
-            let blocks = rows.div_ceil(tile.y) * columns.div_ceil(tile.x);
-            let (x, z) = spread(blocks.div_ceil(LANES / tile.lanes_c));
-            let dispatch =
-                folded.declare(forward("conv_transpose2d_register", epilogue, element(folded.ow, tile.x * folded.sx)));
-            let dispatch = dispatch.with("CHANNEL_SPAN", span);
-            let channels = folded.co.div_ceil(tile.lanes_c * tile.c);
-            tile.declare(dispatch, "TY").workgroups(x, channels * folded.sy, z)
-        }
+        ConvKernel::Register(tile) => software::conv_transpose2d(&sizes, epilogue, tile),
         ConvKernel::Tiled(WorkgroupSides(wx, wy)) => {
             let pixels = sizes.n * sizes.oh.div_ceil(sizes.sy) * sizes.ow.div_ceil(sizes.sx);
             let (x, z) = spread(pixels.div_ceil(4 * wx));
@@ -73,14 +57,7 @@ pub(crate) fn conv2d_weight_grad(geometry: &Geometry, kernel: ConvKernel, target
     let weights = sizes.co * sizes.ci * sizes.kh * sizes.kw;
     let splits = match kernel {
         ConvKernel::Naive => 1,
-        // Enough workgroups for the cores.
-        ConvKernel::Register(_) => {
-            if sizes.ci == 1 {
-                sizes.n.min(8)
-            } else {
-                1
-            }
-        }
+        ConvKernel::Register(_) => software::weight_grad_splits(&sizes),
         // Enough workgroups for a GPU: a part for each image, up to a limit.
         ConvKernel::Tiled(_) => sizes.n.min(16),
     };
@@ -90,10 +67,7 @@ pub(crate) fn conv2d_weight_grad(geometry: &Geometry, kernel: ConvKernel, target
     let main = match kernel {
         ConvKernel::Naive => naive(dispatch("conv2d_weight_grad_naive"), &sizes, splits * weights),
         ConvKernel::Register(tile) => {
-            let blocks = sizes.ci * sizes.kh.div_ceil(tile.y);
-            let dispatch = sizes.declare(dispatch("conv2d_weight_grad_register"));
-            let channels = sizes.co.div_ceil(tile.lanes_c * tile.c);
-            tile.declare(dispatch, "TK").workgroups(blocks.div_ceil(LANES / tile.lanes_c), channels, splits)
+            software::conv2d_weight_grad(&sizes, dispatch("conv2d_weight_grad_register"), tile)
         }
         ConvKernel::Tiled(WorkgroupSides(wx, wy)) => {
             let taps = sizes.ci * sizes.kh * sizes.kw;
@@ -112,13 +86,8 @@ pub(crate) fn conv2d_weight_grad(geometry: &Geometry, kernel: ConvKernel, target
     dispatches
 }
 
-/// What the columns of an image are stored as, where an invocation owns so many.
-fn element(columns: usize, owned: usize) -> &'static str {
-    if columns.is_multiple_of(4) && owned.is_multiple_of(4) { "vec4" } else { "single" }
-}
-
 /// A launch with image, weight, bias, activation output, result and what is added bound.
-fn forward(shader: &'static str, epilogue: &Epilogue, element: &'static str) -> Dispatch {
+pub(in crate::engine) fn forward(shader: &'static str, epilogue: &Epilogue, element: &'static str) -> Dispatch {
     let input = |used: bool, input: usize| if used { Slot::Input(input) } else { Slot::Unused };
     let bias = input(epilogue.bias, 2);
     let added = input(epilogue.adds, epilogue.added_input());
@@ -142,7 +111,7 @@ fn naive(dispatch: Dispatch, sizes: &Sizes, outputs: usize) -> Dispatch {
 }
 
 /// `count` workgroups over two dimensions.
-fn spread(count: usize) -> (usize, usize) {
+pub(in crate::engine) fn spread(count: usize) -> (usize, usize) {
     let rows = count.div_ceil(MAX_WORKGROUPS).max(1);
     (count.div_ceil(rows), rows)
 }

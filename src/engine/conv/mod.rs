@@ -6,12 +6,12 @@ mod dispatch;
 mod epilogue;
 mod geometry;
 mod kernel;
-mod register_tile;
 mod shape;
 mod sizes;
 mod tile;
 
 pub(crate) use dispatch::{LAUNCH_VERSION, conv_transpose2d, conv2d, conv2d_weight_grad};
+pub(in crate::engine) use dispatch::{forward, spread};
 pub(crate) use epilogue::Epilogue;
 pub(crate) use geometry::Geometry;
 pub use geometry::Window;
@@ -20,3 +20,4 @@ pub use kernel::ConvVariant;
 pub(crate) use kernel::{ConvKernel, candidates};
 pub(crate) use shape::ConvKind;
 pub use shape::ConvShape;
+pub(in crate::engine) use sizes::Sizes;

@@ -7,6 +7,7 @@ use super::geometry::{Geometry, Window};
 use super::kernel::candidates;
 use crate::engine::error::EngineError;
 use crate::engine::graph::Graph;
+use crate::engine::kernel::AdapterKind;
 use crate::engine::ops::Op;
 use crate::engine::ops::conv_transpose2d::ConvTranspose2d;
 use crate::engine::ops::conv2d::Conv2d;
@@ -39,7 +40,7 @@ impl ConvShape {
     /// The names of the kernels that can compute it on an adapter that is a CPU, if `software`, or a GPU; the first is the
     /// default.
     pub fn candidates(&self, software: bool) -> Vec<String> {
-        candidates(self, software).iter().map(ToString::to_string).collect()
+        candidates(self, AdapterKind::of(software)).iter().map(ToString::to_string).collect()
     }
 
     /// The convolution by itself, without anything done to its sums.

@@ -5,7 +5,7 @@ use crate::engine::kernel::Dispatch;
 
 /// Sizes as the kernels name them; `i*` is what the kernel reads, `o*` what it writes.
 #[derive(Clone, Copy)]
-pub(super) struct Sizes {
+pub(in crate::engine) struct Sizes {
     pub n: usize,
     pub ci: usize,
     pub ih: usize,
@@ -23,14 +23,14 @@ pub(super) struct Sizes {
 
 impl Sizes {
     /// Of a convolution, from wide to narrow, or of its transpose.
-    pub(super) fn new(geometry: &Geometry, transposed: bool) -> Self {
+    pub(in crate::engine) fn new(geometry: &Geometry, transposed: bool) -> Self {
         let (from, to) = if transposed { (geometry.narrow, geometry.wide) } else { (geometry.wide, geometry.narrow) };
         let ([n, ci, ih, iw], [_, co, oh, ow]) = (from, to);
         let ([kh, kw], [sy, sx], [py, px]) = (geometry.kernel, geometry.window.stride, geometry.window.padding);
         Self { n, ci, ih, iw, co, oh, ow, kh, kw, sy, sx, py, px }
     }
 
-    pub(super) fn declare(&self, dispatch: Dispatch) -> Dispatch {
+    pub(in crate::engine) fn declare(&self, dispatch: Dispatch) -> Dispatch {
         [
             ("N", self.n),
             ("CI", self.ci),
@@ -51,7 +51,7 @@ impl Sizes {
     }
 
     /// The transpose of a single pixel is a matrix product: its taps become output channels.
-    pub(super) fn fold_taps_into_output(self) -> Self {
+    pub(in crate::engine) fn fold_taps_into_output(self) -> Self {
         let single = [self.ih, self.iw, self.py, self.px, self.kh, self.kw] == [1, 1, 0, 0, self.oh, self.ow];
         if !single {
             return self;

@@ -13,7 +13,7 @@ use super::submitter::Submitter;
 use super::watchdog::watched;
 use crate::engine::error::EngineError;
 use crate::engine::executor::{Executor, Pending, ProgramId, Programs, Readback, State};
-use crate::engine::kernel::Target;
+use crate::engine::kernel::{AdapterKind, Target};
 use crate::engine::program::{Program, expect_len};
 use crate::engine::shape::count;
 use crate::engine::summary::AdapterSummary;
@@ -77,7 +77,7 @@ impl Gpu {
         let pipelines = Pipelines::new(cache);
         let mut gpu = Self {
             target: Target {
-                software: summary.is_software(),
+                adapter: AdapterKind::of(summary.is_software()),
                 convolution: options.convolution,
                 choices: KernelChoices::default(),
                 half_precision: device.features().contains(wgpu::Features::SHADER_F16),

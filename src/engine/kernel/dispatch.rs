@@ -167,9 +167,9 @@ impl Dispatch {
     /// many as that takes.
     pub(crate) fn channels(self, [images, channels, plane]: [usize; 3], rows: usize, target: &Target) -> Self {
         self.elements(&[plane], |dispatch, each| {
-            let block = channels.div_ceil(target.max_workgroups(images * channels * plane / each));
+            let block = channels.div_ceil((target.adapter.max_workgroups)(images * channels * plane / each));
             let dispatch = dispatch.with("PLANE", plane / each).with("C", channels).with("BLOCK", block);
-            dispatch.with("WIDTH", target.reduction_width()).workgroups(channels.div_ceil(block), rows, 1)
+            dispatch.with("WIDTH", target.adapter.reduction_width).workgroups(channels.div_ceil(block), rows, 1)
         })
     }
 
@@ -182,9 +182,9 @@ impl Dispatch {
     /// Declares `WIDTH`, `LEN` and `BLOCK` for a kernel whose workgroups each step through a block of
     /// `len` elements, and launches as many as that takes, up to a limit.
     pub(crate) fn over(self, len: usize, target: &Target) -> Self {
-        let width = target.width() as usize;
+        let width = target.adapter.width as usize;
         // Each may take several rounds, over neighbouring elements.
-        let rounds = len.div_ceil(width * target.max_workgroups(len)).max(1);
+        let rounds = len.div_ceil(width * (target.adapter.max_workgroups)(len)).max(1);
         let block = rounds * width;
         self.with("WIDTH", width).with("LEN", len).with("BLOCK", block).workgroups(len.div_ceil(block), 1, 1)
     }

@@ -3,11 +3,10 @@
 //! Nothing here imports wgpu or knows a device; `gpu/` compiles and runs what this describes.
 
 mod dispatch;
-pub(crate) mod software;
 mod source;
 mod target;
 
 pub(crate) use dispatch::{Dispatch, Slot, Weights};
 pub use source::KernelText;
 pub(crate) use source::{convolution_texts, source};
-pub(crate) use target::Target;
+pub(crate) use target::{AdapterKind, Target};

@@ -1,7 +1,7 @@
 //! The kernels' texts. A line `//#import NAME` stands for `shaders/common/NAME.wgsl`.
 
 use super::dispatch::{Dispatch, Weights};
-use super::target::Target;
+use super::target::{AdapterKind, Target};
 use crate::engine::conv::ConvVariant;
 use crate::engine::program::{Program, Step};
 use crate::engine::tuning::KernelChoices;
@@ -52,7 +52,8 @@ impl Program {
     /// if `software`, and can compute in half precision if `half_precision`. No device is needed.
     pub(crate) fn kernels(&self, convolution: ConvVariant, software: bool, half_precision: bool) -> Vec<KernelText> {
         let choices = KernelChoices::default();
-        let target = Target { software, convolution: Some(convolution), choices, half_precision };
+        let target =
+            Target { adapter: AdapterKind::of(software), convolution: Some(convolution), choices, half_precision };
         let dispatches = self.dispatches(&target);
         dispatches.iter().map(|(step, dispatch)| text_of(&self.steps[*step], dispatch)).collect()
     }
@@ -64,7 +65,8 @@ impl Program {
             let Some(shape) = step.convolution() else { continue };
             for kernel in shape.candidates(software) {
                 let choices = KernelChoices::from_iter([(shape, kernel)]);
-                let target = Target { software, convolution: None, choices, half_precision: false };
+                let target =
+                    Target { adapter: AdapterKind::of(software), convolution: None, choices, half_precision: false };
                 texts.extend(step.dispatches(&target).iter().map(|dispatch| text_of(step, dispatch)));
             }
         }

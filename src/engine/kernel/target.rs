@@ -1,15 +1,43 @@
 //! What kernels are made for: the kind of adapter, and what was chosen or measured for it. Ops ask it for
 //! widths, never which adapter it is.
 
-use super::software;
 use crate::engine::conv::{ConvKernel, ConvShape, ConvVariant, candidates};
+use crate::engine::software::SOFTWARE;
 use crate::engine::tuning::KernelChoices;
 
-/// What kernels are shaped by: the kind of adapter, and what was found out about it.
+/// What the kernels of a kind of adapter are shaped by.
+#[derive(Debug)]
+pub(crate) struct AdapterKind {
+    /// Invocations in a workgroup of element-wise kernels.
+    pub width: u32,
+    /// Invocations in a workgroup that reduces together.
+    pub reduction_width: u32,
+    /// How many workgroups share so many loads of an element at most.
+    pub max_workgroups: fn(usize) -> usize,
+    /// The variants of convolutions: that which suits first.
+    pub convolutions: [ConvVariant; 3],
+}
+
+/// GPUs.
+const GPU: AdapterKind = AdapterKind {
+    width: 64,
+    reduction_width: 256,
+    max_workgroups: |_| 16_384,
+    convolutions: [ConvVariant::Tiled, ConvVariant::Register, ConvVariant::Naive],
+};
+
+impl AdapterKind {
+    /// The kind of an adapter, which may run kernels on the CPU.
+    pub(crate) fn of(software: bool) -> &'static Self {
+        if software { &SOFTWARE } else { &GPU }
+    }
+}
+
+/// What kernels are made for: the kind of adapter, and what was found out about it.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    /// Whether the adapter runs kernels on the CPU.
-    pub software: bool,
+    /// What the kind of adapter wants.
+    pub adapter: &'static AdapterKind,
     /// How to compute convolutions, whatever was chosen.
     pub convolution: Option<ConvVariant>,
     /// The kernels of convolutions, where those are not the ones that the kind of adapter suggests.
@@ -21,7 +49,7 @@ pub(crate) struct Target {
 impl Target {
     /// The kernel for a convolution. A choice that is no candidate counts for none.
     pub(crate) fn kernel(&self, shape: &ConvShape) -> ConvKernel {
-        let candidates = candidates(shape, self.software);
+        let candidates = candidates(shape, self.adapter);
         let wanted = match self.convolution {
             Some(variant) => candidates.iter().find(|kernel| kernel.variant() == variant),
             None => {
@@ -30,20 +58,5 @@ impl Target {
             }
         };
         wanted.or(candidates.first()).copied().unwrap_or(ConvKernel::Naive)
-    }
-
-    /// Invocations in a workgroup of element-wise kernels.
-    pub(crate) fn width(&self) -> u32 {
-        if self.software { software::WIDTH } else { 64 }
-    }
-
-    /// How many workgroups share so many loads of an element at most.
-    pub(super) fn max_workgroups(&self, loads: usize) -> usize {
-        if self.software { software::max_workgroups(loads) } else { 16_384 }
-    }
-
-    /// Invocations in a workgroup that reduces together.
-    pub(crate) fn reduction_width(&self) -> u32 {
-        if self.software { software::WIDTH } else { 256 }
     }
 }

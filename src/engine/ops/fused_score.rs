@@ -99,7 +99,7 @@ impl Rule for FusedScore {
         let bindings = [Slot::Input(0), Slot::Input(1), Slot::Output(0), Slot::Output(1), Slot::Output(2)];
         let mut dispatch = Dispatch::new("fused_score", &bindings)
             .weights(weights)
-            .with("WIDTH", call.target.width())
+            .with("WIDTH", call.target.adapter.width)
             .with("MEMORY", self.plan.memory())
             .with("IMAGE", channels * height * width)
             .with("LATENTS", self.plan.latents())
@@ -207,7 +207,7 @@ fn instance(
     number: usize,
 ) -> Dispatch {
     let dense = gemm.grid == [1, 1];
-    let (width, vec4s) = (target.width() as usize, gemm.padded_columns() / 4);
+    let (width, vec4s) = (target.adapter.width as usize, gemm.padded_columns() / 4);
     let share = match dense {
         true => vec4s.div_ceil(width).min(MAX_SHARED),
         false => (gemm.grid[0] * gemm.grid[1] / width).min(MAX_SUMS / vec4s.max(1)).clamp(1, MAX_SHARED),

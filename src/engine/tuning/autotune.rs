@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::choices::KernelChoices;
 use super::measurements::{KernelTime, KernelTimes, MeasuredOn};
-use crate::engine::conv::{ConvShape, LAUNCH_VERSION};
+use crate::engine::conv::{ConvShape, LAUNCH_VERSION, candidates};
 use crate::engine::error::EngineError;
 use crate::engine::executor::{Executor, ProgramId};
 use crate::engine::gpu::Gpu;
@@ -58,8 +58,8 @@ impl Gpu {
     fn time_all(&mut self, shape: &ConvShape) -> Result<KernelTimes, EngineError> {
         let mut times = Vec::new();
         let mut best = f64::INFINITY;
-        for kernel in shape.candidates(self.target.software) {
-            self.target.choices = KernelChoices::from_iter([(shape, kernel.clone())]);
+        for kernel in candidates(shape, self.target.adapter) {
+            self.target.choices = KernelChoices::from_iter([(shape, kernel.to_string())]);
             let seconds = match self.time_one(shape, best) {
                 Ok(seconds) => seconds,
                 // The default must run; another may ask too much of the adapter.
@@ -67,7 +67,7 @@ impl Gpu {
                 Err(error) => return Err(error),
             };
             best = seconds.map_or(best, |seconds| best.min(seconds));
-            times.push(KernelTime { kernel, seconds });
+            times.push(KernelTime { kernel: kernel.to_string(), seconds });
         }
         Ok(KernelTimes(times))
     }

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use super::sizes::Sizes;
-use crate::engine::kernel::{Dispatch, software};
+use super::WIDTH;
+use crate::engine::conv::{ConvKind, Sizes};
+use crate::engine::kernel::Dispatch;
 
 /// Invocations in a workgroup of the register kernels: one vector of a CPU.
-pub(super) const LANES: usize = software::WIDTH as usize;
+pub(super) const LANES: usize = WIDTH as usize;
 
 /// What an invocation of a register kernel owns, and how a workgroup's lanes lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,12 +31,12 @@ const UNROLLED: usize = 192;
 /// Rounds of a loop that such drivers unroll.
 const ROUNDS: usize = 32;
 /// Workgroups that keep two threads evenly busy.
-pub(super) const MIN_WORKGROUPS: usize = 4;
+const MIN_WORKGROUPS: usize = 4;
 /// Multiply-accumulates of a convolution that is over before another thread has woken up.
-pub(super) const MAX_MACS_OF_ONE_THREAD: u64 = 1_000_000;
+const MAX_MACS_OF_ONE_THREAD: u64 = 1_000_000;
 
 /// Of a weight gradient: rows of kernels, some of each, by as many channels as are unrolled.
-pub(super) fn weight_grad_tiles(sizes: &Sizes) -> Vec<RegisterTile> {
+fn weight_grad_tiles(sizes: &Sizes) -> Vec<RegisterTile> {
     let x = sizes.ow.min(8);
     let tile = |rows: usize| {
         let y = rows.min(sizes.kh);
@@ -47,9 +48,23 @@ pub(super) fn weight_grad_tiles(sizes: &Sizes) -> Vec<RegisterTile> {
 }
 
 impl RegisterTile {
+    /// For a convolution of so many multiply-accumulates: the fastest first.
+    pub(in crate::engine) fn candidates(kind: ConvKind, sizes: &Sizes, macs: u64) -> Vec<Self> {
+        let enough = if macs < MAX_MACS_OF_ONE_THREAD { 1 } else { MIN_WORKGROUPS };
+        match kind {
+            ConvKind::Forward => Self::all(sizes.n * sizes.oh, sizes.ow, 1, sizes, enough),
+            ConvKind::Transposed => {
+                let folded = sizes.fold_taps_into_output();
+                let (rows, columns) = (folded.n * folded.oh.div_ceil(folded.sy), folded.ow.div_ceil(folded.sx));
+                Self::all(rows, columns, folded.sy, &folded, enough)
+            }
+            ConvKind::WeightGradient => weight_grad_tiles(sizes),
+        }
+    }
+
     /// For so many rows and columns of outputs: first the fastest that leaves enough workgroups of full lanes, or the
     /// smallest if none does, then the others.
-    pub(super) fn all(rows: usize, columns: usize, classes: usize, sizes: &Sizes, enough: usize) -> Vec<Self> {
+    fn all(rows: usize, columns: usize, classes: usize, sizes: &Sizes, enough: usize) -> Vec<Self> {
         let tile = |pixels: usize| {
             let x = columns.min(8).min(pixels);
             let y = rows.min((pixels / x.next_power_of_two()).max(1));
