@@ -5,6 +5,7 @@ mod command;
 use assert_cmd::Command;
 use command::{Held, Sandbox, TINY, stderr};
 use pkdgan::unstable::results::{Row, Rows};
+use pkdgan::unstable::weights::Weights;
 
 const RESULTS: [&str; 6] = ["runs.csv", "score.csv", "score.md", "score.svg", "table.csv", "table.md"];
 
@@ -179,4 +180,149 @@ fn grids_that_cannot_be_are_refused_before_anything_is_written() {
     assert_eq!(cells[2]["config"]["distillation"]["step2"]["steps"], 0);
     assert_eq!(cells[5]["state"], "to do");
     assert!(sandbox.list("runs").is_empty() && sandbox.list("results").is_empty());
+}
+
+/// A grid of four cells that take some tenths of a second each.
+const SMALL: [&str; 4] = ["--classes=2,5", "--seeds=0", "--structures=1", "--set=training.steps=300"];
+
+/// A grid whose figures are those of one process.
+fn as_one_process(sandbox: &Sandbox, name: &str) {
+    succeeds(sandbox, &[&SMALL[..], &["--runs=alone", "--name=alone"]].concat());
+    let (found, expected) = (rows(sandbox, name), rows(sandbox, "alone"));
+    assert_eq!(expected.len(), 6);
+    assert_eq!(figures(&found), figures(&expected));
+}
+
+/// The process at work on a cell, where there is one.
+fn at_work(sandbox: &Sandbox, cell: &str) -> Option<String> {
+    let lock = std::fs::File::open(sandbox.path(&format!("runs/reproduce/{cell}/.lock"))).ok()?;
+    if lock.try_lock_shared().is_ok() {
+        return None;
+    }
+    let process = String::from_utf8(sandbox.read(&format!("runs/reproduce/{cell}/.lock"))).unwrap();
+    Some(process.trim().to_owned()).filter(|process| !process.is_empty())
+}
+
+fn status(sandbox: &Sandbox, more: &[&str]) -> serde_json::Value {
+    serde_json::from_slice(&succeeds(sandbox, &[more, &["--status", "--json"]].concat()).stdout).unwrap()
+}
+
+#[test]
+fn several_processes_train_what_one_would() {
+    let sandbox = Sandbox::new();
+    let output = succeeds(&sandbox, &[&SMALL[..], &["--jobs=2"]].concat());
+    let said = stderr(&output);
+    assert!(said.contains("2 processes"), "{said}");
+    assert!(said.contains("[4/6] mnist class 5 seed 0, teacher: done"), "{said}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("mean of classes 2, 5"));
+    as_one_process(&sandbox, "mnist");
+    let status = status(&sandbox, &SMALL);
+    assert_eq!((&status["done"], &status["to_do"]), (&6.into(), &0.into()), "{status}");
+}
+
+#[test]
+fn a_killed_process_of_several_costs_no_cell() {
+    let sandbox = Sandbox::new();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_pkdgan"));
+    let prepared = reproduce(&sandbox, &[&SMALL[..], &["--jobs=2"]].concat());
+    command.args(prepared.get_args()).current_dir(sandbox.path("")).stdout(std::process::Stdio::null());
+    let grid = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let victim = loop {
+        if let Some(process) = at_work(&sandbox, "mnist-2-seed0/teacher") {
+            break process;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    };
+    assert!(std::process::Command::new("kill").args(["-9", &victim]).status().unwrap().success());
+    let output = grid.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains(&format!("process {victim} ended")), "{}", stderr(&output));
+    as_one_process(&sandbox, "mnist");
+}
+
+#[test]
+fn workers_end_with_the_process_that_started_them() {
+    let sandbox = Sandbox::new();
+    let prepared = reproduce(&sandbox, &[&SMALL[..], &["--jobs=2", "--set=training.steps=100000"]].concat());
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_pkdgan"));
+    command.args(prepared.get_args()).current_dir(sandbox.path("")).stderr(std::process::Stdio::null());
+    let mut grid = command.spawn().unwrap();
+    let waits = |so: &dyn Fn() -> bool| {
+        while !so() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    };
+    waits(&|| at_work(&sandbox, "mnist-2-seed0/teacher").is_some());
+    grid.kill().unwrap();
+    grid.wait().unwrap();
+    // They save where they are.
+    waits(&|| at_work(&sandbox, "mnist-2-seed0/teacher").is_none());
+    assert!(sandbox.path("runs/reproduce/mnist-2-seed0/teacher/checkpoint.safetensors").exists());
+}
+
+#[test]
+fn shards_share_one_folder() {
+    let sandbox = Sandbox::new();
+    succeeds(&sandbox, &[&SMALL[..], &["--shard=2/2"]].concat());
+    assert_eq!(sandbox.list("runs/reproduce"), ["mnist-5-seed0"]);
+    let whole = status(&sandbox, &SMALL);
+    assert_eq!((&whole["cells"], &whole["done"], &whole["to_do"]), (&6.into(), &3.into(), &3.into()), "{whole}");
+    assert!(whole["seconds_of_work_left"].as_f64().unwrap() > 0.0, "{whole}");
+    succeeds(&sandbox, &[&SMALL[..], &["--shard=1/2"]].concat());
+    as_one_process(&sandbox, "mnist");
+    for shard in ["0/2", "3/2", "2", "a/b"] {
+        let output = reproduce(&sandbox, &[&format!("--shard={shard}")]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains("write 1/4 for the first of four"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_cell_that_another_process_has_is_come_back_to() {
+    let sandbox = Sandbox::new();
+    let mut held = Held::start(&reproduce(&sandbox, &SMALL), 5);
+    held.until("waiting after step");
+    let running = status(&sandbox, &SMALL);
+    assert_eq!((&running["running"], &running["list"][0]["state"]), (&1.into(), &"running".into()), "{running}");
+    let second = std::thread::scope(|scope| {
+        let second = scope.spawn(|| reproduce(&sandbox, &SMALL).output().unwrap());
+        // It trains the others while it waits for that one.
+        while !sandbox.path("runs/reproduce/mnist-5-seed0/1/report.json").exists() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let (status, said) = held.finish();
+        assert!(status.success(), "{said}");
+        second.join().unwrap()
+    });
+    assert!(second.status.success(), "{}", stderr(&second));
+    as_one_process(&sandbox, "mnist");
+}
+
+#[test]
+fn a_cell_whose_numbers_are_at_fault_costs_no_other() {
+    const GRID: [&str; 4] = ["--classes=2", "--seeds=0", "--structures=1", "--set=training.steps=50"];
+    let sandbox = Sandbox::new();
+    let mut held = Held::start(&reproduce(&sandbox, &GRID), 5);
+    held.until("waiting after step");
+    held.interrupt();
+    held.finish();
+    // Sums of such weights are infinite.
+    let checkpoint = sandbox.path("runs/reproduce/mnist-2-seed0/teacher/checkpoint.safetensors");
+    let mut state = Weights::read(&checkpoint).unwrap();
+    let first = |name: &str| name.ends_with("encoder1.conv1.weight") && !name.contains("adam");
+    let mut weights = state.tensors.iter_mut().filter(|(name, _)| first(name));
+    weights.next().unwrap().1.values.fill(3e38);
+    drop(weights);
+    state.write(&checkpoint).unwrap();
+    for more in [&[][..], &["--jobs=2"]] {
+        let output = reproduce(&sandbox, &[&GRID[..], more].concat()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        assert!(stderr(&output).contains("2 of 3 cells failed, the others are done"), "{}", stderr(&output));
+        assert!(stderr(&output).contains("mnist class 2 seed 0, 1: its teacher failed"), "{}", stderr(&output));
+        let state = status(&sandbox, &GRID);
+        assert_eq!((&state["done"], &state["failed"], &state["to_do"]), (&1.into(), &1.into(), &1.into()), "{state}");
+        let text = succeeds(&sandbox, &[&GRID[..], &["--status"]].concat()).stdout;
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains("failed   mnist class 2 seed 0, teacher") && text.contains("at step"), "{text}");
+    }
 }

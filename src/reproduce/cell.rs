@@ -1,14 +1,15 @@
 //! A cell of a grid: a run with its folder, configuration and state.
 
+use std::fs;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use super::ReproduceError;
 use crate::config::{Config, ConfigError, Goal};
 use crate::engine::KernelChoices;
 use crate::pipeline::{self, Completion, Data, Devices, Plan, Watch};
 use crate::report::ReportError;
-use crate::run::{Report, RunFile, RunFolder};
+use crate::run::{Report, RunError, RunFile, RunFolder, replace_whole};
 use crate::train::{Role, TrainError};
 
 /// Multiply-accumulates that a step costs beside those of its images, roughly.
@@ -30,14 +31,34 @@ pub struct Cell {
 }
 
 /// How far a cell is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// Not begun.
     New,
     /// Begun; it goes on from what is in its folder.
     Begun,
+    /// A process is at work on it.
+    Running,
+    /// Its numbers became infinite or not a number.
+    Failed {
+        /// What became so, and when.
+        why: String,
+        /// When it was noticed.
+        at: SystemTime,
+    },
     /// Trained, evaluated and reported.
     Done,
+}
+
+/// How an attempt to run a cell ended.
+#[derive(Debug)]
+pub enum Attempt {
+    /// It is done.
+    Done(Box<Report>),
+    /// Asked to stop: a checkpoint is there to go on from.
+    Stopped,
+    /// Another process is at work on it.
+    Held,
 }
 
 /// What cells are computed on.
@@ -73,8 +94,21 @@ impl Cell {
         match self.difference(Config::read(&folder.join(RunFile::Config.name()))?)? {
             Some(difference) => foreign(difference),
             None if there(RunFile::Report) => Ok(State::Done),
-            None => Ok(State::Begun),
+            None if RunFolder::is_taken(folder) => Ok(State::Running),
+            None => Ok(self.failure().unwrap_or(State::Begun)),
         }
+    }
+
+    fn file(&self, file: RunFile) -> PathBuf {
+        self.folder.join(file.name())
+    }
+
+    /// What its last process noted, where its numbers were at fault.
+    fn failure(&self) -> Option<State> {
+        let file = self.file(RunFile::Failure);
+        let at = fs::metadata(&file).and_then(|file| file.modified()).ok()?;
+        let why = fs::read_to_string(&file).ok()?.trim_end().to_owned();
+        Some(State::Failed { why, at })
     }
 
     /// The report of a cell that is done.
@@ -85,22 +119,33 @@ impl Cell {
         Ok(Report::read(&self.folder.join(RunFile::Report.name()))?)
     }
 
-    /// Trains what is not trained yet, evaluates all but teachers of other cells, and reports. `None` where it was
-    /// asked to stop: a checkpoint is there to go on from.
+    /// Trains what is not trained yet, evaluates all but teachers of other cells, and reports.
     ///
     /// # Errors
     /// What goes wrong with data, training, files and device; what was done stays.
-    pub fn run(&self, device: &Device, watch: &mut dyn Watch) -> Result<Option<Report>, ReproduceError> {
-        let state = self.state()?;
-        self.train(state, device, watch).map_err(|error| match error {
-            ReportError::Train(error) => match *error {
-                TrainError::NotFinite { what, value, step, .. } => {
-                    ReproduceError::Diverged { cell: self.title(), what, value, step, folder: self.folder.clone() }
-                }
-                error => ReproduceError::Cell { cell: self.title(), source: error.into() },
-            },
-            source => ReproduceError::Cell { cell: self.title(), source },
-        })
+    pub fn run(&self, device: &Device, watch: &mut dyn Watch) -> Result<Attempt, ReproduceError> {
+        let new = self.state()? == State::New;
+        let failed = match self.train(new, device, watch) {
+            Ok(attempt) => return Ok(attempt),
+            Err(ReportError::Run(RunError::InUse { .. })) => return Ok(Attempt::Held),
+            // Another process was quicker to begin it.
+            Err(ReportError::Run(RunError::NotEmpty(_))) if new && self.state()? != State::New => {
+                return Ok(Attempt::Held);
+            }
+            Err(failed) => failed,
+        };
+        let not_finite = match failed {
+            ReportError::Train(error) => *error,
+            source => return Err(ReproduceError::Cell { cell: self.title(), source }),
+        };
+        let TrainError::NotFinite { what, value, step, .. } = not_finite else {
+            return Err(ReproduceError::Cell { cell: self.title(), source: not_finite.into() });
+        };
+        let why = format!("{what} became {value} at step {step}\n");
+        if let Err(error) = replace_whole(&self.file(RunFile::Failure), |file| file.write_all(why.as_bytes())) {
+            return Err(ReproduceError::Cell { cell: self.title(), source: error.into() });
+        }
+        Err(ReproduceError::Diverged { cell: self.title(), what, value, step, folder: self.folder.clone() })
     }
 
     /// What it takes to run all of it, in multiply-accumulates, roughly: to tell the time left from the time taken.
@@ -122,23 +167,28 @@ impl Cell {
         stages.sum()
     }
 
-    fn train(&self, state: State, device: &Device, watch: &mut dyn Watch) -> Result<Option<Report>, ReportError> {
+    fn train(&self, new: bool, device: &Device, watch: &mut dyn Watch) -> Result<Attempt, ReportError> {
         let started = Instant::now();
         let (config, devices) = (&self.config, device.devices);
+        // A folder that another process has taken is passed over before images are read.
+        let resumed = if new { None } else { Some(RunFolder::resume(&self.folder)?) };
+        // It is tried anew; only what stops it now is of interest.
+        let _ = fs::remove_file(self.file(RunFile::Failure));
         let data = Data::load(config, &mut |_, _| {})?;
-        let folder = if state == State::New {
-            // Without force: another process may have begun it in the meantime.
-            let teacher = self.teacher.as_ref().map(|folder| folder.join(RunFile::Model.name()));
-            pipeline::begin(config, &self.folder, false, teacher.as_deref(), None, &device.kernels)?
-        } else {
-            RunFolder::resume(&self.folder)?
+        let folder = match resumed {
+            Some(folder) => folder,
+            None => {
+                // Without force: another process may have begun it in the meantime.
+                let teacher = self.teacher.as_ref().map(|folder| folder.join(RunFile::Model.name()));
+                pipeline::begin(config, &self.folder, false, teacher.as_deref(), None, &device.kernels)?
+            }
         };
         // Another cell reports the teacher; what it became beside the student is nobody's result.
         let leave_out: &[&str] = if self.teacher.is_some() { &["teacher", "teacher-joint"] } else { &[] };
         let completion = pipeline::complete(config, &folder, &data, devices, leave_out, started, watch)?;
         Ok(match completion {
-            Completion::Done(report) => Some(*report),
-            Completion::Stopped(..) => None,
+            Completion::Done(report) => Attempt::Done(report),
+            Completion::Stopped(..) => Attempt::Stopped,
         })
     }
 

@@ -41,6 +41,20 @@ pub enum ReproduceError {
         /// The cell's folder.
         folder: PathBuf,
     },
+    /// The same, as another process found.
+    #[error("{cell}: {why}")]
+    Failed {
+        /// What the cell is called.
+        cell: String,
+        /// What became infinite or not a number, and when.
+        why: String,
+    },
+    /// The cell that trains the teacher of this one failed.
+    #[error("{cell}: its teacher failed")]
+    NoTeacher {
+        /// What the cell is called.
+        cell: String,
+    },
     /// A cell could not be trained or evaluated.
     #[error("{cell}: {source}")]
     Cell {

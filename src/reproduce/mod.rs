@@ -11,7 +11,7 @@ mod scope;
 mod survey;
 
 pub use batch_sizes::{BatchSizes, Scoring, Studied};
-pub use cell::{Cell, Device, State};
+pub use cell::{Attempt, Cell, Device, State};
 pub use error::ReproduceError;
 pub use grid::{Grid, Networks};
 pub use output::Output;

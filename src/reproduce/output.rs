@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Cell, ReproduceError, rows};
 use crate::results::{BatchSizeStudy, Budget, ResultsError, Row, Rows, ScoreStudy, Table};
-use crate::run::{Report, RunError};
+use crate::run::{Lock, Report, RunError};
 
 /// The folder of results: rows, table and studies of the cells that are done.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ impl Output {
     /// # Errors
     /// Rows that cannot be read or kept, a plot that cannot be drawn, and files that cannot be written.
     pub fn write(&self) -> Result<Rows, ReproduceError> {
+        // Processes that share the folder add to it in turn.
+        let _turn = Lock::wait(&self.folder)?;
         let mut rows = self.resume()?;
         self.rows.iter().try_for_each(|row| rows.insert(row.clone()))?;
         rows.write(&self.runs())?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::RunError;
 use super::atomic::{PARTIAL, make_folder};
-use super::lock::{LOCK, Lock};
+use super::lock::{LOCK, Lock, is_taken};
 use crate::config::{ConfigError, check_format};
 
 /// A file that a run writes.
@@ -46,6 +46,8 @@ pub enum RunFile {
     TeacherScores,
     /// The page that shows the run to a person.
     Page,
+    /// Why a run of a grid cannot go on.
+    Failure,
 }
 
 /// What the beginning of a run writes before its configuration.
@@ -60,7 +62,7 @@ pub struct RunFolder {
 
 impl RunFile {
     /// Every file that a run writes.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Config,
         Self::Metrics,
         Self::Kernels,
@@ -78,6 +80,7 @@ impl RunFile {
         Self::Scores,
         Self::TeacherScores,
         Self::Page,
+        Self::Failure,
     ];
 
     /// The name of the file in the folder.
@@ -100,6 +103,7 @@ impl RunFile {
             Self::Scores => "scores.csv",
             Self::TeacherScores => "teacher_scores.csv",
             Self::Page => "report.html",
+            Self::Failure => "failure.txt",
         }
     }
 }
@@ -170,6 +174,11 @@ impl RunFolder {
         } else {
             Err(RunError::Incomplete { path: path.to_owned(), missing })
         }
+    }
+
+    /// Whether a process has taken the folder at a path.
+    pub fn is_taken(path: &Path) -> bool {
+        is_taken(path)
     }
 
     /// The folder itself.

@@ -1,4 +1,4 @@
-//! The lock of a run folder: one process at a time writes there.
+//! The lock of a folder: one process at a time writes there.
 
 use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
@@ -14,22 +14,35 @@ use super::RunError;
 /// file that nobody else sees.
 pub(super) const LOCK: &str = ".lock";
 
-/// A run folder taken by this process. The operating system holds the lock and lets it go with the process, however
+/// A folder taken by this process. The operating system holds the lock and lets it go with the process, however
 /// that ends, so there is none that a dead process left.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub struct Lock {
     _held: File,
 }
 
 impl Lock {
+    /// Waits until no other process has a folder, and takes it. A file system without locks gives it at once.
+    ///
+    /// # Errors
+    /// A folder that cannot be written to.
+    pub fn wait(folder: &Path) -> Result<Self, RunError> {
+        let file = open(folder)?;
+        match file.lock() {
+            Err(source) if source.kind() != ErrorKind::Unsupported => {
+                Err(RunError::Folder { path: folder.to_owned(), source })
+            }
+            _ => Ok(Self { _held: file }),
+        }
+    }
+
     /// Takes a folder.
     ///
     /// # Errors
     /// [`RunError::InUse`] names the process that has taken it; else the folder cannot be written to.
     pub(super) fn take(folder: &Path) -> Result<Self, RunError> {
         let failed = |source| RunError::Folder { path: folder.to_owned(), source };
-        let opened = File::options().read(true).write(true).create(true).truncate(false).open(folder.join(LOCK));
-        let mut file = opened.map_err(failed)?;
+        let mut file = open(folder)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -44,6 +57,17 @@ impl Lock {
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         Ok(Self { _held: file })
     }
+}
+
+fn open(folder: &Path) -> Result<File, RunError> {
+    let opened = File::options().read(true).write(true).create(true).truncate(false).open(folder.join(LOCK));
+    opened.map_err(|source| RunError::Folder { path: folder.to_owned(), source })
+}
+
+/// Whether another process has taken a folder.
+pub(super) fn is_taken(folder: &Path) -> bool {
+    let opened = File::options().read(true).open(folder.join(LOCK));
+    opened.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// The process named in a locked file, where it can be read: it writes its id right after it locks.

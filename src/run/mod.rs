@@ -16,6 +16,7 @@ pub use devices::{StageDevices, read_devices, write_devices};
 pub use error::RunError;
 pub use folder::{RunFile, RunFolder, model_file};
 pub use kernels::{read_kernels, write_kernels};
+pub use lock::Lock;
 pub use metrics_log::{Logged, MetricsLog, read_metrics};
 pub use report::{NetworkReport, Report, ThresholdReport, peak_rss_bytes};
 pub use scores::{Score, read_scores, write_picture_scores, write_scores};

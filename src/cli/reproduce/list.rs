@@ -1,9 +1,11 @@
-//! Lists of numbers as people write them, and the list of a grid's cells.
+//! Lists of numbers as people write them, and of a grid's cells: how far each is.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::time::Duration;
 
+use indicatif::HumanDuration;
 use pkdgan::unstable::pipeline::Plan;
 use pkdgan::unstable::reproduce::{Cell, ReproduceError, State};
 use serde_json::json;
@@ -37,6 +39,68 @@ impl<T: TryFrom<u64>> FromStr for List<T> {
     }
 }
 
+/// Says how far a grid is: what is done, running, failed and to do, and how much work is left.
+pub(super) fn print_status(cells: &[Cell], json: bool) -> anyhow::Result<ExitCode> {
+    let states = cells.iter().map(|cell| Ok((cell, cell.state()?))).collect::<Result<Vec<_>, ReproduceError>>()?;
+    let count = |wanted: fn(&State) -> bool| states.iter().filter(|(_, state)| wanted(state)).count();
+    let done = count(|state| *state == State::Done);
+    let running = count(|state| *state == State::Running);
+    let failed = count(|state| matches!(state, State::Failed { .. }));
+    let begun = count(|state| *state == State::Begun);
+    let to_do = count(|state| *state == State::New);
+    let left = work_left(&states)?;
+    if json {
+        let listed = |(cell, state): &(&Cell, State)| json!({ "cell": cell.title(), "state": name(state), "folder": cell.folder });
+        let listed: Vec<_> = states.iter().map(listed).collect();
+        output::line(serde_json::to_string_pretty(&json!({
+            "cells": cells.len(), "done": done, "running": running, "failed": failed, "begun": begun, "to_do": to_do,
+            "seconds_of_work_left": left, "list": listed,
+        }))?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (cell, state) in &states {
+        let why = match state {
+            State::Failed { why, .. } => format!(": {why}"),
+            State::Running | State::Begun => String::new(),
+            State::New | State::Done => continue,
+        };
+        output::line(format_args!("{:<8} {}  {}{why}", name(state), cell.title(), cell.folder.display()))?;
+    }
+    let all = cells.len();
+    output::line(format_args!(
+        "{done} of {all} cells done, {running} running, {failed} failed, {begun} begun but at rest, {to_do} to do"
+    ))?;
+    if let Some(seconds) = left.filter(|_| done < all) {
+        let left = HumanDuration(Duration::from_secs_f64(seconds.clamp(0.0, 1e9)));
+        output::line(format_args!("{left} of work left for one process, by what the cells that are done took"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Seconds that one process would take for the cells that are not done; none where no cell is done.
+fn work_left(states: &[(&Cell, State)]) -> Result<Option<f64>, ReproduceError> {
+    let (mut seconds, mut cost, mut left) = (0.0, 0.0, 0.0);
+    for (cell, state) in states {
+        if *state == State::Done {
+            seconds += cell.report()?.seconds_total;
+            cost += cell.cost();
+        } else {
+            left += cell.cost();
+        }
+    }
+    Ok((cost > 0.0).then(|| left * seconds / cost))
+}
+
+fn name(state: &State) -> &'static str {
+    match state {
+        State::New => "to do",
+        State::Begun => "begun",
+        State::Running => "running",
+        State::Failed { .. } => "failed",
+        State::Done => "done",
+    }
+}
+
 /// Lists the cells, how far each is, and their settings.
 pub(super) fn print_cells(cells: &[Cell], json: bool) -> anyhow::Result<ExitCode> {
     let states = cells.iter().map(state).collect::<Result<Vec<_>, _>>()?;
@@ -60,9 +124,7 @@ pub(super) fn print_cells(cells: &[Cell], json: bool) -> anyhow::Result<ExitCode
 
 fn state(cell: &Cell) -> Result<String, ReproduceError> {
     match cell.state() {
-        Ok(State::New) => Ok("to do".into()),
-        Ok(State::Begun) => Ok("begun".into()),
-        Ok(State::Done) => Ok("done".into()),
+        Ok(state) => Ok(name(&state).into()),
         Err(ReproduceError::Foreign { difference, .. }) => Ok(format!("another run: {difference}")),
         Err(error) => Err(error),
     }

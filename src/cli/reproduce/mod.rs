@@ -1,10 +1,14 @@
 //! `pkdgan reproduce`: the grid that the flags describe, run and written. What a grid is stands in `reproduce/`.
 
+mod jobs;
 mod list;
+mod shard;
 mod watch;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
@@ -15,7 +19,8 @@ use pkdgan::unstable::reproduce::{
 };
 use pkdgan::unstable::results::{Rows, ScoreStudy, Table};
 
-use self::list::{List, print_cells};
+use self::list::{List, print_cells, print_status};
+use self::shard::Shard;
 use self::watch::GridWatcher;
 use super::console::{Console, Show, stop_on_interrupt};
 use super::device::Device;
@@ -77,6 +82,19 @@ pub(super) struct Arguments {
     /// Folder of runs: each cell of the grid is a run folder in it
     #[arg(long, value_name = "DIR", default_value = "runs/reproduce", help_heading = "Output")]
     runs: PathBuf,
+    /// Train in so many processes at once, each with its share of the cores
+    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN, help_heading = "Processes")]
+    jobs: NonZeroUsize,
+    /// Train the I-th of N parts of the grid only, as 1/4; processes on other computers train the others into the same
+    /// folders
+    #[arg(long, value_name = "I/N", help_heading = "Processes")]
+    shard: Option<Shard>,
+    /// Say which cells are done, running and failed, and how much work is left; train nothing
+    #[arg(long, conflicts_with = "dry_run", help_heading = "Processes")]
+    status: bool,
+    /// One of the processes that --jobs starts
+    #[arg(long, hide = true)]
+    worker: bool,
     /// List the cells of the grid, which of them are done, and their settings; train nothing
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
@@ -98,6 +116,9 @@ const EXAMPLES: &str = "Examples:
   pkdgan reproduce --structures 1+4,1+2,1               ways to distil, from the same teachers
   pkdgan reproduce --dataset fashion-mnist --networks teacher
                                                         teachers only
+  pkdgan reproduce --jobs 4                             four cells at a time
+  pkdgan reproduce --shard 2/8                          the second of eight parts, for a cluster's array jobs
+  pkdgan reproduce --status                             what is done, and how long the rest takes
   pkdgan reproduce --study score                        latent distance against reconstruction error
   pkdgan reproduce --study batch-size --classes 2,5,8   teachers at batch sizes 1 to 64
   pkdgan reproduce --study batch-size --network student the same of students, which are cheap
@@ -136,17 +157,28 @@ enum ScoredBy {
 /// Runs the grid, writes its results.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     arguments.check();
-    let console = Console::showing(arguments.quiet, arguments.progress);
+    let started = SystemTime::now();
+    let console = match arguments.worker {
+        true => Console::showing(true, Show::None),
+        false => Console::showing(arguments.quiet, arguments.progress),
+    };
     let scope = arguments.scope()?;
     let study = (arguments.study == Some(Study::BatchSize)).then(|| arguments.batch_sizes());
     let cells = match &study {
         Some(study) => study.cells(&scope)?,
         None => arguments.grid().cells(&scope)?,
     };
+    let cells = match arguments.shard {
+        Some(shard) => shard.cells(cells),
+        None => cells,
+    };
     if arguments.dry_run {
         return print_cells(&cells, arguments.json);
     }
-    let survey = Survey::new(cells.clone())?;
+    if arguments.status {
+        return print_status(&cells, arguments.json);
+    }
+    let survey = Survey::new(cells.clone(), started)?;
     let noted = study.map(|study| Ok::<_, grid::ReproduceError>((study.budget(&scope)?, study.note()))).transpose()?;
     let mut output = Output::open(&arguments.results.join(arguments.name()), noted)?;
     let device = || {
@@ -154,9 +186,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         console.say(opened.describe("training"));
         Ok(grid::Device { devices: &arguments.device, kernels: opened.kernels })
     };
-    let mut watcher = GridWatcher::new(&console, stop_on_interrupt("after the steps under way")?, &survey);
+    let stop = stop_on_interrupt("after the steps under way")?;
+    if arguments.worker {
+        jobs::stop_with_parent(&stop);
+    } else if arguments.jobs.get() > 1 && survey.left().next().is_some() {
+        jobs::run(arguments.jobs.get(), &cells, &console, &stop)?;
+    }
+    let mut watcher = GridWatcher::new(&console, stop, &survey);
     // Where the device failed on the way, what is done is looked up anew.
-    let outcome = arguments.device.work(|| Survey::new(cells.clone())?.run(&mut output, device, &mut watcher));
+    let outcome = arguments.device.work(|| Survey::new(cells.clone(), started)?.run(&mut output, device, &mut watcher));
     watcher.finish();
     match outcome? {
         Outcome::Finished(rows) => {
@@ -164,11 +202,21 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             console.say(format!("written: {}", output.folder().display()));
             Ok(ExitCode::SUCCESS)
         }
+        // What there is to say is for the process that started it.
+        Outcome::Stopped(_) | Outcome::Failed(_) if arguments.worker => Ok(ExitCode::SUCCESS),
         Outcome::Stopped(done) => {
             let all = survey.cells().len();
             output::note(format_args!(
                 "stopped with {done} of {all} cells done; the state is saved. The same command goes on"
             ));
+            Ok(ExitCode::FAILURE)
+        }
+        Outcome::Failed(cells) => {
+            for why in &cells {
+                output::note(format_args!("failed: {why}"));
+            }
+            let all = survey.cells().len();
+            output::note(format_args!("{} of {all} cells failed, the others are done", cells.len()));
             Ok(ExitCode::FAILURE)
         }
     }
