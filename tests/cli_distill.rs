@@ -270,7 +270,9 @@ fn a_run_folder_whose_settings_contradict_its_models_is_refused_by_name() {
     };
     assert!(config.contains("normal = 8\n"));
     sandbox.write("paper/config.toml", config.replace("normal = 8\n", "normal = 3\n").as_bytes());
-    refused(&["eval", "paper"], "paper/model.safetensors", "`data.normal` = 8, and the settings say 3");
+    for command in ["eval", "report"] {
+        refused(&[command, "paper"], "paper/model.safetensors", "`data.normal` = 8, and the settings say 3");
+    }
 
     // As runs of earlier versions may be.
     for file in ["model.safetensors", "report.json", "checkpoint.safetensors", "checkpoint.previous.safetensors"] {

@@ -28,6 +28,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use pkdgan::config::ConfigError;
 use pkdgan::unstable::calibration::CalibrationError;
+use pkdgan::unstable::report::ReportError;
 use pkdgan::unstable::reproduce::ReproduceError;
 use pkdgan::unstable::train::TrainError;
 use pkdgan::unstable::version::VERSION_AND_BUILD;
@@ -135,6 +136,7 @@ pub(crate) fn main() -> ExitCode {
                 || error.is::<CalibrationError>()
                 || error.is::<score::Uncalibrated>()
                 || matches!(error.downcast_ref(), Some(TrainError::Config(_)))
+                || matches!(error.downcast_ref(), Some(ReportError::Train(error)) if matches!(**error, TrainError::Config(_)))
                 || matches!(error.downcast_ref(), Some(ReproduceError::Config(_) | ReproduceError::Budgets));
             ExitCode::from(if usage { 2 } else { 1 })
         }
