@@ -29,21 +29,27 @@ fn the_metadata_describe_every_layer_and_the_score() {
     let metadata = Weights::read(&path).unwrap().metadata;
     assert_eq!(metadata["format"], "pkdgan-ede-gan-2");
     let said = |key: &str| serde_json::from_str::<Value>(&metadata[key]).unwrap();
-    let networks = said("networks");
-    let leaky = json!({
-        "name": "conv2", "kind": "conv", "in": 8, "out": 12, "kernel": 2, "stride": 2, "padding": 0,
-        "norm": "batch_norm", "activation": "leaky_relu", "slope": 0.2,
+    let expected = json!({
+        "layer": ["name", "kind", "stride", "padding", "norm", "activation", "slope"],
+        "encoder": [
+            ["conv1", "conv", 4, 0, false, "leaky_relu", 0.2],
+            ["conv2", "conv", 2, 0, true, "leaky_relu", 0.2],
+            ["conv3", "conv", 1, 0, false, "none"],
+        ],
+        "decoder": [
+            ["deconv1", "conv_transpose", 1, 0, true, "relu"],
+            ["deconv2", "conv_transpose", 2, 0, true, "relu"],
+            ["deconv3", "conv_transpose", 4, 0, false, "tanh"],
+        ],
+        "discriminator": [
+            ["conv1", "conv", 2, 1, false, "leaky_relu", 0.2],
+            ["conv2", "conv", 2, 1, true, "leaky_relu", 0.2],
+            ["conv3", "conv", 2, 1, true, "leaky_relu", 0.2],
+            ["conv4", "conv", 1, 0, false, "none"],
+        ],
     });
-    assert_eq!(networks["encoder1"]["layers"][1], leaky);
-    let first = &networks["decoder"]["layers"][0];
-    assert_eq!((&first["kind"], &first["activation"]), (&json!("conv_transpose"), &json!("relu")));
-    let last = &networks["decoder"]["layers"][2];
-    assert_eq!((&last["norm"], &last["activation"], &last["slope"]), (&json!("none"), &json!("tanh"), &Value::Null));
-    for (network, output) in
-        [("encoder1", "unit_rms"), ("decoder", "none"), ("encoder2", "unit_rms"), ("discriminator", "none")]
-    {
-        assert_eq!(networks[network]["output"], output, "{network}");
-    }
+    assert_eq!(said("networks"), expected);
+    assert_eq!(said("score")["z1"], "unit_rms(encoder1(x))");
     assert_eq!(said("score")["score"], "sqrt(sum((z1 - z2)^2))");
     assert_eq!(said("score")["least_norm"], 1e-6);
 }
@@ -66,12 +72,9 @@ fn what_a_file_says_is_believed_or_refused_by_name() {
             *text = text.replacen(old, new, 1);
         }
     };
-    refused(
-        &replace("networks", "\"slope\":0.2", "\"slope\":0.01"),
-        "layers.0.slope` is 0.01, and this program computes 0.2",
-    );
-    refused(&replace("networks", "\"tanh\"", "\"sigmoid\""), "`networks.decoder.layers.2.activation` is \"sigmoid\"");
-    refused(&replace("networks", "\"unit_rms\"", "\"none\""), "`networks.encoder1.output` is \"none\"");
+    refused(&replace("networks", "0.2", "0.01"), "`networks.discriminator.0.6` is 0.01, and this program computes 0.2");
+    refused(&replace("networks", "\"tanh\"", "\"sigmoid\""), "`networks.decoder.2.5` is \"sigmoid\"");
+    refused(&replace("score", "unit_rms(encoder1(x))", "encoder1(x)"), "`score.z1` is \"encoder1(x)\"");
     refused(&replace("score", "(z1 - z2)^2", "abs(z1 - z2)"), "`score.score` is");
     for key in ["networks", "score"] {
         refused(
@@ -90,7 +93,7 @@ fn what_a_file_says_is_believed_or_refused_by_name() {
             first(weights);
             replace("networks", "\"relu\"", "\"none\"")(weights);
         },
-        "`networks.decoder.layers.0.activation`",
+        "`networks.decoder.0.5`",
     );
     let mut weights = Weights::read(&path).unwrap();
     first(&mut weights);

@@ -8,45 +8,45 @@ use serde_json::{Value, json};
 use super::{Architecture, NetworkSpec};
 use crate::engine::{Activation, MIN_NORM};
 
-/// Every network with its layers, in the order they run.
+/// The columns of a layer. Channels and kernel are those of its weight. The slope is there where the activation has one.
+const LAYER: [&str; 7] = ["name", "kind", "stride", "padding", "norm", "activation", "slope"];
+
+/// The layers of every network, in the order they run. Both encoders have the same.
 pub(super) fn networks(architecture: &Architecture) -> Value {
-    let specs = architecture.generator().into_iter().chain([architecture.discriminator()]);
-    Value::Object(specs.map(|spec| (spec.name.clone(), network(&spec))).collect())
+    json!({
+        "layer": LAYER,
+        "encoder": layers(&architecture.encoder("encoder")),
+        "decoder": layers(&architecture.decoder()),
+        "discriminator": layers(&architecture.discriminator()),
+    })
 }
 
-/// How a score follows from an image `x`.
+/// How a score follows from an image `x`, and a p-value from a score.
 pub(super) fn score() -> Value {
     json!({
-        "z1": "encoder1(x)",
-        "reconstruction": "decoder(z1)",
-        "z2": "encoder2(reconstruction)",
+        "z1": "unit_rms(encoder1(x))",
+        "z2": "unit_rms(encoder2(decoder(z1)))",
         "score": "sqrt(sum((z1 - z2)^2))",
-        "unit_rms": "v * sqrt(n) / max(sqrt(sum(v^2)), least_norm), of each vector v of n numbers",
+        "unit_rms": "v * sqrt(n) / max(sqrt(sum(v^2)), least_norm)",
         "least_norm": number(MIN_NORM),
         "p_value": "(1 + count(calibration.scores >= score)) / (1 + count(calibration.scores))",
     })
 }
 
-fn network(spec: &NetworkSpec) -> Value {
-    let layers = spec.layer_inputs().enumerate().map(|(index, (layer, [channels, ..]))| {
-        let mut said = json!({
-            "name": spec.layer_name(index),
-            "kind": layer.kind,
-            "in": channels,
-            "out": layer.channels,
-            "kernel": layer.kernel,
-            "stride": layer.stride,
-            "padding": layer.padding,
-            "norm": if layer.norm { "batch_norm" } else { "none" },
-        });
-        let (name, slope) = activation(layer.activation);
-        said["activation"] = name.into();
-        if let Some(slope) = slope {
-            said["slope"] = slope;
-        }
-        said
+fn layers(spec: &NetworkSpec) -> Value {
+    let layers = spec.layers.iter().enumerate().map(|(index, layer)| {
+        let (activation, slope) = activation(layer.activation);
+        let columns = [
+            spec.layer_name(index).into(),
+            json!(layer.kind),
+            layer.stride.into(),
+            layer.padding.into(),
+            layer.norm.into(),
+            activation.into(),
+        ];
+        columns.into_iter().chain(slope).collect::<Value>()
     });
-    json!({ "layers": layers.collect::<Value>(), "output": if spec.unit_rms { "unit_rms" } else { "none" } })
+    layers.collect()
 }
 
 /// An activation's name, and its slope below zero where that is a choice.
