@@ -41,48 +41,46 @@ pub fn can_start() -> io::Result<()> {
     std::thread::Builder::new().spawn(|| ()).map(drop)
 }
 
-/// Threads of the rayon pool that this is called in. Outside of any it is the global one, with as many threads as the
-/// system starts; 1 where it starts none, and then nothing may be asked of that pool.
+/// Threads of the rayon pool that this is called in. Outside of any it is what a pool of one's own should have: one a
+/// core, or what `RAYON_NUM_THREADS` says.
 pub(crate) fn pool_threads() -> usize {
-    static GLOBAL: OnceLock<bool> = OnceLock::new();
-    // Rayon itself would panic where a thread cannot be started.
-    let global = || match with_fewer(ThreadPoolBuilder::new().build_global(), |count| {
-        ThreadPoolBuilder::new().num_threads(count).build_global()
-    }) {
-        Ok(()) => true,
-        Err(error) => !of_system(&error),
-    };
-    if rayon::current_thread_index().is_some() || *GLOBAL.get_or_init(global) {
-        rayon::current_num_threads()
-    } else {
-        1
+    if rayon::current_thread_index().is_some() {
+        return rayon::current_num_threads();
     }
+    let wanted = std::env::var("RAYON_NUM_THREADS").ok().and_then(|count| count.parse().ok());
+    wanted.filter(|&count| count > 0).unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
-/// A pool of so many threads, or of as many as the system starts.
+/// Whether there is a rayon pool to work in: the one that this is called in, or the global one. Rayon itself would panic
+/// where the system does not start the threads of the latter.
+pub(crate) fn has_pool() -> bool {
+    static GLOBAL: OnceLock<bool> = OnceLock::new();
+    let build = || match ThreadPoolBuilder::new().build_global() {
+        Err(error) if of_system(&error) => {
+            tracing::warn!("one thread computes, for the system starts no more: {error}");
+            false
+        }
+        // Somebody else may have built it.
+        _ => true,
+    };
+    rayon::current_thread_index().is_some() || *GLOBAL.get_or_init(build)
+}
+
+/// A pool of so many threads, and where the system does not start them of half as many, down to one.
 ///
 /// # Errors
 /// The system's reason, if it starts none.
-pub(crate) fn pool(count: usize) -> Result<ThreadPool, ThreadPoolBuildError> {
-    let build = |count| ThreadPoolBuilder::new().num_threads(count).thread_name(|index| format!("cpu-{index}")).build();
-    with_fewer(build(count), build)
-}
-
-/// What was built, or if the system did not start its threads the same with half as many, down to one.
-fn with_fewer<T>(
-    mut built: Result<T, ThreadPoolBuildError>,
-    build: impl Fn(usize) -> Result<T, ThreadPoolBuildError>,
-) -> Result<T, ThreadPoolBuildError> {
-    let mut count = std::thread::available_parallelism().map_or(1, usize::from) / 2;
-    while let Err(error) = &built
-        && of_system(error)
-        && count > 0
-    {
-        tracing::warn!("{count} threads compute, for the system starts no more: {error}");
-        built = build(count);
-        count /= 2;
+pub(crate) fn pool(mut count: usize) -> Result<ThreadPool, ThreadPoolBuildError> {
+    loop {
+        let named = |index| format!("cpu-{index}");
+        match ThreadPoolBuilder::new().num_threads(count).thread_name(named).build() {
+            Err(error) if of_system(&error) && count > 1 => {
+                count /= 2;
+                tracing::warn!("{count} threads compute, for the system starts no more: {error}");
+            }
+            built => return built,
+        }
     }
-    built
 }
 
 /// Whether it is the system's. That there is a global pool already is not.

@@ -16,9 +16,9 @@ const IMAGES: &str = "data/mnist/t10k-images-idx3-ubyte";
 /// The program in a sandbox as a user with no other process, who may have so many.
 fn with_at_most(processes: usize, user: u32, sandbox: &Sandbox, arguments: &[&str]) -> Output {
     set_permissions(sandbox.path(""), Permissions::from_mode(0o777)).unwrap();
-    let shell = format!("ulimit -u {processes}; exec {} \"$@\"", env!("CARGO_BIN_EXE_pkdgan"));
     let mut command = Command::new("setpriv");
-    command.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--clear-groups", "sh", "-c", &shell, "sh"]);
+    command.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--clear-groups"]);
+    command.args(["prlimit", &format!("--nproc={processes}"), env!("CARGO_BIN_EXE_pkdgan")]);
     command.args(arguments).current_dir(sandbox.path("")).env("PKDGAN_CACHE", sandbox.path("cache"));
     let output = command.output().unwrap();
     assert!(!stderr(&output).contains("panicked"), "{}", stderr(&output));

@@ -254,6 +254,6 @@ pub(super) fn stop_on_interrupt(when: &'static str) -> anyhow::Result<Arc<Atomic
         }
         output::note(format_args!("\nstopping {when}; ctrl-C again stops at once"));
     })
-    .context("ctrl-C cannot be caught")?;
+    .context("ctrl-C cannot be caught, for which a thread is started")?;
     Ok(stop)
 }
