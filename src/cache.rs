@@ -32,6 +32,17 @@ struct Head {
     format: u64,
 }
 
+/// Why measurements could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// A newer program wrote the file.
+    #[error(transparent)]
+    Newer(#[from] NewerFormat),
+    /// The file or its lock cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
 /// The file that measurements of kernels are kept in.
 #[derive(Clone, Debug)]
 pub struct KernelCache {
@@ -84,6 +95,36 @@ impl KernelCache {
         // Other faults are found when it is read.
         let head = read(&self.path, MAX_BYTES).ok().and_then(|text| serde_json::from_slice::<Head>(&text).ok());
         head.map_or(Ok(()), |head| format::check(&self.path, head.format, format::KERNEL_CACHE))
+    }
+
+    /// Changes what is in the file, and says what it holds then. Nobody else changes it at the same time, so what other
+    /// processes measure is kept.
+    ///
+    /// # Errors
+    /// A file of a newer format, and a folder or file that cannot be written.
+    pub fn update(&self, change: impl FnOnce(&mut Measurements)) -> Result<Measurements, CacheError> {
+        let _held = self.lock()?;
+        self.refuse_newer()?;
+        let mut measurements = self.read();
+        change(&mut measurements);
+        self.write(&measurements)?;
+        Ok(measurements)
+    }
+
+    /// Waits until no other process changes the file. The lock is a file of its own, since the measurements' is replaced
+    /// each time. It goes with the process, however that ends.
+    fn lock(&self) -> Result<File, WriteError> {
+        let path = self.path.with_extension("lock");
+        let failed = |source| WriteError { path: path.clone(), source };
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let file = File::options().write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        match file.lock() {
+            Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(failed(error)),
+            // Without locks two at once may still lose what one of them measured.
+            _ => Ok(file),
+        }
     }
 
     /// Writes the file whole, and the folder where it lies if need be. [`KernelCache::refuse_newer`] comes first.

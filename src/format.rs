@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// Model files; their metadata says `format` = `pkdgan-ede-gan-1`.
-pub(crate) const MODEL: u64 = 1;
+/// Model files; their metadata says `format` = `pkdgan-ede-gan-2`. Version 1 did not describe layers and score.
+pub(crate) const MODEL: u64 = 2;
 /// Checkpoints; their metadata says `format` = `pkdgan-checkpoint-1`.
 pub(crate) const CHECKPOINT: u64 = 1;
 /// Run folders; their `config.toml` says `format = 1`.

@@ -270,7 +270,9 @@ impl<'a> Training<'a> {
         Self { goal: Some(goal), ..self }
     }
 
-    /// A trained teacher to start from, a run folder or a model file; [`Goal::Distill`] needs one.
+    /// A trained teacher to start from, a run folder or a model file; [`Goal::Distill`] needs one. Its layers, latents
+    /// and norms are those that its file says, in place of a recipe's. [`Self::run`] refuses a [`Self::config`], a
+    /// class or a side that contradicts the file.
     #[must_use]
     pub fn teacher(self, path: impl Into<PathBuf>) -> Self {
         Self { teacher: Some(path.into()), ..self }
@@ -353,10 +355,19 @@ impl<'a> Training<'a> {
             (Goal::Teacher | Goal::Student, Some(_)) => return Err(settings("this goal needs no teacher")),
             _ => {}
         }
+        let there = |file: RunFile| path.join(file.name()).exists();
+        if self.config.is_none() {
+            // A run that was begun has a copy.
+            let copy = path.join(RunFile::Teacher.name());
+            let teacher = self.teacher.as_deref().map(|given| if there(RunFile::Config) { &copy } else { given });
+            for (model, given) in pipeline::given_models(config.run.stage, teacher, None)? {
+                config.adopt(&model, given)?;
+            }
+            config.validate()?;
+        }
         let mut watcher = Watcher { progress: &mut *self.progress, steps: 0, stop: false };
         let data = Data::load(&config, &mut |done, pictures| watcher.tell(Progress::Reading { done, pictures }))?;
         data.settle(&mut config);
-        let there = |file: RunFile| path.join(file.name()).exists();
         let folder = if there(RunFile::Config) {
             let mut found = Config::read(&path.join(RunFile::Config.name()))?;
             // Where a data set lies changes nothing.

@@ -79,9 +79,19 @@ pub mod stream {
     pub use crate::stream::*;
 }
 
+/// Starting threads.
+pub mod threads {
+    pub use crate::threads::can_start;
+}
+
 /// Stages, steps, the training loop, checkpoints, evaluation.
 pub mod train {
     pub use crate::train::*;
+}
+
+/// Which build of the program this is.
+pub mod version {
+    pub use crate::version::*;
 }
 
 /// Safetensors files.

@@ -3,7 +3,8 @@
 mod command;
 
 use command::{Held, Sandbox, TEST, stderr};
-use pkdgan::config::{Config, Goal, Structure};
+use pkdgan::config::{Config, Goal, Statistics, Structure};
+use pkdgan::model::ModelFile;
 use pkdgan::unstable::run::read_scores;
 use pkdgan::unstable::weights::Weights;
 
@@ -114,7 +115,7 @@ fn stages_are_refused_where_their_teacher_does_not_go_with_them() {
         (&["--stage=teacher", "--teacher=first"], 2, "needs none"),
         (&["--stage=pupil"], 2, "pupil"),
         (&["--teacher=nowhere"], 1, "nowhere"),
-        (&["--teacher=first", "--set=network.latents=9"], 1, "encoder1.conv4.weight"),
+        (&["--teacher=first", "--set=network.latents=9"], 2, "`network.latents` = 8"),
     ] {
         let output = sandbox.train("run", arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
@@ -172,4 +173,115 @@ fn a_validation_run_leaves_the_test_set_alone() {
     sandbox.train("run", &["--set=data.eval_split=validation"]).assert().success();
     let scores = read_scores(&sandbox.path("run/scores.csv")).unwrap();
     assert_eq!(scores.iter().map(|score| score.index).collect::<Vec<_>>(), (50..60).collect::<Vec<_>>());
+}
+
+/// A teacher by the statistics of each image, in `paper`.
+fn paper() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.trained("paper", &["--recipe=paper", "--set=training.norm_epsilon=3e-5"]);
+    sandbox
+}
+
+#[test]
+fn a_given_teacher_is_used_as_its_file_says() {
+    let sandbox = paper();
+    let said = ["--set=scoring.statistics=per-image", "--set=training.norm_epsilon=3e-5", "--normal=8"];
+    sandbox.train("silent", &["--teacher=paper"]).assert().success();
+    sandbox.train("said", &[&["--teacher=paper"], &said[..]].concat()).assert().success();
+    for file in ["config.toml", "model.safetensors", "scores.csv", "teacher_scores.csv", "teacher-joint.safetensors"] {
+        let [silent, said] = ["silent", "said"].map(|run| sandbox.read(&format!("{run}/{file}")));
+        assert!(silent == said, "{file} differs");
+    }
+    let config = Config::read(&sandbox.path("silent/config.toml")).unwrap();
+    assert_eq!(config.scoring.statistics, Statistics::PerImage);
+    assert_eq!((config.training.norm_epsilon, config.student.statistics), (3e-5, Statistics::Running));
+    assert_eq!(sandbox.json("silent/report.json")["networks"][0]["auroc"], sandbox.json("paper/report.json")["auroc"]);
+    // The student learns from what that teacher says, which is not what it says by running averages.
+    let mut other = ModelFile::read(&sandbox.path("paper/model.safetensors")).unwrap();
+    other.statistics = Statistics::Running;
+    other.write(&sandbox.path("other.safetensors")).unwrap();
+    sandbox.train("other", &["--teacher=other.safetensors"]).assert().success();
+    assert_ne!(sandbox.read("other/model.safetensors"), sandbox.read("silent/model.safetensors"));
+}
+
+#[test]
+fn settings_that_contradict_a_given_model_are_refused_by_name() {
+    let sandbox = paper();
+    sandbox.write("settings.toml", b"[scoring]\nstatistics = \"running\"\n");
+    let file = "paper/model.safetensors";
+    for (more, key) in [
+        ("--normal=3", "`data.normal` = 8, and the settings say 3"),
+        ("--dataset=fashion-mnist", "`data.dataset` = \"mnist\""),
+        ("--images=data", "`data.dataset` = \"mnist\""),
+        ("--set=scoring.statistics=running", "`scoring.statistics` = \"per-image\""),
+        ("--config=settings.toml", "`scoring.statistics` = \"per-image\""),
+        ("--set=training.norm_epsilon=1e-5", "`training.norm_epsilon` = 0.00003"),
+        ("--set=network.generator=[4,6,9]", "`network.generator` = [4, 6, 8]"),
+        ("--set=network.discriminator=[4,6,9]", "`network.discriminator` = [4, 6, 8]"),
+    ] {
+        for given in ["--teacher=paper", "--init=paper/model.safetensors"] {
+            let output = sandbox.train("run", &[given, more]).output().unwrap();
+            let said = stderr(&output);
+            assert_eq!(output.status.code(), Some(2), "{given} {more}: {said}");
+            assert!(said.contains(file) && said.contains(key), "{given} {more}: no {key} in {said}");
+            assert!(!sandbox.path("run").exists(), "{given} {more}");
+        }
+    }
+    // A student is no teacher, and a teacher no student.
+    sandbox.trained("alone", &["--stage=student"]);
+    let student = "alone/model.safetensors";
+    for (arguments, key) in [
+        (&["--teacher", student][..], "`network.generator` = [[4, 4, 4, 0], [5, 2, 2, 0]]"),
+        (&["--stage=student", "--init", file], "`student.discriminator` = [4, 6, 8]"),
+    ] {
+        let output = sandbox.train("run", arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains(key), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn initial_weights_are_used_as_their_file_says() {
+    let sandbox = paper();
+    sandbox.train("run", &["--init=paper/model.safetensors", "--steps=1"]).assert().success();
+    let config = Config::read(&sandbox.path("run/config.toml")).unwrap();
+    assert_eq!((config.scoring.statistics, config.training.norm_epsilon), (Statistics::PerImage, 3e-5));
+    // A file that says nothing is taken for what the settings say.
+    let mut bare = Weights::read(&sandbox.path("paper/model.safetensors")).unwrap();
+    bare.metadata.clear();
+    bare.tensors.remove("calibration.scores");
+    bare.write(&sandbox.path("bare.safetensors")).unwrap();
+    sandbox.train("bare", &["--init=bare.safetensors", "--steps=1", "--normal=3"]).assert().success();
+    let config = Config::read(&sandbox.path("bare/config.toml")).unwrap();
+    assert_eq!((config.scoring.statistics, config.training.norm_epsilon), (Statistics::Running, 1e-5));
+}
+
+#[test]
+fn a_run_folder_whose_settings_contradict_its_models_is_refused_by_name() {
+    let sandbox = paper();
+    let config = String::from_utf8(sandbox.read("paper/config.toml")).unwrap();
+    sandbox.train("run", &["--teacher=paper", "--set=distillation.step2.steps=0"]).assert().success();
+    let distilled = String::from_utf8(sandbox.read("run/config.toml")).unwrap();
+    let refused = |arguments: &[&str], file: &str, key: &str| {
+        let output = sandbox.pkdgan(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+        let said = stderr(&output);
+        assert!(said.contains(file) && said.contains(key), "{arguments:?}: {said}");
+    };
+    assert!(config.contains("normal = 8\n"));
+    sandbox.write("paper/config.toml", config.replace("normal = 8\n", "normal = 3\n").as_bytes());
+    for command in ["eval", "report"] {
+        refused(&[command, "paper"], "paper/model.safetensors", "`data.normal` = 8, and the settings say 3");
+    }
+
+    // As runs of earlier versions may be.
+    for file in ["model.safetensors", "report.json", "checkpoint.safetensors", "checkpoint.previous.safetensors"] {
+        let _ = std::fs::remove_file(sandbox.path("run").join(file));
+    }
+    let running = distilled.replacen("statistics = \"per-image\"", "statistics = \"running\"", 1);
+    assert_ne!(running, distilled);
+    sandbox.write("run/config.toml", running.as_bytes());
+    refused(&["train", "--resume", "run"], "run/teacher.safetensors", "`scoring.statistics` = \"per-image\"");
+    sandbox.write("run/config.toml", distilled.as_bytes());
+    sandbox.pkdgan(&["train", "--resume", "run"]).assert().success();
 }

@@ -5,6 +5,7 @@ mod command;
 use assert_cmd::Command;
 use command::{Held, Sandbox, TINY, stderr};
 use pkdgan::unstable::results::{Row, Rows};
+use pkdgan::unstable::version;
 use pkdgan::unstable::weights::Weights;
 
 const RESULTS: [&str; 6] = ["runs.csv", "score.csv", "score.md", "score.svg", "table.csv", "table.md"];
@@ -58,6 +59,7 @@ fn a_grid_is_run_once_and_goes_on() {
     });
     assert_eq!(keys.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
     assert!(first.iter().all(|row| row.seed == 3 && row.seconds > 0.0));
+    assert!(first.iter().all(|row| row.version == version::VERSION && row.build == version::BUILD));
 
     // The teacher's own cell reports it, and the others start from the same bytes.
     let report = sandbox.json("runs/reproduce/mnist-2-seed3/1+4/report.json");

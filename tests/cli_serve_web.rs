@@ -7,6 +7,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{sleep, spawn};
+use std::time::{Duration, Instant};
 
 use command::{Sandbox, stderr};
 
@@ -22,12 +26,12 @@ type Answer = (String, Vec<u8>);
 
 impl Served {
     fn new(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pkdgan"))
-            .args(["serve-web", "--quiet", "--port", "0"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pkdgan"));
+        Self::of(command.args(["serve-web", "--quiet", "--port", "0"]).args(arguments))
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let host = line.trim().strip_prefix("http://").and_then(|rest| rest.strip_suffix("/web/"));
@@ -131,6 +135,31 @@ fn idle_connections_hold_up_nobody() {
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     TcpStream::connect(&served.host).unwrap().write_all(b"GET /web/ HT").unwrap();
     assert!(served.ask("GET", "/web/").0.starts_with("HTTP/1.1 200"));
+}
+
+#[cfg(unix)]
+#[test]
+fn dripping_connections_and_few_file_descriptors_hold_up_nobody() {
+    let shell = format!("ulimit -n 40; exec {} serve-web --quiet --port 0", env!("CARGO_BIN_EXE_pkdgan"));
+    let served = Served::of(Command::new("sh").args(["-c", &shell]));
+    let dripping = Arc::new(AtomicBool::new(true));
+    let drip = |_| {
+        let (mut stream, dripping) = (TcpStream::connect(&served.host).unwrap(), dripping.clone());
+        spawn(move || {
+            while dripping.load(Ordering::Relaxed) && stream.write_all(b"G").is_ok() {
+                sleep(Duration::from_millis(100));
+            }
+        })
+    };
+    let threads: Vec<_> = (0..60).map(drip).collect();
+    let started = Instant::now();
+    for _ in 0..5 {
+        let (head, body) = served.ask("GET", "/web/");
+        assert!(head.starts_with("HTTP/1.1 200") && body == source("web/index.html"), "{head}");
+    }
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    dripping.store(false, Ordering::Relaxed);
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
 #[test]

@@ -3,6 +3,8 @@
 mod command;
 
 use command::{Sandbox, images, labels, stderr};
+use pkdgan::unstable::version;
+use pkdgan::unstable::weights::Weights;
 
 /// Runs a training that must fail with this code, name each of these on stderr, and write nothing.
 fn refused(sandbox: &Sandbox, more: &[&str], code: i32, named: &[&str]) {
@@ -55,6 +57,18 @@ fn settings_that_cannot_be_are_usage_errors() {
 }
 
 #[test]
+fn the_version_tells_builds_apart() {
+    let output = Sandbox::new().pkdgan(&["--version"]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let build = said.strip_prefix(&format!("pkdgan {} (", env!("CARGO_PKG_VERSION")));
+    let build = build.and_then(|rest| rest.strip_suffix(")\n")).unwrap_or_else(|| panic!("{said}"));
+    assert_eq!(build, version::BUILD);
+    // The tests are built in a repository.
+    let commit = build.trim_end_matches("-modified");
+    assert!(commit.len() >= 12 && commit.chars().all(|c| c.is_ascii_hexdigit()), "{build}");
+}
+
+#[test]
 fn a_class_without_images_is_refused() {
     let sandbox = Sandbox::new();
     let few = |label: u8| if label == 8 { 7 } else { label };
@@ -72,7 +86,12 @@ fn foreign_weights_are_refused() {
     refused(&sandbox, &["--init", "missing.safetensors"], 1, &["missing.safetensors"]);
     // A good file of another network.
     sandbox.train("other", &["--set=network.latents=9", "--steps=1"]).assert().success();
-    refused(&sandbox, &["--init", "other/model.safetensors"], 1, &["other/model.safetensors", "encoder1.conv4.weight"]);
+    refused(&sandbox, &["--init", "other/model.safetensors"], 2, &["other/model.safetensors", "`network.latents` = 9"]);
+    // The same without what describes it.
+    let mut bare = Weights::read(&sandbox.path("other/model.safetensors")).unwrap();
+    bare.metadata.clear();
+    bare.write(&sandbox.path("bare.safetensors")).unwrap();
+    refused(&sandbox, &["--init", "bare.safetensors"], 1, &["bare.safetensors", "encoder1.conv4.weight"]);
     let whole = sandbox.read("other/model.safetensors");
     sandbox.write("cut.safetensors", &whole[..whole.len() - 5]);
     refused(&sandbox, &["--init", "cut.safetensors", "--set=network.latents=9"], 1, &["cut.safetensors"]);

@@ -16,7 +16,8 @@ use pkdgan::data::{DataError, Fit, Preprocessing};
 use pkdgan::model::ModelFile;
 use pkdgan::unstable::data::fetch::{EntryFault, FetchError, fetch};
 use pkdgan::unstable::data::{
-    Check, Content, Manifest, Packed, Packing, PreprocessingInternals, read_idx, read_picture,
+    Check, Content, Manifest, MemoryBudget, Packed, Packing, PreprocessingInternals, read_idx, read_picture,
+    read_pixels,
 };
 use pkdgan::unstable::train::Checkpoint;
 use pkdgan::unstable::weights::Weights;
@@ -103,6 +104,50 @@ fn small_files_that_claim_much_get_little() {
 
     let largest = LARGEST.load(Ordering::Relaxed);
     assert!((100..1 << 20).contains(&largest), "{largest} bytes were asked for at once");
+}
+
+#[test]
+fn pictures_that_are_decoded_at_once_share_a_bound() {
+    const THREADS: usize = 4;
+    let _alone = WATCHING.lock().unwrap();
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("passes.jpg");
+    let (width, height) = (2_400, 1_600);
+    std::fs::write(&path, progressive_jpeg(width, height)).unwrap();
+    let preprocessing = Preprocessing { channels: 1, height: 28, width: 28, side: 32, fit: Fit::Pad };
+    let watch = |budget: &MemoryBudget, threads: usize| {
+        MAX_HELD.store(HELD.load(Ordering::Relaxed), Ordering::Relaxed);
+        let before = HELD.load(Ordering::Relaxed);
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| read_pixels(&path, &preprocessing, budget).unwrap());
+            }
+        });
+        MAX_HELD.load(Ordering::Relaxed) - before
+    };
+    // Every coefficient is kept, which the bound has to know.
+    let pixels = usize::from(width) * usize::from(height);
+    let one = watch(&MemoryBudget::new(u64::MAX), 1);
+    assert!((9 * pixels..10 * pixels).contains(&one), "{one} bytes for {pixels} pixels");
+    // Two at once are within it, and no third.
+    let bound = 25 * pixels;
+    let all = watch(&MemoryBudget::new(bound as u64), THREADS);
+    assert!((one..bound).contains(&all), "{all} bytes of {bound}");
+    // One that would never be within it fails by itself.
+    let error = read_pixels(&path, &preprocessing, &MemoryBudget::new(8 * pixels as u64)).unwrap_err().to_string();
+    assert!(error.contains("takes 33 MiB to decode; at most 29 MiB may be taken at once"), "{error}");
+}
+
+/// A grey picture in colours that comes in passes, of which it has the first.
+fn progressive_jpeg(width: u16, height: u16) -> Vec<u8> {
+    let components = [1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0];
+    let frame = [&[0xff, 0xc2, 0, 17, 8][..], &height.to_be_bytes(), &width.to_be_bytes(), &[3], &components].concat();
+    let quantisation = [&[0xff, 0xdb, 0, 67, 0][..], &[1; 64]].concat();
+    // A single code, of one bit: no difference.
+    let codes = [&[0xff, 0xc4, 0, 20, 0, 1][..], &[0; 16]].concat();
+    let scan = [0xff, 0xda, 0, 12, 3, 1, 0, 2, 0, 3, 0, 0, 0, 0];
+    let blocks = 3 * usize::from(width.div_ceil(8)) * usize::from(height.div_ceil(8));
+    [&[0xff, 0xd8][..], &quantisation, &frame, &codes, &scan, &vec![0; blocks.div_ceil(8) + 1], &[0xff, 0xd9]].concat()
 }
 
 #[test]

@@ -5,12 +5,13 @@ mod server;
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use md5::Md5;
 use pkdgan::data::DataError;
-use pkdgan::unstable::data::fetch::{Arrival, FetchError, fetch};
+use pkdgan::unstable::data::fetch::{Arrival, FetchError, Pace, fetch, fetch_at};
 use pkdgan::unstable::data::{Check, Content, Manifest, Packed, Packing, verify};
 use server::{Reply, Server};
 use sha2::{Digest, Sha256};
@@ -271,6 +272,102 @@ fn refusals_of_the_server_are_said() {
         assert_eq!(matches!(error, FetchError::Connection { .. }), attempted, "{error}");
         assert_eq!(matches!(error, FetchError::Address { .. }), !attempted, "{error}");
     }
+}
+
+#[test]
+fn a_file_that_drips_is_given_up() {
+    let bytes = contents();
+    let packed = gzip(&bytes, 6);
+    let manifest = manifest(&packed, &bytes);
+    let usual = Pace::default();
+    for (pace, part) in [
+        (Pace { bytes: 10_000, window: Duration::from_millis(300), ..usual }, "too slow after "),
+        (Pace { total: Duration::from_millis(300), ..usual }, "not done after 0 s"),
+    ] {
+        let (place, file) = (Place::new(), packed.clone());
+        let drip = Some(Duration::from_millis(5));
+        let server = Server::start(move |_, request| Reply { pause: drip, ..Reply::part(&file, request) });
+        let manifest = Manifest { address: server.address(), ..manifest.clone() };
+        let started = Instant::now();
+        let error = fetch_at(pace, &manifest, &place.folder(), &mut |_| {}).unwrap_err();
+        assert!(matches!(error, FetchError::Slow { received: 1.., .. }), "{error}");
+        assert!(error.to_string().contains(part), "{error}");
+        // The whole file would take minutes.
+        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+        assert_eq!(place.list(), ["letters.gz.part"]);
+    }
+}
+
+#[test]
+fn redirects_are_followed_where_they_may_lead() {
+    let bytes = contents();
+    let packed = gzip(&bytes, 6);
+    let manifest = manifest(&packed, &bytes);
+    let leads = |to: String| Reply {
+        headers: vec![format!("Location: {to}"), "Content-Length: 0".into()],
+        ..Reply::status(302)
+    };
+
+    let (place, file) = (Place::new(), packed.clone());
+    let server = Server::start(move |number, request| match number {
+        0 => leads("/elsewhere/it".into()),
+        1 => leads("there".into()),
+        _ => {
+            assert_eq!(request.path, "elsewhere/there");
+            Reply::part(&file, request)
+        }
+    });
+    assert_eq!(place.fetch(&manifest, &server).unwrap(), Arrival::Published);
+
+    for to in ["file:///etc/passwd", "ftp://host/x", "javascript:x"] {
+        let place = Place::new();
+        let server = Server::start(move |_, _| leads(to.into()));
+        let error = place.fetch(&manifest, &server).unwrap_err();
+        assert!(matches!(&error, FetchError::Redirect { to: said, .. } if said == to), "{error}");
+        assert!(error.to_string().contains(&format!("leads to {to}, which is not followed")), "{error}");
+        assert!(place.list().is_empty());
+    }
+    let place = Place::new();
+    let server = Server::start(move |number, _| leads(format!("/{number}")));
+    let error = place.fetch(&manifest, &server).unwrap_err();
+    assert!(matches!(error, FetchError::Redirects { .. }), "{error}");
+    assert!(server.ranges().len() < 10);
+}
+
+#[test]
+fn names_and_passwords_go_to_their_server_and_nowhere_else() {
+    let bytes = contents();
+    let packed = gzip(&bytes, 6);
+    let manifest = manifest(&packed, &bytes);
+    let with_secret = |server: &Server| server.address().replace("http://", "http://me:s%65cret@");
+
+    let (place, file) = (Place::new(), packed.clone());
+    let server = Server::start(move |_, request| match request.authorization.as_deref() {
+        // The Base64 of `me:secret`.
+        Some("Basic bWU6c2VjcmV0") => Reply::part(&file, request),
+        _ => Reply::status(401),
+    });
+    let to_server = Manifest { address: with_secret(&server), ..manifest.clone() };
+    fetch(&to_server, &place.folder(), &mut |_| {}).unwrap();
+
+    // Another server is not told.
+    let other = Server::start(|_, request| Reply::status(if request.authorization.is_none() { 404 } else { 200 }));
+    let address = other.address();
+    let location = format!("Location: {address}x");
+    let leads = Server::start(move |_, _| Reply { headers: vec![location.clone()], ..Reply::status(302) });
+    let refused = Server::start(|_, _| Reply::status(404));
+    let cut = Server::start(|_, _| Reply::whole(&[7; 100]).cut(10));
+    let nobody = Server::start(|_, _| Reply::status(404)).address().replace("http://", "http://me:s%65cret@");
+    let addresses = [with_secret(&leads), with_secret(&refused), with_secret(&cut), nobody, "me:s%65cret@host".into()];
+    for address in addresses {
+        let place = Place::new();
+        let manifest = Manifest { address: address.clone(), ..manifest.clone() };
+        let error = fetch(&manifest, &place.folder(), &mut |_| {}).unwrap_err();
+        for text in [error.to_string(), format!("{error:?}")] {
+            assert!(!text.contains("cret"), "{text}");
+        }
+    }
+    assert_eq!(other.ranges().len(), 1);
 }
 
 #[test]

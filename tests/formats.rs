@@ -91,10 +91,12 @@ fn an_old_model_scores_as_it_did() {
         rows.iter().zip(&expected).map(|(&score, &Score { index, label, .. })| Score { index, label, score }).collect();
     assert_eq!(rows.len(), expected.len());
     assert_close(&got, &expected);
-    // Written again, it is of the format that it was of.
+    // Written again, it is of the present format.
     model.write(&sandbox.path("again.safetensors")).unwrap();
     let format = |path: &Path| Weights::read(path).unwrap().metadata["format"].clone();
-    assert_eq!(format(&sandbox.path("again.safetensors")), format(&fixture("run/model.safetensors")));
+    assert_eq!(format(&fixture("run/model.safetensors")), "pkdgan-ede-gan-1");
+    assert_eq!(format(&sandbox.path("again.safetensors")), "pkdgan-ede-gan-2");
+    assert_eq!(ModelFile::read(&sandbox.path("again.safetensors")).unwrap().metadata(), model.metadata());
 }
 
 #[test]
@@ -111,7 +113,7 @@ fn a_model_without_a_format_is_read_and_a_newer_one_refused() {
         let error = ModelFile::read(&path).unwrap_err();
         assert!(matches!(&error, WeightsError::Damaged { .. }) && error.to_string().contains(message), "{error}");
     }
-    set_format(&path, "pkdgan-ede-gan-2");
+    set_format(&path, "pkdgan-ede-gan-3");
     let images = "data/mnist/t10k-images-idx3-ubyte";
     for arguments in [
         &["score", MODEL, images][..],
@@ -160,7 +162,7 @@ fn a_new_run_says_its_format() {
     sandbox.train("run", &["--steps=2", "--device=cpu"]).assert().success();
     let config = String::from_utf8(sandbox.read(CONFIG)).unwrap();
     assert!(config.starts_with("format = 1\n\n[run]\n"), "{config}");
-    assert_eq!(Weights::read(&sandbox.path(MODEL)).unwrap().metadata["format"], "pkdgan-ede-gan-1");
+    assert_eq!(Weights::read(&sandbox.path(MODEL)).unwrap().metadata["format"], "pkdgan-ede-gan-2");
     assert_eq!(Weights::read(&sandbox.path(CHECKPOINT)).unwrap().metadata["format"], "pkdgan-checkpoint-1");
 }
 

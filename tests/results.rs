@@ -27,6 +27,7 @@ fn row(network: &str, structure: &str, normal: u8, seed: u64, auroc: f64) -> Row
         seconds: 12.5,
         adapter: "llvmpipe".into(),
         version: "0.1.0".into(),
+        build: String::new(),
     }
 }
 
@@ -76,7 +77,7 @@ fn rows_read_back_in_a_fixed_order() {
     assert_eq!(
         lines[0],
         "dataset,normal,network,structure,seed,steps,batch_size,auroc,average_precision,reconstruction_auroc_l1,\
-         reconstruction_auroc_l2,macs,params,seconds,adapter,version"
+         reconstruction_auroc_l2,macs,params,seconds,adapter,version,build"
     );
     assert!(lines[1].starts_with("mnist,0,student-alone,,0,1500,8,0.9,0.99,"), "{text}");
     assert!(lines[3].starts_with("mnist,0,student,1+4,0,"), "{text}");
@@ -123,7 +124,7 @@ fn a_damaged_file_is_refused_by_line_and_column() {
     for (text, part) in [
         (String::new(), "line 1: the header"),
         (whole.replace("average_precision", "ap"), "line 1: the header"),
-        (whole.replacen(&third, "mnist,0,student", 1), "line 3: 3 columns instead of 16"),
+        (whole.replacen(&third, "mnist,0,student", 1), "line 3: 3 columns instead of 17"),
         (whole.replacen(&third, &third.replace("1500", "many"), 1), "line 3: `steps`: "),
         (whole.replacen(&third, &third.replace("0.92", "NaN"), 1), "line 3: `auroc` is NaN"),
         (whole.replacen(&third, &third.replace("0.92", "92"), 1), "line 3: `auroc` is 92"),
@@ -178,7 +179,7 @@ fn the_table_holds_means_scatter_gains_and_ratios() {
     let macs = cells(&text, "MACs (teacher's to these)");
     assert_eq!(macs[1..5], ["29,300,000", "86,016 (340.6:1)", "86,016 (340.6:1)", "311.11:1"]);
     assert_eq!(cells(&text, "parameters (likewise)")[2], "20,000 (75.0:1)");
-    assert_eq!(cells(&text, "steps x batch size")[1], "1,500 x 8");
+    assert_eq!(cells(&text, "steps x batch size")[1..4], ["1,500 x 8", "1,500 x 8", "1,500 in all, the last x 8"]);
     assert!(text.contains("last step") && text.contains("official test set"), "{text}");
     assert!(text.contains("Adapters: llvmpipe. Version: 0.1.0."), "{text}");
 }
@@ -222,6 +223,68 @@ fn networks_with_several_budgets_stand_apart() {
     assert_eq!(header[1..3], ["student-alone, 1500 x 8", "student-alone, 3000 x 8"]);
     let gain = cells(&text, "gain over student-alone, points ± standard error");
     assert_eq!(gain[3..5], ["+2.50 ± 0.65, 4 pairs", "+2.50 ± 0.65, 4 pairs"]);
+}
+
+#[test]
+fn steps_of_every_stage_are_named() {
+    let at = |network, structure, steps, batch_size| Row { steps, batch_size, ..row(network, structure, 0, 0, 0.9) };
+    let all = [
+        at("teacher", "", 1_500, 8),
+        at("student-step1", "1", 8_000, 16),
+        at("student-step1", "4", 7_000, 32),
+        at("student", "1+4", 8_250, 8),
+        at("student", "4+4", 7_250, 8),
+        at("teacher-joint", "1+4", 1_750, 8),
+        at("teacher-joint", "4+4", 8_750, 8),
+    ];
+    let budgets = |all: &[Row]| {
+        let text = Table::new(&rows(all.iter().cloned())).markdown();
+        let (names, budgets) = (cells(&text, "normal class"), cells(&text, "steps x batch size"));
+        names.into_iter().zip(budgets).skip(1).filter(|(_, budget)| budget != "–").collect::<Vec<_>>()
+    };
+    let pair = |name: &str, budget: &str| (name.to_owned(), budget.to_owned());
+    let expected = [
+        pair("teacher", "1,500 x 8"),
+        pair("student-step1 (1)", "8,000 x 16"),
+        pair("student-step1 (4)", "7,000 x 32"),
+        pair("student (1+4)", "8,000 x 16 + 250 x 8"),
+        pair("student (4+4)", "7,000 x 32 + 250 x 8"),
+        pair("teacher-joint (1+4)", "1,500 x 8 + 250 x 8"),
+        pair("teacher-joint (4+4)", "1,500 x 8 + 7,000 x 32 + 250 x 8"),
+    ];
+    assert_eq!(budgets(&all), expected);
+    // Where nobody can say what the first stage had, nothing is made up.
+    let two =
+        [at("student-step1", "1", 8_000, 16), at("student-step1", "1", 4_000, 16), at("student", "1+4", 8_250, 8)];
+    assert_eq!(budgets(&two)[2].1, "8,250 in all, the last x 8");
+}
+
+#[test]
+fn rows_say_their_build_and_those_of_old_say_none() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("runs.csv");
+    let of = |build: &str, seed| Row { build: build.into(), ..row("teacher", "", 0, seed, 0.9) };
+    rows([of("0123456789ab", 0), of("ba9876543210", 1)]).write(&path).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.lines().nth(1).unwrap().ends_with(",llvmpipe,0.1.0,0123456789ab"), "{text}");
+    let read = Rows::read(&path).unwrap();
+    assert_eq!(read.iter().map(|row| row.build.as_str()).collect::<Vec<_>>(), ["0123456789ab", "ba9876543210"]);
+    let said = Table::new(&read).markdown();
+    assert!(said.contains("Version: 0.1.0 (0123456789ab), 0.1.0 (ba9876543210)."), "{said}");
+
+    let old = text.replace(",build\n", "\n").replace(",0123456789ab\n", "\n").replace(",ba9876543210\n", "\n");
+    fs::write(&path, &old).unwrap();
+    let mut read = Rows::read(&path).unwrap();
+    assert!(read.iter().all(|row| row.build.is_empty() && row.version == "0.1.0"));
+    read.insert(of("0123456789ab", 2)).unwrap();
+    read.write(&path).unwrap();
+    assert_eq!(Rows::read(&path).unwrap(), read);
+    // The tables in the repository follow from their rows.
+    for name in ["mnist", "fashion-mnist", "cifar-10", "mnist-batch-size-student"] {
+        let folder = std::path::Path::new("results").join(name);
+        let rows = Rows::read(&folder.join("runs.csv")).unwrap();
+        assert_eq!(fs::read_to_string(folder.join("table.md")).unwrap(), Table::new(&rows).markdown(), "{name}");
+    }
 }
 
 #[test]

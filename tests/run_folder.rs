@@ -207,6 +207,7 @@ fn report() -> Report {
         backend: "vulkan".into(),
         driver: "Mesa".into(),
         tuned_kernels: 2,
+        build: "0123456789ab".into(),
         version: "0.1.0".into(),
         macs: 29_300_000,
         params: 1_500_000,

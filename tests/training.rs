@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use image::{GrayImage, Luma};
-use pkdgan::config::{Config, Goal, Recipe};
+use pkdgan::config::{Config, Goal, Recipe, Statistics};
 use pkdgan::engine::DeviceKind;
 use pkdgan::scoring::{Detector, DetectorOptions, PictureFault, ScoringPath, score_pictures};
 use pkdgan::training::{Outcome, Progress, TrainedRun, Training, TrainingError};
@@ -169,4 +169,36 @@ fn settings_are_checked_before_anything_is_written() {
         assert!(error.to_string().contains(part), "{error}");
     }
     assert!(!run.exists());
+}
+
+#[test]
+fn a_given_teacher_is_used_as_its_file_says() {
+    let sandbox = pictures();
+    let teacher = sandbox.path().join("teacher");
+    let mut config = tiny();
+    config.scoring.statistics = Statistics::PerImage;
+    finished(training(&sandbox).config(config).run(&teacher).unwrap());
+    let good = sandbox.path().join("good");
+    let distilled = |steps| {
+        let mut training = Training::on_images(&good).teacher(&teacher).goal(Goal::Distill).device(DeviceKind::Cpu);
+        if steps {
+            // A few are enough: the run is stopped as soon as it is in its first stage.
+            training = training.on_progress(|progress| match progress {
+                Progress::Training { .. } => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            });
+        }
+        training
+    };
+    let run = sandbox.path().join("run");
+    for _ in 0..2 {
+        // The second time from the checkpoint.
+        assert!(matches!(distilled(true).run(&run).unwrap(), Outcome::Stopped { .. }));
+        let config = Config::read(&run.join("config.toml")).unwrap();
+        assert_eq!(config.scoring.statistics, Statistics::PerImage);
+        assert_eq!((config.network.generator, config.network.latents), (vec![2, 3, 4], 5));
+    }
+    let error = distilled(false).config(tiny()).run(sandbox.path().join("other")).unwrap_err();
+    assert!(error.to_string().contains("`scoring.statistics` = \"per-image\""), "{error}");
+    assert!(!sandbox.path().join("other").exists());
 }

@@ -92,6 +92,43 @@ fn measurements_hold_for_their_adapter_and_kernels_only() {
     assert_eq!(level.chosen(), level.usual());
 }
 
+#[test]
+fn what_two_measure_at_once_is_kept() {
+    let sandbox = Sandbox::new();
+    sandbox.trained("run", &["--steps=1", "--device=gpu"]);
+    let shapes = convolutions(&sandbox, "run");
+    let folder = sandbox.path("cache/pkdgan");
+    let on = |name: &str| MeasuredOn {
+        adapter: name.into(),
+        backend: "vulkan".into(),
+        driver: "1".into(),
+        kernels: "texts".into(),
+    };
+    let devices = ["a", "b", "c", "d"];
+    std::thread::scope(|scope| {
+        for name in devices {
+            let (folder, shapes) = (&folder, &shapes);
+            scope.spawn(move || {
+                let cache = KernelCache::new(folder);
+                for shape in shapes {
+                    let known = cache.update(|all| all.insert(&on(name), shape, times(shape, true, |_| 0))).unwrap();
+                    assert!(known.of(&on(name), shape).is_some());
+                }
+            });
+        }
+    });
+    let kept = KernelCache::new(&folder).read();
+    for name in devices {
+        let missing = shapes.iter().filter(|shape| kept.of(&on(name), shape).is_none()).count();
+        assert_eq!(missing, 0, "of {} on {name}", shapes.len());
+    }
+    // What a newer program wrote stays.
+    let newer = br#"{"format": 3, "devices": {}}"#;
+    sandbox.write("cache/pkdgan/kernels.json", newer);
+    KernelCache::new(&folder).update(|all| *all = Measurements::default()).unwrap_err();
+    assert_eq!(sandbox.read("cache/pkdgan/kernels.json"), newer);
+}
+
 /// A cache file is the user's, but anybody's program may have written it.
 #[test]
 fn a_cache_that_is_damaged_is_taken_for_empty() {

@@ -1,6 +1,5 @@
 //! What people and machines see of long work, on stderr: lines, bars, JSON events; and ctrl-C. It knows no command.
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,6 +11,7 @@ use pkdgan::config::Config;
 use pkdgan::data::DataError;
 use pkdgan::engine::DeviceKind;
 use pkdgan::unstable::pipeline::{Data, TimedDevices};
+use pkdgan::unstable::threads::can_start;
 use pkdgan::unstable::train::Stage;
 use serde_json::{Value, json};
 
@@ -52,7 +52,7 @@ impl Console {
 
     /// The same, with the course of long work shown in this way.
     pub(super) fn showing(quiet: bool, show: Show) -> Self {
-        let terminal = std::io::stderr().is_terminal();
+        let terminal = output::has_terminal();
         let drawn = show == Show::Json || !quiet && (show != Show::Auto || terminal);
         Self { quiet: quiet || show == Show::Json, show: if drawn { show } else { Show::None } }
     }
@@ -107,7 +107,10 @@ impl Console {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
             bar.set_style(style);
         }
-        bar.enable_steady_tick(SPINNING);
+        // The bar's thread would panic where it cannot be started.
+        if self.show == Show::Auto && can_start().is_ok() {
+            bar.enable_steady_tick(SPINNING);
+        }
         Preparing(bar)
     }
 
@@ -133,7 +136,7 @@ impl Console {
 
     /// Begins work without a known end.
     pub(super) fn counter(&self, name: &'static str, unit: &'static str) -> Counter {
-        let drawn = !self.quiet && std::io::stderr().is_terminal();
+        let drawn = !self.quiet && output::has_terminal();
         let bar = if drawn { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         let now = Instant::now();
         Counter { bar, name, unit, started: now, printed: now, lines: !self.quiet && !drawn }
@@ -251,6 +254,6 @@ pub(super) fn stop_on_interrupt(when: &'static str) -> anyhow::Result<Arc<Atomic
         }
         output::note(format_args!("\nstopping {when}; ctrl-C again stops at once"));
     })
-    .context("ctrl-C cannot be caught")?;
+    .context("ctrl-C cannot be caught, for which a thread is started")?;
     Ok(stop)
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use pkdgan::data::{CLASSES, Dataset, Part};
-use pkdgan::unstable::data::fetch::{Arrival, fetch};
+use pkdgan::unstable::data::fetch::{Arrival, fetch, masked};
 use pkdgan::unstable::data::{Check, Manifest, cache_folder, verify};
 use serde_json::json;
 
@@ -149,7 +149,7 @@ fn receive(set: Dataset, mirror: Option<String>, folder: &Path, console: &Consol
     if let Some(address) = mirror {
         manifest.address = address;
     }
-    console.say(format!("{set}: from {} to {}", manifest.address, folder.display()));
+    console.say(format!("{set}: from {} to {}", masked(&manifest.address), folder.display()));
     let mut bar: Option<(String, Progress)> = None;
     let arrivals = fetch(&manifest, folder, &mut |progress| {
         let [done, total] =

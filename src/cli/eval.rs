@@ -76,7 +76,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let images = data.split.test.len();
         let file = folder.path().join(&arguments.model);
         let preparing = console.preparing("scoring");
-        let model = Model::load(&file, executor.as_mut())?;
+        let model = Model::load_for(&config, &file, executor.as_mut())?;
         drop(preparing);
         let mut progress = console.progress("scoring", "images", 0, images);
         let report = |done| progress.update(done, "");

@@ -28,8 +28,10 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use pkdgan::config::ConfigError;
 use pkdgan::unstable::calibration::CalibrationError;
+use pkdgan::unstable::report::ReportError;
 use pkdgan::unstable::reproduce::ReproduceError;
 use pkdgan::unstable::train::TrainError;
+use pkdgan::unstable::version::VERSION_AND_BUILD;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -38,7 +40,7 @@ use output::OutputError;
 
 /// Finds the pictures that do not belong, after training on normal pictures only.
 #[derive(Parser)]
-#[command(version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(version = VERSION_AND_BUILD, max_term_width = 100, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -100,6 +102,7 @@ pub(crate) fn main() -> ExitCode {
     let usual = || Targets::new().with_default(LevelFilter::ERROR).with_target("pkdgan", LevelFilter::WARN);
     let filter = std::env::var("RUST_LOG").ok().and_then(|filter| filter.parse().ok()).unwrap_or_else(usual);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).without_time().log_internal_errors(false);
+    let lines = lines.with_ansi(output::has_colours());
     tracing_subscriber::registry().with(lines).with(filter).init();
     let result = match cli.command {
         Command::Train(arguments) => train::run(&arguments),
@@ -133,6 +136,7 @@ pub(crate) fn main() -> ExitCode {
                 || error.is::<CalibrationError>()
                 || error.is::<score::Uncalibrated>()
                 || matches!(error.downcast_ref(), Some(TrainError::Config(_)))
+                || matches!(error.downcast_ref(), Some(ReportError::Train(error)) if matches!(**error, TrainError::Config(_)))
                 || matches!(error.downcast_ref(), Some(ReproduceError::Config(_) | ReproduceError::Budgets));
             ExitCode::from(if usage { 2 } else { 1 })
         }

@@ -2,7 +2,7 @@
 //! library panic then, so nothing here or elsewhere in the program uses them.
 
 use std::fmt::Display;
-use std::io::{self, Write, stderr, stdout};
+use std::io::{self, IsTerminal, Write, stderr, stdout};
 
 /// Results could not be written to standard output.
 #[derive(Debug, thiserror::Error)]
@@ -39,4 +39,14 @@ pub(super) fn text(text: impl Display) -> Result<(), OutputError> {
 /// Writes a line for a person to standard error. Work goes on where nobody can read it.
 pub(super) fn note(text: impl Display) {
     let _ = writeln!(stderr().lock(), "{text}");
+}
+
+/// Whether standard error is a terminal that can do more than print lines.
+pub(super) fn has_terminal() -> bool {
+    stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|name| name != "dumb")
+}
+
+/// Whether standard error takes colours, and nobody asked for none (https://no-color.org).
+pub(super) fn has_colours() -> bool {
+    has_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

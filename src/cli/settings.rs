@@ -4,9 +4,10 @@ use std::fmt::Display;
 use std::path::PathBuf;
 
 use clap::Args;
-use pkdgan::config::{Config, ConfigError, Recipe};
+use pkdgan::config::{Config, ConfigError, Goal, Recipe};
 use pkdgan::data::{Colour, Dataset, Fit, Source};
-use pkdgan::unstable::config::resolve;
+use pkdgan::model::ModelFile;
+use pkdgan::unstable::config::{Given, goal, resolve_given};
 
 /// Where a configuration comes from: a recipe, over it a file, over that single settings.
 #[derive(Args)]
@@ -81,9 +82,16 @@ pub(super) struct Settings {
 impl Base {
     /// The configuration that it makes, with `more` settings of the form `section.key=value` over it.
     pub(super) fn resolve(&self, more: &[String]) -> Result<Config, ConfigError> {
+        self.resolve_given(&[], more)
+    }
+
+    fn resolve_given(&self, given: &[(ModelFile, Given)], more: &[String]) -> Result<Config, ConfigError> {
+        resolve_given(self.recipe, given, self.config.as_deref(), &self.sets(more))
+    }
+
+    fn sets(&self, more: &[String]) -> Vec<String> {
         let folder = self.data_dir.as_ref().map(|folder| format!("data.folder={}", quoted(&folder.display())));
-        let sets: Vec<_> = self.set.iter().cloned().chain(folder).chain(more.iter().cloned()).collect();
-        resolve(self.recipe, self.config.as_deref(), &sets)
+        self.set.iter().cloned().chain(folder).chain(more.iter().cloned()).collect()
     }
 }
 
@@ -93,8 +101,18 @@ impl Settings {
         self.base.recipe.name()
     }
 
+    /// What the run is for, with `more` settings of the form `section.key=value` over these.
+    pub(super) fn goal(&self, more: &[String]) -> Result<Goal, ConfigError> {
+        goal(self.base.config.as_deref(), &self.base.sets(more))
+    }
+
     /// The configuration they make, with `more` settings of the form `section.key=value` over them.
     pub(super) fn resolve(&self, more: &[String]) -> Result<Config, ConfigError> {
+        self.resolve_given(&[], more)
+    }
+
+    /// The same, with what model files say that the run is given.
+    pub(super) fn resolve_given(&self, given: &[(ModelFile, Given)], more: &[String]) -> Result<Config, ConfigError> {
         let folder = |path: &PathBuf| quoted(&std::path::absolute(path).unwrap_or_else(|_| path.clone()).display());
         let source = self.images.as_ref().map(|_| Source::Images).or(self.dataset.map(Source::Published));
         let normal = self.normal.or(self.images.as_ref().map(|_| 0));
@@ -114,7 +132,7 @@ impl Settings {
             ("training.shuffle", self.no_shuffle.then(|| "false".to_owned())),
         ];
         let sets = flags.into_iter().filter_map(|(key, value)| value.map(|value| format!("{key}={value}")));
-        self.base.resolve(&sets.chain(more.iter().cloned()).collect::<Vec<_>>())
+        self.base.resolve_given(given, &sets.chain(more.iter().cloned()).collect::<Vec<_>>())
     }
 }
 

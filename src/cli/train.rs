@@ -103,6 +103,9 @@ Kernels are those that `pkdgan tune` found fastest on this adapter, if it was ru
 folder then names them, and --resume goes on with the same ones. The same seed gives the same bytes on
 machines of one kind with --no-tune, or where nothing was tuned.
 
+A given model (--teacher, --init) is used as its file says: data set, class, layers and norms come from it,
+and a flag that says otherwise is refused.
+
 A share of the normal images (--calibration) is held out of training to set a threshold by: the
 network's file holds their scores, so that a false-alarm rate can be promised without anomalies.
 
@@ -228,19 +231,22 @@ impl Arguments {
         if self.with_baseline {
             more.push("run.with_baseline=true".into());
         }
-        let mut config = self.settings.resolve(&more)?;
-        if let Some(images) = &mut config.data.images {
-            // A new run may begin with other pictures than the one whose settings it takes.
-            images.digest.clear();
-        }
+        let goal = self.settings.goal(&more)?;
         let usage = |message: &str| clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message).exit();
-        match (config.run.stage, &self.teacher) {
+        match (goal, &self.teacher) {
             (Goal::Distill, None) => usage("--stage distill wants a trained teacher: --teacher RUN\n"),
             (Goal::Teacher | Goal::Student, Some(_)) => {
                 usage("--teacher is for --stage distill or all; this stage needs none\n")
             }
-            _ => Ok(config),
+            _ => {}
         }
+        let given = pipeline::given_models(goal, self.teacher.as_deref(), self.init.as_deref())?;
+        let mut config = self.settings.resolve_given(&given, &more)?;
+        if let Some(images) = &mut config.data.images {
+            // A new run may begin with other pictures than the one whose settings it takes.
+            images.digest.clear();
+        }
+        Ok(config)
     }
 
     /// Where the run goes unless another folder is named.

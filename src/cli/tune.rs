@@ -106,12 +106,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             break;
         }
         match gpu.time_kernels(shape) {
-            Ok(times) => measurements.insert(&on, shape, times),
+            // Now, so that an interruption loses nothing.
+            Ok(times) => measurements = cache.update(|all| all.insert(&on, shape, times))?,
             Err(error @ EngineError::Limit { .. }) => console.say(format!("left out: {error}")),
             Err(error) => return Err(error.into()),
         }
-        // Now, so that an interruption loses nothing.
-        cache.write(&measurements)?;
         progress.update(done + 1, "");
     }
     progress.finish();

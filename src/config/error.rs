@@ -77,6 +77,22 @@ pub enum ConfigError {
         /// The values allowed.
         allowed: &'static str,
     },
+    /// A model file that a run is given says another value than the settings.
+    #[error(
+        "{}: the model was made with `{key}` = {model}, and the settings say {settings}; leave that setting out, or use \
+         another model",
+        path.display()
+    )]
+    Contradiction {
+        /// The model file.
+        path: PathBuf,
+        /// The key, with its section.
+        key: String,
+        /// The value in the settings.
+        settings: String,
+        /// The value in the file.
+        model: String,
+    },
     /// A name that is no recipe's.
     #[error("unknown recipe `{name}`; choose {}", Recipe::ALL.map(Recipe::name).join(" or "))]
     UnknownRecipe {

@@ -7,9 +7,11 @@ use serde::Deserialize;
 use strsim::jaro_winkler;
 use toml::{Table, Value};
 
-use super::{Config, ConfigError, Recipe};
+use super::given::{Given, settings};
+use super::{Config, ConfigError, Goal, Recipe};
 use crate::data::{Dataset, Source};
 use crate::format;
+use crate::model::ModelFile;
 
 /// Keys of earlier versions, which still load: section, old name, new name.
 const OLD_KEYS: [(&[&str], &str, &str); 3] = [
@@ -29,6 +31,61 @@ const SIMILAR: f64 = 0.8;
 /// A file that cannot be read or is no TOML, an unknown key (with the nearest that exists), a value of the wrong type
 /// or out of range.
 pub fn resolve(recipe: Recipe, file: Option<&Path>, sets: &[String]) -> Result<Config, ConfigError> {
+    resolve_given(recipe, &[], file, sets)
+}
+
+/// The same, with the settings that `given` model files say in place of the recipe's. Those of `file` and `sets` may not
+/// contradict them.
+///
+/// # Errors
+/// As of [`resolve`], and [`ConfigError::Contradiction`].
+pub fn resolve_given(
+    recipe: Recipe,
+    given: &[(ModelFile, Given)],
+    file: Option<&Path>,
+    sets: &[String],
+) -> Result<Config, ConfigError> {
+    let layers = read_layers(file, sets)?;
+    let mut said = Vec::new();
+    for (model, given) in given {
+        let path = &model.weights.origin;
+        // Of another data set not even the keys are the same.
+        if let Some(dataset) = named(layers.iter().rev().map(|(layer, _)| layer), "data", "dataset")
+            && dataset.as_str() != Some(&model.normal.dataset)
+        {
+            return Err(ConfigError::Contradiction {
+                path: path.clone(),
+                key: "data.dataset".into(),
+                settings: dataset.to_string(),
+                model: Value::from(model.normal.dataset.as_str()).to_string(),
+            });
+        }
+        said.push((settings(model, Some(*given))?, path.display().to_string()));
+    }
+    // A recipe depends on the data set, which a later layer may name.
+    let mut table = complete(recipe, layers.iter().rev().chain(&said).map(|(layer, _)| layer))?;
+    for (layer, origin) in said.into_iter().chain(layers) {
+        lay(&mut table, layer, &origin)?;
+    }
+    let config = typed(table, "configuration")?;
+    given.iter().try_for_each(|(model, given)| config.check_given(model, *given))?;
+    config.validate()?;
+    Ok(config)
+}
+
+/// What a run is for by the settings of `file` and `sets`, whatever the rest of them say.
+///
+/// # Errors
+/// A file that cannot be read or is no TOML.
+pub fn goal(file: Option<&Path>, sets: &[String]) -> Result<Goal, ConfigError> {
+    let layers = read_layers(file, sets)?;
+    let stage = named(layers.iter().rev().map(|(layer, _)| layer), "run", "stage");
+    // One that is none is found when all is resolved.
+    Ok(stage.and_then(|stage| stage.clone().try_into().ok()).unwrap_or(Goal::All))
+}
+
+/// The settings of a file, and over it single ones, each with where it comes from.
+fn read_layers(file: Option<&Path>, sets: &[String]) -> Result<Vec<(Table, String)>, ConfigError> {
     let mut layers = Vec::new();
     if let Some(path) = file {
         layers.push((read_table(path)?, path.display().to_string()));
@@ -36,14 +93,12 @@ pub fn resolve(recipe: Recipe, file: Option<&Path>, sets: &[String]) -> Result<C
     for set in sets {
         layers.push((assignment(set)?, format!("--set {set}")));
     }
-    // A recipe depends on the data set, which a later layer may name.
-    let mut table = complete(recipe, layers.iter().rev().map(|(layer, _)| layer))?;
-    for (layer, origin) in layers {
-        lay(&mut table, layer, &origin)?;
-    }
-    let config = typed(table, "configuration")?;
-    config.validate()?;
-    Ok(config)
+    Ok(layers)
+}
+
+/// A setting in the first of the layers that has it.
+fn named<'a>(layers: impl IntoIterator<Item = &'a Table>, section: &str, key: &str) -> Option<&'a Value> {
+    layers.into_iter().find_map(|layer| layer.get(section)?.get(key))
 }
 
 /// Reads a configuration in which no key is left out.
@@ -59,10 +114,9 @@ pub(super) fn read_complete(path: &Path) -> Result<Config, ConfigError> {
 
 /// The recipe for the data that the first of the layers name which do.
 fn complete<'a>(recipe: Recipe, layers: impl IntoIterator<Item = &'a Table> + Clone) -> Result<Table, ConfigError> {
-    let first = |key: &str| layers.clone().into_iter().find_map(|layer| layer.get("data")?.get(key));
-    let named = first("dataset").and_then(|name| name.as_str()?.parse().ok());
-    let side = first("side").and_then(|side| usize::try_from(side.as_integer()?).ok());
-    let config = match named.unwrap_or(Source::Published(Dataset::Mnist)) {
+    let dataset = named(layers.clone(), "data", "dataset").and_then(|name| name.as_str()?.parse().ok());
+    let side = named(layers, "data", "side").and_then(|side| usize::try_from(side.as_integer()?).ok());
+    let config = match dataset.unwrap_or(Source::Published(Dataset::Mnist)) {
         Source::Published(dataset) => recipe.config(dataset),
         Source::Images => recipe.images(side.unwrap_or(32)),
     };
@@ -132,7 +186,7 @@ fn assignment(text: &str) -> Result<Table, ConfigError> {
 }
 
 /// Puts the settings of `layer` in place of those of `base`, which has every key, and checks their types.
-fn lay(base: &mut Table, layer: Table, origin: &str) -> Result<(), ConfigError> {
+pub(super) fn lay(base: &mut Table, layer: Table, origin: &str) -> Result<(), ConfigError> {
     let keys = key_paths(base, "");
     merge(base, layer, "", origin, &keys)?;
     typed(base.clone(), origin).map(|_| ())
@@ -179,7 +233,7 @@ fn nearest(key: &str, keys: &[String]) -> Option<String> {
     (best.0[0] >= SIMILAR).then(|| best.1.clone())
 }
 
-fn typed(table: Table, origin: &str) -> Result<Config, ConfigError> {
+pub(super) fn typed(table: Table, origin: &str) -> Result<Config, ConfigError> {
     Config::deserialize(table).map_err(|error| {
         let message = error.to_string().trim_end().replace('\n', " ");
         ConfigError::Value { origin: origin.to_owned(), message }

@@ -6,6 +6,7 @@
 mod architectures;
 mod difference;
 mod error;
+mod given;
 mod layers;
 mod recipe;
 mod validate;
@@ -18,12 +19,14 @@ use crate::data::{Colour, Fit, Source};
 
 pub use crate::model::Statistics;
 pub use error::ConfigError;
+pub(crate) use internals::Given;
 pub(crate) use layers::check_format;
 pub use recipe::Recipe;
 
 /// What is not of the public API: `pkdgan::unstable::config`.
 pub(crate) mod internals {
-    pub use super::layers::resolve;
+    pub use super::given::Given;
+    pub use super::layers::{goal, resolve, resolve_given};
 }
 
 /// A complete configuration. Real numbers are kept as `f64`, so that they are written as they were given.

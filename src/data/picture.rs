@@ -1,12 +1,16 @@
 //! Picture files: PNG, JPEG and BMP, told by their contents, whatever the name.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Seek};
 use std::path::{Path, PathBuf};
 
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, GrayImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 use thiserror::Error;
+
+use super::jpeg;
+use super::memory::{Lease, MemoryBudget, TooMuch};
+use super::{Preprocessing, PreprocessingInternals};
 
 /// Longest side of a picture that is read, in pixels.
 pub const MAX_SIDE: u32 = 20_000;
@@ -52,6 +56,14 @@ pub enum PictureProblem {
         /// Height that the header declares.
         height: u32,
     },
+    /// More memory than all pictures together may take.
+    #[error("takes {} MiB to decode; at most {} MiB may be taken at once", needed.div_ceil(1 << 20), most >> 20)]
+    Memory {
+        /// Bytes that it takes.
+        needed: u64,
+        /// Most bytes.
+        most: u64,
+    },
     /// Cut short, or other than its format wants.
     #[error("damaged: {0}")]
     Damaged(String),
@@ -67,12 +79,32 @@ pub enum PictureProblem {
 /// # Errors
 /// A file that cannot be read, is empty, of another format, too large, or damaged.
 pub fn read_picture(path: &Path) -> Result<DynamicImage, PictureError> {
-    let opened = File::open(path).map_err(PictureProblem::Read);
-    let picture = opened.and_then(|file| decode(BufReader::new(file)));
+    let budget = MemoryBudget::new(u64::MAX);
+    let picture = open(path).and_then(|file| Ok(decode(file, &budget)?.0));
     picture.map_err(|problem| PictureError { path: path.to_owned(), problem })
 }
 
-fn decode(mut file: BufReader<File>) -> Result<DynamicImage, PictureProblem> {
+/// What a network sees of a picture: [`read_picture`], then [`PreprocessingInternals::pixels`]. The memory that this takes
+/// is taken from a budget.
+///
+/// # Errors
+/// As of both, and a picture that takes more than the whole budget.
+pub fn read_pixels(path: &Path, preprocessing: &Preprocessing, budget: &MemoryBudget) -> Result<Vec<u8>, PictureError> {
+    let pixels = open(path).and_then(|file| {
+        let (picture, _lease) = decode(file, budget)?;
+        preprocessing.pixels(picture)
+    });
+    pixels.map_err(|problem| PictureError { path: path.to_owned(), problem })
+}
+
+fn open(path: &Path) -> Result<BufReader<File>, PictureProblem> {
+    File::open(path).map(BufReader::new).map_err(PictureProblem::Read)
+}
+
+fn decode<'a>(
+    mut file: BufReader<File>,
+    budget: &'a MemoryBudget,
+) -> Result<(DynamicImage, Lease<'a>), PictureProblem> {
     if file.fill_buf().map_err(PictureProblem::Read)?.is_empty() {
         return Err(PictureProblem::Empty);
     }
@@ -83,6 +115,19 @@ fn decode(mut file: BufReader<File>) -> Result<DynamicImage, PictureProblem> {
         Some(ImageFormat::Jpeg) => MAX_PIXELS_PER_BYTE_OF_JPEG,
         Some(_) => MAX_PIXELS_PER_BYTE,
     };
+    let mut lease = None;
+    let lend = |bytes| budget.take(bytes).map_err(|TooMuch { needed, most }| PictureProblem::Memory { needed, most });
+    if reader.format() == Some(ImageFormat::Jpeg) {
+        let mut file = reader.into_inner();
+        if let Some(frame) = jpeg::frame(&mut file).map_err(PictureProblem::Read)? {
+            let decoded = frame.decoded();
+            check([frame.width, frame.height], [decoded, 0], [length, most_per_byte])?;
+            // The decoder reads the file whole. Its coefficients are gone when the picture is turned.
+            lease = Some(lend(length.saturating_add(decoded).saturating_add(decoded.max(frame.coefficients())))?);
+        }
+        file.rewind().map_err(PictureProblem::Read)?;
+        reader = ImageReader::with_format(file, ImageFormat::Jpeg);
+    }
     // The sides are checked below, where they can be named.
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_MEMORY);
@@ -93,15 +138,8 @@ fn decode(mut file: BufReader<File>) -> Result<DynamicImage, PictureProblem> {
     // A picture whose metadata are odd is still a picture.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let turned = if swaps_sides(orientation) { u64::from(width) * u64::from(height) * kept(colour) as u64 } else { 0 };
-    if width > MAX_SIDE || height > MAX_SIDE || decoded.saturating_add(turned) > MAX_MEMORY {
-        return Err(PictureProblem::TooLarge { width, height });
-    }
-    if width == 0 || height == 0 {
-        return Err(PictureProblem::Damaged(format!("{width} x {height} pixels")));
-    }
-    if decoded > length.saturating_mul(most_per_byte).saturating_add(FREE) {
-        return Err(PictureProblem::Damaged(format!("{width} x {height} pixels in {length} bytes")));
-    }
+    check([width, height], [decoded, turned], [length, most_per_byte])?;
+    let lease = lease.map_or_else(|| lend(decoded.saturating_add(turned)), Ok)?;
     let mut bytes = vec![0; decoded as usize];
     decoder.read_image(&mut bytes).map_err(|error| problem(error, (width, height)))?;
     let bytes = narrowed(bytes, colour);
@@ -112,7 +150,25 @@ fn decode(mut file: BufReader<File>) -> Result<DynamicImage, PictureProblem> {
     };
     let mut picture = picture.ok_or(PictureProblem::Format)?;
     picture.apply_orientation(orientation);
-    Ok(picture)
+    Ok((picture, lease))
+}
+
+/// Refuses a picture of so many pixels, whose header asks for more memory than is given, or than its file can fill.
+fn check(
+    [width, height]: [u32; 2],
+    [decoded, turned]: [u64; 2],
+    [length, most_per_byte]: [u64; 2],
+) -> Result<(), PictureProblem> {
+    if width > MAX_SIDE || height > MAX_SIDE || decoded.saturating_add(turned) > MAX_MEMORY {
+        return Err(PictureProblem::TooLarge { width, height });
+    }
+    if width == 0 || height == 0 {
+        return Err(PictureProblem::Damaged(format!("{width} x {height} pixels")));
+    }
+    if decoded > length.saturating_mul(most_per_byte).saturating_add(FREE) {
+        return Err(PictureProblem::Damaged(format!("{width} x {height} pixels in {length} bytes")));
+    }
+    Ok(())
 }
 
 fn swaps_sides(orientation: Orientation) -> bool {

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use super::{DataError, Images, PictureError, Preprocessing, PreprocessingInternals, files_below, read_picture};
+use super::memory::MemoryBudget;
+use super::{DataError, Images, PictureError, Preprocessing, files_below, read_pixels};
+use crate::threads::start_each;
 
 /// Of the files below a folder at most one in so many may be unusable.
 const SKIPPED_OF: usize = 20;
@@ -74,25 +76,28 @@ fn read_all(
     preprocessing: &Preprocessing,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Vec<Result<Vec<u8>, PictureError>> {
-    let read = |path: &PathBuf| {
-        let pixels = preprocessing.pixels(read_picture(path)?);
-        pixels.map_err(|problem| PictureError { path: path.clone(), problem })
-    };
+    let memory = MemoryBudget::of_machine();
+    let read = |path: &PathBuf| read_pixels(path, preprocessing, &memory);
     let next = AtomicUsize::new(0);
     let mut results = Vec::with_capacity(files.len());
+    let work = |sender: mpsc::Sender<_>| {
+        loop {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let Some(path) = files.get(place) else { break };
+            if sender.send((place, read(path))).is_err() {
+                break;
+            }
+        }
+    };
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from).min(files.len()) {
-            let (sender, next, read) = (sender.clone(), &next, &read);
-            scope.spawn(move || {
-                loop {
-                    let place = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(path) = files.get(place) else { break };
-                    if sender.send((place, read(path))).is_err() {
-                        break;
-                    }
-                }
-            });
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(files.len());
+        let started = start_each(0..threads, |_| {
+            let (sender, work) = (sender.clone(), &work);
+            thread::Builder::new().spawn_scoped(scope, move || work(sender))
+        });
+        if started.is_err() {
+            work(sender.clone());
         }
         drop(sender);
         for result in receiver {

@@ -104,7 +104,8 @@ pub trait Executor: Send {
     /// Computes the convolutions of programs loaded from now on with these kernels, where the executor has any.
     fn choose_kernels(&mut self, _choices: &KernelChoices) {}
 
-    /// Forgets a program and its buffers.
+    /// Forgets a program, its buffers and its kernels. Some kernels that no other program uses are kept for a while, those
+    /// used last.
     fn unload(&mut self, program: ProgramId);
 
     /// Sets a variable: as many values as its shape has, the width running fastest.
@@ -148,13 +149,16 @@ pub trait Executor: Send {
         let program = Program::compile(graph, &Variables::new())?;
         let names: Vec<String> = program.outputs.iter().map(|(name, _)| name.clone()).collect();
         let program = self.load(program)?;
-        for (name, values) in inputs {
-            self.input(program, name, values)?;
-        }
-        self.run(program, 1)?;
-        let wanted: Vec<Readback> = names.iter().map(|name| Readback::Output(program, name)).collect();
-        let values = self.read(&wanted)?.wait()?;
+        let values = (|| {
+            for (name, values) in inputs {
+                self.input(program, name, values)?;
+            }
+            self.run(program, 1)?;
+            let wanted: Vec<Readback> = names.iter().map(|name| Readback::Output(program, name)).collect();
+            self.read(&wanted)?.wait()
+        })();
         self.unload(program);
+        let values = values?;
         Ok(names.into_iter().zip(values).collect())
     }
 }

@@ -94,6 +94,9 @@ pub trait GpuInternals {
     /// # Errors
     /// A program that it does not hold.
     fn launched(&self, program: ProgramId) -> Result<Vec<Timed>, EngineError>;
+
+    /// How many kernels are compiled and kept: those of loaded programs, and some of programs that were unloaded.
+    fn compiled_kernels(&self) -> usize;
 }
 
 impl GpuInternals for Gpu {
@@ -115,6 +118,10 @@ impl GpuInternals for Gpu {
 
     fn launched(&self, program: ProgramId) -> Result<Vec<Timed>, EngineError> {
         self.launched(program)
+    }
+
+    fn compiled_kernels(&self) -> usize {
+        self.compiled_kernels()
     }
 }
 

@@ -1,11 +1,12 @@
 //! Model files: the networks' tensors, with what is needed to use them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::description;
 use super::{Architecture, EdeGan, EncoderLayer, Named, Statistics};
 use crate::calibration::Calibration;
 use crate::data::Preprocessing;
@@ -19,6 +20,8 @@ const FORMAT: &str = "pkdgan-ede-gan";
 const ARCHITECTURE: &str = "architecture";
 const PREPROCESSING: &str = "preprocessing";
 const NORMAL: &str = "normal";
+const NETWORKS: &str = "networks";
+const SCORE: &str = "score";
 /// The tensor of the calibration images' scores, ascending.
 const CALIBRATION: &str = "calibration.scores";
 
@@ -97,12 +100,25 @@ impl ModelFile {
     /// A file that cannot be read, is damaged, no model or of a newer program, and tensors that do not go with the
     /// architecture.
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
-        let mut weights = Weights::read(path)?;
+        Self::of(Weights::read(path)?)
+    }
+
+    /// The model in a file that may be any weight file; `None` where its metadata describes no network.
+    ///
+    /// # Errors
+    /// As of [`Self::read`].
+    pub(crate) fn read_described(path: &Path) -> Result<Option<Self>, WeightsError> {
+        let weights = Weights::read(path)?;
+        weights.metadata.contains_key(ARCHITECTURE).then(|| Self::of(weights)).transpose()
+    }
+
+    fn of(mut weights: Weights) -> Result<Self, WeightsError> {
+        let path = weights.origin.clone();
         weights.check_format(FORMAT, format::MODEL)?;
         let described: Described = described_by(&weights, ARCHITECTURE)?;
         let preprocessing: Preprocessing = described_by(&weights, PREPROCESSING)?;
         let normal = described_by(&weights, NORMAL)?;
-        let foreign = |message: String| WeightsError::Damaged { path: path.to_owned(), message };
+        let foreign = |message: String| WeightsError::Damaged { path: path.clone(), message };
         let architecture = Architecture {
             channels: described.channels,
             side: described.side,
@@ -111,6 +127,18 @@ impl ModelFile {
             discriminator: described.discriminator,
         };
         architecture.check().map_err(|problem| foreign(format!("metadata `{ARCHITECTURE}`: {problem}")))?;
+        // Version 1 has neither. What is there is believed, so it must be what this program computes.
+        let version_1 = weights.metadata.get("format").is_none_or(|format| *format == format!("{FORMAT}-1"));
+        for (key, known) in [(NETWORKS, description::networks(&architecture)), (SCORE, description::score())] {
+            if version_1 && !weights.metadata.contains_key(key) {
+                continue;
+            }
+            let said: Value = described_by(&weights, key)?;
+            if let Some((place, said, known)) = differs(&said, &known, key.to_owned()) {
+                let message = format!("metadata `{place}` is {said}, and this program computes {known}");
+                return Err(foreign(message));
+            }
+        }
         let Preprocessing { channels, side, height, width, .. } = preprocessing;
         let fits = (1..=side).contains(&height) && (1..=side).contains(&width);
         if [channels, side] != [architecture.channels, architecture.side] || !fits {
@@ -162,6 +190,8 @@ impl ModelFile {
             ("format", format!("{FORMAT}-{}", format::MODEL)),
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
             (ARCHITECTURE, json!(described).to_string()),
+            (NETWORKS, description::networks(&self.architecture).to_string()),
+            (SCORE, description::score().to_string()),
             (PREPROCESSING, preprocessing(&self.preprocessing).to_string()),
             (NORMAL, json!(self.normal).to_string()),
         ];
@@ -170,12 +200,37 @@ impl ModelFile {
 }
 
 /// With two keys for whoever reads the file without this program.
-fn preprocessing(preprocessing: &Preprocessing) -> serde_json::Value {
+fn preprocessing(preprocessing: &Preprocessing) -> Value {
     let mut value = json!(preprocessing);
     value["pixels"] = "value / 127.5 - 1".into();
     value["padding"] = "centred, with -1".into();
     value
 }
+
+/// The first place where two JSON values differ, with what stands there in each.
+fn differs(said: &Value, known: &Value, place: String) -> Option<(String, String, String)> {
+    let at = |part: &str| format!("{place}.{part}");
+    match (said, known) {
+        (Value::Object(said), Value::Object(known)) => {
+            let keys: BTreeSet<&String> = said.keys().chain(known.keys()).collect();
+            let part =
+                |object: &serde_json::Map<String, Value>, key: &str| object.get(key).cloned().unwrap_or_default();
+            keys.into_iter().find_map(|key| differs(&part(said, key), &part(known, key), at(key)))
+        }
+        (Value::Array(said), Value::Array(known)) if said.len() == known.len() => {
+            let mut pairs = said.iter().zip(known).enumerate();
+            pairs.find_map(|(index, (said, known))| differs(said, known, at(&index.to_string())))
+        }
+        (said, known) if said == known => None,
+        (said, known) => {
+            let short = |value: &Value| value.to_string().chars().take(MAX_SHOWN).collect::<String>();
+            Some((place.chars().take(MAX_SHOWN).collect(), short(said), short(known)))
+        }
+    }
+}
+
+/// Most characters of a foreign value in a message.
+const MAX_SHOWN: usize = 80;
 
 /// The metadata value under a key.
 fn described_by<T: for<'a> Deserialize<'a>>(weights: &Weights, key: &str) -> Result<T, WeightsError> {

@@ -5,6 +5,7 @@
 //!
 //! Inside the crate this room also makes the networks' variables and graphs. It knows no executor and no training.
 
+mod description;
 mod ede_gan;
 mod file;
 mod network;

@@ -58,7 +58,7 @@ pub fn evaluate(
         let mut executor = devices.open(stage)?;
         let executor = executor.as_mut();
         adapter = Some(executor.summary());
-        let model = Model::load(&folder.file(file), executor)?;
+        let model = Model::load_for(config, &folder.file(file), executor)?;
         let report = |done: usize| watch.scored(name, done, images);
         let evaluation = Evaluation::run(executor, &model, &data.eval, &data.split, report)?;
         let budget = stage.budget(config);

@@ -7,6 +7,7 @@ use crate::run::{
     Report, RunFile, RunFolder, Score, peak_rss_bytes, read_kernels, write_picture_scores, write_scores, write_whole,
 };
 use crate::train::TrainError;
+use crate::version;
 
 /// Writes the scores, the page and, last, the report of a run that took `seconds`.
 ///
@@ -37,7 +38,8 @@ pub fn finish(
         backend: adapter.backend,
         driver: adapter.driver,
         tuned_kernels: read_kernels(folder)?.len() as u64,
-        version: env!("CARGO_PKG_VERSION").into(),
+        version: version::VERSION.into(),
+        build: version::BUILD.into(),
         macs: result.macs,
         params: result.params,
         peak_rss_bytes: peak_rss_bytes(),

@@ -12,7 +12,7 @@ mod plan;
 mod programs;
 mod train;
 
-pub use begin::begin;
+pub use begin::{begin, given_models};
 pub use complete::{Completion, complete};
 pub use data::{Data, Own};
 pub use devices::{Devices, TimedDevices, open_device};

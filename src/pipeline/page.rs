@@ -4,8 +4,10 @@ use super::devices::RunDevices;
 use super::evaluate::TEACHER;
 use super::{Data, Devices, Plan};
 use crate::config::Config;
+use crate::model::ModelFile;
 use crate::report::{Gallery, ReportError, RunView};
 use crate::run::{Report, RunFile, RunFolder, Score};
+use crate::train::TrainError;
 
 /// The page of a run with these figures and scores of its result, and of its teacher where they are known.
 ///
@@ -23,7 +25,12 @@ pub fn page(
     if let Some(scores) = teacher {
         run.add_scores(TEACHER, scores);
     }
-    let result = Plan::new(&Config::read(&folder.file(RunFile::Config))?).result;
+    let config = Config::read(&folder.file(RunFile::Config))?;
+    for path in [RunFile::Teacher, RunFile::Model].map(|file| folder.file(file)).iter().filter(|path| path.exists()) {
+        let model = ModelFile::read(path).map_err(TrainError::from)?;
+        config.check_images_of(&model).map_err(TrainError::from)?;
+    }
+    let result = Plan::new(&config).result;
     let devices = RunDevices::new(devices, folder)?;
     crate::report::page(folder, &run, Gallery { images: &data.eval, open: &|| devices.open(result) })
 }

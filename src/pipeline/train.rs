@@ -5,7 +5,7 @@ use std::path::Path;
 use super::devices::RunDevices;
 use super::{Data, Devices, Plan, Watch};
 use crate::calibration::Calibration;
-use crate::config::Config;
+use crate::config::{Config, Given};
 use crate::engine::Executor;
 use crate::model::EdeGan;
 use crate::run::{RunFile, RunFolder};
@@ -127,20 +127,22 @@ fn start(
     trainer: &Trainer,
     init: Option<&Path>,
 ) -> Result<(), TrainError> {
-    let mut load = |gan: &Option<EdeGan>, path: &Path| match gan {
-        Some(gan) => load_weights(path, executor, &trainer.variables, gan),
-        None => Ok(()),
+    let mut load = |given, path: &Path| {
+        let gan = match given {
+            Given::Teacher => &trainer.networks.teacher,
+            Given::Student => &trainer.networks.student,
+        };
+        gan.as_ref().map_or(Ok(()), |gan| load_weights(path, config, given, executor, &trainer.variables, gan))
     };
-    let networks = &trainer.networks;
     if stage != Stage::Teacher {
-        load(&networks.teacher, &folder.file(teacher(config, plan, stage)))?;
+        load(Given::Teacher, &folder.file(teacher(config, plan, stage)))?;
     }
     if follows_step1(plan, stage) {
-        load(&networks.student, &folder.file(plan.file(Stage::Step1)))?;
+        load(Given::Student, &folder.file(plan.file(Stage::Step1)))?;
     }
     match init {
-        Some(path) if stage == Stage::Teacher => load(&networks.teacher, path),
-        Some(path) => load(&networks.student, path),
+        Some(path) if stage == Stage::Teacher => load(Given::Teacher, path),
+        Some(path) => load(Given::Student, path),
         None => Ok(()),
     }
 }

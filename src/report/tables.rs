@@ -8,6 +8,7 @@ use super::view::RunView;
 use crate::model::{Architecture, NetworkSpec};
 use crate::results::grouped;
 use crate::run::NetworkReport;
+use crate::version;
 
 /// The networks of a run with their figures.
 pub(super) fn networks(run: &RunView) -> Table {
@@ -112,7 +113,7 @@ pub(super) fn machine(run: &RunView) -> Table {
         ("adapter", report.adapter.clone()),
         ("interface", report.backend.clone()),
         ("driver", report.driver.clone()),
-        ("pkdgan", report.version.clone()),
+        ("pkdgan", version::named(&report.version, &report.build)),
         ("whole run", format!("{:.0} s", report.seconds_total)),
         ("a step of the last stage", format!("{:.2} ms", 1e3 * report.seconds_per_step)),
     ];

@@ -32,6 +32,7 @@ pub fn rows(cell: &Cell, report: &Report) -> Vec<Row> {
             seconds: stages.iter().map(|&stage| seconds(cell, stage)).sum(),
             adapter: report.adapter.clone(),
             version: report.version.clone(),
+            build: report.build.clone(),
         })
     };
     report.networks.iter().filter_map(row).collect()

@@ -126,7 +126,11 @@ impl Survey {
             }
         }
         let rows = output.write()?;
-        Ok(if failed.is_empty() { Outcome::Finished(rows) } else { Outcome::Failed(failed.into_iter().map(|(_, why)| why).collect()) })
+        Ok(if failed.is_empty() {
+            Outcome::Finished(rows)
+        } else {
+            Outcome::Failed(failed.into_iter().map(|(_, why)| why).collect())
+        })
     }
 
     /// What there is to do about a cell.

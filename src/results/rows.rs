@@ -18,7 +18,7 @@ use crate::run::write_whole;
 /// too.
 pub const NETWORKS: [&str; 5] = ["teacher", "student-alone", "student-step1", "student", "teacher-joint"];
 
-const HEADER: [&str; 16] = [
+const HEADER: [&str; 17] = [
     "dataset",
     "normal",
     "network",
@@ -35,7 +35,10 @@ const HEADER: [&str; 16] = [
     "seconds",
     "adapter",
     "version",
+    "build",
 ];
+/// Columns of earlier versions, which did not say the build.
+const OLD_COLUMNS: usize = 16;
 
 /// The figures of one trained network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,6 +75,9 @@ pub struct Row {
     pub adapter: String,
     /// Version of the program.
     pub version: String,
+    /// The commit that it was built from; empty where nobody knows any more.
+    #[serde(default)]
+    pub build: String,
 }
 
 /// What tells one row from all others.
@@ -174,8 +180,8 @@ impl Rows {
             match error.into_kind() {
                 ErrorKind::Io(source) => ResultsError::Read { path: path.to_owned(), source },
                 ErrorKind::Utf8 { err, .. } => damaged(line, err.to_string()),
-                ErrorKind::UnequalLengths { len, .. } => {
-                    damaged(line, format!("{len} columns instead of {}", HEADER.len()))
+                ErrorKind::UnequalLengths { len, expected_len, .. } => {
+                    damaged(line, format!("{len} columns instead of {expected_len}"))
                 }
                 ErrorKind::Deserialize { err, .. } => {
                     let column = err.field().and_then(|field| HEADER.get(field as usize)).unwrap_or(&"row");
@@ -185,7 +191,8 @@ impl Rows {
             }
         };
         let mut reader = csv::Reader::from_reader(file);
-        if reader.headers().map_err(failed)? != HEADER.as_slice() {
+        let header = reader.headers().map_err(failed)?;
+        if header != HEADER.as_slice() && *header != HEADER[..OLD_COLUMNS] {
             return Err(damaged(1, format!("the header is not {}", HEADER.join(","))));
         }
         let mut rows = Self::default();
@@ -269,7 +276,7 @@ impl Rows {
     }
 
     /// The different values of a text column, sorted and joined by commas.
-    pub(super) fn distinct(&self, column: fn(&Row) -> &str) -> String {
+    pub(super) fn distinct(&self, column: fn(&Row) -> String) -> String {
         self.iter().map(column).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
     }
 

@@ -5,12 +5,13 @@ use std::fmt::Display;
 use std::path::Path;
 
 use super::classes::class_title;
-use super::columns::{Column, auroc, columns};
+use super::columns::{Arm, Column, auroc, columns};
 use super::text::{
     BLANK, class_list, grouped, markdown_table, mean_key, summary, summary_cells, write_csv, write_text,
 };
 use super::{Gain, Published, ResultsError, Row, Rows, published};
 use crate::data::{CLASSES, Dataset};
+use crate::version;
 
 const HEADER: [&str; 9] =
     ["dataset", "network", "structure", "steps", "batch_size", "normal", "auroc_mean", "auroc_sd", "seeds"];
@@ -49,8 +50,8 @@ impl<'a> Table<'a> {
              step and no run is chosen by test labels. AUROC by latent distance, in percent: mean ± sample standard \
              deviation over n seeds, those of a mean row being the seeds that ran all its classes.\n\n\
              Adapters: {}. Version: {}.\n",
-            or_none(self.rows.distinct(|row| &row.adapter)),
-            or_none(self.rows.distinct(|row| &row.version)),
+            or_none(self.rows.distinct(|row| row.adapter.clone())),
+            or_none(self.rows.distinct(|row| version::named(&row.version, &row.build))),
         );
         for section in &self.sections {
             text += &format!("\n## {}\n\n{}", section.dataset, section.markdown());
@@ -109,8 +110,7 @@ impl Section<'_> {
         rows.push(self.row("MACs (teacher's to these)", |column| self.count(column, |row| row.macs), ratio));
         let blank = |_: &Published| BLANK.into();
         rows.push(self.row("parameters (likewise)", |column| self.count(column, |row| row.params), blank));
-        let budget = |column: &Column| format!("{} x {}", grouped(column.arm.steps), column.arm.batch_size);
-        rows.push(self.row("steps x batch size", budget, blank));
+        rows.push(self.row("steps x batch size", |column| self.budget(column, grouped), blank));
 
         let mut text = markdown_table(&header, &rows);
         if !self.columns.iter().any(|column| column.classes().len() == usize::from(CLASSES)) {
@@ -188,7 +188,44 @@ impl Section<'_> {
     fn title(&self, column: &Column) -> String {
         let title = column.arm.title();
         let alike = self.columns.iter().filter(|other| other.arm.title() == title).count();
-        if alike > 1 { format!("{title}, {} x {}", column.arm.steps, column.arm.batch_size) } else { title }
+        if alike > 1 { format!("{title}, {}", self.budget(column, |count| count.to_string())) } else { title }
+    }
+
+    /// Steps and batch size of each stage that trained a network, in the order they ran. A row has the steps of all of
+    /// them and the batch size of the last. The others are those of the networks that the earlier stages left.
+    fn budget(&self, column: &Column, number: fn(u64) -> String) -> String {
+        let arm = column.arm;
+        let (first, second) = arm.structure.split_once('+').map_or((arm.structure, None), |(a, b)| (a, Some(b)));
+        let step1 = second.map(|_| ("student-step1", first));
+        let earlier: Vec<_> = match arm.network {
+            "student" => step1.into_iter().collect(),
+            // Structures 3 and 4 train the teacher too.
+            "teacher-joint" => {
+                [("teacher", "")].into_iter().chain(step1.filter(|_| ["3", "4"].contains(&first))).collect()
+            }
+            _ => Vec::new(),
+        };
+        let found: Option<Vec<Arm>> = earlier
+            .iter()
+            .map(|&(network, structure)| {
+                let arms = self.columns.iter().map(|other| other.arm);
+                let mut named = arms.filter(|arm| (arm.network, arm.structure) == (network, structure));
+                // Of several budgets nobody could say which it was.
+                named.next().filter(|_| named.next().is_none())
+            })
+            .collect();
+        let budget = |steps, batch_size| format!("{} x {batch_size}", number(steps));
+        let known = found.and_then(|found| {
+            let steps = found.iter().map(|arm| arm.steps).sum();
+            Some((arm.steps.checked_sub(steps).filter(|&last| last > 0)?, found))
+        });
+        match known {
+            Some((last, found)) => {
+                let parts = found.iter().map(|arm| budget(arm.steps, arm.batch_size));
+                parts.chain([budget(last, arm.batch_size)]).collect::<Vec<_>>().join(" + ")
+            }
+            None => format!("{} in all, the last x {}", number(arm.steps), arm.batch_size),
+        }
     }
 
     /// What a network gained over the one called `base`, if that is what it should surpass.

@@ -41,6 +41,9 @@ pub struct Report {
     pub tuned_kernels: u64,
     /// Version of the program.
     pub version: String,
+    /// The commit that it was built from; empty in reports of earlier versions.
+    #[serde(default)]
+    pub build: String,
     /// Multiply-accumulates of the generator for one image.
     pub macs: u64,
     /// Trainable parameters of the generator.

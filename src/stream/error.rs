@@ -44,6 +44,9 @@ pub enum StreamError {
     /// The network does not take what the preprocessing makes of pictures.
     #[error(transparent)]
     Preprocessing(#[from] DataError),
+    /// Not a single thread could be started.
+    #[error("no thread can be started: {0}; let other processes end, or raise the limit (ulimit -u)")]
+    Thread(io::Error),
     /// A map cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),

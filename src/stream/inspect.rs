@@ -1,6 +1,7 @@
 //! From what was found to scores.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use image::DynamicImage;
@@ -10,7 +11,7 @@ use super::list::{Found, Picture, Sources};
 use super::maps::Maps;
 use super::ordered::ordered;
 use super::{PictureFault, StreamError};
-use crate::data::{Images, PictureError, Preprocessing, PreprocessingInternals, read_picture};
+use crate::data::{Images, MemoryBudget, PictureError, Preprocessing, PreprocessingInternals, read_pixels};
 use crate::model::ModelFile;
 use crate::scoring::{Choice, DetectorOptions, ScoringError};
 
@@ -58,7 +59,8 @@ pub fn score_pictures(
     let paths: Vec<PathBuf> = paths.into_iter().map(Into::into).collect();
     let threads = available_parallelism().map_or(1, Into::into);
     let (detector, choice) = SharedDetector::choose(model, &paths, threads, options)?;
-    let chunks = inspect(Sources::of(paths), model.preprocessing, &detector, threads, None);
+    let memory = Arc::new(MemoryBudget::of_machine());
+    let chunks = inspect(Sources::of(paths), model.preprocessing, &detector, threads, &memory, None);
     let results = chunks.flat_map(|chunk| match chunk {
         Ok(inspected) => inspected.into_iter().map(Ok).collect(),
         Err(error) => vec![Err(error)],
@@ -87,32 +89,39 @@ impl Iterator for InspectedPictures {
     }
 }
 
-/// Scores pictures in order, with so many threads that decode.
+/// Scores pictures in order, with so many threads that decode, which share so much memory.
 ///
 /// What fails a picture stands in its place; what fails all, such as a device that is lost, in the place of a chunk.
+/// Fewer threads do where the system gives no more.
 /// Once the results are dropped, no thread uses the device any more.
 pub fn inspect(
     sources: Sources,
     preprocessing: Preprocessing,
     detector: &SharedDetector,
     threads: usize,
+    memory: &Arc<MemoryBudget>,
     maps: Option<&Maps>,
 ) -> impl Iterator<Item = Result<Vec<Inspected>, StreamError>> + use<> {
     let worker = |_| {
-        let (detector, mut maps) = (detector.clone(), maps.cloned());
-        move |chunk: Vec<Found>| scored(chunk, &preprocessing, &detector, maps.as_mut())
+        let (detector, memory, mut maps) = (detector.clone(), memory.clone(), maps.cloned());
+        move |chunk: Vec<Found>| scored(chunk, &preprocessing, &detector, &memory, maps.as_mut())
     };
     let workers = (0..detector.threads(threads)).map(worker).collect();
-    ordered(move |emit| sources.each(emit), workers, detector.chunk())
+    let (results, failure) = match ordered(move |emit| sources.each(emit), workers, detector.chunk()) {
+        Ok(results) => (Some(results), None),
+        Err(error) => (None, Some(Err(StreamError::Thread(error)))),
+    };
+    results.into_iter().flatten().chain(failure)
 }
 
 fn scored(
     chunk: Vec<Found>,
     preprocessing: &Preprocessing,
     detector: &SharedDetector,
+    memory: &MemoryBudget,
     maps: Option<&mut Maps>,
 ) -> Result<Vec<Inspected>, StreamError> {
-    let decoded: Vec<_> = chunk.into_iter().map(|found| decode(found, preprocessing)).collect();
+    let decoded: Vec<_> = chunk.into_iter().map(|found| decode(found, preprocessing, memory)).collect();
     let (pictures, pixels): (Vec<_>, Vec<_>) =
         decoded.iter().filter_map(|(picture, pixels)| Some((picture, &pixels.as_ref().ok()?[..]))).unzip();
     let mut scores = Vec::new();
@@ -141,15 +150,16 @@ fn scored(
 }
 
 /// A picture as the network sees it, without the margin.
-fn decode(found: Found, preprocessing: &Preprocessing) -> (Picture, Result<Vec<u8>, PictureFault>) {
+fn decode(
+    found: Found,
+    preprocessing: &Preprocessing,
+    memory: &MemoryBudget,
+) -> (Picture, Result<Vec<u8>, PictureFault>) {
     let Found { picture, content } = found;
     let pixels = || -> Result<Vec<u8>, PictureFault> {
-        let decoded = match content? {
-            Some(image) => DynamicImage::ImageLuma8(image),
-            None => read_picture(&picture.file)?,
-        };
+        let Some(image) = content? else { return Ok(read_pixels(&picture.file, preprocessing, memory)?) };
         let at = |problem| PictureError { path: picture.file.to_path_buf(), problem };
-        Ok(preprocessing.pixels(decoded).map_err(at)?)
+        Ok(preprocessing.pixels(DynamicImage::ImageLuma8(image)).map_err(at)?)
     };
     let pixels = pixels();
     (picture, pixels)

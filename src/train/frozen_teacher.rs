@@ -5,7 +5,7 @@ use std::path::Path;
 use super::batches::in_batches;
 use super::error::TrainError;
 use super::model_file::load_weights;
-use crate::config::Config;
+use crate::config::{Config, Given};
 use crate::data::Images;
 use crate::engine::{EngineError, Executor, Graph, Program, ProgramId, Variables};
 use crate::model::{EdeGan, Statistics};
@@ -27,12 +27,12 @@ impl FrozenTeacher {
     /// Loads the teacher of a configuration with the weights in a file.
     ///
     /// # Errors
-    /// A file that cannot be read or has other tensors, and failures of the device.
+    /// A file that cannot be read, has other tensors or says other settings, and failures of the device.
     pub fn load(config: &Config, weights: &Path, executor: &mut dyn Executor) -> Result<Self, TrainError> {
         let mut variables = Variables::new();
         let epsilon = config.training.norm_epsilon as f32;
         let teacher = EdeGan::register(&mut variables, "teacher", &config.teacher(), epsilon);
-        load_weights(weights, executor, &variables, &teacher)?;
+        load_weights(weights, config, Given::Teacher, executor, &variables, &teacher)?;
         let program = executor.load(Self::program(&variables, &teacher, config.scoring.statistics)?)?;
         Ok(Self { program, side: teacher.architecture.side })
     }

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::error::TrainError;
 use crate::calibration::Calibration;
-use crate::config::Config;
+use crate::config::{Config, Given};
 use crate::engine::{Executor, Readback, Variables};
-use crate::model::{Architecture, EdeGan, ModelFile, Normal, Statistics, arrange, named};
+use crate::model::{EdeGan, ModelFile, Normal, Statistics, arrange, named};
 use crate::weights::Weights;
 
 /// A trained encoder-decoder-encoder GAN whose weights are on an executor.
@@ -28,6 +28,16 @@ impl Model {
     /// A file that cannot be read, is damaged or no model, and tensors that do not go with the architecture.
     pub fn load(path: &Path, executor: &mut dyn Executor) -> Result<Self, TrainError> {
         Self::place(ModelFile::read(path)?, executor)
+    }
+
+    /// The same, for images that a configuration says.
+    ///
+    /// # Errors
+    /// As of [`Self::load`], and a model that was trained for other images.
+    pub fn load_for(config: &Config, path: &Path, executor: &mut dyn Executor) -> Result<Self, TrainError> {
+        let file = ModelFile::read(path)?;
+        config.check_images_of(&file)?;
+        Self::place(file, executor)
     }
 
     /// Puts a model on an executor that holds no other.
@@ -69,26 +79,40 @@ pub fn take_model(
     })
 }
 
-/// Sets networks that are registered from a model file, or any safetensors file with the same names and shapes. A file
-/// without running averages leaves them as they are; one without the discriminator likewise.
+/// Sets one of a configuration's networks, which is registered, from a model file, or any safetensors file with the same
+/// names and shapes. A file without running averages leaves them as they are; one without the discriminator likewise.
 ///
 /// # Errors
-/// A file that cannot be read or has other tensors; then nothing was set.
+/// A file that cannot be read, has other tensors, or says other settings; then nothing was set.
 pub fn load_weights(
     path: &Path,
+    config: &Config,
+    given: Given,
     executor: &mut dyn Executor,
     variables: &Variables,
     gan: &EdeGan,
 ) -> Result<(), TrainError> {
-    put(Weights::read(path)?, executor, variables, gan)
+    put(read_given(path, config, given)?, executor, variables, gan)
 }
 
-/// Refuses a file that [`load_weights`] would refuse for networks of this architecture; no device is needed.
-pub fn check_weights(path: &Path, architecture: &Architecture) -> Result<(), TrainError> {
+/// Refuses a file that [`load_weights`] would refuse; no device is needed.
+pub fn check_weights(path: &Path, config: &Config, given: Given) -> Result<(), TrainError> {
     let mut variables = Variables::new();
-    let gan = EdeGan::register(&mut variables, "checked", architecture, 1.0);
-    arrange(Weights::read(path)?, &variables, &gan)?;
+    let architecture = match given {
+        Given::Teacher => config.teacher(),
+        Given::Student => config.student(),
+    };
+    let gan = EdeGan::register(&mut variables, "checked", &architecture, 1.0);
+    arrange(read_given(path, config, given)?, &variables, &gan)?;
     Ok(())
+}
+
+/// The tensors of a file that does not contradict the settings.
+fn read_given(path: &Path, config: &Config, given: Given) -> Result<Weights, TrainError> {
+    if let Some(model) = ModelFile::read_described(path)? {
+        config.check_given(&model, given)?;
+    }
+    Ok(Weights::read(path)?)
 }
 
 fn put(weights: Weights, executor: &mut dyn Executor, variables: &Variables, gan: &EdeGan) -> Result<(), TrainError> {

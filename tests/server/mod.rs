@@ -17,6 +17,8 @@ pub(crate) struct Request {
     pub path: String,
     /// First byte of a `Range: bytes=N-` header.
     pub from: Option<usize>,
+    /// Value of an `Authorization` header.
+    pub authorization: Option<String>,
 }
 
 /// What is answered.
@@ -27,6 +29,8 @@ pub(crate) struct Reply {
     pub body: Vec<u8>,
     /// Bytes of the body after which the connection is cut.
     pub cut: Option<usize>,
+    /// Time between any two bytes of the body.
+    pub pause: Option<Duration>,
 }
 
 impl Reply {
@@ -36,7 +40,12 @@ impl Reply {
 
     /// The whole file, whatever range is asked for.
     pub(crate) fn whole(file: &[u8]) -> Self {
-        Self { status: 200, headers: vec![format!("Content-Length: {}", file.len())], body: file.to_vec(), cut: None }
+        Self {
+            status: 200,
+            headers: vec![format!("Content-Length: {}", file.len())],
+            body: file.to_vec(),
+            ..Self::default()
+        }
     }
 
     /// The part of the file asked for.
@@ -62,7 +71,13 @@ impl Reply {
     fn send(self, stream: &mut TcpStream) -> std::io::Result<()> {
         let headers: String = self.headers.iter().map(|header| format!("{header}\r\n")).collect();
         write!(stream, "HTTP/1.1 {} Said\r\nConnection: close\r\n{headers}\r\n", self.status)?;
-        stream.write_all(&self.body[..self.cut.unwrap_or(self.body.len())])
+        let body = &self.body[..self.cut.unwrap_or(self.body.len())];
+        let Some(pause) = self.pause else { return stream.write_all(body) };
+        stream.set_nodelay(true)?;
+        body.iter().try_for_each(|byte| {
+            std::thread::sleep(pause);
+            stream.write_all(&[*byte])
+        })
     }
 }
 
@@ -121,7 +136,11 @@ impl Drop for Server {
 fn receive(stream: &TcpStream) -> Option<Request> {
     let mut lines = BufReader::new(stream.take(8 << 10)).lines().map_while(Result::ok);
     let path = lines.next()?.split(' ').nth(1)?.trim_start_matches('/').to_owned();
-    let headers: Vec<String> = lines.take_while(|line| !line.is_empty()).map(|line| line.to_lowercase()).collect();
-    let from = headers.iter().find_map(|line| line.strip_prefix("range: bytes=")?.strip_suffix('-')?.parse().ok());
-    Some(Request { path, from })
+    let headers: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+    let header = |name: &str| {
+        let named = |line: &&String| line.split_once(':').is_some_and(|(said, _)| said.eq_ignore_ascii_case(name));
+        headers.iter().find(named).and_then(|line| Some(line.split_once(':')?.1.trim().to_owned()))
+    };
+    let from = header("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    Some(Request { path, from, authorization: header("authorization") })
 }

@@ -6,6 +6,7 @@ mod verdict;
 use std::io::{self, BufReader, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
 use std::time::Instant;
@@ -15,11 +16,13 @@ use clap::Args;
 use pkdgan::model::ModelFile;
 use pkdgan::scoring::ScoringPath;
 use pkdgan::unstable::calibration::Calibration;
+use pkdgan::unstable::data::MemoryBudget;
 use pkdgan::unstable::run::{model_file, write_whole};
 use pkdgan::unstable::stream::{Inspected, Maps, SharedDetector, Sources, StreamError, inspect};
 
 use super::console::{Console, Counter, stop_on_interrupt};
 use super::device::{Device, PathChoice};
+use super::units;
 use crate::cli::output;
 use rows::{Format, Rows};
 use verdict::Rule;
@@ -64,6 +67,10 @@ pub(super) struct Arguments {
     /// Threads that decode pictures [default: one a core]
     #[arg(long, value_name = "N", help_heading = "Device", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// Memory that pictures may take while they are decoded, those of all threads together, as `512M` or `2G`; who would
+    /// exceed it waits [default: half of this machine's]
+    #[arg(long, value_name = "SIZE", help_heading = "Device", value_parser = units::bytes)]
+    memory: Option<u64>,
     /// How to run the network: `op-by-op`, `fused-f32`, `fused-f16` (scores differ by up to 1 %), `cpu`, or `auto` for
     /// the fastest in single precision, and no device where it has little to win
     #[arg(long, value_name = "NAME", default_value = "auto", help_heading = "Device")]
@@ -144,7 +151,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let preparing = console.preparing("scoring");
     let (detector, choice) = SharedDetector::choose(&model, &arguments.paths, threads, options)?;
     drop(preparing);
-    let results = inspect(sources, model.preprocessing, &detector, threads, maps.as_ref());
+    let memory = Arc::new(arguments.memory.map_or_else(MemoryBudget::of_machine, MemoryBudget::new));
+    let results = inspect(sources, model.preprocessing, &detector, threads, &memory, maps.as_ref());
 
     let tally = Tally::default();
     let mut writer = Writer { console: &console, detector: &detector, warned: false, rule, calibration, tally };

@@ -16,7 +16,7 @@ use pkdgan::unstable::run::model_file;
 use rust_embed::RustEmbed;
 
 use super::console::Console;
-use http::{Answer, Request};
+use http::{Answer, Limits, Request};
 
 /// Arguments of `pkdgan serve-web`.
 #[derive(Args)]
@@ -79,7 +79,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut stdout = io::stdout();
     writeln!(stdout, "http://{address}{PAGE}").and_then(|()| stdout.flush())?;
     Console::new(arguments.quiet).say("open this address in a browser on this machine; ctrl-C ends");
-    http::serve(&listener, |request| answer(request, model.as_deref()));
+    http::serve(&listener, Limits::USUAL, |request| answer(request, model.as_deref()));
     Ok(ExitCode::SUCCESS)
 }
 

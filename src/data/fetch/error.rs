@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::TooSlow;
 use crate::data::DataError;
 
 /// Why a data set could not be fetched.
@@ -35,6 +36,35 @@ pub enum FetchError {
         received: u64,
         /// The failure itself.
         reason: io::Error,
+    },
+    /// The file arrives, but too slowly.
+    #[error("{url}: too slow after {received} bytes: {reason}; fetch again later, or name another with --mirror URL")]
+    Slow {
+        /// What was asked for.
+        url: String,
+        /// Bytes of the file on disk.
+        received: u64,
+        /// How slow.
+        reason: TooSlow,
+    },
+    /// The server leads to where nothing is fetched from.
+    #[error(
+        "{url}: the server leads to {to}, which is not followed: only https, or from http also http; name another \
+         address with --mirror URL"
+    )]
+    Redirect {
+        /// What was asked for.
+        url: String,
+        /// Where it leads.
+        to: String,
+    },
+    /// The server leads on and on.
+    #[error("{url}: more than {limit} redirects, one after the other; name another address with --mirror URL")]
+    Redirects {
+        /// What was asked for.
+        url: String,
+        /// Most that are followed.
+        limit: usize,
     },
     /// The server answers something else than the file.
     #[error("{url}: the server answers with status {status}; try later, or name another address with --mirror URL")]

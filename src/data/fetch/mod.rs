@@ -1,5 +1,6 @@
 //! Fetching data sets over the network: nothing gets its place before its checksums are found right.
 
+mod address;
 mod download;
 mod error;
 mod unpack;
@@ -13,6 +14,8 @@ use md5::{Digest, Md5};
 use super::verify::{check_file, hex};
 use super::{Check, DataError, Manifest, Packed, Packing};
 
+pub use address::masked;
+pub use download::{Pace, TooSlow};
 pub use error::{EntryFault, FetchError};
 /// For the fuzz target, which needs no server so.
 #[cfg(fuzzing)]
@@ -55,7 +58,20 @@ pub fn fetch(
     folder: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Vec<(String, Arrival)>, FetchError> {
-    let source = download::Source::new(&manifest.address)?;
+    fetch_at(Pace::default(), manifest, folder, progress)
+}
+
+/// The same, with another bound on how slow the downloads may be.
+///
+/// # Errors
+/// As of [`fetch`].
+pub fn fetch_at(
+    pace: Pace,
+    manifest: &Manifest,
+    folder: &Path,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Vec<(String, Arrival)>, FetchError> {
+    let source = download::Source::new(&manifest.address, pace)?;
     fs::create_dir_all(folder).map_err(unwritable(folder))?;
     let _held = take(folder)?;
     let arrivals = manifest.files.iter().map(|packed| {

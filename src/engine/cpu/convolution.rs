@@ -11,6 +11,7 @@ use super::kernel::{CpuKernel, Packing};
 use super::threads::parallel_for;
 use crate::engine::activation::Activation;
 use crate::engine::conv::{Epilogue, Geometry};
+use crate::threads::pool_threads;
 
 /// Multiply-accumulates of a convolution from which on other threads are worth their waking.
 const MIN_PARALLEL_MACS: u64 = 1 << 18;
@@ -57,7 +58,7 @@ impl Shape {
 
     /// Into how many tasks the images go, and images of each.
     fn tasks(&self) -> [usize; 2] {
-        let wanted = if self.parallel { TASKS * rayon::current_num_threads() } else { 1 };
+        let wanted = if self.parallel { TASKS * pool_threads() } else { 1 };
         let images = self.images.div_ceil(wanted.min(self.images).max(1)).max(1);
         [self.images.div_ceil(images), images]
     }
@@ -65,14 +66,14 @@ impl Shape {
     /// Channels of a task where the channels of each image are shared out, because there are fewer images than threads;
     /// a divisor of `channels`, and whole tiles if there is such.
     fn block(&self, channels: usize) -> usize {
-        let parts = if self.parallel { TASKS * rayon::current_num_threads() } else { 1 };
+        let parts = if self.parallel { TASKS * pool_threads() } else { 1 };
         let divisors = || (channels.div_ceil(parts)..=channels).filter(|block| channels.is_multiple_of(*block));
         divisors().find(|block| block.is_multiple_of(ROWS)).or_else(|| divisors().next()).unwrap_or(channels)
     }
 
     /// Whether there are images enough for the threads.
     fn by_image(&self) -> bool {
-        !self.parallel || self.images >= rayon::current_num_threads()
+        !self.parallel || self.images >= pool_threads()
     }
 }
 
@@ -163,7 +164,7 @@ pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuK
         (windows.positions(), windows.sorted_len(), windows.taps(), windows.pixels());
     if windows.is_whole() {
         // Images are rows of the left factor: the fewer tasks, the more of them share what is read of the weights.
-        let images = if parallel { count.div_ceil(rayon::current_num_threads()) } else { count.max(1) };
+        let images = if parallel { count.div_ceil(pool_threads()) } else { count.max(1) };
         let row = if count == 1 { shape.block(wide_channels) * pixels } else { wide };
         return CpuKernel::new(move |call| {
             let (inputs, arch) = (call.inputs, call.arch);
@@ -284,7 +285,7 @@ pub(crate) fn conv2d_weight_grad(geometry: &Geometry) -> CpuKernel {
     let channels = (PANEL / taps).clamp(1, wide_channels);
     let (row, panels) = (channels * taps, wide_channels.div_ceil(channels));
     let images = (WINDOWS_AT_ONCE / (positions * row)).clamp(1, count.max(1));
-    let tasks = if parallel { panels.min(TASKS * rayon::current_num_threads()) } else { 1 };
+    let tasks = if parallel { panels.min(TASKS * pool_threads()) } else { 1 };
     let panels_of_task = panels.div_ceil(tasks);
     let (made, room) = (narrow_channels * row, padded + images * positions * row);
     CpuKernel::with_scratch(panels * made + tasks * room, move |call| {

@@ -16,6 +16,7 @@ use crate::engine::program::{Buffer, Place, Program, Step, expect_len};
 use crate::engine::shape::count;
 use crate::engine::variables::{GroupId, VarId, Variables};
 use crate::engine::{AdapterSummary, Timed};
+use crate::threads::pool_threads;
 
 /// Most tensors that an op reads, and most that it writes.
 const MAX_INPUTS: usize = 6;
@@ -305,7 +306,7 @@ impl Ready {
 
 impl Executor for Cpu {
     fn summary(&self) -> AdapterSummary {
-        let threads = self.threads.as_ref().map_or_else(rayon::current_num_threads, |threads| threads.count());
+        let threads = self.threads.as_ref().map_or_else(pool_threads, |threads| threads.count());
         let vectors = match format!("{:?}", self.arch) {
             arch if arch.starts_with("V4") => "AVX-512",
             arch if arch.starts_with("V3") => "AVX2",

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use rayon::iter::plumbing::{Producer, ProducerCallback};
 use rayon::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
+use rayon::{ThreadPool, Yield};
 
 use crate::engine::error::EngineError;
+use crate::threads::{pool, pool_threads};
 
 /// How long a thread spins after the last work before it goes to sleep.
 const SPIN_TIME: Duration = Duration::from_micros(300);
@@ -32,13 +33,12 @@ impl Threads {
     /// # Errors
     /// [`EngineError::OutOfMemory`] where the system gives no more threads.
     pub(super) fn new() -> Result<Self, EngineError> {
-        let count = rayon::current_num_threads();
-        let pool = ThreadPoolBuilder::new().num_threads(count).thread_name(|index| format!("cpu-{index}")).build();
+        let count = pool_threads();
         let refused = |error: rayon::ThreadPoolBuildError| {
             let what = format!("{count} threads of the CPU executor");
             EngineError::OutOfMemory { what, problem: error.to_string() }
         };
-        Ok(Self { pool: pool.map_err(refused)?, awake: Arc::default(), busy: Arc::default() })
+        Ok(Self { pool: pool(count).map_err(refused)?, awake: Arc::default(), busy: Arc::default() })
     }
 
     /// How many.

@@ -130,6 +130,11 @@ impl DeviceContext {
     }
 }
 
+/// The error of a thread that the system does not start.
+pub(super) fn no_thread(during: &str, error: &std::io::Error) -> EngineError {
+    EngineError::OutOfMemory { what: format!("a thread for {during}"), problem: error.to_string() }
+}
+
 pub(super) fn driver_failed(during: &str) -> EngineError {
     EngineError::Device { during: during.into(), problem: "its driver failed".into() }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::adapter::{DEVICE_TIMEOUT, GpuOptions, choose, summary};
-use super::context::{DeviceContext, Groups};
+use super::context::{DeviceContext, Groups, no_thread};
 use super::loaded::Loaded;
 use super::pipeline_cache::PipelineCache;
 use super::pipelines::Pipelines;
@@ -84,7 +84,7 @@ impl Gpu {
             },
             context: DeviceContext {
                 reports: Reports::of(&device),
-                submitter: Submitter::of(&queue),
+                submitter: Submitter::of(&queue).map_err(|error| no_thread("submissions", &error))?,
                 device,
                 queue,
                 timeout,
@@ -141,6 +141,11 @@ impl Gpu {
         &self.target.choices
     }
 
+    /// How many kernels are compiled and kept.
+    pub(crate) fn compiled_kernels(&self) -> usize {
+        self.pipelines.len()
+    }
+
     /// The adapter in use.
     pub fn summary(&self) -> &AdapterSummary {
         &self.summary
@@ -175,7 +180,9 @@ impl Executor for Gpu {
     }
 
     fn unload(&mut self, program: ProgramId) {
-        self.programs.remove(program);
+        if let Some(loaded) = self.programs.remove(program) {
+            self.pipelines.release(loaded.into_pipelines());
+        }
     }
 
     fn write(&mut self, variable: VarId, values: &[f32]) -> Result<(), EngineError> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::context::{DeviceContext, Groups};
-use super::pipelines::{Kernel, Pipeline, Pipelines};
+use super::pipelines::{Kernel, Pipelines, SharedPipeline};
 use super::reports::{named, with_error_scope};
 use crate::engine::error::EngineError;
 use crate::engine::kernel::{Dispatch, Slot, Target};
@@ -23,14 +23,14 @@ pub(super) struct Launch {
     /// Index of the program's step that it belongs to.
     pub step: usize,
     pub shader: &'static str,
-    pipeline: wgpu::ComputePipeline,
+    pipeline: SharedPipeline,
     bindings: wgpu::BindGroup,
     pub workgroups: [u32; 3],
 }
 
 impl Launch {
     fn encode(&self, pass: &mut wgpu::ComputePass) {
-        pass.set_pipeline(&self.pipeline);
+        pass.set_pipeline(&self.pipeline.value.pipeline);
         pass.set_bind_group(0, &self.bindings, &[]);
         let [x, y, z] = self.workgroups;
         pass.dispatch_workgroups(x, y, z);
@@ -114,6 +114,11 @@ impl Loaded {
         }
     }
 
+    /// Gives up all but the kernels.
+    pub(super) fn into_pipelines(self) -> Vec<SharedPipeline> {
+        self.launches.into_iter().map(|launch| launch.pipeline).collect()
+    }
+
     /// The buffer behind a place.
     pub(super) fn buffer<'a>(&'a self, groups: &'a Groups, place: Place) -> &'a wgpu::Buffer {
         buffer(groups, &self.locals, place)
@@ -132,7 +137,7 @@ fn launch(
     buffers: &Buffers,
     dispatch: &Dispatch,
     (index, step): (usize, &Step),
-    Pipeline { pipeline, layout }: Pipeline,
+    pipeline: SharedPipeline,
 ) -> Result<Launch, EngineError> {
     let at = |place: Place| {
         let buffer = buffer(buffers.groups, buffers.locals, place);
@@ -155,7 +160,8 @@ fn launch(
             wgpu::BindGroupEntry { binding: binding as u32, resource }
         })
         .collect();
-    let descriptor = wgpu::BindGroupDescriptor { label: Some(&step.label), layout: &layout, entries: &entries };
+    let descriptor =
+        wgpu::BindGroupDescriptor { label: Some(&step.label), layout: &pipeline.value.layout, entries: &entries };
     let bindings = with_error_scope(&context.device, || context.device.create_bind_group(&descriptor))
         .map_err(|error| named(&format!("the binding of buffers to {}", step.label), &error))?;
     Ok(Launch { step: index, shader: dispatch.shader, pipeline, bindings, workgroups: dispatch.workgroups })

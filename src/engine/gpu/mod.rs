@@ -5,6 +5,7 @@ mod context;
 mod device;
 mod faults;
 mod inject;
+mod kept;
 mod loaded;
 mod pipeline_cache;
 mod pipelines;

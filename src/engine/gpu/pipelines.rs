@@ -1,20 +1,28 @@
-//! Pipelines by the text of their kernels, each compiled once, on all cores. It knows no buffers.
+//! Pipelines by the text of their kernels, each compiled once, on all cores. Those that no program uses are kept up to a
+//! bound. It knows no buffers.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, mpsc};
 
-use super::context::DeviceContext;
+use super::context::{DeviceContext, no_thread};
+use super::kept::{Entry, Kept};
 use super::pipeline_cache::PipelineCache;
 use super::reports::{named, with_error_scope, words};
 use crate::engine::error::EngineError;
 use crate::engine::kernel::{self, Dispatch, Slot};
+use crate::threads::start_each;
+
+/// Most pipelines that are kept though no program uses them. A driver may hold megabytes for each.
+const MAX_UNUSED: usize = 64;
 
 /// A kernel ready to run.
-#[derive(Clone)]
 pub(super) struct Pipeline {
     pub pipeline: wgpu::ComputePipeline,
     pub layout: wgpu::BindGroupLayout,
 }
+
+/// A kernel that programs share.
+pub(super) type SharedPipeline = Arc<Entry<Pipeline>>;
 
 /// A kernel to be made ready.
 #[derive(Clone, Copy)]
@@ -26,7 +34,7 @@ pub(super) struct Kernel<'a> {
 
 /// Kernels by their text, each compiled once.
 pub(super) struct Pipelines {
-    compiled: HashMap<String, Pipeline>,
+    compiled: Kept<Pipeline>,
     cache: Option<PipelineCache>,
 }
 
@@ -40,17 +48,21 @@ struct Job {
 impl Pipelines {
     /// None yet; those to come may be found in a cache.
     pub(super) fn new(cache: Option<PipelineCache>) -> Self {
-        Self { compiled: HashMap::new(), cache }
+        Self { compiled: Kept::new(MAX_UNUSED), cache }
     }
 
     /// The pipelines of `kernels`, in their order. New ones are compiled on all cores.
     ///
     /// # Errors
     /// The first kernel that the driver refuses, and [`EngineError::TimedOut`] for one that it does not finish.
-    pub(super) fn of(&mut self, context: &DeviceContext, kernels: &[Kernel]) -> Result<Vec<Pipeline>, EngineError> {
+    pub(super) fn of(
+        &mut self,
+        context: &DeviceContext,
+        kernels: &[Kernel],
+    ) -> Result<Vec<SharedPipeline>, EngineError> {
         let sources: Vec<String> = kernels.iter().map(|kernel| source(context, kernel.dispatch)).collect();
         let mut wanted: HashSet<&str> = HashSet::new();
-        let missing = sources.iter().zip(kernels).filter(|(source, _)| !self.compiled.contains_key(*source));
+        let missing = sources.iter().zip(kernels).filter(|(source, _)| !self.compiled.contains(source));
         let missing = missing.filter(|(source, _)| wanted.insert(source));
         let jobs: Vec<Job> = missing
             .map(|(source, Kernel { dispatch, op })| Job {
@@ -61,7 +73,7 @@ impl Pipelines {
             .collect();
         if !jobs.is_empty() {
             let made = compile_all(context, self.cache.as_ref().map(PipelineCache::cache), jobs)?;
-            self.compiled.extend(made);
+            made.into_iter().for_each(|(source, pipeline)| self.compiled.insert(source, pipeline));
             self.cache.iter_mut().for_each(PipelineCache::save);
         }
         let ready = sources.iter().zip(kernels).map(|(source, kernel)| {
@@ -70,9 +82,21 @@ impl Pipelines {
                 shader: kernel.dispatch.shader,
                 problem: "it was not compiled".into(),
             };
-            self.compiled.get(source).cloned().ok_or_else(missing)
+            self.compiled.get(source).ok_or_else(missing)
         });
-        ready.collect()
+        let ready = ready.collect();
+        self.compiled.trim();
+        ready
+    }
+
+    /// Takes back the pipelines of a program that is no longer loaded.
+    pub(super) fn release(&mut self, pipelines: Vec<SharedPipeline>) {
+        self.compiled.release(pipelines);
+    }
+
+    /// How many are compiled, used or not.
+    pub(super) fn len(&self) -> usize {
+        self.compiled.len()
     }
 }
 
@@ -96,18 +120,18 @@ fn compile_all(
         jobs.iter().enumerate().map(|(number, job)| (number, job.op.clone())).collect();
     let queue = Arc::new(Mutex::new(jobs.into_iter().enumerate()));
     let (sender, finished) = mpsc::channel();
-    let mut workers = Vec::with_capacity(threads);
-    for _ in 0..threads {
+    let workers = start_each(0..threads, |_| {
         let (queue, sender, device, cache) = (queue.clone(), sender.clone(), context.device.clone(), cache.cloned());
-        workers.push(std::thread::spawn(move || {
+        std::thread::Builder::new().spawn(move || {
             let next = || queue.lock().ok().and_then(|mut queue| queue.next());
             while let Some((number, job)) = next() {
                 let compiled = compile(&device, cache.as_ref(), &job);
                 // Nobody waits any more after an error.
                 let _ = sender.send((number, compiled.map(|pipeline| (job.source, pipeline))));
             }
-        }));
-    }
+        })
+    });
+    let workers = workers.map_err(|error| no_thread("the compilation of kernels", &error))?;
     drop(sender);
     let mut outcomes = BTreeMap::new();
     while let Some(op) = unfinished.values().next() {

@@ -1,6 +1,7 @@
 //! Handing work to the driver, which may not come back: some drivers do the work then and there, or wait for earlier
 //! work.
 
+use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -20,18 +21,21 @@ struct Ends {
 
 impl Submitter {
     /// Submits to a queue. The thread ends with the last of those who hold this.
-    pub(super) fn of(queue: &wgpu::Queue) -> Self {
+    ///
+    /// # Errors
+    /// A thread that cannot be started.
+    pub(super) fn of(queue: &wgpu::Queue) -> io::Result<Self> {
         let (work, arriving) = mpsc::channel();
         let (leaving, submitted) = mpsc::channel();
         let queue = queue.clone();
-        let thread = std::thread::spawn(move || {
+        let thread = std::thread::Builder::new().spawn(move || {
             while let Ok(commands) = arriving.recv() {
                 if leaving.send(queue.submit([commands])).is_err() {
                     break;
                 }
             }
-        });
-        Self(Arc::new(Mutex::new(Ends { work: Some(work), submitted, thread: Some(thread) })))
+        })?;
+        Ok(Self(Arc::new(Mutex::new(Ends { work: Some(work), submitted, thread: Some(thread) }))))
     }
 
     /// Submits, and waits so long at most until the driver has taken it.

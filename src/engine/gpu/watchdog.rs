@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use super::context::driver_failed;
+use super::context::{driver_failed, no_thread};
 use crate::engine::error::EngineError;
 
 static HUNG: AtomicBool = AtomicBool::new(false);
@@ -30,10 +30,11 @@ pub(super) fn watched<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, EngineError> {
     let (sender, finished) = mpsc::channel();
-    std::thread::spawn(move || {
+    let thread = std::thread::Builder::new().spawn(move || {
         // Nobody waits any more for a driver that hangs.
         let _ = sender.send(work());
     });
+    thread.map_err(|error| no_thread(during, &error))?;
     finished.recv_timeout(timeout).map_err(|error| match error {
         RecvTimeoutError::Timeout => {
             mark_driver_hung();

@@ -12,6 +12,7 @@ use super::channel_per_lane::Memory;
 use super::layer::CpuLayer;
 use crate::engine::MIN_NORM;
 use crate::engine::fused::{FusedNetworks, PackedWeights, Source};
+use crate::threads::{has_pool, pool_threads};
 
 /// Multiply-accumulates from which on other threads are worth their waking, which takes some 50 microseconds.
 const MIN_PARALLEL_MACS: u64 = 5_000_000;
@@ -77,12 +78,13 @@ impl CpuScorer {
     /// # Panics
     /// If the slices do not hold the same number of images.
     pub fn score(&self, pixels: &[f32], scores: &mut [f32], reconstructions: Option<&mut [f32]>) {
-        if scores.len() == 1 || self.plan.macs() * (scores.len() as u64) < MIN_PARALLEL_MACS {
+        let few = scores.len() == 1 || self.plan.macs() * (scores.len() as u64) < MIN_PARALLEL_MACS;
+        if few || !has_pool() {
             return self.score_here(pixels, scores, reconstructions);
         }
         let len = self.image_len();
         self.check(pixels, scores, reconstructions.as_deref());
-        let chunk = (scores.len() / rayon::current_num_threads()).clamp(1, CHUNK);
+        let chunk = (scores.len() / pool_threads()).clamp(1, CHUNK);
         let chunks = pixels.par_chunks(chunk * len).zip(scores.par_chunks_mut(chunk));
         match reconstructions {
             None => chunks.for_each(|(pixels, scores)| self.score_here(pixels, scores, None)),
