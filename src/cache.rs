@@ -1,8 +1,7 @@
 //! What is kept in the user's cache folder between runs: how long kernels took on the adapters of this machine
 //! (`kernels.json`), and what drivers made of kernels (`pipelines-*.bin`).
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +9,7 @@ use sha2::{Digest, Sha256};
 use tracing::{debug, warn};
 
 use crate::engine::{Measurements, PipelineStore};
+use crate::files::read;
 use crate::format::{self, NewerFormat};
 use crate::run::{WriteError, replace_whole};
 
@@ -140,16 +140,6 @@ impl PipelineStore for PipelineFiles {
             debug!("{error}");
         }
     }
-}
-
-/// A file of no more than `longest` bytes.
-fn read(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(longest + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > longest {
-        return Err(io::Error::other(format!("it is longer than {longest} bytes")));
-    }
-    Ok(bytes)
 }
 
 /// Writes a file whole, and the folder where it lies if need be.

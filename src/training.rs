@@ -160,7 +160,7 @@ impl TrainedRun {
         self.report.average_precision
     }
 
-    /// Seconds that the run took since it was last begun or resumed.
+    /// Seconds that the run took over all processes that worked on it; of one that was killed, up to its last checkpoint.
     pub fn seconds(&self) -> f64 {
         self.report.seconds_total
     }

@@ -1,12 +1,13 @@
 //! `pkdgan eval`: scores the evaluation images with a trained model. It leaves the run folder as it is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Args;
 use pkdgan::config::Config;
 use pkdgan::metrics::BestF1;
+use pkdgan::model::{ModelFile, Normal};
 use pkdgan::unstable::pipeline::open_device;
 use pkdgan::unstable::run::{RunFile, RunFolder, ThresholdReport, write_picture_scores, write_scores};
 use pkdgan::unstable::train::{Evaluation, Model, TrainError};
@@ -58,6 +59,21 @@ struct Figures<'a> {
     adapter: &'a str,
 }
 
+/// Refuses a model that was trained on another class than the run's, which its scores would be evaluated against.
+fn check_normal(normal: &Normal, config: &Config, file: &Path) -> anyhow::Result<()> {
+    let (dataset, class) = (config.data.dataset.to_string(), config.data.normal);
+    if normal.dataset != dataset || normal.class != class {
+        bail!(
+            "{}: its `normal` says {} {}, but the run's config.toml says `data.dataset` {dataset} and `data.normal` {class}; \
+             name the run that the model is of",
+            file.display(),
+            normal.dataset,
+            normal.class
+        );
+    }
+    Ok(())
+}
+
 /// Scores the test set with a trained model; the run folder stays as it is.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let console = Console::new(arguments.quiet);
@@ -66,7 +82,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(folder) = &arguments.data_dir {
         config.data.folder = folder.clone();
     }
+    let file = folder.path().join(&arguments.model);
+    let model = ModelFile::read(&file)?;
+    check_normal(&model.normal, &config, &file)?;
     let data = console.load(&config)?;
+    let mut model = Some(model);
     let (evaluation, calibration, adapter) = arguments.device.work(|| {
         // The run's own, so that its scores come out again to the last digit.
         let mut executor = open_device(&arguments.device, &folder, &config, &arguments.model)?;
@@ -74,9 +94,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         console.say(format!("device: {adapter}"));
         let adapter = adapter.name;
         let images = data.split.test.len();
-        let file = folder.path().join(&arguments.model);
         let preparing = console.preparing("scoring");
-        let model = Model::load(&file, executor.as_mut())?;
+        // A second try is on another device.
+        let model = match model.take() {
+            Some(model) => Model::place(model, executor.as_mut())?,
+            None => Model::load(&file, executor.as_mut())?,
+        };
         drop(preparing);
         let mut progress = console.progress("scoring", "images", 0, images);
         let report = |done| progress.update(done, "");

@@ -8,7 +8,7 @@ use std::time::Instant;
 use clap::Args;
 use pkdgan::config::{Config, DataConfig, Goal, steps_for_epochs};
 use pkdgan::data::Source;
-use pkdgan::unstable::pipeline::{self, Data, Progress};
+use pkdgan::unstable::pipeline::{self, Data, Plan, Progress};
 use pkdgan::unstable::run::{NetworkReport, RunFile, RunFolder, read_kernels};
 use pkdgan::unstable::train::{CheckpointEvery, PeriodicEvaluation};
 use serde_json::json;
@@ -49,7 +49,7 @@ pub(super) struct Arguments {
     /// Go on with the run in this folder from its last checkpoint, with its own settings
     #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with_all = [
         "stage", "teacher", "with_baseline", "out", "force", "init", "recipe", "config", "set", "dataset", "data_dir",
-        "images", "anomalies", "size", "fit", "colour", "normal", "calibration", "batch_size", "steps", "epochs", "seed",
+        "images", "anomalies", "size", "fit", "colour", "cross_file_systems", "normal", "calibration", "batch_size", "steps", "epochs", "seed",
         "lr", "no_shuffle", "no_tune",
     ])]
     resume: Option<PathBuf>,
@@ -142,6 +142,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             pipeline::begin(&config, &path, arguments.force, teacher, init, &kernels)?
         }
     };
+    folder.begin_process(started)?;
     console.say(tables(&config).trim_end());
     console.say(describe(&config, &data));
     console.say(format!("run folder {}", folder.path().display()));
@@ -161,7 +162,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let progress = device
         .work(|| pipeline::train(&config, &folder, &data, device, every, periodic.as_ref(), &mut watcher))
         .map_err(|error| resumable(error, folder.path()))?;
-    if let Progress::Stopped(stage, step, steps) = progress {
+    let stopped = match progress {
+        Progress::Stopped(stage, step, steps) => Some((stage, step, steps)),
+        Progress::Trained if watcher.last_chance() => {
+            let stage = Plan::new(&config).result;
+            let steps = stage.budget(&config).steps;
+            Some((stage, steps, steps))
+        }
+        Progress::Trained => None,
+    };
+    if let Some((stage, step, steps)) = stopped {
         watcher.finish();
         console.event("stopped", json!({ "stage": stage, "step": step, "steps": steps, "folder": folder.path() }));
         output::note(format_args!(
@@ -170,13 +180,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         ));
         return Ok(ExitCode::FAILURE);
     }
-    watcher.last_chance();
     let evaluated = device
         .work(|| pipeline::evaluate(&config, &folder, &data, device, &[], &mut watcher))
         .map_err(|error| resumable(error, folder.path()))?;
     watcher.finish();
-    let seconds = started.elapsed().as_secs_f64();
-    let report = pipeline::finish(&config, &folder, &data, device, evaluated, seconds)?;
+    let report = pipeline::finish(&config, &folder, &data, device, evaluated)?;
+    let seconds = report.seconds_total;
     console.event("done", json!({ "folder": folder.path(), "auroc": report.auroc, "seconds": seconds }));
     if arguments.json {
         output::line(serde_json::to_string_pretty(&report)?)?;

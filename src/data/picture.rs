@@ -1,7 +1,7 @@
 //! Picture files: PNG, JPEG and BMP, told by their contents, whatever the name.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use image::metadata::Orientation;
@@ -12,6 +12,10 @@ use thiserror::Error;
 pub const MAX_SIDE: u32 = 20_000;
 /// Most memory that one picture may take, in bytes: 100 megapixels in colour, and some.
 const MAX_MEMORY: u64 = 512 << 20;
+/// Longest file that is read, in bytes: what is not packed takes that and some.
+const MAX_FILE: u64 = MAX_MEMORY + FREE;
+/// Bytes that tell the format.
+const BEGINNING: u64 = 16;
 /// Most values that a byte of a JPEG stands for: a block of 64 pixels takes one bit at least; with components that are
 /// sampled 4 x 1 and 1 x 4, nine blocks make 32 x 32 pixels of three values.
 const MAX_PIXELS_PER_BYTE_OF_JPEG: u64 = 1 << 12;
@@ -41,6 +45,12 @@ pub enum PictureProblem {
     /// A file of no bytes.
     #[error("empty file")]
     Empty,
+    /// Too many bytes.
+    #[error("longer than {} MiB, which no picture is that is read", MAX_FILE >> 20)]
+    TooLong,
+    /// A folder on another file system than the one above it.
+    #[error("another file system is mounted here, which is left out; --cross-file-systems takes it")]
+    Mounted,
     /// None of the formats that are read.
     #[error("no PNG, JPEG or BMP picture")]
     Format,
@@ -67,16 +77,34 @@ pub enum PictureProblem {
 /// # Errors
 /// A file that cannot be read, is empty, of another format, too large, or damaged.
 pub fn read_picture(path: &Path) -> Result<DynamicImage, PictureError> {
-    let opened = File::open(path).map_err(PictureProblem::Read);
-    let picture = opened.and_then(|file| decode(BufReader::new(file)));
-    picture.map_err(|problem| PictureError { path: path.to_owned(), problem })
+    read(path).map_err(|problem| PictureError { path: path.to_owned(), problem })
 }
 
-fn decode(mut file: BufReader<File>) -> Result<DynamicImage, PictureProblem> {
-    if file.fill_buf().map_err(PictureProblem::Read)?.is_empty() {
+fn read(path: &Path) -> Result<DynamicImage, PictureProblem> {
+    let mut file = File::open(path).map_err(PictureProblem::Read)?;
+    let there = file.metadata().map_err(PictureProblem::Read)?;
+    if there.is_file() {
+        return match there.len() {
+            0 => Err(PictureProblem::Empty),
+            length if length > MAX_FILE => Err(PictureProblem::TooLong),
+            length => decode(BufReader::new(file), length),
+        };
+    }
+    // Decoders go back and forth, which a pipe does not. A device may have no end.
+    let mut bytes = Vec::new();
+    file.by_ref().take(BEGINNING).read_to_end(&mut bytes).map_err(PictureProblem::Read)?;
+    if bytes.is_empty() {
         return Err(PictureProblem::Empty);
     }
-    let length = file.get_ref().metadata().map_err(PictureProblem::Read)?.len();
+    if !matches!(image::guess_format(&bytes), Ok(ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Bmp)) {
+        return Err(PictureProblem::Format);
+    }
+    file.take(MAX_FILE).read_to_end(&mut bytes).map_err(PictureProblem::Read)?;
+    let length = bytes.len() as u64;
+    if length > MAX_FILE { Err(PictureProblem::TooLong) } else { decode(Cursor::new(bytes), length) }
+}
+
+fn decode(file: impl BufRead + Seek, length: u64) -> Result<DynamicImage, PictureProblem> {
     let mut reader = ImageReader::new(file).with_guessed_format().map_err(PictureProblem::Read)?;
     let most_per_byte = match reader.format() {
         None => return Err(PictureProblem::Format),

@@ -5,10 +5,8 @@ use std::path::Path;
 use super::Plan;
 use crate::config::{Config, Goal};
 use crate::engine::KernelChoices;
-use crate::model::Architecture;
 use crate::run::{MetricsLog, RunError, RunFile, RunFolder, write_kernels, write_whole};
-use crate::train::{Stage, Traced, TrainError, check_weights};
-use crate::weights::WeightsError;
+use crate::train::{Stage, Traced, TrainError, check_steps, checked_bytes};
 
 /// Makes the folder of a run, with an empty log, the teacher that was given, a run folder or a model file, the weights
 /// `init` that the first stage's network will be set to, the `kernels` it is to compute with, and, last, its configuration: with it, all is there that the
@@ -26,13 +24,14 @@ pub fn begin(
     kernels: &KernelChoices,
 ) -> Result<RunFolder, TrainError> {
     for stage in Plan::new(config).stages {
-        // Refuses networks that cannot be trained before hours of stages before it.
+        // Refuses what cannot be trained before hours of stages before it.
+        check_steps(config, stage)?;
         Traced::new(config, stage, 1)?;
     }
     let teacher = teacher.map(|path| read_teacher(path, config)).transpose()?;
     let student = config.run.stage == Goal::Student || teacher.is_some();
     let learner = if student { config.student() } else { config.teacher() };
-    let init = init.map(|path| read_checked(path, &learner)).transpose()?;
+    let init = init.map(|path| checked_bytes(path, &learner)).transpose()?;
     let toml = config.to_toml()?;
     let folder = RunFolder::create(path, force)?;
     let write = |file: RunFile, bytes: &[u8]| write_whole(&folder.file(file), |out| out.write_all(bytes));
@@ -55,11 +54,5 @@ fn read_teacher(path: &Path, config: &Config) -> Result<Vec<u8>, TrainError> {
     }
     let in_folder = [RunFile::Teacher, RunFile::Model].map(|file| path.join(file.name()));
     let file = if path.is_dir() { in_folder.iter().find(|file| file.exists()).unwrap_or(&in_folder[1]) } else { path };
-    read_checked(file, &config.teacher())
-}
-
-/// The bytes of a file with weights for an architecture.
-fn read_checked(path: &Path, architecture: &Architecture) -> Result<Vec<u8>, TrainError> {
-    check_weights(path, architecture)?;
-    std::fs::read(path).map_err(|source| WeightsError::Read { path: path.to_owned(), source }.into())
+    checked_bytes(file, &config.teacher())
 }

@@ -43,6 +43,11 @@ pub trait Watch {
     /// An event of the stage. True asks to stop.
     fn trained(&mut self, stage: Stage, event: Event) -> bool;
 
+    /// Whether to stop before the evaluation.
+    fn stops(&self) -> bool {
+        false
+    }
+
     /// So many images of all have been scored with a network.
     fn scored(&mut self, network: &str, done: usize, images: usize);
 }

@@ -67,6 +67,16 @@ pub enum RunError {
         /// The place and the fault.
         message: String,
     },
+    /// The log does not hold what it should, before the last line that a resumed run keeps.
+    #[error("{}: line {number}: {fault}; remove the file, and the run goes on with a new log", path.display())]
+    DamagedLog {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        number: usize,
+        /// What is wrong with it.
+        fault: String,
+    },
     /// A newer version of the program wrote the folder.
     #[error(transparent)]
     Newer(#[from] NewerFormat),

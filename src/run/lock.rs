@@ -9,10 +9,14 @@ use std::time::Duration;
 use tracing::warn;
 
 use super::RunError;
+use crate::files::open_lock;
 
 /// The file that is locked. It stays when the lock goes: a process that opened it before it was removed would lock a
 /// file that nobody else sees.
 pub(super) const LOCK: &str = ".lock";
+
+/// Longest process id that is read, in bytes.
+const MAX_BYTES: u64 = 32;
 
 /// A run folder taken by this process. The operating system holds the lock and lets it go with the process, however
 /// that ends, so there is none that a dead process left.
@@ -28,8 +32,12 @@ impl Lock {
     /// [`RunError::InUse`] names the process that has taken it; else the folder cannot be written to.
     pub(super) fn take(folder: &Path) -> Result<Self, RunError> {
         let failed = |source| RunError::Folder { path: folder.to_owned(), source };
-        let opened = File::options().read(true).write(true).create(true).truncate(false).open(folder.join(LOCK));
-        let mut file = opened.map_err(failed)?;
+        let path = folder.join(LOCK);
+        let mut file = open_lock(&path).map_err(|source| match path.symlink_metadata() {
+            // What is there is at fault, not its folder.
+            Ok(there) if !there.is_file() => RunError::Folder { path: path.clone(), source },
+            _ => failed(source),
+        })?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -51,7 +59,7 @@ fn holder(file: &mut File) -> Option<u32> {
     for _ in 0..20 {
         let mut text = String::new();
         file.rewind().ok()?;
-        file.read_to_string(&mut text).ok()?;
+        Read::by_ref(file).take(MAX_BYTES).read_to_string(&mut text).ok()?;
         if let Ok(process) = text.trim_end().parse() {
             return Some(process);
         }

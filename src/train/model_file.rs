@@ -83,12 +83,17 @@ pub fn load_weights(
     put(Weights::read(path)?, executor, variables, gan)
 }
 
-/// Refuses a file that [`load_weights`] would refuse for networks of this architecture; no device is needed.
-pub fn check_weights(path: &Path, architecture: &Architecture) -> Result<(), TrainError> {
+/// The bytes of a file that [`load_weights`] would take for networks of this architecture; no device is needed. It is
+/// read once, for it may be a pipe.
+///
+/// # Errors
+/// A file that cannot be read or has other tensors.
+pub fn checked_bytes(path: &Path, architecture: &Architecture) -> Result<Vec<u8>, TrainError> {
     let mut variables = Variables::new();
     let gan = EdeGan::register(&mut variables, "checked", architecture, 1.0);
-    arrange(Weights::read(path)?, &variables, &gan)?;
-    Ok(())
+    let (weights, bytes) = Weights::read_with_bytes(path, |_| Ok(u64::MAX))?;
+    arrange(weights, &variables, &gan)?;
+    Ok(bytes)
 }
 
 fn put(weights: Weights, executor: &mut dyn Executor, variables: &Variables, gan: &EdeGan) -> Result<(), TrainError> {
