@@ -265,6 +265,8 @@ fn the_report_counts_every_process() {
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(sandbox.json("run/report.json")["processes"], 3);
     assert!(seconds("run/report.json", "seconds_total") > second);
+    let page = String::from_utf8(sandbox.read("run/report.html")).unwrap();
+    assert!(page.contains(" s by 3 processes"));
     // What cannot be read counts for nothing.
     sandbox.write("run/processes.json", &[0; 40]);
     let output = sandbox.pkdgan(&["train", "--resume", "run"]).output().unwrap();

@@ -5,6 +5,7 @@ mod command;
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -17,6 +18,7 @@ use pkdgan::data::PictureError;
 use pkdgan::model::ModelFile;
 use pkdgan::unstable::data::files_below;
 use pkdgan::unstable::run::{EventFile, RunError, RunFolder, write_whole};
+use pkdgan::unstable::stream::Sources;
 
 /// A length that no reader may hold.
 const HUGE: u64 = 3 << 30;
@@ -271,4 +273,22 @@ fn other_file_systems_are_named_and_left_out_unless_asked_for() {
     // Named by itself, it is what was asked for.
     let own = files_below(&mounted, false).take(1_000).filter_map(Result::err).find(|error| error.path == mounted);
     assert!(own.is_none(), "{own:?}");
+}
+
+#[test]
+fn large_images_of_a_file_do_not_pile_up() {
+    let sandbox = Sandbox::new();
+    let side = 4096_u32;
+    let header = [0, 0, 8, 3].into_iter().chain([3, side, side].into_iter().flat_map(u32::to_be_bytes));
+    sandbox.write("large", &header.collect::<Vec<u8>>());
+    let file = File::options().write(true).open(sandbox.path("large")).unwrap();
+    file.set_len(16 + 3 * u64::from(side).pow(2)).unwrap();
+    let (mut waiting, mut most, mut all) = (0, 0, 0);
+    let each = Sources::of(vec![sandbox.path("large")]).each(&mut |found| {
+        // Without another picture, what waits is worked on.
+        waiting = if found.is_some() { waiting + 1 } else { 0 };
+        (most, all) = (most.max(waiting), all + usize::from(found.is_some()));
+        ControlFlow::Continue(())
+    });
+    assert_eq!((each, most, all), (ControlFlow::Continue(()), 1, 3));
 }

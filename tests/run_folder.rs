@@ -187,6 +187,19 @@ fn damage_behind_the_checkpoint_is_cut_off() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_log_without_an_end_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("metrics.jsonl");
+    std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+    for error in [MetricsLog::resume(&path, "teacher", 5).map(drop), read_metrics(&path).map(drop)] {
+        let message = error.unwrap_err().to_string();
+        assert!(message.contains("metrics.jsonl: cannot be read: it is no regular file"), "{message}");
+    }
+    assert_eq!(MetricsLog::seconds(&path, "teacher"), None);
+}
+
 #[test]
 fn a_log_that_is_removed_is_written_again() {
     let folder = TempDir::new().unwrap();

@@ -6,6 +6,6 @@ mod read;
 mod whole;
 
 pub(crate) use own::{create, open_lock, open_own};
-pub(crate) use read::{MAX_LINE, lines, read, read_text};
+pub(crate) use read::{MAX_LINE, lines, open_regular, read, read_text};
 pub(crate) use whole::{PARTIAL, make_folder, remove_partial};
 pub use whole::{WriteError, rename_whole, replace_whole, write_whole, write_whole_keeping};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::{RunError, WriteError, write_whole};
-use crate::files::{MAX_LINE, lines, open_own};
+use crate::files::{MAX_LINE, lines, open_own, open_regular};
 
 /// Longest log that is read as a whole, in bytes: the lines of some ten million steps. Resuming holds one line at a time,
 /// so it takes any.
@@ -49,7 +49,7 @@ impl MetricsLog {
     /// A file that cannot be read or written, and damage before a line that stays.
     pub fn resume(path: &Path, stage: &str, step: u64) -> Result<Self, RunError> {
         let failed = |source| RunError::Read { path: path.to_owned(), source };
-        let file = match File::open(path) {
+        let file = match open_regular(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 warn!("{}: no log to go on with, beginning a new one", path.display());
@@ -128,7 +128,7 @@ impl MetricsLog {
 
     /// Seconds that a stage was trained for, by its last line in the log at `path`; `None` without such a line.
     pub fn seconds(path: &Path, stage: &str) -> Option<f64> {
-        let file = File::open(path).ok()?;
+        let file = open_regular(path).ok()?;
         let lines = RawLines::new(&file).map_while(Result::ok).filter_map(|line| line.parse().ok());
         lines.filter(|line| line.stage == stage).last()?.seconds
     }
@@ -208,7 +208,7 @@ pub struct Logged {
 /// A file that cannot be read, and a line that is none of a log's; it is named.
 pub fn read_metrics(path: &Path) -> Result<Vec<Logged>, RunError> {
     let failed = |source| RunError::Read { path: path.to_owned(), source };
-    let text = BufReader::new(lines(File::open(path).map_err(failed)?, MAX_BYTES));
+    let text = BufReader::new(lines(open_regular(path).map_err(failed)?, MAX_BYTES));
     let logged = text.split(b'\n').enumerate().map(|(number, line)| {
         serde_json::from_slice(&line.map_err(failed)?).map_err(|error| {
             let message = format!("line {}: {error}", number + 1);

@@ -138,6 +138,14 @@ impl NetworkReport {
 }
 
 impl Report {
+    /// How long the run took, for people.
+    pub fn duration(&self) -> String {
+        match self.processes {
+            0 | 1 => format!("{:.0} s", self.seconds_total),
+            several => format!("{:.0} s by {several} processes", self.seconds_total),
+        }
+    }
+
     /// Writes the report whole, as JSON with two spaces of indent.
     ///
     /// # Errors
