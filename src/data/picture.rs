@@ -83,12 +83,10 @@ pub fn read_picture(path: &Path) -> Result<DynamicImage, PictureError> {
 fn read(path: &Path) -> Result<DynamicImage, PictureProblem> {
     let mut file = File::open(path).map_err(PictureProblem::Read)?;
     let there = file.metadata().map_err(PictureProblem::Read)?;
-    if there.is_file() {
-        return match there.len() {
-            0 => Err(PictureProblem::Empty),
-            length if length > MAX_FILE => Err(PictureProblem::TooLong),
-            length => decode(BufReader::new(file), length),
-        };
+    // Some file systems say 0 of every file.
+    if there.is_file() && there.len() > 0 {
+        let length = there.len();
+        return if length > MAX_FILE { Err(PictureProblem::TooLong) } else { decode(BufReader::new(file), length) };
     }
     // Decoders go back and forth, which a pipe does not. A device may have no end.
     let mut bytes = Vec::new();

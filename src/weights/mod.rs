@@ -330,8 +330,8 @@ fn open(path: &Path) -> Result<(BufReader<File>, Option<u64>), WeightsError> {
     let failed = |source| WeightsError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
     let there = file.metadata().map_err(failed)?;
-    // A pipe does not say how much comes.
-    Ok((BufReader::new(file), there.is_file().then_some(there.len())))
+    // A pipe does not say how much comes, and some file systems say 0 of every file.
+    Ok((BufReader::new(file), Some(there.len()).filter(|&size| there.is_file() && size > 0)))
 }
 
 /// Keeps what is read.
