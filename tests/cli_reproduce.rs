@@ -180,3 +180,18 @@ fn grids_that_cannot_be_are_refused_before_anything_is_written() {
     assert_eq!(cells[5]["state"], "to do");
     assert!(sandbox.list("runs").is_empty() && sandbox.list("results").is_empty());
 }
+
+#[test]
+fn an_interrupt_after_the_last_step_of_the_last_cell_stops_the_grid() {
+    const GRID: [&str; 4] = ["--classes=2", "--seeds=3", "--networks=teacher", "--quiet"];
+    let sandbox = Sandbox::new();
+    let mut held = Held::start(&reproduce(&sandbox, &GRID), 20);
+    held.until("waiting after step 20");
+    held.interrupt();
+    let (status, said) = held.finish();
+    assert_eq!(status.code(), Some(1), "{said}");
+    let cell = |file: &str| sandbox.path(&format!("runs/reproduce/mnist-2-seed3/teacher/{file}"));
+    assert!(cell("model.safetensors").exists() && !cell("report.json").exists());
+    succeeds(&sandbox, &GRID);
+    assert!(cell("report.json").exists());
+}
