@@ -167,6 +167,10 @@ impl Partial {
         if let Some(file) = unnamed::new(folder) {
             return Ok(Self::Unnamed(file));
         }
+        Self::named(folder)
+    }
+
+    fn named(folder: &Path) -> io::Result<Self> {
         let mut builder = Builder::new();
         builder.prefix(PARTIAL);
         #[cfg(unix)]
@@ -254,4 +258,38 @@ mod unnamed {
 /// Makes the rename last through a power cut, where folders can be flushed.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_kinds_of_files_appear_whole_and_replace_what_is_there() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let [path, other] = ["file", "other"].map(|name| folder.path().join(name));
+        for new in [Partial::new, Partial::named] {
+            let write = |text: &str| {
+                let partial = new(folder.path()).unwrap();
+                partial.file().write_all(text.as_bytes()).unwrap();
+                partial.persist(&path).unwrap();
+                assert_eq!(fs::read_to_string(&path).unwrap(), text);
+            };
+            write("first");
+            write("second");
+            #[cfg(unix)]
+            {
+                fs::write(&other, "another's").unwrap();
+                fs::remove_file(&path).unwrap();
+                std::os::unix::fs::symlink(&other, &path).unwrap();
+                write("third");
+                assert!(!path.is_symlink());
+                assert_eq!(fs::read(&other).unwrap(), b"another's");
+            }
+            drop(new(folder.path()).unwrap());
+            fs::remove_file(&path).unwrap();
+            let left = fs::read_dir(folder.path()).unwrap().filter(|entry| entry.as_ref().unwrap().path() != other);
+            assert_eq!(left.count(), 0);
+        }
+    }
 }
