@@ -2,7 +2,7 @@
 //! (`kernels.json`), and what drivers made of kernels (`pipelines-*.bin`).
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use tracing::{debug, warn};
 
 use crate::engine::{Measurements, PipelineStore};
+use crate::files::{read, wait_for_lock};
 use crate::format::{self, NewerFormat};
 use crate::run::{WriteError, replace_whole};
 
@@ -119,12 +120,8 @@ impl KernelCache {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
-        let file = File::options().write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-        match file.lock() {
-            Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(failed(error)),
-            // Without locks two at once may still lose what one of them measured.
-            _ => Ok(file),
-        }
+        // Without locks two at once may still lose what one of them measured.
+        wait_for_lock(&path).map_err(failed)
     }
 
     /// Writes the file whole, and the folder where it lies if need be. [`KernelCache::refuse_newer`] comes first.
@@ -181,16 +178,6 @@ impl PipelineStore for PipelineFiles {
             debug!("{error}");
         }
     }
-}
-
-/// A file of no more than `longest` bytes.
-fn read(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(longest + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > longest {
-        return Err(io::Error::other(format!("it is longer than {longest} bytes")));
-    }
-    Ok(bytes)
 }
 
 /// Writes a file whole, and the folder where it lies if need be.

@@ -1,7 +1,7 @@
 //! Versions of the formats of files that stay: what a newer program wrote is refused in plain words, not misread.
 //!
-//! This module holds numbers and the error. How a file says its version is up to the module that reads the file. A file
-//! that says none is of version 1, the format of pkdgan 0.1.
+//! This module holds numbers and the error. How a file says its version is up to the module that reads the file. A run
+//! folder that says none is of version 1, the format of pkdgan 0.1.
 
 use std::path::{Path, PathBuf};
 

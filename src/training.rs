@@ -30,7 +30,7 @@ use crate::config::{Config, Goal, ImagesConfig, Recipe};
 use crate::data::{Dataset, PictureError, Source};
 use crate::engine::{DeviceKind, GpuOptions, KernelChoices};
 use crate::model::{ModelFile, WeightsError};
-use crate::pipeline::{self, Completion, Data, LocalDevices, Watch};
+use crate::pipeline::{self, Completion, Data, GivenFiles, LocalDevices, Watch};
 use crate::run::{Report, RunFile, RunFolder};
 use crate::train::Event;
 
@@ -160,7 +160,7 @@ impl TrainedRun {
         self.report.average_precision
     }
 
-    /// Seconds that the run took since it was last begun or resumed.
+    /// Seconds that the run took over all processes that worked on it; of one that was killed, up to its last checkpoint.
     pub fn seconds(&self) -> f64 {
         self.report.seconds_total
     }
@@ -356,12 +356,13 @@ impl<'a> Training<'a> {
             _ => {}
         }
         let there = |file: RunFile| path.join(file.name()).exists();
+        // A run that was begun has a copy.
+        let copy = path.join(RunFile::Teacher.name());
+        let teacher = self.teacher.as_deref().map(|given| if there(RunFile::Config) { &copy } else { given });
+        let given = GivenFiles::read(teacher, None)?;
         if self.config.is_none() {
-            // A run that was begun has a copy.
-            let copy = path.join(RunFile::Teacher.name());
-            let teacher = self.teacher.as_deref().map(|given| if there(RunFile::Config) { &copy } else { given });
-            for (model, given) in pipeline::given_models(config.run.stage, teacher, None)? {
-                config.adopt(&model, given)?;
+            for (model, network) in given.models(config.run.stage) {
+                config.adopt(model, network)?;
             }
             config.validate()?;
         }
@@ -381,7 +382,7 @@ impl<'a> Training<'a> {
             }
             RunFolder::resume(path)?
         } else {
-            pipeline::begin(&config, path, false, self.teacher.as_deref(), None, &KernelChoices::default())?
+            pipeline::begin(&config, path, false, &given, &KernelChoices::default())?
         };
         let devices = LocalDevices::new(self.device, self.gpu);
         let completion = pipeline::complete(&config, &folder, &data, &devices, &[], started, &mut watcher);

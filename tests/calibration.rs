@@ -8,7 +8,7 @@ use pkdgan::engine::{Cpu, EngineError, Executor};
 use pkdgan::model::ModelFile;
 use pkdgan::unstable::calibration::{Calibration, CalibrationError};
 use pkdgan::unstable::engine::KernelChoices;
-use pkdgan::unstable::pipeline::{self, Data, Progress, Watch};
+use pkdgan::unstable::pipeline::{self, Data, GivenFiles, Progress, Watch};
 use pkdgan::unstable::run::RunFile;
 use pkdgan::unstable::train::{CheckpointEvery, Evaluation, Event, Model, SCORED_AT_ONCE, Scorer, Stage};
 use proptest::prelude::*;
@@ -119,7 +119,8 @@ fn student() -> (TempDir, Config, Data) {
     let mut data = Data::load(&config, &mut |_, _| {}).unwrap();
     data.split.train.truncate(100);
     let folder = TempDir::new().unwrap();
-    let run = pipeline::begin(&config, folder.path(), false, None, None, &KernelChoices::default()).unwrap();
+    let run =
+        pipeline::begin(&config, folder.path(), false, &GivenFiles::default(), &KernelChoices::default()).unwrap();
     let progress = pipeline::train(&config, &run, &data, &open, CheckpointEvery::default(), None, &mut Silent).unwrap();
     assert_eq!(progress, Progress::Trained);
     (folder, config, data)

@@ -8,13 +8,14 @@ use pkdgan::model::ModelFile;
 use pkdgan::unstable::run::read_scores;
 use pkdgan::unstable::weights::Weights;
 
-const FILES: [&str; 14] = [
+const FILES: [&str; 15] = [
     "checkpoint.previous.safetensors",
     "checkpoint.safetensors",
     "config.toml",
     "devices.json",
     "metrics.jsonl",
     "model.safetensors",
+    "processes.json",
     "report.html",
     "report.json",
     "scores.csv",

@@ -328,3 +328,18 @@ fn a_cell_whose_numbers_are_at_fault_costs_no_other() {
         assert!(text.contains("failed   mnist class 2 seed 0, teacher") && text.contains("at step"), "{text}");
     }
 }
+
+#[test]
+fn an_interrupt_after_the_last_step_of_the_last_cell_stops_the_grid() {
+    const GRID: [&str; 4] = ["--classes=2", "--seeds=3", "--networks=teacher", "--quiet"];
+    let sandbox = Sandbox::new();
+    let mut held = Held::start(&reproduce(&sandbox, &GRID), 20);
+    held.until("waiting after step 20");
+    held.interrupt();
+    let (status, said) = held.finish();
+    assert_eq!(status.code(), Some(1), "{said}");
+    let cell = |file: &str| sandbox.path(&format!("runs/reproduce/mnist-2-seed3/teacher/{file}"));
+    assert!(cell("model.safetensors").exists() && !cell("report.json").exists());
+    succeeds(&sandbox, &GRID);
+    assert!(cell("report.json").exists());
+}

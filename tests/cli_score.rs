@@ -398,3 +398,27 @@ fn a_reader_that_leaves_early_is_no_proof_that_all_is_normal() {
     assert_eq!(code(&[]), Some(0));
     assert_eq!(code(&["--fail-on-anomaly"]), Some(1));
 }
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_while_the_list_is_open_writes_nothing_when_it_ends() {
+    let sandbox = sandbox();
+    let mut child = process(&sandbox, &["run", "-", "--output=out.csv", "--save-maps=maps"]);
+    let mut list = child.stdin.take().unwrap();
+    list.write_all(b"pictures/00.png\n").unwrap();
+    while !sandbox.path("maps/pictures/00.png.map.png").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    // The picture is done, and what is waited for is the next name.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(said.any(|line| line.contains("stopping")));
+    drop(list);
+    let last: Vec<String> = said.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{last:?}");
+    assert!(last.iter().any(|line| line.contains("stopped; nothing was written")), "{last:?}");
+    assert!(!sandbox.path("out.csv").exists());
+}

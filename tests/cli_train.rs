@@ -8,13 +8,14 @@ use pkdgan::model::ModelFile;
 use pkdgan::unstable::run::read_scores;
 use pkdgan::unstable::weights::Weights;
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "checkpoint.previous.safetensors",
     "checkpoint.safetensors",
     "config.toml",
     "devices.json",
     "metrics.jsonl",
     "model.safetensors",
+    "processes.json",
     "report.html",
     "report.json",
     "scores.csv",
@@ -229,4 +230,95 @@ fn settings_come_from_recipe_file_and_flags() {
     assert_eq!(config.training.steps, 6);
     assert_eq!(config.scoring.statistics, pkdgan::config::Statistics::PerImage);
     assert_eq!(config.training.weights.latent, 3.0);
+}
+
+#[test]
+fn an_interrupt_after_the_last_step_stops_too() {
+    let sandbox = Sandbox::new();
+    let mut held = Held::start(&sandbox.train("run", &["--seed=9"]), 20);
+    held.until("waiting after step 20");
+    held.interrupt();
+    let (status, said) = held.finish();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("stopped in stage teacher after step 20 of 20") && said.contains("--resume run"), "{said}");
+    assert!(sandbox.path("run/model.safetensors").exists() && !sandbox.path("run/report.json").exists());
+    sandbox.pkdgan(&["train", "--resume", "run"]).assert().success();
+    assert!(sandbox.path("run/report.json").exists());
+}
+
+#[test]
+fn the_report_counts_every_process() {
+    let sandbox = Sandbox::new();
+    let mut held = Held::start(&sandbox.train("run", &["--checkpoint-every=5"]), 5);
+    held.until("waiting after step");
+    held.kill();
+    let seconds = |name: &str, key: &str| sandbox.json(name)[key].as_f64().unwrap();
+    assert_eq!(sandbox.json("run/processes.json")["processes"], 1);
+    let first = seconds("run/processes.json", "seconds");
+    let mut held = Held::start(&sandbox.pkdgan(&["train", "--resume", "run"]), 5);
+    held.until("waiting after step");
+    held.interrupt();
+    assert_eq!(held.finish().0.code(), Some(1));
+    let second = seconds("run/processes.json", "seconds");
+    assert!(second > first && first > 0.0, "{first}, {second}");
+    let output = sandbox.pkdgan(&["train", "--resume", "run", "--json"]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(sandbox.json("run/report.json")["processes"], 3);
+    assert!(seconds("run/report.json", "seconds_total") > second);
+    let page = String::from_utf8(sandbox.read("run/report.html")).unwrap();
+    assert!(page.contains(" s by 3 processes"));
+    // What cannot be read counts for nothing.
+    sandbox.write("run/processes.json", &[0; 40]);
+    let output = sandbox.pkdgan(&["train", "--resume", "run"]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("earlier processes are not counted"), "{}", stderr(&output));
+    assert_eq!(sandbox.json("run/report.json")["processes"], 1);
+}
+
+#[test]
+fn what_is_removed_while_the_run_goes_on_is_written_again() {
+    let sandbox = Sandbox::new();
+    sandbox.trained("whole", &["--steps=120"]);
+    let mut held = Held::start(&sandbox.train("run", &["--steps=120", "--checkpoint-every=1"]), 60);
+    held.until("waiting after step");
+    let config = sandbox.read("run/config.toml");
+    for file in ["config.toml", "metrics.jsonl", "processes.json"] {
+        std::fs::remove_file(sandbox.path(&format!("run/{file}"))).unwrap();
+    }
+    let (status, said) = held.finish();
+    assert!(status.success(), "{said}");
+    for file in ["config.toml", "metrics.jsonl"] {
+        assert!(said.contains(&format!("{file}: removed while the run goes on")), "{said}");
+    }
+    assert!(config == sandbox.read("run/config.toml"));
+    assert_eq!(sandbox.read("whole/model.safetensors"), sandbox.read("run/model.safetensors"));
+    let lines = |run: &str| String::from_utf8(sandbox.read(&format!("{run}/metrics.jsonl"))).unwrap().lines().count();
+    assert_eq!(lines("whole"), lines("run"));
+}
+
+#[test]
+fn a_log_that_is_damaged_behind_the_checkpoint_does_not_stop_a_run() {
+    let sandbox = Sandbox::new();
+    sandbox.trained("whole", &["--steps=60"]);
+    let tails = [&b"\0\0\0\0\n{\"stage\":\"teacher\",\"step\":55}\n"[..], b"{\"stage\":\"tea\n", b"\xff\xfe\n"];
+    for (place, tail) in tails.into_iter().enumerate() {
+        let run = format!("run{place}");
+        let mut held = Held::start(&sandbox.train(&run, &["--steps=60", "--checkpoint-every=1"]), 52);
+        held.until("waiting after step");
+        held.kill();
+        let log = format!("{run}/metrics.jsonl");
+        let damaged = [&sandbox.read(&log)[..], tail].concat();
+        sandbox.write(&log, &damaged);
+        let resume = || sandbox.pkdgan(&["train", "--resume", &run]).output().unwrap();
+        let output = resume();
+        assert!(output.status.success(), "{place}: {}", stderr(&output));
+        assert_eq!(sandbox.read("whole/model.safetensors"), sandbox.read(&format!("{run}/model.safetensors")));
+        // Nor where all is trained, and only the report is wanting: then no whole line follows.
+        if place > 0 {
+            sandbox.write(&log, &[&sandbox.read(&log)[..], tail].concat());
+            std::fs::remove_file(sandbox.path(&format!("{run}/report.json"))).unwrap();
+            let output = resume();
+            assert!(output.status.success(), "{place}: {}", stderr(&output));
+        }
+    }
 }

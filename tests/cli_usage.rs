@@ -223,3 +223,20 @@ fn a_cause_is_said_once() {
     assert_eq!(said.matches("os error 2").count(), 1, "{said}");
     assert!(said.contains("none.toml: ") && said.contains("; name an existing TOML file"), "{said}");
 }
+
+#[test]
+fn too_many_steps_are_refused_with_advice_that_helps() {
+    let sandbox = Sandbox::new();
+    let steps = "--steps=20000000";
+    refused(&sandbox, &[steps], 1, &["stage teacher has 20000000 steps; at most 16777216"]);
+    // Before the stages in front of it are trained.
+    let later = ["--stage=all", "--set=distillation.step2.steps=20000000"];
+    refused(&sandbox, &later, 1, &["stage step2 has 20000000 steps"]);
+    // As many as can be counted, with more images than a buffer holds.
+    let many = ["train", "--out=run", "--stage=teacher", "--steps=16000000", "--batch-size=100", "--device=cpu"];
+    let output = sandbox.pkdgan(&many).output().unwrap();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("the variables `order` needs ") && said.contains("train for fewer steps"), "{said}");
+    assert!(!said.contains("smaller network"), "{said}");
+}

@@ -327,3 +327,25 @@ proptest! {
         prop_assert_eq!(&from_file(&config.to_toml().unwrap(), &[]).unwrap(), &config);
     }
 }
+
+#[test]
+fn a_long_key_or_value_makes_a_short_message() {
+    let long = "k".repeat(900_000);
+    for text in [
+        format!("{long} = 1\n"),
+        format!("[training]\n{long} = 1\n"),
+        format!("[run]\nstage = \"{long}\"\n"),
+        format!("[data]\nnormal = \"{long}\"\n"),
+        format!("[data.images]\nfolder = \"{long}\"\n"),
+        format!("{long}\n"),
+    ] {
+        let started = std::time::Instant::now();
+        let message = from_file(&text, &[]).unwrap_err();
+        assert!(message.len() < 2_000, "{} bytes: {}", message.len(), &message[..200]);
+        assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+    }
+    let message = set(&[&format!("training.{long}=1")]).unwrap_err();
+    assert!(message.len() < 2_000 && message.contains("bytes in all"), "{} bytes", message.len());
+    let message = from_file(&"a = 1 # longer\n".repeat(100_000), &[]).unwrap_err();
+    assert!(message.contains("more than 1048576 bytes"), "{message}");
+}

@@ -388,3 +388,42 @@ fn two_at_once_do_not_share_a_partial_file() {
     assert_eq!(place.fetch(&manifest, &server).unwrap(), Arrival::Published);
     assert_eq!(place.list(), ["letters.gz"]);
 }
+
+#[cfg(unix)]
+#[test]
+fn links_in_the_folder_are_not_followed() {
+    use std::os::unix::fs::symlink;
+    let (place, bytes) = (Place::new(), contents());
+    let packed = gzip(&bytes, 6);
+    let manifest = manifest(&packed, &bytes);
+    let file = packed.clone();
+    let server = Server::start(move |_, request| Reply::part(&file, request));
+    let elsewhere = TempDir::new().unwrap();
+    let victim = elsewhere.path().join("victim");
+    fs::write(&victim, "precious").unwrap();
+    place.put("old", b"");
+    symlink(&victim, place.folder().join(".lock")).unwrap();
+    let error = place.fetch(&manifest, &server).unwrap_err().to_string();
+    assert!(error.contains(".lock: cannot be written: it is a symbolic link"), "{error}");
+    fs::remove_file(place.folder().join(".lock")).unwrap();
+    // A partial file is gone on with, but not where somebody else has it.
+    symlink(&victim, place.folder().join("letters.gz.part")).unwrap();
+    assert_eq!(place.fetch(&manifest, &server).unwrap(), Arrival::Published);
+    assert_eq!(server.ranges(), [None]);
+    assert_eq!(fs::read(&victim).unwrap(), b"precious");
+    assert!(!place.folder().join("letters.gz").is_symlink());
+}
+
+#[test]
+fn what_a_killed_process_was_unpacking_goes() {
+    let (place, bytes) = (Place::new(), contents());
+    let packed = gzip(&bytes, 6);
+    let manifest = manifest(&packed, &bytes);
+    let file = packed.clone();
+    let server = Server::start(move |_, request| Reply::part(&file, request));
+    fs::create_dir_all(place.folder().join(".partial-abc/top")).unwrap();
+    place.put(".partial-abc/top/a.bin", b"half");
+    place.put(".partial-def", b"half");
+    place.fetch(&manifest, &server).unwrap();
+    assert_eq!(place.list(), ["letters.gz"]);
+}

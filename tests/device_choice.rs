@@ -12,7 +12,7 @@ use pkdgan::engine::{
     AdapterSummary, Cpu, DeviceKind, EngineError, Executor, Pending, Program, ProgramId, Readback, VarId, Variables,
 };
 use pkdgan::unstable::engine::KernelChoices;
-use pkdgan::unstable::pipeline::{self, Data, Devices, Progress, TimedDevices, Watch};
+use pkdgan::unstable::pipeline::{self, Data, Devices, GivenFiles, Progress, TimedDevices, Watch};
 use pkdgan::unstable::run::{RunFolder, read_devices};
 use pkdgan::unstable::train::{CheckpointEvery, Event, Stage, TrainError};
 
@@ -129,7 +129,7 @@ impl Run {
 
     fn begin(&self, name: &str) -> RunFolder {
         let path = self.sandbox.path(name);
-        pipeline::begin(&self.config, &path, false, None, None, &KernelChoices::default()).unwrap()
+        pipeline::begin(&self.config, &path, false, &GivenFiles::default(), &KernelChoices::default()).unwrap()
     }
 
     fn train(&self, folder: &RunFolder, devices: &Two, ear: &mut Ear) -> Result<Progress, TrainError> {

@@ -327,3 +327,23 @@ fn the_command_writes_beside_the_model_and_never_over_a_file_unasked() {
     refused(&["export", "run", "--format=onnx", "--out=no/such/m.onnx"], &["no/such/m.onnx"]);
     assert_eq!(sandbox.pkdgan(&["export", "run", "--format=cake"]).output().unwrap().status.code(), Some(2));
 }
+
+#[test]
+fn a_model_without_scores_is_not_exported() {
+    let sandbox = Sandbox::new();
+    sandbox.trained("run", &["--stage=student"]);
+    let mut model = ModelFile::read(&sandbox.path("run/model.safetensors")).unwrap();
+    // Every tensor is finite, but what becomes of an image is not.
+    for (part, value) in [("running_mean", 3e38), ("weight", 6e4)] {
+        let name = format!("encoder1.conv2.norm.{part}");
+        model.weights.tensors.get_mut(&name).unwrap().values.fill(value);
+    }
+    model.write(&sandbox.path("infinite.safetensors")).unwrap();
+    for format in ["safetensors-f16", "onnx"] {
+        let arguments = ["export", "infinite.safetensors", "--format", format, "--out=out"];
+        let output = sandbox.pkdgan(&arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{format}: {}", stderr(&output));
+        assert!(stderr(&output).contains("infinite.safetensors: its scores are "), "{}", stderr(&output));
+        assert!(!sandbox.path("out").exists());
+    }
+}

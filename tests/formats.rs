@@ -100,15 +100,24 @@ fn an_old_model_scores_as_it_did() {
 }
 
 #[test]
-fn a_model_without_a_format_is_read_and_a_newer_one_refused() {
+fn a_model_of_another_format_is_refused() {
     let sandbox = sandbox();
     let path = sandbox.path(MODEL);
     let mut weights = Weights::read(&path).unwrap();
-    weights.metadata.remove("format").unwrap();
+    let format = weights.metadata.remove("format").unwrap();
     weights.write(&path).unwrap();
+    let error = ModelFile::read(&path).unwrap_err().to_string();
+    assert!(error.contains("no `format` in its metadata"), "{error}");
+    set_format(&path, &format);
     ModelFile::read(&path).unwrap();
 
-    for (format, message) in [("pkdgan-ede-gan-x", "`x` is no version"), ("pkdgan-ede-gan--1", "`-1` is no version")] {
+    for (format, message) in [
+        ("pkdgan-ede-gan-x", "`x` is no version"),
+        ("pkdgan-ede-gan--1", "`-1` is no version"),
+        ("pkdgan-ede-gan-0", "metadata `format`: `pkdgan-ede-gan-0`"),
+        ("pkdgan-checkpoint-1", "metadata `format`: `pkdgan-checkpoint-1`"),
+        ("pt", "metadata `format`: `pt`"),
+    ] {
         set_format(&path, format);
         let error = ModelFile::read(&path).unwrap_err();
         assert!(matches!(&error, WeightsError::Damaged { .. }) && error.to_string().contains(message), "{error}");
@@ -130,6 +139,56 @@ fn a_model_without_a_format_is_read_and_a_newer_one_refused() {
         refused(&sandbox, arguments, MODEL);
     }
     assert!(!sandbox.path("new").exists());
+}
+
+#[test]
+fn a_model_that_says_what_cannot_be_is_refused_with_the_key() {
+    let sandbox = sandbox();
+    let path = sandbox.path(MODEL);
+    let whole = Weights::read(&path).unwrap();
+    let change = |key: &str, from: &str, to: &str| {
+        let mut weights = whole.clone();
+        let text = weights.metadata.get_mut(key).unwrap();
+        assert!(text.contains(from), "{text}");
+        *text = text.replace(from, to);
+        weights
+    };
+    let mut negative = whole.clone();
+    negative.tensors.get_mut("calibration.scores").unwrap().values[0] = -0.5;
+    let mut variance = whole.clone();
+    variance.tensors.get_mut("encoder1.conv2.norm.running_var").unwrap().values[0] = -1.0;
+    let epsilon = "\"norm_epsilon\":";
+    for (weights, parts) in [
+        (change("architecture", epsilon, "\"norm_epsilon\":-"), ["`architecture`", "`norm_epsilon` is -"]),
+        (change("architecture", epsilon, "\"norm_epsilon\":0.0,\"was\":"), ["`architecture`", "`norm_epsilon` is 0"]),
+        (
+            change("preprocessing", "value / 127.5 - 1", "value / 255"),
+            ["`preprocessing`", "`pixels` is \"value / 255\""],
+        ),
+        (change("preprocessing", "centred, with -1", "top left"), ["`preprocessing`", "`padding` is \"top left\""]),
+        (negative, ["`calibration.scores`", "-0.5"]),
+        (variance, ["`encoder1.conv2.norm.running_var`", "-1 is no variance"]),
+    ] {
+        weights.write(&path).unwrap();
+        let said = stderr(&run(&sandbox, &["score", MODEL, "data/mnist/t10k-images-idx3-ubyte"]));
+        for part in parts.into_iter().chain([MODEL]) {
+            assert!(said.contains(part), "no {part:?} in {said}");
+        }
+    }
+}
+
+#[test]
+fn a_model_of_another_class_is_not_evaluated() {
+    let sandbox = sandbox();
+    let config = String::from_utf8(sandbox.read(CONFIG)).unwrap();
+    let normal = config.lines().find(|line| line.starts_with("normal = ")).unwrap().to_owned();
+    sandbox.write(CONFIG, config.replace(&normal, "normal = 3").as_bytes());
+    let output = run(&sandbox, &["eval", "run"]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    for part in [MODEL, "`data.normal` = 8", "the settings say 3"] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use pkdgan::engine::{Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, Program
 use pkdgan::model::{Architecture, EncoderLayer};
 use pkdgan::unstable::engine::{GpuOptionsInternals, KernelChoices, Reference};
 use pkdgan::unstable::model::{EdeGan, NormMode};
-use pkdgan::unstable::pipeline::{self, Data, Watch};
+use pkdgan::unstable::pipeline::{self, Data, GivenFiles, Watch};
 use pkdgan::unstable::run::RunFile;
 use pkdgan::unstable::train::{Checkpoint, Event, Stage, TrainError};
 use pkdgan::unstable::weights::Weights;
@@ -85,7 +85,8 @@ fn diverges(sandbox: &Sandbox, run: &str, every: &str, change: impl Fn(&mut Conf
     config.training.steps = 300;
     change(&mut config);
     let data = Data::load(&config, &mut |_, _| {}).unwrap();
-    let folder = pipeline::begin(&config, &sandbox.path(run), false, None, None, &KernelChoices::default()).unwrap();
+    let folder =
+        pipeline::begin(&config, &sandbox.path(run), false, &GivenFiles::default(), &KernelChoices::default()).unwrap();
     let open = || -> Result<Box<dyn Executor>, EngineError> {
         Ok(Box::new(Gpu::open(&GpuOptions::default().adapter(adapter()))?))
     };

@@ -141,7 +141,8 @@ fn one_bad_file_in_twenty_is_skipped_and_more_stop() {
     let bad = bad_files(folder.path());
     let preprocessing = preprocessing(1, 8, Fit::Pad);
     let mut heard = Vec::new();
-    let read = Pictures::read(folder.path(), &preprocessing, 20, &mut |done, all| heard.push((done, all))).unwrap();
+    let read =
+        Pictures::read(folder.path(), &preprocessing, 20, false, &mut |done, all| heard.push((done, all))).unwrap();
     assert_eq!(heard, (1..=100).map(|done| (done, 100)).collect::<Vec<_>>());
     assert_eq!((read.images.count(), read.paths.len(), read.skipped.len()), (95, 95, 5));
     assert!(bad.iter().all(|(path, _)| read.skipped.iter().any(|error| error.path == *path)));
@@ -151,13 +152,13 @@ fn one_bad_file_in_twenty_is_skipped_and_more_stop() {
         assert_eq!(read.images.image(index).unwrap(), [n; 64], "{}", path.display());
     }
 
-    let again = |least| Pictures::read(folder.path(), &preprocessing, least, &mut |_, _| {}).unwrap_err();
+    let again = |least| Pictures::read(folder.path(), &preprocessing, least, false, &mut |_, _| {}).unwrap_err();
     assert!(matches!(again(96), DataError::TooFewPictures { usable: 95, least: 96, .. }));
     std::fs::write(folder.path().join("one more"), "").unwrap();
     let message = again(20).to_string();
     for part in ["6 of 101 files", "5 %", "cut.png: damaged", "huge.png: 60000 x 60000", "one more: empty file"] {
         assert!(message.contains(part), "{message}");
     }
-    let none = Pictures::read(&folder.path().join("none"), &preprocessing, 1, &mut |_, _| {});
+    let none = Pictures::read(&folder.path().join("none"), &preprocessing, 1, false, &mut |_, _| {});
     assert!(matches!(none, Err(DataError::NoFolder { .. })));
 }

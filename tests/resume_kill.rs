@@ -91,7 +91,7 @@ fn is_in(folder: &Path, phase: usize) -> bool {
     PHASES.iter().take(phase).all(|(_, file)| folder.join(file).exists()) && !folder.join(PHASES[phase].1).exists()
 }
 
-/// The lines of the log and the report, without what tells time or memory.
+/// The lines of the log and the report, without what tells time, memory or processes.
 fn figures(sandbox: &Sandbox, run: &str) -> Vec<Value> {
     let metrics = String::from_utf8(sandbox.read(&format!("{run}/metrics.jsonl"))).unwrap();
     let lines = metrics.lines().map(|line| serde_json::from_str(line).unwrap());
@@ -103,7 +103,7 @@ fn figures(sandbox: &Sandbox, run: &str) -> Vec<Value> {
 fn strip(value: &mut Value) {
     match value {
         Value::Object(object) => {
-            object.retain(|key, _| !key.contains("seconds") && key != "peak_rss_bytes");
+            object.retain(|key, _| !key.contains("seconds") && key != "peak_rss_bytes" && key != "processes");
             object.values_mut().for_each(strip);
         }
         Value::Array(items) => items.iter_mut().for_each(strip),

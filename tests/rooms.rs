@@ -69,3 +69,34 @@ fn only_the_choice_of_a_kernel_knows_what_is_there_for_software_drivers() {
         assert_eq!(line, None, "{}", file.display());
     }
 }
+
+/// The Rust files below a folder of the source.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn files_are_made_and_read_whole_in_one_room() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    // Each of these follows links, or reads whatever there is.
+    let words = ["File::create(", "fs::write(", "fs::read(", "fs::read_to_string(", ".create(true)", "generate_to("];
+    // What the kernel says of this process, and a folder that is new.
+    let but = ["fs::read_to_string(\"/proc/self/status\")", "open_own(path, File::options()"];
+    for file in sources(&source) {
+        if file.starts_with(source.join("files")) {
+            continue;
+        }
+        let text = code(&file).join("\n");
+        // Unit tests stand at the end of their file.
+        let text = text.split("#[cfg(test)]").next().unwrap();
+        for line in text.lines().filter(|line| !but.iter().any(|but| line.contains(but))) {
+            for word in words {
+                // Not the end of a longer name.
+                let mut before = line.match_indices(word).map(|(place, _)| &line[..place]);
+                let found = before.any(|before| !before.ends_with(char::is_alphanumeric));
+                assert!(!found, "{}: `{word}` in: {line}", file.display());
+            }
+        }
+    }
+}

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use pkdgan::data::Dataset;
 use pkdgan::unstable::run::{
-    MetricsLog, Report, RunError, RunFile, RunFolder, Score, peak_rss_bytes, read_scores, write_scores, write_whole,
+    MetricsLog, Report, RunError, RunFile, RunFolder, Score, peak_rss_bytes, read_metrics, read_scores, write_scores,
+    write_whole,
 };
 use proptest::prelude::*;
 use serde::Serialize;
@@ -153,9 +154,64 @@ fn a_log_that_is_missing_begins_anew_and_a_foreign_one_is_refused() {
         .unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "{\"stage\":\"teacher\",\"step\":6,\"loss_d\":1.0}\n");
 
-    fs::write(&path, "{\"stage\":\"teacher\",\"step\":1}\nnonsense\n").unwrap();
+    fs::write(&path, "{\"stage\":\"teacher\",\"step\":1}\nnonsense\n{\"stage\":\"teacher\",\"step\":5}\n").unwrap();
     let message = MetricsLog::resume(&path, "teacher", 5).unwrap_err().to_string();
     assert!(message.contains("metrics.jsonl: line 2: ") && !message.contains('\n'), "{message}");
+    // What it says to do helps.
+    assert!(message.contains("remove the file"), "{message}");
+    fs::remove_file(&path).unwrap();
+    MetricsLog::resume(&path, "teacher", 5).unwrap();
+}
+
+#[test]
+fn damage_behind_the_checkpoint_is_cut_off() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("metrics.jsonl");
+    let line = |step: u64| format!("{{\"stage\":\"teacher\",\"step\":{step}}}\n").into_bytes();
+    let kept = [line(10), line(20)].concat();
+    let long = [b"{\"stage\":\"".to_vec(), vec![b'a'; 100_000], b"\"}\n".to_vec()].concat();
+    for (name, tail) in [
+        ("zeros and a line", [vec![0; 300], line(30)].concat()),
+        ("zeros, a line feed and a line", [vec![0; 300], b"\n".to_vec(), line(30)].concat()),
+        ("half a line with a line feed", b"{\"stage\":\"teacher\",\"st\n".to_vec()),
+        ("half a line", b"{\"stage\":\"teacher\",\"st".to_vec()),
+        ("no UTF-8", b"{\"stage\":\"\xff\xfe\",\"step\":30}\n".to_vec()),
+        ("a long line", [long, line(30)].concat()),
+        ("nothing", Vec::new()),
+    ] {
+        fs::write(&path, [&kept[..], &tail].concat()).unwrap();
+        let mut log = MetricsLog::resume(&path, "teacher", 20).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(fs::read(&path).unwrap() == kept, "{name}");
+        log.append(&Losses { stage: "teacher", step: 30, loss_d: 1.0 }).unwrap();
+        assert_eq!(read_metrics(&path).unwrap().len(), 3, "{name}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_log_without_an_end_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("metrics.jsonl");
+    std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+    for error in [MetricsLog::resume(&path, "teacher", 5).map(drop), read_metrics(&path).map(drop)] {
+        let message = error.unwrap_err().to_string();
+        assert!(message.contains("metrics.jsonl: cannot be read: it is no regular file"), "{message}");
+    }
+    assert_eq!(MetricsLog::seconds(&path, "teacher"), None);
+}
+
+#[test]
+fn a_log_that_is_removed_is_written_again() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("metrics.jsonl");
+    let mut log = MetricsLog::create(&path).unwrap();
+    for step in 1..4 {
+        log.append(&Losses { stage: "teacher", step, loss_d: 0.5 }).unwrap();
+        fs::remove_file(&path).unwrap();
+        log.sync().unwrap();
+    }
+    let steps: Vec<u64> = read_metrics(&path).unwrap().iter().map(|line| line.step).collect();
+    assert_eq!(steps, [1, 2, 3]);
 }
 
 #[test]
@@ -199,6 +255,7 @@ fn report() -> Report {
         reconstruction_l1_normal: 0.08,
         blank_l1_normal: 0.29,
         seconds_total: 12.5,
+        processes: 2,
         seconds_per_step: 0.008,
         steps: 1_500,
         batch_size: 8,

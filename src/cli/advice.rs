@@ -39,6 +39,10 @@ pub(super) fn advice(error: &EngineError) -> Option<&'static str> {
             "on Debian or Ubuntu, install a software Vulkan driver: apt-get install -y mesa-vulkan-drivers libvulkan1\n  \
              `pkdgan devices` lists the adapters; `--device cpu` runs without one"
         }
+        EngineError::Limit { what, .. } | EngineError::OutOfMemory { what, .. } if is_schedule(what) => {
+            "train for fewer steps, or with a smaller batch: these numbers are one for each image of each step, and two for \
+             each step"
+        }
         EngineError::Limit { .. } => "use a smaller network or batch, or choose another adapter (`pkdgan devices`)",
         EngineError::OutOfMemory { .. } => {
             "use a smaller network or batch, close what else uses the device, or choose another (`pkdgan devices`)"
@@ -53,6 +57,11 @@ pub(super) fn advice(error: &EngineError) -> Option<&'static str> {
         }
         _ => return None,
     })
+}
+
+/// Whether a buffer holds what each step looks up, so that its size goes by the number of steps.
+fn is_schedule(what: &str) -> bool {
+    what == "the variables `order`" || (what.starts_with("the variables `") && what.ends_with(".schedule`"))
 }
 
 /// An error's text with what to do about it.

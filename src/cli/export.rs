@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use pkdgan::model::ModelFile;
 use pkdgan::unstable::export::schema::{ElementKind, Length, Model, Value};
-use pkdgan::unstable::export::{in_half, onnx};
+use pkdgan::unstable::export::{check_scores, in_half, onnx};
 use pkdgan::unstable::run::model_file;
 use serde_json::json;
 
@@ -64,12 +64,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let from = || model_path.display().to_string();
     let signature = match arguments.format {
         Format::Onnx => {
+            check_scores(&model).with_context(from)?;
             let graph = onnx(&model).with_context(from)?;
             graph.write(&path)?;
             Signature::of(&graph)
         }
         Format::SafetensorsF16 => {
-            in_half(&model).with_context(from)?.write(&path).with_context(from)?;
+            let half = in_half(&model).with_context(from)?;
+            check_scores(&half).with_context(from)?;
+            half.write(&path).with_context(from)?;
             Signature::default()
         }
     };

@@ -98,6 +98,8 @@ enum Command {
 
 /// Runs the program on the process's arguments.
 pub(crate) fn main() -> ExitCode {
+    #[cfg(unix)]
+    block_file_size_signal();
     let cli = Cli::parse();
     let usual = || Targets::new().with_default(LevelFilter::ERROR).with_target("pkdgan", LevelFilter::WARN);
     let filter = std::env::var("RUST_LOG").ok().and_then(|filter| filter.parse().ok()).unwrap_or_else(usual);
@@ -127,10 +129,8 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => {
             // What a hostile file made it quote is nothing to send to a terminal.
             let control = |c: char| c.is_control() && c != '\n';
-            output::note(format_args!(
-                "error: {}",
-                advice::with_advice(said(&error), error.as_ref()).replace(control, "\u{fffd}")
-            ));
+            let text = advice::with_advice(said(&error), error.as_ref()).replace(control, "\u{fffd}");
+            output::note(format_args!("error: {}", bounded(&text)));
             // Settings that cannot be are wrong usage, whether they came by flag or by file.
             let usage = error.is::<ConfigError>()
                 || error.is::<CalibrationError>()
@@ -141,6 +141,30 @@ pub(crate) fn main() -> ExitCode {
             ExitCode::from(if usage { 2 } else { 1 })
         }
     }
+}
+
+/// Has a write that is beyond the limit on the length of files (`ulimit -f`) fail with that reason. Unblocked, the signal
+/// ends the process without a word. Threads that start later take this over.
+#[cfg(unix)]
+fn block_file_size_signal() {
+    use nix::sys::signal::{SigSet, Signal};
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGXFSZ);
+    // It fails for no signal that there is.
+    let _ = signals.thread_block();
+}
+
+/// Most bytes of an error that are printed.
+const MAX_ERROR: usize = 1 << 14;
+
+/// As much of a text as a person may want to read: what it quotes may be of any length.
+fn bounded(text: &str) -> String {
+    if text.len() <= MAX_ERROR {
+        return text.to_owned();
+    }
+    let [start, end] = [MAX_ERROR / 2, text.len() - MAX_ERROR / 2]
+        .map(|place| (0..=place).rev().find(|&place| text.is_char_boundary(place)).unwrap_or_default());
+    format!("{} [... {} bytes ...] {}", &text[..start], end - start, &text[end..])
 }
 
 /// An error with its causes, but for those that what is said already quotes.

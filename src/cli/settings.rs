@@ -55,6 +55,9 @@ pub(super) struct Settings {
     /// `grey`, `rgb`, or `auto`: grey where no picture has a colour (`pkdgan model` takes it for rgb) [default: auto]
     #[arg(long, value_name = "COLOUR", help_heading = "Own images", requires = "images")]
     colour: Option<Colour>,
+    /// Enter folders where another file system is mounted; without it, each is named and skipped
+    #[arg(long, help_heading = "Own images", requires = "images")]
+    cross_file_systems: bool,
     /// Share of the normal training images that is held out of training, to set a threshold by; 0 for none [default:
     /// 0.1, of own images 0.2]
     #[arg(long, value_name = "SHARE", help_heading = "Settings")]
@@ -85,7 +88,7 @@ impl Base {
         self.resolve_given(&[], more)
     }
 
-    fn resolve_given(&self, given: &[(ModelFile, Given)], more: &[String]) -> Result<Config, ConfigError> {
+    fn resolve_given(&self, given: &[(&ModelFile, Given)], more: &[String]) -> Result<Config, ConfigError> {
         resolve_given(self.recipe, given, self.config.as_deref(), &self.sets(more))
     }
 
@@ -112,7 +115,7 @@ impl Settings {
     }
 
     /// The same, with what model files say that the run is given.
-    pub(super) fn resolve_given(&self, given: &[(ModelFile, Given)], more: &[String]) -> Result<Config, ConfigError> {
+    pub(super) fn resolve_given(&self, given: &[(&ModelFile, Given)], more: &[String]) -> Result<Config, ConfigError> {
         let folder = |path: &PathBuf| quoted(&std::path::absolute(path).unwrap_or_else(|_| path.clone()).display());
         let source = self.images.as_ref().map(|_| Source::Images).or(self.dataset.map(Source::Published));
         let normal = self.normal.or(self.images.as_ref().map(|_| 0));
@@ -124,6 +127,7 @@ impl Settings {
             ("data.side", self.size.map(|side| side.to_string())),
             ("data.images.fit", self.fit.map(|fit| quoted(&fit))),
             ("data.images.colour", self.colour.map(|colour| quoted(&colour))),
+            ("data.images.cross_file_systems", self.cross_file_systems.then(|| "true".to_owned())),
             ("data.calibration", self.calibration.map(|share| format!("{share:?}"))),
             ("training.batch_size", self.batch_size.map(|n| n.to_string())),
             ("training.steps", self.steps.map(|n| n.to_string())),

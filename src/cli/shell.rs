@@ -1,11 +1,12 @@
 //! `pkdgan completions` and `pkdgan man`, from clap's description of the commands.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Command};
 use clap_complete::Shell;
+use pkdgan::unstable::run::{WriteError, replace_whole};
 
 use super::output;
 
@@ -43,6 +44,15 @@ pub(super) fn man(arguments: &Man, command: Command) -> anyhow::Result<ExitCode>
     let folder = &arguments.folder;
     let failed = || format!("{}: manual pages cannot be written there", folder.display());
     std::fs::create_dir_all(folder).with_context(failed)?;
-    clap_mangen::generate_to(command, folder).with_context(failed)?;
+    let mut command = command.disable_help_subcommand(true);
+    command.build();
+    pages(&command, folder)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the page of a command and of each below it.
+fn pages(command: &Command, folder: &Path) -> Result<(), WriteError> {
+    let page = clap_mangen::Man::new(command.clone());
+    replace_whole(&folder.join(page.get_filename()), |mut out| page.render(&mut out))?;
+    command.get_subcommands().filter(|below| !below.is_hide_set()).try_for_each(|below| pages(below, folder))
 }

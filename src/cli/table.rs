@@ -29,7 +29,7 @@ pub(super) fn of(report: &Report) -> String {
     if let Some(result) = report.networks.last() {
         text += &thresholds(result.threshold.as_ref(), result.best_f1.as_ref());
     }
-    text + &format!("{:.0} s in all", report.seconds_total)
+    text + &format!("{} in all", report.duration())
 }
 
 /// What was trained on.

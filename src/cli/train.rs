@@ -8,7 +8,7 @@ use std::time::Instant;
 use clap::Args;
 use pkdgan::config::{Config, DataConfig, Goal, steps_for_epochs};
 use pkdgan::data::Source;
-use pkdgan::unstable::pipeline::{self, Data, Progress};
+use pkdgan::unstable::pipeline::{self, Data, GivenFiles, Plan, Progress};
 use pkdgan::unstable::run::{NetworkReport, RunFile, RunFolder, read_kernels};
 use pkdgan::unstable::train::{CheckpointEvery, PeriodicEvaluation};
 use serde_json::json;
@@ -49,7 +49,7 @@ pub(super) struct Arguments {
     /// Go on with the run in this folder from its last checkpoint, with its own settings
     #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with_all = [
         "stage", "teacher", "with_baseline", "out", "force", "init", "recipe", "config", "set", "dataset", "data_dir",
-        "images", "anomalies", "size", "fit", "colour", "normal", "calibration", "batch_size", "steps", "epochs", "seed",
+        "images", "anomalies", "size", "fit", "colour", "cross_file_systems", "normal", "calibration", "batch_size", "steps", "epochs", "seed",
         "lr", "no_shuffle", "no_tune",
     ])]
     resume: Option<PathBuf>,
@@ -118,12 +118,13 @@ the test beside the anomalous ones. Files that cannot be read are named and skip
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let console = Console::showing(arguments.quiet, arguments.progress);
+    let given = GivenFiles::read(arguments.teacher.as_deref(), arguments.init.as_deref())?;
     let (mut config, resumed) = match &arguments.resume {
         Some(path) => {
             let folder = RunFolder::resume(path)?;
             (Config::read(&folder.file(RunFile::Config))?, Some(folder))
         }
-        None => (arguments.resolve()?, None),
+        None => (arguments.resolve(&given)?, None),
     };
     let data = console.load(&config)?;
     data.settle(&mut config);
@@ -141,10 +142,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(folder) => folder,
         None => {
             let path = arguments.out.clone().unwrap_or_else(|| arguments.folder(&config));
-            let (teacher, init) = (arguments.teacher.as_deref(), arguments.init.as_deref());
-            pipeline::begin(&config, &path, arguments.force, teacher, init, &kernels)?
+            pipeline::begin(&config, &path, arguments.force, &given, &kernels)?
         }
     };
+    folder.begin_process(started)?;
     console.say(tables(&config).trim_end());
     console.say(describe(&config, &data));
     console.say(format!("run folder {}", folder.path().display()));
@@ -164,7 +165,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let progress = device
         .work(|| pipeline::train(&config, &folder, &data, device, every, periodic.as_ref(), &mut watcher))
         .map_err(|error| resumable(error, folder.path()))?;
-    if let Progress::Stopped(stage, step, steps) = progress {
+    let stopped = match progress {
+        Progress::Stopped(stage, step, steps) => Some((stage, step, steps)),
+        Progress::Trained if watcher.last_chance() => {
+            let stage = Plan::new(&config).result;
+            let steps = stage.budget(&config).steps;
+            Some((stage, steps, steps))
+        }
+        Progress::Trained => None,
+    };
+    if let Some((stage, step, steps)) = stopped {
         watcher.finish();
         console.event("stopped", json!({ "stage": stage, "step": step, "steps": steps, "folder": folder.path() }));
         output::note(format_args!(
@@ -173,13 +183,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         ));
         return Ok(ExitCode::FAILURE);
     }
-    watcher.last_chance();
     let evaluated = device
         .work(|| pipeline::evaluate(&config, &folder, &data, device, &[], &mut watcher))
         .map_err(|error| resumable(error, folder.path()))?;
     watcher.finish();
-    let seconds = started.elapsed().as_secs_f64();
-    let report = pipeline::finish(&config, &folder, &data, device, evaluated, seconds)?;
+    let report = pipeline::finish(&config, &folder, &data, device, evaluated)?;
+    let seconds = report.seconds_total;
     console.event("done", json!({ "folder": folder.path(), "auroc": report.auroc, "seconds": seconds }));
     if arguments.json {
         output::line(serde_json::to_string_pretty(&report)?)?;
@@ -225,7 +234,7 @@ const FOR_ONE_PERCENT: usize = 99;
 
 impl Arguments {
     /// The configuration that the settings and the stage make.
-    fn resolve(&self) -> anyhow::Result<Config> {
+    fn resolve(&self, given: &GivenFiles) -> anyhow::Result<Config> {
         let stage = self.stage.as_deref().or(self.teacher.as_ref().map(|_| "distill"));
         let mut more: Vec<String> = stage.map(|stage| format!("run.stage=\"{stage}\"")).into_iter().collect();
         if self.with_baseline {
@@ -240,7 +249,7 @@ impl Arguments {
             }
             _ => {}
         }
-        let given = pipeline::given_models(goal, self.teacher.as_deref(), self.init.as_deref())?;
+        let given = given.models(goal).collect::<Vec<_>>();
         let mut config = self.settings.resolve_given(&given, &more)?;
         if let Some(images) = &mut config.data.images {
             // A new run may begin with other pictures than the one whose settings it takes.

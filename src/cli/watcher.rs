@@ -60,9 +60,10 @@ impl<'a> Watcher<'a> {
         Self { tensorboard: Some(folder), ..self }
     }
 
-    /// From here on the next ctrl-C stops at once.
-    pub(super) fn last_chance(&self) {
-        self.stop.store(true, Ordering::SeqCst);
+    /// From here on the next ctrl-C stops at once. Whether one came before, which is to be heeded now: it may have come
+    /// after the last step.
+    pub(super) fn last_chance(&self) -> bool {
+        self.stop.swap(true, Ordering::SeqCst)
     }
 
     /// Clears what is shown.

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::Recipe;
 use crate::format::NewerFormat;
+use crate::message::shortened;
 
 /// Why a configuration could not be used.
 #[derive(Debug, Error)]
@@ -21,7 +22,7 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// The file is not TOML.
-    #[error("{}: line {line}: {message}; correct the TOML there", path.display())]
+    #[error("{}: line {line}: {}; correct the TOML there", path.display(), shortened(message))]
     Syntax {
         /// The file.
         path: PathBuf,
@@ -34,13 +35,13 @@ pub enum ConfigError {
     #[error(transparent)]
     Newer(#[from] NewerFormat),
     /// Not of the form `section.key=value`.
-    #[error("--set {text}: expected section.key=value, such as training.steps=3000")]
+    #[error("--set {}: expected section.key=value, such as training.steps=3000", shortened(text))]
     Assignment {
         /// The text given.
         text: String,
     },
     /// A key that no setting has.
-    #[error("{origin}: unknown key `{key}`; {}", advice(suggestion.as_deref()))]
+    #[error("{}: unknown key `{}`; {}", shortened(origin), shortened(key), advice(suggestion.as_deref()))]
     UnknownKey {
         /// The file or option that has the key.
         origin: String,
@@ -50,7 +51,7 @@ pub enum ConfigError {
         suggestion: Option<String>,
     },
     /// A section given a single value.
-    #[error("{origin}: `{key}` is a section; set one of its keys, such as `{example}`")]
+    #[error("{}: `{key}` is a section; set one of its keys, such as `{example}`", shortened(origin))]
     Section {
         /// The file or option that has the key.
         origin: String,
@@ -60,7 +61,7 @@ pub enum ConfigError {
         example: String,
     },
     /// A value of the wrong type, or a missing key.
-    #[error("{origin}: {message}; correct the value there")]
+    #[error("{}: {}; correct the value there", shortened(origin), shortened(message))]
     Value {
         /// The file or option that has the value.
         origin: String,
@@ -68,7 +69,7 @@ pub enum ConfigError {
         message: String,
     },
     /// A value out of its range.
-    #[error("`{key}` is {value}; it must be {allowed}")]
+    #[error("`{key}` is {}; it must be {allowed}", shortened(value))]
     Range {
         /// The key, with its section.
         key: &'static str,
@@ -94,7 +95,7 @@ pub enum ConfigError {
         model: String,
     },
     /// A name that is no recipe's.
-    #[error("unknown recipe `{name}`; choose {}", Recipe::ALL.map(Recipe::name).join(" or "))]
+    #[error("unknown recipe `{}`; choose {}", shortened(name), Recipe::ALL.map(Recipe::name).join(" or "))]
     UnknownRecipe {
         /// The name given.
         name: String,

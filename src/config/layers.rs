@@ -10,6 +10,7 @@ use toml::{Table, Value};
 use super::given::{Given, settings};
 use super::{Config, ConfigError, Goal, Recipe};
 use crate::data::{Dataset, Source};
+use crate::files::read_text;
 use crate::format;
 use crate::model::ModelFile;
 
@@ -19,6 +20,12 @@ const OLD_KEYS: [(&[&str], &str, &str); 3] = [
     (&["distillation"], "ask_once", "precompute_teacher_outputs"),
     (&["distillation", "weights"], "latent_again", "reconstruction_latent"),
 ];
+
+/// Longest configuration that is read, in bytes. One takes some kilobytes.
+pub(crate) const MAX_CONFIG_BYTES: u64 = 1 << 20;
+
+/// Longest unknown key that a suggestion is looked for, in bytes.
+const MAX_KEY: usize = 200;
 
 /// Least similarity (Jaro-Winkler) at which a key is suggested in place of an unknown one.
 const SIMILAR: f64 = 0.8;
@@ -41,7 +48,7 @@ pub fn resolve(recipe: Recipe, file: Option<&Path>, sets: &[String]) -> Result<C
 /// As of [`resolve`], and [`ConfigError::Contradiction`].
 pub fn resolve_given(
     recipe: Recipe,
-    given: &[(ModelFile, Given)],
+    given: &[(&ModelFile, Given)],
     file: Option<&Path>,
     sets: &[String],
 ) -> Result<Config, ConfigError> {
@@ -138,7 +145,8 @@ pub(crate) fn check_format(path: &Path) -> Result<(), ConfigError> {
 
 /// The settings of a file.
 fn read_table(path: &Path) -> Result<Table, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let text =
+        read_text(path, MAX_CONFIG_BYTES).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let message = error.message().replace('\n', ", ");
@@ -223,6 +231,10 @@ fn key_paths(table: &Table, section: &str) -> Vec<String> {
 /// The existing key most like `key`: by its last part first, so that a wrong section is found out, then the one in the
 /// fewest sections, then as a whole.
 fn nearest(key: &str, keys: &[String]) -> Option<String> {
+    // The comparison takes the square of its length.
+    if key.len() > MAX_KEY {
+        return None;
+    }
     let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_lowercase();
     let likeness = |candidate: &String| {
         let sections = candidate.matches('.').count() as f64;

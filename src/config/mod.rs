@@ -20,7 +20,7 @@ use crate::data::{Colour, Fit, Source};
 pub use crate::model::Statistics;
 pub use error::ConfigError;
 pub(crate) use internals::Given;
-pub(crate) use layers::check_format;
+pub(crate) use layers::{MAX_CONFIG_BYTES, check_format};
 pub use recipe::Recipe;
 
 /// What is not of the public API: `pkdgan::unstable::config`.
@@ -115,6 +115,8 @@ pub struct ImagesConfig {
     pub fit: Fit,
     /// Values per pixel; decided once a run has begun.
     pub colour: Colour,
+    /// Whether folders are entered where another file system is mounted.
+    pub cross_file_systems: bool,
     /// Stands for the names of the pictures, so that a run goes on with the same ones; empty before it has begun.
     pub digest: String,
 }

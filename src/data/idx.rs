@@ -34,8 +34,16 @@ pub struct Idx<const RANK: usize> {
 /// Anything unreadable, of another type or rank, with a dimension of zero, of more than [`MAX_VALUES`] values, cut
 /// short or too long is a [`DataError`].
 pub fn read_idx<const RANK: usize>(path: &Path) -> Result<Idx<RANK>, DataError> {
+    read_idx_at_most(path, MAX_VALUES)
+}
+
+/// As [`read_idx`], but of no more than `most` values.
+///
+/// # Errors
+/// As those of [`read_idx`].
+pub(super) fn read_idx_at_most<const RANK: usize>(path: &Path, most: u64) -> Result<Idx<RANK>, DataError> {
     let input = unpacked(path).map_err(|source| DataError::Read { path: path.to_owned(), offset: 0, source })?;
-    parse(path, input)
+    parse(path, input, most)
 }
 
 /// The contents of a file, plain or gzip-packed.
@@ -98,9 +106,9 @@ fn count_of(path: &Path, dims: &[u32], most: u64) -> Result<u64, DataError> {
         .ok_or_else(|| DataError::TooLarge { path: path.to_owned(), dims: dims.to_vec(), most })
 }
 
-fn parse<const RANK: usize>(path: &Path, mut input: impl Read) -> Result<Idx<RANK>, DataError> {
+fn parse<const RANK: usize>(path: &Path, mut input: impl Read, most: u64) -> Result<Idx<RANK>, DataError> {
     let declared = dimensions::<RANK>(path, &mut input)?;
-    let count = count_of(path, &declared, MAX_VALUES)?;
+    let count = count_of(path, &declared, most)?;
     let values = read_values(path, &mut input, header_len(RANK), count)?;
     Ok(Idx { dims: declared.map(|dim| dim as usize), values })
 }

@@ -2,12 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use super::idx::read_idx_at_most;
 use super::search::existing;
-use super::{CLASSES, DataError, Idx, Images, LabelledImages, Part, read_idx};
+use super::{CLASSES, DataError, Idx, Images, LabelledImages, Part};
 
 /// Unpacked names: images, then labels, of the training and then of the test part.
 pub(super) const FILES: [&str; 4] =
     ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
+
+/// Images of the larger part, and the most that one may have; pixels of each.
+const MAX_IMAGES: u64 = 60_000;
+const PIXELS: u64 = 28 * 28;
 
 /// Bytes of a label file before the first label.
 const LABEL_HEADER: u64 = 8;
@@ -21,11 +26,12 @@ pub(super) fn load(folder: &Path, part: Part) -> Result<LabelledImages, DataErro
     };
     let (images_path, labels_path) = (file(folder, images)?, file(folder, labels)?);
 
-    let Idx { dims: [label_count], values: labels } = read_idx::<1>(&labels_path)?;
+    let Idx { dims: [label_count], values: labels } = read_idx_at_most::<1>(&labels_path, MAX_IMAGES)?;
     if let Some((index, &label)) = labels.iter().enumerate().find(|&(_, &label)| label >= CLASSES) {
         return Err(DataError::Label { path: labels_path, index, offset: LABEL_HEADER + index as u64, label });
     }
-    let Idx { dims: [image_count, height, width], values: pixels } = read_idx::<3>(&images_path)?;
+    let Idx { dims: [image_count, height, width], values: pixels } =
+        read_idx_at_most::<3>(&images_path, MAX_IMAGES * PIXELS)?;
     if image_count != label_count {
         return Err(DataError::LabelCount { labels: labels_path, images: images_path, label_count, image_count });
     }

@@ -39,6 +39,7 @@ impl OwnImages {
         anomalies: &Path,
         preprocessing: &Preprocessing,
         share: f64,
+        cross_file_systems: bool,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, DataError> {
         let has_anomalies = !anomalies.as_os_str().is_empty();
@@ -47,8 +48,10 @@ impl OwnImages {
         if has_anomalies && (inner.starts_with(&outer) || outer.starts_with(&inner)) {
             return Err(DataError::Nested { normal: folder.to_owned(), anomalies: anomalies.to_owned() });
         }
-        let normal = Pictures::read(folder, preprocessing, MIN_PICTURES, progress)?;
-        let anomalous = has_anomalies.then(|| Pictures::read(anomalies, preprocessing, 1, progress)).transpose()?;
+        let cross = cross_file_systems;
+        let normal = Pictures::read(folder, preprocessing, MIN_PICTURES, cross, progress)?;
+        let anomalous =
+            has_anomalies.then(|| Pictures::read(anomalies, preprocessing, 1, cross, progress)).transpose()?;
 
         let count = normal.paths.len();
         let wanted = held_out(count, share).max(1);

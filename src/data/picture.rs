@@ -1,7 +1,7 @@
 //! Picture files: PNG, JPEG and BMP, told by their contents, whatever the name.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Seek};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use image::metadata::Orientation;
@@ -16,6 +16,10 @@ use super::{Preprocessing, PreprocessingInternals};
 pub const MAX_SIDE: u32 = 20_000;
 /// Most memory that one picture may take, in bytes: 100 megapixels in colour, and some.
 const MAX_MEMORY: u64 = 512 << 20;
+/// Longest file that is read, in bytes: what is not packed takes that and some.
+const MAX_FILE: u64 = MAX_MEMORY + FREE;
+/// Bytes that tell the format.
+const BEGINNING: u64 = 16;
 /// Most values that a byte of a JPEG stands for: a block of 64 pixels takes one bit at least; with components that are
 /// sampled 4 x 1 and 1 x 4, nine blocks make 32 x 32 pixels of three values.
 const MAX_PIXELS_PER_BYTE_OF_JPEG: u64 = 1 << 12;
@@ -45,6 +49,12 @@ pub enum PictureProblem {
     /// A file of no bytes.
     #[error("empty file")]
     Empty,
+    /// Too many bytes.
+    #[error("longer than {} MiB, which no picture is that is read", MAX_FILE >> 20)]
+    TooLong,
+    /// A folder on another file system than the one above it.
+    #[error("another file system is mounted here, which is left out; --cross-file-systems takes it")]
+    Mounted,
     /// None of the formats that are read.
     #[error("no PNG, JPEG or BMP picture")]
     Format,
@@ -80,7 +90,7 @@ pub enum PictureProblem {
 /// A file that cannot be read, is empty, of another format, too large, or damaged.
 pub fn read_picture(path: &Path) -> Result<DynamicImage, PictureError> {
     let budget = MemoryBudget::new(u64::MAX);
-    let picture = open(path).and_then(|file| Ok(decode(file, &budget)?.0));
+    let picture = read(path, &budget, Ok);
     picture.map_err(|problem| PictureError { path: path.to_owned(), problem })
 }
 
@@ -90,25 +100,50 @@ pub fn read_picture(path: &Path) -> Result<DynamicImage, PictureError> {
 /// # Errors
 /// As of both, and a picture that takes more than the whole budget.
 pub fn read_pixels(path: &Path, preprocessing: &Preprocessing, budget: &MemoryBudget) -> Result<Vec<u8>, PictureError> {
-    let pixels = open(path).and_then(|file| {
-        let (picture, _lease) = decode(file, budget)?;
-        preprocessing.pixels(picture)
-    });
+    let pixels = read(path, budget, |picture| preprocessing.pixels(picture));
     pixels.map_err(|problem| PictureError { path: path.to_owned(), problem })
 }
 
-fn open(path: &Path) -> Result<BufReader<File>, PictureProblem> {
-    File::open(path).map(BufReader::new).map_err(PictureProblem::Read)
+/// What is made of a picture while the memory that it takes is lent.
+fn read<T>(
+    path: &Path,
+    budget: &MemoryBudget,
+    make: impl FnOnce(DynamicImage) -> Result<T, PictureProblem>,
+) -> Result<T, PictureProblem> {
+    let mut file = File::open(path).map_err(PictureProblem::Read)?;
+    let there = file.metadata().map_err(PictureProblem::Read)?;
+    // Some file systems say 0 of every file.
+    if there.is_file() && there.len() > 0 {
+        let length = there.len();
+        if length > MAX_FILE {
+            return Err(PictureProblem::TooLong);
+        }
+        let (picture, _lease) = decode(BufReader::new(file), length, budget)?;
+        return make(picture);
+    }
+    // Decoders go back and forth, which a pipe does not. A device may have no end.
+    let mut bytes = Vec::new();
+    file.by_ref().take(BEGINNING).read_to_end(&mut bytes).map_err(PictureProblem::Read)?;
+    if bytes.is_empty() {
+        return Err(PictureProblem::Empty);
+    }
+    if !matches!(image::guess_format(&bytes), Ok(ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Bmp)) {
+        return Err(PictureProblem::Format);
+    }
+    file.take(MAX_FILE).read_to_end(&mut bytes).map_err(PictureProblem::Read)?;
+    let length = bytes.len() as u64;
+    if length > MAX_FILE {
+        return Err(PictureProblem::TooLong);
+    }
+    let (picture, _lease) = decode(Cursor::new(bytes), length, budget)?;
+    make(picture)
 }
 
 fn decode<'a>(
-    mut file: BufReader<File>,
+    file: impl BufRead + Seek,
+    length: u64,
     budget: &'a MemoryBudget,
 ) -> Result<(DynamicImage, Lease<'a>), PictureProblem> {
-    if file.fill_buf().map_err(PictureProblem::Read)?.is_empty() {
-        return Err(PictureProblem::Empty);
-    }
-    let length = file.get_ref().metadata().map_err(PictureProblem::Read)?.len();
     let mut reader = ImageReader::new(file).with_guessed_format().map_err(PictureProblem::Read)?;
     let most_per_byte = match reader.format() {
         None => return Err(PictureProblem::Format),

@@ -24,7 +24,7 @@ pub struct Pictures {
 }
 
 impl Pictures {
-    /// Reads every file below `folder` as a picture; `progress` hears how many of how many are read. What comes of it
+    /// Reads every file below `folder` as a picture, on other file systems too if `cross_file_systems`; `progress` hears how many of how many are read. What comes of it
     /// does not depend on the number of threads.
     ///
     /// # Errors
@@ -34,13 +34,14 @@ impl Pictures {
         folder: &Path,
         preprocessing: &Preprocessing,
         least: usize,
+        cross_file_systems: bool,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, DataError> {
         if !folder.is_dir() {
             return Err(DataError::NoFolder { path: folder.to_owned() });
         }
         let (mut files, mut skipped) = (Vec::new(), Vec::new());
-        for file in files_below(folder) {
+        for file in files_below(folder, cross_file_systems) {
             match file {
                 Ok(path) => files.push(path),
                 Err(error) => skipped.push(error),

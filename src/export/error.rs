@@ -26,6 +26,14 @@ pub enum ExportError {
         /// The layer.
         layer: String,
     },
+    /// Images of every kind have a score that is infinite or not a number.
+    #[error(
+        "its scores are {score}, whatever the image; the network diverged, or it does not fit the format: train again"
+    )]
+    NoScore {
+        /// The score of a black image.
+        score: f32,
+    },
     /// A file larger than a protocol buffer may be.
     #[error(
         "an ONNX file of {0} bytes; one that holds its weights itself ends at 2147483647, export a smaller network"

@@ -1,5 +1,7 @@
 //! The generator in half precision, as safetensors.
 
+use half::f16;
+
 use super::ExportError;
 use super::error::finite;
 use crate::model::{ModelFile, Statistics};
@@ -20,6 +22,11 @@ pub fn in_half(model: &ModelFile) -> Result<ModelFile, ExportError> {
     for (name, tensor) in tensors {
         finite(name, &tensor.values)?;
         tensor.element = Element::F16;
+        // Those that half precision has no room for are refused when the file is written.
+        for value in &mut tensor.values {
+            let rounded = f16::from_f32(*value).to_f32();
+            *value = if rounded.is_finite() { rounded } else { *value };
+        }
     }
     Ok(half)
 }

@@ -5,7 +5,9 @@ mod error;
 mod half;
 mod onnx;
 pub mod schema;
+mod scores;
 
 pub use error::ExportError;
 pub use half::in_half;
 pub use onnx::onnx;
+pub use scores::check_scores;

@@ -12,6 +12,7 @@ use crate::calibration::Calibration;
 use crate::data::Preprocessing;
 use crate::engine::{VarId, Variables};
 use crate::format;
+use crate::message::shortened;
 use crate::weights::{Weights, WeightsError};
 
 /// The name of the format in the metadata.
@@ -24,6 +25,10 @@ const NETWORKS: &str = "networks";
 const SCORE: &str = "score";
 /// The tensor of the calibration images' scores, ascending.
 const CALIBRATION: &str = "calibration.scores";
+/// Most calibration scores that are read.
+const MAX_SCORES: u64 = 1 << 24;
+/// What the metadata say of every model's preprocessing: keys of it, with what they say.
+const FIXED: [(&str, &str); 2] = [("pixels", "value / 127.5 - 1"), ("padding", "centred, with -1")];
 
 /// A trained generator, perhaps with its discriminator, as a file holds it: on no device.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,33 +105,23 @@ impl ModelFile {
     /// A file that cannot be read, is damaged, no model or of a newer program, and tensors that do not go with the
     /// architecture.
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
-        Self::of(Weights::read(path)?)
+        Self::of(Weights::read_at_most(path, most_bytes)?)
     }
 
-    /// The model in a file that may be any weight file; `None` where its metadata describes no network.
+    /// The model that weights are; `None` where their metadata describes no network.
     ///
     /// # Errors
     /// As of [`Self::read`].
-    pub(crate) fn read_described(path: &Path) -> Result<Option<Self>, WeightsError> {
-        let weights = Weights::read(path)?;
-        weights.metadata.contains_key(ARCHITECTURE).then(|| Self::of(weights)).transpose()
+    pub(crate) fn described_in(weights: &Weights) -> Result<Option<Self>, WeightsError> {
+        weights.metadata.contains_key(ARCHITECTURE).then(|| Self::of(weights.clone())).transpose()
     }
 
     fn of(mut weights: Weights) -> Result<Self, WeightsError> {
-        let path = weights.origin.clone();
-        weights.check_format(FORMAT, format::MODEL)?;
-        let described: Described = described_by(&weights, ARCHITECTURE)?;
+        let (described, architecture) = described(&weights)?;
         let preprocessing: Preprocessing = described_by(&weights, PREPROCESSING)?;
         let normal = described_by(&weights, NORMAL)?;
+        let path = weights.origin.clone();
         let foreign = |message: String| WeightsError::Damaged { path: path.clone(), message };
-        let architecture = Architecture {
-            channels: described.channels,
-            side: described.side,
-            encoder: described.encoder.into_iter().map(EncoderLayer::from).collect(),
-            latents: described.latents,
-            discriminator: described.discriminator,
-        };
-        architecture.check().map_err(|problem| foreign(format!("metadata `{ARCHITECTURE}`: {problem}")))?;
         // Version 1 has neither. What is there is believed, so it must be what this program computes.
         let version_1 = weights.metadata.get("format").is_none_or(|format| *format == format!("{FORMAT}-1"));
         for (key, known) in [(NETWORKS, description::networks(&architecture)), (SCORE, description::score())] {
@@ -139,12 +134,35 @@ impl ModelFile {
                 return Err(foreign(message));
             }
         }
+        let said: Value = described_by(&weights, PREPROCESSING)?;
+        for (key, expected) in FIXED {
+            if let Some(found) = said.get(key).filter(|found| found.as_str() != Some(expected)) {
+                let found = shortened(&found.to_string()).into_owned();
+                return Err(foreign(format!(
+                    "metadata `{PREPROCESSING}`: `{key}` is {found}; only \"{expected}\" is known"
+                )));
+            }
+        }
         let Preprocessing { channels, side, height, width, .. } = preprocessing;
         let fits = (1..=side).contains(&height) && (1..=side).contains(&width);
         if [channels, side] != [architecture.channels, architecture.side] || !fits {
             return Err(foreign(format!("metadata `{PREPROCESSING}` does not go with the architecture")));
         }
-        let scores = weights.tensors.remove(CALIBRATION).map(|tensor| Calibration::new(tensor.values));
+        let scores = weights.tensors.remove(CALIBRATION).map(|tensor| tensor.values);
+        let variances = weights.tensors.iter().filter(|(name, _)| name.ends_with(".running_var"));
+        for (name, tensor) in variances {
+            if let Some(value) = tensor.values.iter().find(|&&value| value < 0.0) {
+                return Err(foreign(format!(
+                    "tensor `{}`: {value} is no variance, which is at least 0",
+                    shortened(name)
+                )));
+            }
+        }
+        // A score is a distance.
+        if let Some(score) = scores.iter().flatten().find(|&&score| score < 0.0) {
+            return Err(foreign(format!("tensor `{CALIBRATION}`: {score} is no score, which is at least 0")));
+        }
+        let scores = scores.map(Calibration::new);
         let calibration = scores.transpose().map_err(|error| foreign(format!("tensor `{CALIBRATION}`: {error}")))?;
         let mut variables = Variables::new();
         let gan = EdeGan::register(&mut variables, "model", &architecture, described.norm_epsilon);
@@ -202,8 +220,9 @@ impl ModelFile {
 /// With two keys for whoever reads the file without this program.
 fn preprocessing(preprocessing: &Preprocessing) -> Value {
     let mut value = json!(preprocessing);
-    value["pixels"] = "value / 127.5 - 1".into();
-    value["padding"] = "centred, with -1".into();
+    for (key, said) in FIXED {
+        value[key] = said.into();
+    }
     value
 }
 
@@ -231,6 +250,47 @@ fn differs(said: &Value, known: &Value, place: String) -> Option<(String, String
 
 /// Most characters of a foreign value in a message.
 const MAX_SHOWN: usize = 80;
+
+/// Reads a model file, with its bytes. It may be a pipe, which can be read only once.
+///
+/// # Errors
+/// As those of [`ModelFile::read`].
+pub fn read_with_bytes(path: &Path) -> Result<(ModelFile, Vec<u8>), WeightsError> {
+    let (weights, bytes) = Weights::read_with_bytes(path, most_bytes)?;
+    Ok((ModelFile::of(weights)?, bytes))
+}
+
+/// What a file's metadata say of the networks, by which they can be built.
+fn described(weights: &Weights) -> Result<(Described, Architecture), WeightsError> {
+    weights.expect_format(FORMAT, format::MODEL)?;
+    let mut described: Described = described_by(weights, ARCHITECTURE)?;
+    let foreign = |problem: String| WeightsError::Damaged {
+        path: weights.origin.clone(),
+        message: format!("metadata `{ARCHITECTURE}`: {problem}"),
+    };
+    let architecture = Architecture {
+        channels: described.channels,
+        side: described.side,
+        encoder: std::mem::take(&mut described.encoder).into_iter().map(EncoderLayer::from).collect(),
+        latents: described.latents,
+        discriminator: std::mem::take(&mut described.discriminator),
+    };
+    architecture.check().map_err(foreign)?;
+    let epsilon = described.norm_epsilon;
+    if !(epsilon.is_finite() && epsilon > 0.0) {
+        return Err(foreign(format!("`norm_epsilon` is {epsilon}; it must be above 0")));
+    }
+    Ok((described, architecture))
+}
+
+/// Most bytes that the tensors of a model can take, by its metadata.
+fn most_bytes(weights: &Weights) -> Result<u64, WeightsError> {
+    let (described, architecture) = described(weights)?;
+    let mut variables = Variables::new();
+    let gan = EdeGan::register(&mut variables, "model", &architecture, described.norm_epsilon);
+    let numbers = named(&gan, &variables).into_iter().map(|tensor| tensor.shape.iter().product::<usize>() as u64);
+    Ok(size_of::<f32>() as u64 * (numbers.sum::<u64>() + MAX_SCORES))
+}
 
 /// The metadata value under a key.
 fn described_by<T: for<'a> Deserialize<'a>>(weights: &Weights, key: &str) -> Result<T, WeightsError> {

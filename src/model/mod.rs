@@ -22,6 +22,6 @@ pub use statistics::Statistics;
 /// What is not of the public API: `pkdgan::unstable::model`.
 pub(crate) mod internals {
     pub use super::ede_gan::{EdeGan, Generated};
-    pub use super::file::{arrange, named};
+    pub use super::file::{arrange, named, read_with_bytes};
     pub use super::network::{Initial, Named, Network, NormMode};
 }

@@ -7,66 +7,72 @@ use crate::config::{Config, Given, Goal};
 use crate::engine::KernelChoices;
 use crate::model::ModelFile;
 use crate::run::{MetricsLog, RunError, RunFile, RunFolder, write_kernels, write_whole};
-use crate::train::{Stage, Traced, TrainError, check_weights};
-use crate::weights::WeightsError;
+use crate::train::{GivenFile, Stage, Traced, TrainError, check_steps};
 
-/// Makes the folder of a run, with an empty log, the teacher that was given, a run folder or a model file, the weights
-/// `init` that the first stage's network will be set to, the `kernels` it is to compute with, and, last, its
-/// configuration: with it, all is there that the run goes on from. What is in the folder is dealt with as by
+/// The files with weights that a run is given, each read once.
+#[derive(Debug, Clone, Default)]
+pub struct GivenFiles {
+    teacher: Option<GivenFile>,
+    init: Option<GivenFile>,
+}
+
+impl GivenFiles {
+    /// Reads a teacher, a model file or a run folder, and the weights that the first stage's network will be set to.
+    ///
+    /// # Errors
+    /// Files that cannot be read or are damaged.
+    pub fn read(teacher: Option<&Path>, init: Option<&Path>) -> Result<Self, TrainError> {
+        let teacher = teacher.map(|path| GivenFile::read(&teacher_file(path)?)).transpose()?;
+        Ok(Self { teacher, init: init.map(GivenFile::read).transpose()? })
+    }
+
+    /// The models among them, as far as the files describe networks, in a run of this goal.
+    pub fn models(&self, goal: Goal) -> impl Iterator<Item = (&ModelFile, Given)> {
+        let files = [(&self.teacher, Given::Teacher), (&self.init, self.learner(goal))];
+        files.into_iter().filter_map(|(file, given)| Some((file.as_ref()?.model()?, given)))
+    }
+
+    /// The network that a run trains first: what initial weights are for.
+    fn learner(&self, goal: Goal) -> Given {
+        if goal == Goal::Student || self.teacher.is_some() { Given::Student } else { Given::Teacher }
+    }
+}
+
+/// Makes the folder of a run, with an empty log, the files that were given, the `kernels` it is to compute with, and,
+/// last, its configuration: with it, all is there that the run goes on from. What is in the folder is dealt with as by
 /// [`RunFolder::create`].
 ///
 /// # Errors
-/// Networks that cannot be trained, weights that cannot be read, are of other networks or say other settings, a
-/// configuration that TOML cannot hold, and a folder that cannot be made; all of them leave no file behind.
+/// Networks that cannot be trained, weights that are of other networks or say other settings, a configuration that TOML
+/// cannot hold, and a folder that cannot be made; all of them leave no file behind.
 pub fn begin(
     config: &Config,
     path: &Path,
     force: bool,
-    teacher: Option<&Path>,
-    init: Option<&Path>,
+    given: &GivenFiles,
     kernels: &KernelChoices,
 ) -> Result<RunFolder, TrainError> {
     for stage in Plan::new(config).stages {
-        // Refuses networks that cannot be trained before hours of stages before it.
+        // Refuses what cannot be trained before hours of stages before it.
+        check_steps(config, stage)?;
         Traced::new(config, stage, 1)?;
     }
-    let teacher = teacher.map(|path| read_checked(&teacher_file(path)?, config, Given::Teacher)).transpose()?;
-    let learner = learner(config.run.stage, teacher.is_some());
-    let init = init.map(|path| read_checked(path, config, learner)).transpose()?;
+    let teacher = given.teacher.as_ref().map(|file| file.checked_bytes(config, Given::Teacher)).transpose()?;
+    let learner = given.learner(config.run.stage);
+    let init = given.init.as_ref().map(|file| file.checked_bytes(config, learner)).transpose()?;
     let toml = config.to_toml()?;
     let folder = RunFolder::create(path, force)?;
     let write = |file: RunFile, bytes: &[u8]| write_whole(&folder.file(file), |out| out.write_all(bytes));
     if let Some(bytes) = teacher {
-        write(Plan::new(config).file(Stage::Teacher), &bytes).map_err(RunError::from)?;
+        write(Plan::new(config).file(Stage::Teacher), bytes).map_err(RunError::from)?;
     }
     if let Some(bytes) = init {
-        write(RunFile::Initial, &bytes).map_err(RunError::from)?;
+        write(RunFile::Initial, bytes).map_err(RunError::from)?;
     }
     write_kernels(&folder, kernels)?;
     MetricsLog::create(&folder.file(RunFile::Metrics))?;
     write(RunFile::Config, toml.as_bytes()).map_err(RunError::from)?;
     Ok(folder)
-}
-
-/// The network that a run of this goal trains first: what initial weights are for.
-fn learner(goal: Goal, has_teacher: bool) -> Given {
-    if goal == Goal::Student || has_teacher { Given::Student } else { Given::Teacher }
-}
-
-/// The models that a run of this goal is given, a teacher and initial weights, as far as their files describe networks.
-///
-/// # Errors
-/// Files that cannot be read.
-pub fn given_models(
-    goal: Goal,
-    teacher: Option<&Path>,
-    init: Option<&Path>,
-) -> Result<Vec<(ModelFile, Given)>, TrainError> {
-    let learner = learner(goal, teacher.is_some());
-    let teacher = teacher.map(teacher_file).transpose()?;
-    let files = teacher.map(|path| (path, Given::Teacher)).into_iter().chain(init.map(|path| (path.into(), learner)));
-    let models = files.map(|(path, given)| Ok(ModelFile::read_described(&path)?.map(|model| (model, given))));
-    models.filter_map(Result::transpose).collect()
 }
 
 /// A teacher's model file, or the one in a run folder.
@@ -77,10 +83,4 @@ fn teacher_file(path: &Path) -> Result<PathBuf, TrainError> {
     RunFolder::open(path, &[])?;
     let [teacher, model] = [RunFile::Teacher, RunFile::Model].map(|file| path.join(file.name()));
     Ok(if teacher.exists() { teacher } else { model })
-}
-
-/// The bytes of a file with weights for one of a configuration's networks.
-fn read_checked(path: &Path, config: &Config, given: Given) -> Result<Vec<u8>, TrainError> {
-    check_weights(path, config, given)?;
-    std::fs::read(path).map_err(|source| WeightsError::Read { path: path.to_owned(), source }.into())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Data, Devices, Progress, Watch, evaluate, finish, train};
+use super::{Data, Devices, Plan, Progress, Watch, evaluate, finish, train};
 use crate::config::Config;
 use crate::report::ReportError;
 use crate::run::{Report, RunFolder};
@@ -31,11 +31,17 @@ pub fn complete(
     started: Instant,
     watch: &mut dyn Watch,
 ) -> Result<Completion, ReportError> {
+    folder.begin_process(started)?;
     match train(config, folder, data, devices, CheckpointEvery::default(), None, watch)? {
         Progress::Stopped(stage, step, steps) => Ok(Completion::Stopped(stage, step, steps)),
+        Progress::Trained if watch.stops() => {
+            let stage = Plan::new(config).result;
+            let steps = stage.budget(config).steps;
+            Ok(Completion::Stopped(stage, steps, steps))
+        }
         Progress::Trained => {
             let evaluated = evaluate(config, folder, data, devices, leave_out, watch)?;
-            let report = finish(config, folder, data, devices, evaluated, started.elapsed().as_secs_f64())?;
+            let report = finish(config, folder, data, devices, evaluated)?;
             Ok(Completion::Done(Box::new(report)))
         }
     }

@@ -60,7 +60,14 @@ impl Data {
 
     fn own(config: &Config, images: &ImagesConfig, progress: &mut dyn FnMut(usize, usize)) -> Result<Self, DataError> {
         let (preprocessing, share) = (config.preprocessing(), config.data.calibration);
-        let mut read = OwnImages::read(&images.folder, &images.anomalies, &preprocessing, share, progress)?;
+        let mut read = OwnImages::read(
+            &images.folder,
+            &images.anomalies,
+            &preprocessing,
+            share,
+            images.cross_file_systems,
+            progress,
+        )?;
         if !images.digest.is_empty() && images.digest != read.digest {
             return Err(DataError::Changed { folder: images.folder.clone(), count: read.train.labels.len() });
         }

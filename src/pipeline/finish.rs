@@ -4,12 +4,13 @@ use super::{Data, Devices, Evaluated, page};
 use crate::config::Config;
 use crate::report::ReportError;
 use crate::run::{
-    Report, RunFile, RunFolder, Score, peak_rss_bytes, read_kernels, write_picture_scores, write_scores, write_whole,
+    Processes, Report, RunFile, RunFolder, Score, peak_rss_bytes, read_kernels, write_picture_scores, write_scores,
+    write_whole,
 };
 use crate::train::TrainError;
 use crate::version;
 
-/// Writes the scores, the page and, last, the report of a run that took `seconds`.
+/// Writes the scores, the page and, last, the report of a run, whose time counts from [`RunFolder::begin_process`] on.
 ///
 /// # Errors
 /// A run without networks, figures that are not finite, failures of the device, and files that cannot be written.
@@ -19,17 +20,20 @@ pub fn finish(
     data: &Data,
     devices: &dyn Devices,
     evaluated: Evaluated,
-    seconds: f64,
 ) -> Result<Report, ReportError> {
     let Evaluated { networks, scores, teacher, adapter } = evaluated;
     let none = || TrainError::Settings(format!("{}: the run has no network to report", folder.path().display()));
     let (result, adapter) = networks.last().zip(adapter).ok_or_else(none)?;
+    // The page needs the configuration.
+    folder.keep()?;
+    let Processes { processes, seconds } = folder.processes().unwrap_or_default();
     let report = Report {
         auroc: result.auroc,
         average_precision: result.average_precision,
         reconstruction_l1_normal: result.reconstruction_l1_normal,
         blank_l1_normal: result.blank_l1_normal,
         seconds_total: seconds,
+        processes,
         seconds_per_step: result.seconds.unwrap_or_default() / result.steps as f64,
         steps: result.steps,
         batch_size: result.batch_size,

@@ -12,7 +12,7 @@ mod plan;
 mod programs;
 mod train;
 
-pub use begin::{begin, given_models};
+pub use begin::{GivenFiles, begin};
 pub use complete::{Completion, complete};
 pub use data::{Data, Own};
 pub use devices::{Devices, TimedDevices, open_device};
@@ -42,6 +42,11 @@ pub trait Watch {
 
     /// An event of the stage. True asks to stop.
     fn trained(&mut self, stage: Stage, event: Event) -> bool;
+
+    /// Whether to stop before the evaluation.
+    fn stops(&self) -> bool {
+        false
+    }
 
     /// So many images of all have been scored with a network.
     fn scored(&mut self, network: &str, done: usize, images: usize);

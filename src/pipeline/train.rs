@@ -8,7 +8,7 @@ use crate::calibration::Calibration;
 use crate::config::{Config, Given};
 use crate::engine::Executor;
 use crate::model::EdeGan;
-use crate::run::{RunFile, RunFolder};
+use crate::run::{MetricsLog, RunFile, RunFolder};
 use crate::train::{
     Checkpoint, CheckpointEvery, FrozenTeacher, Outcome, PeriodicEvaluation, SCORED_AT_ONCE, Scorer, Stage, Traced,
     TrainError, Trainer, load_weights, take_model,
@@ -41,10 +41,12 @@ pub fn train(
 ) -> Result<Progress, TrainError> {
     let devices = RunDevices::new(devices, folder)?;
     let plan = Plan::new(config);
+    let mut all_done = true;
     for (place, &stage) in plan.stages.iter().enumerate() {
         if is_done(config, &plan, stage, folder)? {
             continue;
         }
+        all_done = false;
         let steps = stage.budget(config).steps;
         let traced = Traced::new(config, stage, 1)?;
         let asked = traced.step.teacher_outputs.is_some();
@@ -68,6 +70,10 @@ pub fn train(
             return Ok(Progress::Stopped(stage, step, steps));
         }
         save(config, stage, folder, executor, &trainer, data, watch)?;
+    }
+    if all_done {
+        // No stage has cut off what a process that was killed left there.
+        MetricsLog::resume(&folder.file(RunFile::Metrics), "", u64::MAX)?;
     }
     Ok(Progress::Trained)
 }

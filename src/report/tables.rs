@@ -114,7 +114,7 @@ pub(super) fn machine(run: &RunView) -> Table {
         ("interface", report.backend.clone()),
         ("driver", report.driver.clone()),
         ("pkdgan", version::named(&report.version, &report.build)),
-        ("whole run", format!("{:.0} s", report.seconds_total)),
+        ("whole run", report.duration()),
         ("a step of the last stage", format!("{:.2} ms", 1e3 * report.seconds_per_step)),
     ];
     rows.extend(report.peak_rss_bytes.map(|bytes| ("most memory held", format!("{:.0} MB", bytes as f64 / 1e6))));

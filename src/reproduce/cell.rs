@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use super::ReproduceError;
 use crate::config::{Config, ConfigError, Goal};
 use crate::engine::KernelChoices;
-use crate::pipeline::{self, Completion, Data, Devices, Plan, Watch};
+use crate::pipeline::{self, Completion, Data, Devices, GivenFiles, Plan, Watch};
 use crate::report::ReportError;
 use crate::run::{Report, RunError, RunFile, RunFolder, replace_whole};
 use crate::train::{Role, TrainError};
@@ -180,7 +180,8 @@ impl Cell {
             None => {
                 // Without force: another process may have begun it in the meantime.
                 let teacher = self.teacher.as_ref().map(|folder| folder.join(RunFile::Model.name()));
-                pipeline::begin(config, &self.folder, false, teacher.as_deref(), None, &device.kernels)?
+                let given = GivenFiles::read(teacher.as_deref(), None)?;
+                pipeline::begin(config, &self.folder, false, &given, &device.kernels)?
             }
         };
         // Another cell reports the teacher; what it became beside the student is nobody's result.

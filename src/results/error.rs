@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::message::shortened;
 use crate::run::WriteError;
 
 /// Why results could not be read, kept or drawn.
@@ -20,7 +21,7 @@ pub enum ResultsError {
         source: io::Error,
     },
     /// A line of a file is no result.
-    #[error("{}: line {line}: {message}; mend or remove the line, and what it stood for is run again", path.display())]
+    #[error("{}: line {line}: {}; mend or remove the line, and what it stood for is run again", path.display(), shortened(message))]
     Damaged {
         /// The file.
         path: PathBuf,

@@ -11,12 +11,16 @@ use serde::{Deserialize, Serialize};
 
 use super::ResultsError;
 use crate::data::{CLASSES, Dataset};
+use crate::files::lines;
 use crate::run::write_whole;
 
 /// The networks that a row may stand for, in the order of tables: a teacher; a student trained without one; the student
 /// after the first and after the second step of distillation; the teacher after the second step, where it is trained
 /// too.
 pub const NETWORKS: [&str; 5] = ["teacher", "student-alone", "student-step1", "student", "teacher-joint"];
+
+/// Longest file that is read, in bytes: the rows of some hundred thousand networks.
+const MAX_BYTES: u64 = 1 << 26;
 
 const HEADER: [&str; 17] = [
     "dataset",
@@ -190,7 +194,7 @@ impl Rows {
                 other => damaged(line, format!("{other:?}")),
             }
         };
-        let mut reader = csv::Reader::from_reader(file);
+        let mut reader = csv::Reader::from_reader(lines(file, MAX_BYTES));
         let header = reader.headers().map_err(failed)?;
         if header != HEADER.as_slice() && *header != HEADER[..OLD_COLUMNS] {
             return Err(damaged(1, format!("the header is not {}", HEADER.join(","))));

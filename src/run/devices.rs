@@ -1,11 +1,11 @@
 //! `devices.json`: what each stage of a run computes on.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
 use super::{RunError, RunFile, RunFolder, write_whole};
 use crate::engine::DeviceKind;
+use crate::files::read;
 
 /// Longest file that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 16;
@@ -20,11 +20,12 @@ pub type StageDevices = BTreeMap<String, DeviceKind>;
 /// A file that cannot be read, or holds something else.
 pub fn read_devices(folder: &RunFolder) -> Result<StageDevices, RunError> {
     let path = folder.file(RunFile::Devices);
-    let mut text = Vec::new();
-    match File::open(&path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text)) {
+    match read(&path, MAX_BYTES) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(StageDevices::new()),
         Err(source) => Err(RunError::Read { path, source }),
-        Ok(_) => serde_json::from_slice(&text).map_err(|error| RunError::Damaged { path, message: error.to_string() }),
+        Ok(text) => {
+            serde_json::from_slice(&text).map_err(|error| RunError::Damaged { path, message: error.to_string() })
+        }
     }
 }
 

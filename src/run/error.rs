@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::WriteError;
 use crate::format::NewerFormat;
+use crate::message::shortened;
 
 /// Why the folder of a run, or a file in it, could not be used.
 #[derive(Debug, Error)]
@@ -60,12 +61,22 @@ pub enum RunError {
         source: io::Error,
     },
     /// A file does not hold what it should.
-    #[error("{}: {message}; the file is damaged or foreign, let the run write it again", path.display())]
+    #[error("{}: {}; the file is damaged or foreign, let the run write it again", path.display(), shortened(message))]
     Damaged {
         /// The file.
         path: PathBuf,
         /// The place and the fault.
         message: String,
+    },
+    /// The log does not hold what it should, before the last line that a resumed run keeps.
+    #[error("{}: line {number}: {}; remove the file, and the run goes on with a new log", path.display(), shortened(fault))]
+    DamagedLog {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        number: usize,
+        /// What is wrong with it.
+        fault: String,
     },
     /// A newer version of the program wrote the folder.
     #[error(transparent)]

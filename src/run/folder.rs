@@ -3,11 +3,14 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Instant;
 
-use super::RunError;
-use super::atomic::{PARTIAL, make_folder};
 use super::lock::{LOCK, Lock, is_taken};
+use super::process::Process;
+use super::{Processes, RunError};
 use crate::config::{ConfigError, check_format};
+use crate::files::{PARTIAL, make_folder, remove_partial};
 
 /// A file that a run writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,6 +23,8 @@ pub enum RunFile {
     Kernels,
     /// What each stage computes on.
     Devices,
+    /// How many processes worked on the run, and for how long.
+    Processes,
     /// The weights that the first stage started from, where they were given.
     Initial,
     /// The run's result: the trained networks.
@@ -58,15 +63,18 @@ const BEFORE_CONFIG: [RunFile; 4] = [RunFile::Teacher, RunFile::Initial, RunFile
 pub struct RunFolder {
     path: PathBuf,
     _lock: Option<Lock>,
+    /// This process, once it works on the run.
+    process: OnceLock<Process>,
 }
 
 impl RunFile {
     /// Every file that a run writes.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Config,
         Self::Metrics,
         Self::Kernels,
         Self::Devices,
+        Self::Processes,
         Self::Initial,
         Self::Model,
         Self::Teacher,
@@ -90,6 +98,7 @@ impl RunFile {
             Self::Metrics => "metrics.jsonl",
             Self::Kernels => "kernels.json",
             Self::Devices => "devices.json",
+            Self::Processes => "processes.json",
             Self::Initial => "init.safetensors",
             Self::Model => "model.safetensors",
             Self::Teacher => "teacher.safetensors",
@@ -129,12 +138,13 @@ impl RunFolder {
         if !force {
             refuse_occupied(path, ours)?;
         }
+        clear(path)?;
         for (name, file) in list(path)? {
-            if is_partial(&name) || RunFile::ALL.iter().any(|known| name == known.name()) {
+            if RunFile::ALL.iter().any(|known| name == known.name()) {
                 remove(&file)?;
             }
         }
-        Ok(Self { path: path.to_owned(), _lock: Some(lock) })
+        Ok(Self { path: path.to_owned(), _lock: Some(lock), process: OnceLock::new() })
     }
 
     /// Takes the folder of a former run, to go on with it. What a process that was killed was writing is removed.
@@ -145,11 +155,7 @@ impl RunFolder {
     pub fn resume(path: &Path) -> Result<Self, RunError> {
         let folder = Self::open(path, &[RunFile::Config])?;
         let lock = Lock::take(path)?;
-        for (name, file) in list(path)? {
-            if is_partial(&name) {
-                remove(&file)?;
-            }
-        }
+        clear(path)?;
         Ok(Self { _lock: Some(lock), ..folder })
     }
 
@@ -170,7 +176,7 @@ impl RunFolder {
         }
         let missing: Vec<_> = needed.iter().map(|file| file.name()).filter(|name| !path.join(name).is_file()).collect();
         if missing.is_empty() {
-            Ok(Self { path: path.to_owned(), _lock: None })
+            Ok(Self { path: path.to_owned(), _lock: None, process: OnceLock::new() })
         } else {
             Err(RunError::Incomplete { path: path.to_owned(), missing })
         }
@@ -179,6 +185,33 @@ impl RunFolder {
     /// Whether a process has taken the folder at a path.
     pub fn is_taken(path: &Path) -> bool {
         is_taken(path)
+    }
+
+    /// Counts this process, which began at `started`, among those that work on the run, and holds the configuration from
+    /// here on.
+    ///
+    /// # Errors
+    /// A configuration that cannot be read, and a folder that cannot be written to.
+    pub fn begin_process(&self, started: Instant) -> Result<(), RunError> {
+        if self.process.get().is_none() {
+            let process = Process::begin(self, started)?;
+            self.process.get_or_init(|| process);
+        }
+        Ok(())
+    }
+
+    /// Keeps up what other processes go on from, beside checkpoints: the time of this one, and the configuration, which
+    /// somebody may have removed. Nothing is kept before [`RunFolder::begin_process`].
+    ///
+    /// # Errors
+    /// A folder that cannot be written to.
+    pub fn keep(&self) -> Result<(), RunError> {
+        self.process.get().map_or(Ok(()), Process::keep)
+    }
+
+    /// The processes that worked on the run up to now, where this one does.
+    pub fn processes(&self) -> Option<Processes> {
+        self.process.get().map(Process::processes)
     }
 
     /// The folder itself.
@@ -215,6 +248,11 @@ fn list(path: &Path) -> Result<Vec<(String, PathBuf)>, RunError> {
     let named = |entry: fs::DirEntry| (entry.file_name().to_string_lossy().into_owned(), entry.path());
     let listed = fs::read_dir(path).and_then(|entries| entries.map(|entry| entry.map(named)).collect());
     listed.map_err(|source| RunError::Folder { path: path.to_owned(), source })
+}
+
+/// Removes what a process that was killed was writing.
+fn clear(path: &Path) -> Result<(), RunError> {
+    remove_partial(path).map_err(|source| RunError::Folder { path: path.to_owned(), source })
 }
 
 fn is_partial(name: &str) -> bool {

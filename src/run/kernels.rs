@@ -1,10 +1,10 @@
 //! `kernels.json`: the kernels that a run computes convolutions with, where those are not the default.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
 use super::{RunError, RunFile, RunFolder, write_whole};
 use crate::engine::KernelChoices;
+use crate::files::read;
 
 /// Longest file that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -16,17 +16,13 @@ const MAX_BYTES: u64 = 1 << 20;
 /// A file that cannot be read, or does not hold choices of kernels.
 pub fn read_kernels(folder: &RunFolder) -> Result<KernelChoices, RunError> {
     let path = folder.file(RunFile::Kernels);
-    let mut text = Vec::new();
-    let read = File::open(&path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text));
-    match read {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(KernelChoices::default()),
-        Err(source) => return Err(RunError::Read { path, source }),
-        Ok(_) => {}
+    match read(&path, MAX_BYTES) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(KernelChoices::default()),
+        Err(source) => Err(RunError::Read { path, source }),
+        Ok(text) => {
+            serde_json::from_slice(&text).map_err(|error| RunError::Damaged { path, message: error.to_string() })
+        }
     }
-    if text.len() as u64 > MAX_BYTES {
-        return Err(RunError::Damaged { path, message: format!("it is longer than {MAX_BYTES} bytes") });
-    }
-    serde_json::from_slice(&text).map_err(|error| RunError::Damaged { path, message: error.to_string() })
 }
 
 /// Writes the kernels that a run begins with, if there are others than defaults.

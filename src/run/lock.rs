@@ -9,10 +9,14 @@ use std::time::Duration;
 use tracing::warn;
 
 use super::RunError;
+use crate::files::{open_lock, wait_for_lock};
 
 /// The file that is locked. It stays when the lock goes: a process that opened it before it was removed would lock a
 /// file that nobody else sees.
 pub(super) const LOCK: &str = ".lock";
+
+/// Longest process id that is read, in bytes.
+const MAX_BYTES: u64 = 32;
 
 /// A folder taken by this process. The operating system holds the lock and lets it go with the process, however
 /// that ends, so there is none that a dead process left.
@@ -22,18 +26,13 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Waits until no other process has a folder, and takes it. A file system without locks gives it at once.
+    /// Waits until no other process has a folder, and takes it. On a file system without locks it does not wait.
     ///
     /// # Errors
     /// A folder that cannot be written to.
     pub fn wait(folder: &Path) -> Result<Self, RunError> {
-        let file = open(folder)?;
-        match file.lock() {
-            Err(source) if source.kind() != ErrorKind::Unsupported => {
-                Err(RunError::Folder { path: folder.to_owned(), source })
-            }
-            _ => Ok(Self { _held: file }),
-        }
+        let locked = wait_for_lock(&folder.join(LOCK));
+        Ok(Self { _held: locked.map_err(|source| RunError::Folder { path: folder.to_owned(), source })? })
     }
 
     /// Takes a folder.
@@ -42,7 +41,12 @@ impl Lock {
     /// [`RunError::InUse`] names the process that has taken it; else the folder cannot be written to.
     pub(super) fn take(folder: &Path) -> Result<Self, RunError> {
         let failed = |source| RunError::Folder { path: folder.to_owned(), source };
-        let mut file = open(folder)?;
+        let path = folder.join(LOCK);
+        let mut file = open_lock(&path).map_err(|source| match path.symlink_metadata() {
+            // What is there is at fault, not its folder.
+            Ok(there) if !there.is_file() => RunError::Folder { path: path.clone(), source },
+            _ => failed(source),
+        })?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -59,11 +63,6 @@ impl Lock {
     }
 }
 
-fn open(folder: &Path) -> Result<File, RunError> {
-    let opened = File::options().read(true).write(true).create(true).truncate(false).open(folder.join(LOCK));
-    opened.map_err(|source| RunError::Folder { path: folder.to_owned(), source })
-}
-
 /// Whether another process has taken a folder.
 pub(super) fn is_taken(folder: &Path) -> bool {
     let opened = File::options().read(true).open(folder.join(LOCK));
@@ -75,7 +74,7 @@ fn holder(file: &mut File) -> Option<u32> {
     for _ in 0..20 {
         let mut text = String::new();
         file.rewind().ok()?;
-        file.read_to_string(&mut text).ok()?;
+        Read::by_ref(file).take(MAX_BYTES).read_to_string(&mut text).ok()?;
         if let Ok(process) = text.trim_end().parse() {
             return Some(process);
         }

@@ -1,23 +1,24 @@
 //! The folder of a run and the files in it.
 
-mod atomic;
 mod devices;
 mod error;
 mod folder;
 mod kernels;
 mod lock;
 mod metrics_log;
+mod process;
 mod report;
 mod scores;
 mod tensorboard;
 
-pub use atomic::{WriteError, rename_whole, replace_whole, write_whole, write_whole_keeping};
+pub use crate::files::{WriteError, rename_whole, replace_whole, write_whole, write_whole_keeping};
 pub use devices::{StageDevices, read_devices, write_devices};
 pub use error::RunError;
 pub use folder::{RunFile, RunFolder, model_file};
 pub use kernels::{read_kernels, write_kernels};
 pub use lock::Lock;
 pub use metrics_log::{Logged, MetricsLog, read_metrics};
+pub use process::Processes;
 pub use report::{NetworkReport, Report, ThresholdReport, peak_rss_bytes};
 pub use scores::{Score, read_scores, write_picture_scores, write_scores};
 pub use tensorboard::EventFile;

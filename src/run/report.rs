@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{RunError, write_whole};
 use crate::data::Source;
+use crate::files::read;
 use crate::metrics::BestF1;
 
 /// The figures of a run; those of a network are those of its result, the last of `networks`.
@@ -20,8 +21,11 @@ pub struct Report {
     pub reconstruction_l1_normal: f64,
     /// The same error of the best image of one colour; a reconstruction near it is constant.
     pub blank_l1_normal: f64,
-    /// Duration of training, in seconds.
+    /// Duration of the run over all its processes, in seconds; of one that was killed, up to its last checkpoint.
     pub seconds_total: f64,
+    /// How many processes worked on the run: one that was never resumed has one.
+    #[serde(default = "one")]
+    pub processes: u64,
     /// Mean duration of a step of the last stage, in seconds.
     pub seconds_per_step: f64,
     /// Steps of the last stage.
@@ -117,6 +121,14 @@ pub struct ThresholdReport {
     pub detection_rate: Option<f64>,
 }
 
+/// Reports of earlier versions know their last process only.
+fn one() -> u64 {
+    1
+}
+
+/// Longest report that is read, in bytes. One takes some kilobytes.
+const MAX_BYTES: u64 = 1 << 20;
+
 /// Share of a constant image's error from which on reconstructions are called constant.
 const CONSTANT: f64 = 0.8;
 
@@ -129,6 +141,14 @@ impl NetworkReport {
 }
 
 impl Report {
+    /// How long the run took, for people.
+    pub fn duration(&self) -> String {
+        match self.processes {
+            0 | 1 => format!("{:.0} s", self.seconds_total),
+            several => format!("{:.0} s by {several} processes", self.seconds_total),
+        }
+    }
+
     /// Writes the report whole, as JSON with two spaces of indent.
     ///
     /// # Errors
@@ -157,7 +177,7 @@ impl Report {
     /// # Errors
     /// A file that cannot be read, or is no report.
     pub fn read(path: &Path) -> Result<Self, RunError> {
-        let text = fs::read(path).map_err(|source| RunError::Read { path: path.to_owned(), source })?;
+        let text = read(path, MAX_BYTES).map_err(|source| RunError::Read { path: path.to_owned(), source })?;
         serde_json::from_slice(&text)
             .map_err(|error| RunError::Damaged { path: path.to_owned(), message: error.to_string() })
     }

@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{RunError, write_whole};
+use crate::files::lines;
+
+/// Longest file that is read, in bytes: the rows of some million images.
+const MAX_BYTES: u64 = 1 << 28;
 
 const HEADER: [&str; 3] = ["index", "label", "score"];
 const PICTURE_HEADER: [&str; 3] = ["path", "label", "score"];
@@ -67,7 +71,7 @@ pub fn read_scores(path: &Path) -> Result<Vec<Score>, RunError> {
         }
     };
     let file = File::open(path).map_err(|source| RunError::Read { path: path.to_owned(), source })?;
-    let mut rows = csv::Reader::from_reader(file);
+    let mut rows = csv::Reader::from_reader(lines(file, MAX_BYTES));
     let header = rows.headers().map_err(failed)?;
     if header == PICTURE_HEADER.as_slice() {
         let rows = rows.deserialize::<(String, u8, f32)>().zip(0..);

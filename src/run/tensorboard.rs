@@ -12,6 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prost::Message;
 
 use super::{RunError, WriteError};
+use crate::files::create;
 
 /// What every event file says first.
 const VERSION: &str = "brain.Event:2";
@@ -85,7 +86,7 @@ impl EventFile {
         // before the last one.
         let (start, end) = NAME;
         let path = folder.join(format!("{start}{:010}.{done:08}{end}", seconds() as u64));
-        let file = File::create(&path).map_err(|source| WriteError { path: path.clone(), source })?;
+        let file = create(&path).map_err(|source| WriteError { path: path.clone(), source })?;
         let mut events = Self { path, file };
         events.write(0, What::FileVersion(VERSION.into()))?;
         events.write(done as i64 + 1, What::SessionLog(SessionLog { status: START }))?;

@@ -124,7 +124,7 @@ fn count(paths: &[PathBuf]) -> Option<usize> {
     let mut count = 0;
     for path in paths {
         count += match path.is_dir() {
-            true => files_below(path).take(MAX_COUNTED).count(),
+            true => files_below(path, false).take(MAX_COUNTED).count(),
             false if has_picture_ending(path) => 1,
             // A list, or a file of many images.
             false => return None,

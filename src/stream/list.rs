@@ -14,6 +14,8 @@ use crate::data::{IdxImages, files_below};
 
 /// Endings of picture files, which are not looked into before they are decoded.
 const ENDINGS: [&str; 4] = [".png", ".jpg", ".jpeg", ".bmp"];
+/// Pixels of IDX images that wait in one chunk, at most and one image.
+const MAX_HELD: usize = 1 << 24;
 /// Longest entry of a list, in bytes.
 const MAX_BYTES: u64 = 1 << 16;
 
@@ -46,6 +48,8 @@ pub struct Sources {
     pub list: BufReader<Box<dyn Read + Send>>,
     /// What ends each of its entries.
     pub separator: u8,
+    /// Whether folders are entered where another file system is mounted.
+    pub cross_file_systems: bool,
 }
 
 impl Sources {
@@ -54,16 +58,21 @@ impl Sources {
         // A path of more than one part stands for no list.
         let paths =
             paths.into_iter().map(|path| if path.as_os_str() == "-" { Path::new(".").join(path) } else { path });
-        Self { paths: paths.collect(), list: BufReader::new(Box::new(io::empty())), separator: b'\n' }
+        Self {
+            paths: paths.collect(),
+            list: BufReader::new(Box::new(io::empty())),
+            separator: b'\n',
+            cross_file_systems: false,
+        }
     }
 
     /// Finds every picture, in order.
     pub fn each(mut self, emit: &mut Emit) -> ControlFlow<()> {
         for path in &self.paths {
             if path.as_os_str() == "-" {
-                entries(&mut self.list, self.separator, emit)?;
+                entries(&mut self.list, self.separator, self.cross_file_systems, emit)?;
             } else {
-                below(path, emit)?;
+                below(path, self.cross_file_systems, emit)?;
             }
         }
         ControlFlow::Continue(())
@@ -97,7 +106,7 @@ pub(super) fn has_picture_ending(path: &Path) -> bool {
 }
 
 /// The files and folders that a list names.
-fn entries(list: &mut BufReader<impl Read>, separator: u8, emit: &mut Emit) -> ControlFlow<()> {
+fn entries(list: &mut BufReader<impl Read>, separator: u8, cross: bool, emit: &mut Emit) -> ControlFlow<()> {
     let failed = |emit: &mut Emit, source| {
         let picture = Picture::new(Path::new("-"));
         emit(Some(Found { picture, content: Err(PictureFault::List(source)) }))
@@ -123,7 +132,7 @@ fn entries(list: &mut BufReader<impl Read>, separator: u8, emit: &mut Emit) -> C
             entry.pop();
         }
         if !entry.is_empty() {
-            below(&path(&entry), emit)?;
+            below(&path(&entry), cross, emit)?;
         }
     }
 }
@@ -140,11 +149,11 @@ fn path(bytes: &[u8]) -> PathBuf {
 }
 
 /// The pictures of a file, or of all files below a folder.
-fn below(path: &Path, emit: &mut Emit) -> ControlFlow<()> {
+fn below(path: &Path, cross: bool, emit: &mut Emit) -> ControlFlow<()> {
     if !path.is_dir() {
         return inside(path, emit);
     }
-    for file in files_below(path) {
+    for file in files_below(path, cross) {
         match file {
             Ok(file) => inside(&file, emit)?,
             Err(error) => emit(Some(Found { picture: Picture::new(&error.path), content: Err(error.into()) }))?,
@@ -164,6 +173,7 @@ fn inside(path: &Path, emit: &mut Emit) -> ControlFlow<()> {
         Err(error) => return emit(Some(Found { picture: file, content: Err(error.into()) })),
     };
     let (width, height) = (images.width(), images.height());
+    let mut held = 0;
     for (index, values) in images.enumerate() {
         let content = match values {
             Ok(values) => GrayImage::from_raw(width, height, values),
@@ -171,6 +181,12 @@ fn inside(path: &Path, emit: &mut Emit) -> ControlFlow<()> {
         };
         let picture = Picture { index: Some(index), ..file.clone() };
         emit(Some(Found { picture, content: Ok(content) }))?;
+        // A chunk may take many, and large ones are not to pile up in it.
+        held += width as usize * height as usize;
+        if held >= MAX_HELD {
+            emit(None)?;
+            held = 0;
+        }
     }
     ControlFlow::Continue(())
 }

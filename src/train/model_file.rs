@@ -92,27 +92,55 @@ pub fn load_weights(
     variables: &Variables,
     gan: &EdeGan,
 ) -> Result<(), TrainError> {
-    put(read_given(path, config, given)?, executor, variables, gan)
+    let file = GivenFile::read(path)?;
+    file.check_settings(config, given)?;
+    put(file.weights, executor, variables, gan)
 }
 
-/// Refuses a file that [`load_weights`] would refuse; no device is needed.
-pub fn check_weights(path: &Path, config: &Config, given: Given) -> Result<(), TrainError> {
-    let mut variables = Variables::new();
-    let architecture = match given {
-        Given::Teacher => config.teacher(),
-        Given::Student => config.student(),
-    };
-    let gan = EdeGan::register(&mut variables, "checked", &architecture, 1.0);
-    arrange(read_given(path, config, given)?, &variables, &gan)?;
-    Ok(())
+/// A file with weights that a run is given: a model file, or any safetensors file with the names of one. It is read once,
+/// for it may be a pipe.
+#[derive(Debug, Clone)]
+pub struct GivenFile {
+    weights: Weights,
+    bytes: Vec<u8>,
+    model: Option<ModelFile>,
 }
 
-/// The tensors of a file that does not contradict the settings.
-fn read_given(path: &Path, config: &Config, given: Given) -> Result<Weights, TrainError> {
-    if let Some(model) = ModelFile::read_described(path)? {
-        config.check_given(&model, given)?;
+impl GivenFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is damaged.
+    pub fn read(path: &Path) -> Result<Self, TrainError> {
+        let (weights, bytes) = Weights::read_with_bytes(path, |_| Ok(u64::MAX))?;
+        let model = ModelFile::described_in(&weights)?;
+        Ok(Self { weights, bytes, model })
     }
-    Ok(Weights::read(path)?)
+
+    /// The model that the file describes, if it does.
+    pub fn model(&self) -> Option<&ModelFile> {
+        self.model.as_ref()
+    }
+
+    /// What is in the file, where [`load_weights`] would take it; no device is needed.
+    ///
+    /// # Errors
+    /// Other tensors than the network's, and other settings than the configuration's.
+    pub fn checked_bytes(&self, config: &Config, given: Given) -> Result<&[u8], TrainError> {
+        self.check_settings(config, given)?;
+        let mut variables = Variables::new();
+        let architecture = match given {
+            Given::Teacher => config.teacher(),
+            Given::Student => config.student(),
+        };
+        let gan = EdeGan::register(&mut variables, "checked", &architecture, 1.0);
+        arrange(self.weights.clone(), &variables, &gan)?;
+        Ok(&self.bytes)
+    }
+
+    fn check_settings(&self, config: &Config, given: Given) -> Result<(), TrainError> {
+        Ok(self.model.iter().try_for_each(|model| config.check_given(model, given))?)
+    }
 }
 
 fn put(weights: Weights, executor: &mut dyn Executor, variables: &Variables, gan: &EdeGan) -> Result<(), TrainError> {

@@ -88,6 +88,19 @@ struct Line {
     seconds: f64,
 }
 
+/// Refuses a stage of more steps than can be counted.
+///
+/// # Errors
+/// [`TrainError::Settings`] with the stage and its steps.
+pub fn check_steps(config: &Config, stage: Stage) -> Result<(), TrainError> {
+    let steps = stage.budget(config).steps;
+    if steps > MAX_STEPS {
+        let problem = format!("stage {stage} has {steps} steps; at most {MAX_STEPS} can be counted exactly");
+        return Err(TrainError::Settings(problem));
+    }
+    Ok(())
+}
+
 impl Trainer {
     /// Registers the networks, sets them to random weights, traces and compiles the training step, and uploads images,
     /// sample order and schedule. `indices` are those of the training images in `images`.
@@ -99,8 +112,9 @@ impl Trainer {
         indices: &[usize],
     ) -> Result<Self, TrainError> {
         let Budget { batch_size, steps, .. } = stage.budget(config);
-        if steps > MAX_STEPS || indices.len() > MAX_STEPS {
-            let problem = format!("at most {MAX_STEPS} steps and as many images can be counted exactly");
+        check_steps(config, stage)?;
+        if indices.len() > MAX_STEPS {
+            let problem = format!("{} training images; at most {MAX_STEPS} can be counted exactly", indices.len());
             return Err(TrainError::Settings(problem));
         }
         let side = config.data.side;
@@ -189,7 +203,7 @@ impl Trainer {
         let (started, before) = (Instant::now(), self.seconds_before);
         let seconds = || before + started.elapsed().as_secs_f64();
         if !self.saved {
-            self.save(executor, folder, &log, seconds())?;
+            self.save(executor, folder, &mut log, seconds())?;
         }
         let mut last_saved = Instant::now();
         let mut submitted = self.done;
@@ -226,7 +240,7 @@ impl Trainer {
                     continue;
                 }
                 if !self.saved {
-                    self.save(executor, folder, &log, seconds())?;
+                    self.save(executor, folder, &mut log, seconds())?;
                 }
                 last_saved = Instant::now();
                 if self.done == steps {
@@ -277,7 +291,7 @@ impl Trainer {
         &mut self,
         executor: &mut dyn Executor,
         folder: &RunFolder,
-        log: &MetricsLog,
+        log: &mut MetricsLog,
         seconds: f64,
     ) -> Result<(), TrainError> {
         let state = Checkpoint::take(executor, &self.variables, &self.state(), self.stage, seconds)?;
@@ -287,6 +301,7 @@ impl Trainer {
         }
         log.sync()?;
         state.with_losses(&self.unlogged).write(folder)?;
+        folder.keep()?;
         self.saved = true;
         Ok(())
     }

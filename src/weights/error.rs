@@ -7,6 +7,7 @@ use safetensors::Dtype;
 use thiserror::Error;
 
 use crate::format::NewerFormat;
+use crate::message::shortened;
 use crate::run::WriteError;
 
 /// Why weights could not be read, used or written.
@@ -22,7 +23,7 @@ pub enum WeightsError {
         source: io::Error,
     },
     /// The file is cut short, damaged or of another format.
-    #[error("{}: {message}; the file is damaged or no safetensors file, use another or train again", path.display())]
+    #[error("{}: {}; the file is damaged or no safetensors file, use another or train again", path.display(), shortened(message))]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -33,7 +34,7 @@ pub enum WeightsError {
     #[error(transparent)]
     Newer(#[from] NewerFormat),
     /// A tensor of numbers that are not F32, F16 or BF16.
-    #[error("{}: tensor `{name}` holds {dtype}; convert it to F32", path.display())]
+    #[error("{}: tensor `{}` holds {dtype}; convert it to F32", path.display(), shortened(name))]
     ElementType {
         /// The file.
         path: PathBuf,
@@ -43,7 +44,7 @@ pub enum WeightsError {
         dtype: Dtype,
     },
     /// A number that is infinite or NaN.
-    #[error("{}: tensor `{name}` has the value {value}; use weights of a network that did not diverge", path.display())]
+    #[error("{}: tensor `{}` has the value {value}; use weights of a network that did not diverge", path.display(), shortened(name))]
     NotFinite {
         /// The file.
         path: PathBuf,
@@ -79,7 +80,7 @@ pub enum WeightsError {
     /// Tensors that the network has no place for.
     #[error(
         "{}: tensors that the network does not have: {}; use the weights of this kind of network",
-        path.display(), names.join(", ")
+        path.display(), shortened(&names.join(", "))
     )]
     Unused {
         /// The file.

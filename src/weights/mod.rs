@@ -15,12 +15,14 @@ use sha2::{Digest, Sha256};
 
 use crate::data::hex;
 use crate::format;
+use crate::message::shortened;
 use crate::run::{WriteError, write_whole, write_whole_keeping};
 
 pub use error::WeightsError;
 
-/// Largest header and largest file that are read, in bytes.
-const MAX_HEADER: u64 = 100_000_000;
+/// Largest header that is read, in bytes: the names and shapes of some ten thousand tensors.
+const MAX_HEADER: u64 = 1 << 22;
+/// Largest file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 32;
 /// Key of the header that holds text instead of a tensor.
 const METADATA: &str = "__metadata__";
@@ -101,33 +103,75 @@ impl Weights {
     /// # Errors
     /// A file that cannot be read, is cut short, damaged or foreign, or has tensors of another type.
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
+        Self::read_at_most(path, |_| Ok(MAX_FILE))
+    }
+
+    /// As [`Weights::read`], but before any tensor is read, `most` says by the metadata how many bytes all of them may
+    /// take.
+    ///
+    /// # Errors
+    /// As those of [`Weights::read`] and of `most`, and more bytes than that.
+    pub(crate) fn read_at_most(
+        path: &Path,
+        most: impl FnOnce(&Self) -> Result<u64, WeightsError>,
+    ) -> Result<Self, WeightsError> {
+        let (input, size) = open(path)?;
+        Self::parse(input, size, path, most)
+    }
+
+    /// As [`Weights::read_at_most`], with the bytes of the file. It is read once, for it may be a pipe.
+    ///
+    /// # Errors
+    /// As those of [`Weights::read_at_most`].
+    pub(crate) fn read_with_bytes(
+        path: &Path,
+        most: impl FnOnce(&Self) -> Result<u64, WeightsError>,
+    ) -> Result<(Self, Vec<u8>), WeightsError> {
+        let (input, size) = open(path)?;
+        let mut input = Kept { input, bytes: Vec::new() };
+        let weights = Self::parse(&mut input, size, path, most)?;
+        Ok((weights, input.bytes))
+    }
+
+    /// Reads the contents of the file `path`, of `size` bytes where that is known.
+    fn parse(
+        mut input: impl Read,
+        size: Option<u64>,
+        path: &Path,
+        most: impl FnOnce(&Self) -> Result<u64, WeightsError>,
+    ) -> Result<Self, WeightsError> {
         let failed = |source| WeightsError::Read { path: path.to_owned(), source };
         let damaged = |message: &str| WeightsError::Damaged { path: path.to_owned(), message: message.to_owned() };
-        let file = File::open(path).map_err(failed)?;
-        let size = file.metadata().map_err(failed)?.len();
-        let mut input = BufReader::new(file);
+        let mut take = |count: u64| -> Result<Vec<u8>, WeightsError> {
+            let mut bytes = Vec::with_capacity(if size.is_some() { count as usize } else { 0 });
+            input.by_ref().take(count).read_to_end(&mut bytes).map_err(failed)?;
+            Ok(bytes)
+        };
 
-        let mut length = [0; 8];
-        input.read_exact(&mut length).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => damaged("byte 0: too short for a header"),
-            _ => failed(error),
-        })?;
+        let length = take(8)?;
+        let length = <[u8; 8]>::try_from(length).map_err(|_| damaged("byte 0: too short for a header"))?;
         let length = u64::from_le_bytes(length);
-        if length > MAX_HEADER || length > size.saturating_sub(8) || size > MAX_FILE {
-            return Err(damaged(&format!("byte 0: a header of {length} bytes in a file of {size}")));
+        if length > MAX_HEADER || size.is_some_and(|size| length > size.saturating_sub(8) || size > MAX_FILE) {
+            let size = size.map_or_else(String::new, |size| format!(" in a file of {size}"));
+            return Err(damaged(&format!("byte 0: a header of {length} bytes{size}")));
         }
-        let mut header = vec![0; length as usize];
-        input.read_exact(&mut header).map_err(failed)?;
+        let header = take(length)?;
         let header: Metadata =
             serde_json::from_slice(&header).map_err(|error| damaged(&format!("header at byte 8: {error}")))?;
-        if header.data_len() as u64 != size - 8 - length {
-            let expected = (header.data_len() as u64).saturating_add(8 + length);
-            return Err(damaged(&format!("byte {size}: the file ends, but its header calls for {expected} bytes")));
+        let end = (header.data_len() as u64).saturating_add(8 + length);
+        let ends = |at: u64| damaged(&format!("byte {at}: the file ends, but its header calls for {end} bytes"));
+        if size.is_some_and(|size| size != end) || end > MAX_FILE {
+            return Err(ends(size.unwrap_or(MAX_FILE)));
         }
 
         let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
         let mut weights = Self { tensors: BTreeMap::new(), metadata, origin: path.to_owned() };
         let checksum = weights.metadata.remove(CHECKSUM);
+        let most = most(&weights)?;
+        if header.data_len() as u64 > most {
+            let found = header.data_len();
+            return Err(damaged(&format!("header at byte 8: tensors of {found} bytes; by its metadata it has {most}")));
+        }
         let mut sum = Sha256::new();
         if checksum.is_some() {
             let infos = header.tensors().into_iter().map(|(name, info)| (name, info.clone())).collect();
@@ -135,8 +179,11 @@ impl Weights {
         }
         for name in header.offset_keys() {
             let info = header.info(&name).ok_or_else(|| damaged("header at byte 8: a tensor without a place"))?;
-            let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
-            input.read_exact(&mut bytes).map_err(failed)?;
+            let len = info.data_offsets.1 - info.data_offsets.0;
+            let bytes = take(len as u64)?;
+            if bytes.len() < len {
+                return Err(ends(8 + length + (info.data_offsets.0 + bytes.len()) as u64));
+            }
             if checksum.is_some() {
                 sum.update(&bytes);
             }
@@ -147,6 +194,9 @@ impl Weights {
             })?;
             let element = if info.dtype == Dtype::F16 { Element::F16 } else { Element::F32 };
             weights.tensors.insert(name, Tensor { shape: info.shape.clone(), values, element });
+        }
+        if !take(1)?.is_empty() {
+            return Err(damaged(&format!("byte {end}: the file goes on behind its tensors")));
         }
         match checksum {
             Some(checksum) if checksum != hex(&sum.finalize()) => {
@@ -171,9 +221,25 @@ impl Weights {
         let Some(version) = said else { return Ok(()) };
         let version = version.parse().map_err(|_| WeightsError::Damaged {
             path: self.origin.clone(),
-            message: format!("metadata `{FORMAT}`: `{version}` is no version"),
+            message: format!("metadata `{FORMAT}`: `{}` is no version", shortened(version)),
         })?;
         Ok(format::check(&self.origin, version, known)?)
+    }
+
+    /// Refuses what says no version of the format `name` up to `known`.
+    ///
+    /// # Errors
+    /// No format, another one, and a newer version.
+    pub(crate) fn expect_format(&self, name: &str, known: u64) -> Result<(), WeightsError> {
+        self.check_format(name, known)?;
+        let damaged = |message| Err(WeightsError::Damaged { path: self.origin.clone(), message });
+        match self.metadata.get(FORMAT) {
+            None => damaged(format!("no `{FORMAT}` in its metadata; a model file says `{name}-{known}`")),
+            Some(said) if (1..=known).all(|version| *said != format!("{name}-{version}")) => {
+                damaged(format!("metadata `{FORMAT}`: `{}`; a model file says `{name}-{known}`", shortened(said)))
+            }
+            Some(_) => Ok(()),
+        }
     }
 
     /// Refuses numbers that are infinite or NaN.
@@ -256,6 +322,29 @@ impl Weights {
         let mut text = header_text(&metadata, infos).map_err(failed)?;
         text.resize(text.len().next_multiple_of(8), b' ');
         Ok([[&(text.len() as u64).to_le_bytes(), text.as_slice()].concat(), data])
+    }
+}
+
+/// Opens a file; with it comes how many bytes it has, where that is known.
+fn open(path: &Path) -> Result<(BufReader<File>, Option<u64>), WeightsError> {
+    let failed = |source| WeightsError::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    let there = file.metadata().map_err(failed)?;
+    // A pipe does not say how much comes, and some file systems say 0 of every file.
+    Ok((BufReader::new(file), Some(there.len()).filter(|&size| there.is_file() && size > 0)))
+}
+
+/// Keeps what is read.
+struct Kept<R> {
+    input: R,
+    bytes: Vec<u8>,
+}
+
+impl<R: Read> Read for Kept<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(buffer)?;
+        self.bytes.extend_from_slice(&buffer[..read]);
+        Ok(read)
     }
 }
 

@@ -78,6 +78,10 @@ impl Watch for GridWatcher<'_> {
         self.watcher.trained(stage, event)
     }
 
+    fn stops(&self) -> bool {
+        self.stopped()
+    }
+
     fn scored(&mut self, network: &str, done: usize, images: usize) {
         self.watcher.scored(network, done, images);
     }

@@ -41,6 +41,9 @@ pub(super) struct Arguments {
     /// The list on standard input has a zero byte behind each path, as `find -print0` writes it
     #[arg(long, short = '0')]
     null: bool,
+    /// Enter folders where another file system is mounted; without it, each is named as a failure
+    #[arg(long)]
+    cross_file_systems: bool,
     /// False-alarm rate: anomalous is what has a p-value of at most this [default: 0.01]
     #[arg(long, value_name = "RATE", help_heading = "Verdict")]
     alpha: Option<f64>,
@@ -145,6 +148,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         paths: arguments.paths.clone(),
         list: BufReader::new(Box::new(io::stdin())),
         separator: if arguments.null { 0 } else { b'\n' },
+        cross_file_systems: arguments.cross_file_systems,
     };
     let threads = arguments.threads.map_or_else(|| available_parallelism().map_or(1, Into::into), usize::from);
     let options = arguments.device.detector_options(arguments.path.0);
@@ -247,7 +251,8 @@ impl Writer<'_> {
         if let Some(counter) = counter {
             counter.finish();
         }
-        Ok(())
+        // From here on ctrl-C ends the process at once. Before the file has its name, nothing is left of it.
+        if stop.swap(true, Ordering::SeqCst) { Err(Ended::Stopped) } else { Ok(()) }
     }
 
     /// Says once that the device failed and the CPU path took its place.

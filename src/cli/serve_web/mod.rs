@@ -3,7 +3,6 @@
 mod http;
 
 use std::borrow::Cow;
-use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -11,7 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use pkdgan::model::ModelFile;
+use pkdgan::unstable::model::read_with_bytes;
 use pkdgan::unstable::run::model_file;
 use rust_embed::RustEmbed;
 
@@ -85,9 +84,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// The bytes of a model file that can be used.
 fn checked_model(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let path = model_file(path)?;
-    ModelFile::read(&path)?;
-    fs::read(&path).with_context(|| format!("{}: cannot be read", path.display()))
+    Ok(read_with_bytes(&model_file(path)?)?.1)
 }
 
 fn answer<'a>(request: &Request, model: Option<&'a [u8]>) -> Answer<'a> {

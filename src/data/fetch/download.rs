@@ -1,6 +1,6 @@
 //! One file over HTTP into a partial file. An interrupted download resumes where it ends.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::thread::sleep;
@@ -12,6 +12,7 @@ use ureq::{Agent, Body};
 use super::address::{Address, masked};
 use super::{CopyError, FetchError, Progress, copy, unwritable};
 use crate::data::Packed;
+use crate::files::{create, open_own};
 use crate::threads;
 
 /// Times that a file is asked for before a failing connection is given up.
@@ -107,7 +108,7 @@ impl Source {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), FetchError> {
         let (url, limit) = (self.url(packed), packed.limit());
-        let there = fs::metadata(part).map_or(0, |part| part.len());
+        let there = received(part);
         let (mut response, start) = self.request(&self.of(packed), there)?;
         let total = response.body().content_length().map(|length| start.saturating_add(length));
         if start.max(total.unwrap_or(0)) > limit {
@@ -261,9 +262,17 @@ fn passing(error: &FetchError) -> bool {
     }
 }
 
+/// Bytes of a partial file; none where it is no file, but a link.
+pub(super) fn received(part: &Path) -> u64 {
+    fs::symlink_metadata(part).map_or(0, |part| if part.is_file() { part.len() } else { 0 })
+}
+
 /// Opens a file, new or not, to be written from byte `start` on, where it ends.
 fn open(path: &Path, start: u64) -> io::Result<File> {
-    let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    if start == 0 {
+        return create(path);
+    }
+    let mut file = open_own(path, File::options().write(true))?;
     file.set_len(start)?;
     file.seek(SeekFrom::End(0))?;
     Ok(file)

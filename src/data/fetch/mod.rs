@@ -13,6 +13,7 @@ use md5::{Digest, Md5};
 
 use super::verify::{check_file, hex};
 use super::{Check, DataError, Manifest, Packed, Packing};
+use crate::files::{open_lock, remove_partial};
 
 pub use address::masked;
 pub use download::{Pace, TooSlow};
@@ -74,6 +75,7 @@ pub fn fetch_at(
     let source = download::Source::new(&manifest.address, pace)?;
     fs::create_dir_all(folder).map_err(unwritable(folder))?;
     let _held = take(folder)?;
+    remove_partial(folder).map_err(unwritable(folder))?;
     let arrivals = manifest.files.iter().map(|packed| {
         let arrival =
             if present(packed, folder) { Arrival::Present } else { fetch_file(&source, packed, folder, progress)? };
@@ -85,7 +87,7 @@ pub fn fetch_at(
 /// Keeps other processes from fetching into `folder` for as long as the file is open, where its file system has locks.
 fn take(folder: &Path) -> Result<File, FetchError> {
     let path = folder.join(LOCK);
-    let file = File::create(&path).map_err(unwritable(&path))?;
+    let file = open_lock(&path).map_err(unwritable(&path))?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(FetchError::InUse { folder: folder.to_owned() }),
         Err(TryLockError::Error(error)) if error.kind() != io::ErrorKind::Unsupported => Err(unwritable(&path)(error)),
@@ -106,7 +108,7 @@ fn fetch_file(
 ) -> Result<Arrival, FetchError> {
     let part = folder.join(format!("{}.part", packed.name));
     loop {
-        let resumed = fs::metadata(&part).is_ok_and(|part| part.len() > 0);
+        let resumed = download::received(&part) > 0;
         source.download(packed, &part, progress)?;
         match accept(packed, &source.url(packed), &part, folder) {
             Err(error) if !matches!(error, FetchError::Write { .. }) => {

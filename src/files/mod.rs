@@ -1,0 +1,11 @@
+//! How the program makes and reads files. Files of its own are written whole and follow no links. Files of others are
+//! read up to a bound. This room knows no format.
+
+mod own;
+mod read;
+mod whole;
+
+pub(crate) use own::{create, open_lock, open_own, wait_for_lock};
+pub(crate) use read::{MAX_LINE, lines, open_regular, read, read_text};
+pub(crate) use whole::{PARTIAL, make_folder, remove_partial};
+pub use whole::{WriteError, rename_whole, replace_whole, write_whole, write_whole_keeping};
