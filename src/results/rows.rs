@@ -192,7 +192,7 @@ impl Rows {
         };
         let mut reader = csv::Reader::from_reader(file);
         let header = reader.headers().map_err(failed)?;
-        if header != HEADER.as_slice() && header != &HEADER[..OLD_COLUMNS] {
+        if header != HEADER.as_slice() && *header != HEADER[..OLD_COLUMNS] {
             return Err(damaged(1, format!("the header is not {}", HEADER.join(","))));
         }
         let mut rows = Self::default();
