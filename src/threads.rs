@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::io;
 use std::sync::OnceLock;
+use std::thread::sleep;
+use std::time::Duration;
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
@@ -38,7 +40,8 @@ pub(crate) fn start_each<I, T>(
 /// # Errors
 /// The system's reason.
 pub fn can_start() -> io::Result<()> {
-    std::thread::Builder::new().spawn(|| ()).map(drop)
+    // It is gone before the next one is started.
+    std::thread::Builder::new().spawn(|| ()).map(|thread| drop(thread.join()))
 }
 
 /// Threads of the rayon pool that this is called in. Outside of any it is what a pool of one's own should have: one a
@@ -66,18 +69,26 @@ pub(crate) fn has_pool() -> bool {
     rayon::current_thread_index().is_some() || *GLOBAL.get_or_init(build)
 }
 
+/// How often the last thread of a pool is tried to be started, and the time between.
+const WAITS: usize = 20;
+const WAIT: Duration = Duration::from_millis(10);
+
 /// A pool of so many threads, and where the system does not start them of half as many, down to one.
 ///
 /// # Errors
 /// The system's reason, if it starts none.
 pub(crate) fn pool(mut count: usize) -> Result<ThreadPool, ThreadPoolBuildError> {
+    let mut waits = 0..WAITS;
     loop {
         let named = |index| format!("cpu-{index}");
         match ThreadPoolBuilder::new().num_threads(count).thread_name(named).build() {
             Err(error) if of_system(&error) && count > 1 => {
                 count /= 2;
-                tracing::warn!("{count} threads compute, for the system starts no more: {error}");
+                let threads = if count == 1 { "one thread computes" } else { "fewer threads compute" };
+                tracing::warn!("{threads}, for the system starts no more: {error}");
             }
+            // A pool that was dropped ends its threads in its own time.
+            Err(error) if of_system(&error) && waits.next().is_some() => sleep(WAIT),
             built => return built,
         }
     }

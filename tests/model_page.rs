@@ -102,6 +102,17 @@ fn what_a_file_says_is_believed_or_refused_by_name() {
     assert_eq!(ModelFile::read(&path).unwrap().metadata(), student().metadata());
 }
 
+#[test]
+fn a_model_whose_layers_do_not_fit_is_written_and_not_read() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let mut model = student();
+    model.architecture.encoder[0].stride = 0;
+    model.write(&path).unwrap();
+    let error = ModelFile::read(&path).unwrap_err().to_string();
+    assert!(error.contains("metadata `architecture`: [8, 4, 0, 0] on 32 x 32 pixels"), "{error}");
+}
+
 /// Bytes of pictures of 28 x 28 pixels: discs of several places and sizes.
 fn pictures(count: usize) -> Vec<u8> {
     let pixel = |n: usize, y: usize, x: usize| {

@@ -7,7 +7,6 @@ use anyhow::bail;
 use clap::Args;
 use pkdgan::config::Config;
 use pkdgan::metrics::BestF1;
-use pkdgan::model::ModelFile;
 use pkdgan::unstable::pipeline::open_device;
 use pkdgan::unstable::run::{RunFile, RunFolder, ThresholdReport, write_picture_scores, write_scores};
 use pkdgan::unstable::train::{Evaluation, Model, TrainError};
@@ -68,10 +67,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         config.data.folder = folder.clone();
     }
     let file = folder.path().join(&arguments.model);
-    let model = ModelFile::read(&file)?;
-    config.check_images_of(&model)?;
     let data = console.load(&config)?;
-    let mut model = Some(model);
     let (evaluation, calibration, adapter) = arguments.device.work(|| {
         // The run's own, so that its scores come out again to the last digit.
         let mut executor = open_device(&arguments.device, &folder, &config, &arguments.model)?;
@@ -80,11 +76,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let adapter = adapter.name;
         let images = data.split.test.len();
         let preparing = console.preparing("scoring");
-        // A second try is on another device.
-        let model = match model.take() {
-            Some(model) => Model::place(model, executor.as_mut())?,
-            None => Model::load(&file, executor.as_mut())?,
-        };
+        let model = Model::load_for(&config, &file, executor.as_mut())?;
         drop(preparing);
         let mut progress = console.progress("scoring", "images", 0, images);
         let report = |done| progress.update(done, "");

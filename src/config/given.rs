@@ -22,7 +22,7 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError::Contradiction`] names the first setting that the file contradicts.
-    pub fn check_given(&self, model: &ModelFile, given: Given) -> Result<(), ConfigError> {
+    pub(crate) fn check_given(&self, model: &ModelFile, given: Given) -> Result<(), ConfigError> {
         self.compare(model, &settings(model, Some(given))?)
     }
 
@@ -31,7 +31,7 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError::Contradiction`] names the first setting that the file contradicts.
-    pub fn check_images_of(&self, model: &ModelFile) -> Result<(), ConfigError> {
+    pub(crate) fn check_images_of(&self, model: &ModelFile) -> Result<(), ConfigError> {
         self.compare(model, &settings(model, None)?)
     }
 
@@ -91,12 +91,13 @@ pub(super) fn settings(model: &ModelFile, given: Option<Given>) -> Result<Table,
     let mut said = Table::new();
     let mut say = |key: &str, value: Value| {
         let (sections, name) = key.rsplit_once('.').unwrap_or_default();
-        let section = sections.split('.').try_fold(&mut said, |table, section| {
-            table.entry(section).or_insert_with(|| Value::Table(Table::new())).as_table_mut()
-        });
-        if let Some(section) = section {
-            section.insert(name.to_owned(), value);
+        let mut table = &mut said;
+        for section in sections.split('.') {
+            let inner = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+            let Some(inner) = inner.as_table_mut() else { return };
+            table = inner;
         }
+        table.insert(name.to_owned(), value);
     };
     say("data.dataset", Value::from(model.normal.dataset.clone()));
     say("data.normal", Value::from(i64::from(model.normal.class)));

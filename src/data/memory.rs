@@ -2,8 +2,11 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Of the machine's memory the part that pictures may take unless told otherwise: one in so many.
-const PART: u64 = 2;
+/// Of the machine's memory the part that pictures may take unless told otherwise: one in so many. Photos of a camera fit
+/// in by the dozen.
+const PART: u64 = 8;
+/// What the largest picture takes. This much is allowed, unless it is more than half of the machine's memory.
+const LARGEST: u64 = 7 << 28;
 /// The machine's memory where it does not tell.
 const UNKNOWN: u64 = 4 << 30;
 
@@ -43,9 +46,10 @@ impl MemoryBudget {
         Self { most, state: Mutex::new(State { free: most, arriving: 0, served: 0 }), changed: Condvar::new() }
     }
 
-    /// Half of this machine's memory, or of what the process's group may have.
+    /// An eighth of this machine's memory, or of what the process's group may have, and enough for the largest picture
+    /// unless that is more than half of it.
     pub fn of_machine() -> Self {
-        Self::new(machine_memory().unwrap_or(UNKNOWN) / PART)
+        Self::new(part_of(machine_memory().unwrap_or(UNKNOWN)))
     }
 
     /// Takes so many bytes, and waits until there are as many.
@@ -77,6 +81,10 @@ impl Drop for Lease<'_> {
         self.budget.state().free += self.bytes;
         self.budget.changed.notify_all();
     }
+}
+
+fn part_of(memory: u64) -> u64 {
+    (memory / PART).max(LARGEST).min(memory / 2)
 }
 
 /// Bytes of main memory, or the limit of the control group where that is lower; `None` where the system does not tell.
@@ -156,5 +164,6 @@ mod tests {
             assert!(machine_memory().unwrap() > 1 << 20);
         }
         assert!(MemoryBudget::of_machine().most > 1 << 20);
+        assert_eq!([1, 2, 8, 24, 64].map(|gib| part_of(gib << 30) >> 20), [512, 1024, 1792, 3072, 8192]);
     }
 }

@@ -204,11 +204,14 @@ impl ModelFile {
             norm_epsilon: self.norm_epsilon,
             statistics: self.statistics,
         };
+        // Of layers that do not fit nothing can be said; no reader takes the file.
+        let fits = self.architecture.check().is_ok();
+        let networks = if fits { description::networks(&self.architecture) } else { Value::Null };
         let metadata = [
             ("format", format!("{FORMAT}-{}", format::MODEL)),
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
             (ARCHITECTURE, json!(described).to_string()),
-            (NETWORKS, description::networks(&self.architecture).to_string()),
+            (NETWORKS, networks.to_string()),
             (SCORE, description::score().to_string()),
             (PREPROCESSING, preprocessing(&self.preprocessing).to_string()),
             (NORMAL, json!(self.normal).to_string()),

@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime};
 use super::ReproduceError;
 use crate::config::{Config, ConfigError, Goal};
 use crate::engine::KernelChoices;
+use crate::files::read_text;
 use crate::pipeline::{self, Completion, Data, Devices, GivenFiles, Plan, Watch};
 use crate::report::ReportError;
 use crate::run::{Report, RunError, RunFile, RunFolder, replace_whole};
@@ -14,6 +15,8 @@ use crate::train::{Role, TrainError};
 
 /// Multiply-accumulates that a step costs beside those of its images, roughly.
 const STEP_COST: f64 = 1e7;
+/// Longest note of a failure that is read, in bytes.
+const MAX_FAILURE: u64 = 1 << 12;
 /// Images that a network is evaluated on, roughly.
 const EVALUATED: f64 = 1e4;
 
@@ -107,7 +110,7 @@ impl Cell {
     fn failure(&self) -> Option<State> {
         let file = self.file(RunFile::Failure);
         let at = fs::metadata(&file).and_then(|file| file.modified()).ok()?;
-        let why = fs::read_to_string(&file).ok()?.trim_end().to_owned();
+        let why = read_text(&file, MAX_FAILURE).ok()?.trim_end().to_owned();
         Some(State::Failed { why, at })
     }
 

@@ -71,7 +71,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", help_heading = "Device", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// Memory that pictures may take while they are decoded, those of all threads together, as `512M` or `2G`; who would
-    /// exceed it waits [default: half of this machine's]
+    /// exceed it waits [default: an eighth of this machine's, 1.75G at least, half at most]
     #[arg(long, value_name = "SIZE", help_heading = "Device", value_parser = units::bytes)]
     memory: Option<u64>,
     /// How to run the network: `op-by-op`, `fused-f32`, `fused-f16` (scores differ by up to 1 %), `cpu`, or `auto` for
