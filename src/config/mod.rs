@@ -157,6 +157,32 @@ pub struct TrainingConfig {
     pub norm_momentum: f64,
     /// Weights of the generator's losses.
     pub weights: LossWeights,
+    /// Trial.
+    #[serde(default)]
+    pub trial: TrialConfig,
+}
+
+/// Trial.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct TrialConfig {
+    /// Mirror at random.
+    pub flip: bool,
+    /// Shift at random.
+    pub shift: u32,
+    /// Student's.
+    pub student_flip: bool,
+    /// Student's.
+    pub student_shift: u32,
+    /// Weight of turned images.
+    pub negatives: f64,
+    /// Distance wanted of them.
+    pub margin: f64,
+    /// 0: 1 to 3 quarters; 1: any of quarters 1 and 3; 2: half.
+    pub kind: u32,
+    /// No gradient to z1.
+    pub detach: bool,
 }
 
 /// `[training.weights]`: weights of the generator's losses.

@@ -72,6 +72,7 @@ impl Recipe {
                 norm_epsilon: 1e-5,
                 norm_momentum: 0.1,
                 weights: LossWeights { reconstruction: 50.0, latent, adversarial: 0.1 },
+                trial: Default::default(),
             },
             scoring: ScoringConfig { statistics },
             student: student(dataset),

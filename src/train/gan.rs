@@ -69,14 +69,16 @@ pub(super) fn generator_losses(
     gan: &EdeGan,
     images: Tensor,
     made: &Generated,
+    detach: bool,
 ) -> Result<GeneratorLosses, EngineError> {
+    let latent = if detach { graph.detach(made.latent) } else { made.latent };
     let [batch, ..] = graph.shape(images);
     let logits = gan.discriminator.forward(graph, variables, made.reconstruction, NormMode::Batch { sets: 1 })?;
     let real = graph.constant([batch, 1, 1, 1], &vec![1.0; batch])?;
     Ok(GeneratorLosses {
         adversarial: cross_entropy(graph, logits, real)?,
         reconstruction: mean_distance(graph, images, made.reconstruction, Measure::L1)?,
-        latent: mean_distance(graph, made.latent, made.reconstruction_latent, Measure::MeanSquared)?,
+        latent: mean_distance(graph, latent, made.reconstruction_latent, Measure::MeanSquared)?,
     })
 }
 

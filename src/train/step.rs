@@ -8,9 +8,10 @@ use super::stage::{Role, Stage};
 use super::teacher_outputs::TeacherOutputs;
 use crate::config::{Config, LossWeights, Schedule};
 use crate::engine::{
-    AdamGroups, AdamSettings, EngineError, Graph, Schedule as EngineSchedule, Tensor, VarId, Variables,
+    Activation, AdamGroups, AdamSettings, EngineError, Graph, Measure, Schedule as EngineSchedule, Tensor, VarId,
+    Variables,
 };
-use crate::model::{EdeGan, Generated};
+use crate::model::{EdeGan, Generated, NormMode, Statistics};
 
 /// A training step of a stage with everything it keeps on the device.
 #[derive(Clone, Debug)]
@@ -31,6 +32,16 @@ pub struct TrainingStep {
     pub history: History,
     /// What a frozen teacher makes of each training image, where it is asked once for all.
     pub teacher_outputs: Option<TeacherOutputs>,
+    /// Codes of transformations for the images, and for turned ones.
+    pub codes: Option<VarId>,
+    pub negative_codes: Option<VarId>,
+    negatives: Option<Tensor>,
+}
+
+/// Whether images are mirrored, and how far they are shifted.
+pub(super) fn augmentation(config: &Config, stage: Stage) -> (bool, u32) {
+    let trial = &config.training.trial;
+    if stage == Stage::Teacher { (trial.flip, trial.shift) } else { (trial.student_flip, trial.student_shift) }
 }
 
 impl TrainingStep {
@@ -57,7 +68,21 @@ impl TrainingStep {
             tables: Vec::new(),
             history: History::default(),
             teacher_outputs: None,
+            codes: None,
+            negative_codes: None,
+            negatives: None,
         };
+        let samples = [1, 1, 1, budget.batch_size * budget.steps];
+        let mut add = |name: &str, shape| {
+            let group = variables.group(name);
+            variables.add(group, name, shape)
+        };
+        if augmentation(config, stage) != (false, 0) {
+            step.codes = Some(add("codes", samples));
+        }
+        if config.training.trial.negatives > 0.0 {
+            step.negative_codes = Some(add("negative codes", samples));
+        }
         step.trace(config, stage, networks, variables)?;
         Ok(step)
     }
@@ -74,10 +99,28 @@ impl TrainingStep {
         let order = self.graph.variable(variables, self.order);
         let batch_size = stage.budget(config).batch_size;
         let momentum = config.training.norm_momentum as f32;
-        let images = self.graph.gather(images, order, clock, batch_size)?;
+        let plain = self.graph.gather(images, order, clock, batch_size)?;
+        let shift = augmentation(config, stage).1;
+        let images = match self.codes {
+            Some(codes) => {
+                let codes = self.graph.variable(variables, codes);
+                self.graph.augment(plain, codes, clock, shift)?
+            }
+            None => plain,
+        };
+        let negatives = match self.negative_codes {
+            Some(codes) => {
+                let codes = self.graph.variable(variables, codes);
+                Some(self.graph.augment(plain, codes, clock, shift)?)
+            }
+            None => None,
+        };
+        self.negatives = negatives;
 
         let teacher_outputs = match (&networks.teacher, stage.teacher(config)) {
-            (Some(gan), Some(Role::Frozen)) if config.distillation.precompute_teacher_outputs => {
+            (Some(gan), Some(Role::Frozen))
+                if config.distillation.precompute_teacher_outputs && self.codes.is_none() =>
+            {
                 let [images, ..] = variables.shape(self.images);
                 let outputs = TeacherOutputs::register(variables, &gan.architecture, images);
                 self.teacher_outputs = Some(outputs);
@@ -93,7 +136,16 @@ impl TrainingStep {
                 let learner = Learner { gan, made, table };
                 // Where a student learns too, the log must tell the two apart.
                 let names = if networks.student.is_some() { LossNames::TEACHER } else { LossNames::OWN };
-                let terms = self.own_losses(variables, &learner, clock, images, names, own.unwrap_or_default())?;
+                let terms = self.own_losses(
+                    config,
+                    config.scoring.statistics,
+                    variables,
+                    &learner,
+                    clock,
+                    images,
+                    names,
+                    own.unwrap_or_default(),
+                )?;
                 self.train_generator(variables, &learner, clock, &terms)?;
                 Some(made)
             }
@@ -105,7 +157,16 @@ impl TrainingStep {
             let learner = Learner { gan, made, table: self.table(config, stage, variables, "student", learning_rate)? };
             let mut terms = Vec::new();
             if let Some(own) = own {
-                terms.extend(self.own_losses(variables, &learner, clock, images, LossNames::OWN, own)?);
+                terms.extend(self.own_losses(
+                    config,
+                    config.student.statistics,
+                    variables,
+                    &learner,
+                    clock,
+                    images,
+                    LossNames::OWN,
+                    own,
+                )?);
             }
             if let Some(teacher) = teacher_outputs {
                 let distances = DistillationLosses::new(&mut self.graph, &teacher, &made)?;
@@ -147,22 +208,40 @@ impl TrainingStep {
     /// Adds the discriminator's update and the generator's own losses, recorded; returns the weighted terms.
     fn own_losses(
         &mut self,
+        config: &Config,
+        statistics: Statistics,
         variables: &mut Variables,
         learner: &Learner,
         clock: Tensor,
         images: Tensor,
         names: LossNames,
         weights: LossWeights,
-    ) -> Result<[(Tensor, f64); 3], EngineError> {
+    ) -> Result<Vec<(Tensor, f64)>, EngineError> {
         let groups = AdamGroups::mirror(variables, learner.gan.discriminator_parameters);
         self.optimizers.push(groups);
         let optimizer = learner.optimizer(groups, clock);
         let (gan, made) = (learner.gan, &learner.made);
         let discriminator = train_discriminator(&mut self.graph, variables, gan, images, made, &optimizer)?;
-        let own = generator_losses(&mut self.graph, variables, gan, images, made)?;
+        let trial = &config.training.trial;
+        let own = generator_losses(&mut self.graph, variables, gan, images, made, trial.detach)?;
         let recorded = [discriminator, own.reconstruction, own.latent, own.adversarial];
         self.history.record(&mut self.graph, variables, clock, names, &recorded)?;
-        Ok(own.terms(&weights))
+        let mut terms = own.terms(&weights).to_vec();
+        if let Some(negatives) = self.negatives {
+            let graph = &mut self.graph;
+            let [batch, ..] = graph.shape(negatives);
+            let mode = match statistics {
+                Statistics::Running => NormMode::Running,
+                Statistics::PerImage => NormMode::Batch { sets: batch },
+            };
+            let made = gan.generate(graph, variables, negatives, mode)?;
+            let distance = graph.distance(made.latent, made.reconstruction_latent, Measure::MeanSquared)?;
+            let margin = graph.constant([batch, 1, 1, 1], &vec![trial.margin as f32; batch])?;
+            let short = graph.sub(margin, distance)?;
+            let hinge = graph.activation(short, Activation::Relu)?;
+            terms.push((graph.mean(hinge)?, trial.negatives));
+        }
+        Ok(terms)
     }
 
     fn train_generator(

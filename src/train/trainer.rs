@@ -114,6 +114,7 @@ impl Trainer {
         executor.write(step.images, &images.to_signed_padded(indices, side)?)?;
         let order = order(config.training.seed, indices.len(), batch_size * steps, config.training.shuffle);
         executor.write(step.order, &order.into_iter().map(|index| index as f32).collect::<Vec<_>>())?;
+        codes(config, stage, &step, executor, batch_size * steps)?;
         for (table, settings) in &step.tables {
             executor.write(*table, &settings.table())?;
         }
@@ -294,6 +295,38 @@ impl Trainer {
     pub(super) fn state(&self) -> Vec<GroupId> {
         state(&self.step, &self.networks)
     }
+}
+
+fn codes(
+    config: &Config,
+    stage: Stage,
+    step: &TrainingStep,
+    executor: &mut dyn Executor,
+    samples: usize,
+) -> Result<(), TrainError> {
+    use rand::{RngExt, SeedableRng};
+    let (flip, shift) = super::step::augmentation(config, stage);
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(config.training.seed);
+    rng.set_stream(3);
+    let mut draw = |turns: &[u32]| {
+        let turns = turns[rng.random_range(0..turns.len())];
+        let mirrored = rng.random::<bool>() && flip;
+        let far = shift as i32;
+        let shift = [rng.random_range(-far..=far), rng.random_range(-far..=far)];
+        crate::engine::Transformation { turns, mirrored, shift }.code(far as u32)
+    };
+    if let Some(codes) = step.codes {
+        executor.write(codes, &(0..samples).map(|_| draw(&[0])).collect::<Vec<_>>())?;
+    }
+    if let Some(codes) = step.negative_codes {
+        let turns: &[u32] = match config.training.trial.kind {
+            0 => &[1, 2, 3],
+            1 => &[1, 3],
+            _ => &[2],
+        };
+        executor.write(codes, &(0..samples).map(|_| draw(turns)).collect::<Vec<_>>())?;
+    }
+    Ok(())
 }
 
 /// The groups that change from step to step, and those of a frozen teacher.
