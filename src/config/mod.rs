@@ -179,7 +179,7 @@ pub struct TrialConfig {
     pub negatives: f64,
     /// Distance wanted of them.
     pub margin: f64,
-    /// 0: 1 to 3 quarters; 1: any of quarters 1 and 3; 2: half.
+    /// Sum of 1: turns, 2: colours, 4: rolls, 8: quarter turns.
     pub kind: u32,
     /// No gradient to z1.
     pub detach: bool,

@@ -308,23 +308,28 @@ fn codes(
     let (flip, shift) = super::step::augmentation(config, stage);
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(config.training.seed);
     rng.set_stream(3);
-    let mut draw = |turns: &[u32]| {
-        let turns = turns[rng.random_range(0..turns.len())];
+    let kinds = config.training.trial.kind;
+    let choices: Vec<u32> = (0..4).filter(|bit| kinds >> bit & 1 != 0).collect();
+    let mut draw = |negative: bool| {
+        let (mut turns, mut roll, mut colour) = (0, 0, 0);
+        if negative {
+            match choices[rng.random_range(0..choices.len())] {
+                0 => turns = rng.random_range(1..4),
+                1 => colour = rng.random_range(1..4),
+                2 => roll = rng.random_range(1..4),
+                _ => turns = [1, 3][rng.random_range(0..2)],
+            }
+        }
         let mirrored = rng.random::<bool>() && flip;
         let far = shift as i32;
         let shift = [rng.random_range(-far..=far), rng.random_range(-far..=far)];
-        crate::engine::Transformation { turns, mirrored, shift }.code(far as u32)
+        crate::engine::Transformation { turns, mirrored, roll, colour, shift }.code(far as u32)
     };
     if let Some(codes) = step.codes {
-        executor.write(codes, &(0..samples).map(|_| draw(&[0])).collect::<Vec<_>>())?;
+        executor.write(codes, &(0..samples).map(|_| draw(false)).collect::<Vec<_>>())?;
     }
     if let Some(codes) = step.negative_codes {
-        let turns: &[u32] = match config.training.trial.kind {
-            0 => &[1, 2, 3],
-            1 => &[1, 3],
-            _ => &[2],
-        };
-        executor.write(codes, &(0..samples).map(|_| draw(turns)).collect::<Vec<_>>())?;
+        executor.write(codes, &(0..samples).map(|_| draw(true)).collect::<Vec<_>>())?;
     }
     Ok(())
 }

@@ -16,6 +16,10 @@ pub struct Transformation {
     pub turns: u32,
     /// Whether left and right change places.
     pub mirrored: bool,
+    /// Half rolled: 0 no, 1 rows, 2 columns, 3 both.
+    pub roll: u32,
+    /// 0 as it is, 1 and 2 channels in turn, 3 negative.
+    pub colour: u32,
     /// Pixels that the image moves up and left.
     pub shift: [i32; 2],
 }
@@ -25,13 +29,13 @@ impl Transformation {
     pub fn code(self, max_shift: u32) -> f32 {
         let shifts = 2 * max_shift + 1;
         let [up, left] = self.shift.map(|shift| (shift + max_shift as i32) as u32);
-        ((up * shifts + left) * 8 + u32::from(self.mirrored) * 4 + self.turns) as f32
+        ((up * shifts + left) * 128 + self.colour * 32 + self.roll * 8 + u32::from(self.mirrored) * 4 + self.turns) as f32
     }
 
     fn of(code: u32, max_shift: u32) -> Self {
         let shifts = 2 * max_shift + 1;
-        let shift = [code / (8 * shifts), code / 8 % shifts].map(|shift| shift as i32 - max_shift as i32);
-        Self { turns: code & 3, mirrored: code & 4 != 0, shift }
+        let shift = [code / (128 * shifts), code / 128 % shifts].map(|shift| shift as i32 - max_shift as i32);
+        Self { turns: code & 3, mirrored: code & 4 != 0, roll: code / 8 & 3, colour: code / 32 & 3, shift }
     }
 
     /// Where the pixel comes from that lies there afterwards, in a square of this side.
@@ -48,7 +52,14 @@ impl Transformation {
             2 => (last - row, last - column),
             _ => (last - column, row),
         };
-        row as usize * side + column as usize
+        let mut place = [row as usize, column as usize];
+        if self.roll & 1 != 0 {
+            place[0] = (place[0] + side / 2) % side;
+        }
+        if self.roll & 2 != 0 {
+            place[1] = (place[1] + side / 2) % side;
+        }
+        place[0] * side + place[1]
     }
 }
 
@@ -98,7 +109,11 @@ impl Rule for Augment {
                 for (place, row) in (0..side).flat_map(|row| (0..side).map(move |column| [row, column])).enumerate() {
                     let from = transformation.source(row, side);
                     for channel in 0..channels {
-                        y[channel * plane + place] = x[channel * plane + from];
+                        let (other, sign) = match transformation.colour {
+                            3 => (channel, -1.0),
+                            turn => ((channel + turn as usize) % channels, 1.0),
+                        };
+                        y[channel * plane + place] = sign * x[other * plane + from];
                     }
                 }
             }
