@@ -32,6 +32,8 @@ pub fn rows(cell: &Cell, report: &Report) -> Vec<Row> {
             seconds: stages.iter().map(|&stage| seconds(cell, stage)).sum(),
             adapter: report.adapter.clone(),
             version: report.version.clone(),
+            reconstruction_ratio: Some(network.reconstruction_l1_normal / network.blank_l1_normal),
+            reconstructs: Some(network.reconstructs()),
         })
     };
     report.networks.iter().filter_map(row).collect()

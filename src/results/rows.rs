@@ -18,7 +18,7 @@ use crate::run::write_whole;
 /// too.
 pub const NETWORKS: [&str; 5] = ["teacher", "student-alone", "student-step1", "student", "teacher-joint"];
 
-const HEADER: [&str; 16] = [
+const HEADER: [&str; 18] = [
     "dataset",
     "normal",
     "network",
@@ -35,7 +35,12 @@ const HEADER: [&str; 16] = [
     "seconds",
     "adapter",
     "version",
+    "reconstruction_ratio",
+    "reconstructs",
 ];
+
+/// Columns of files of version 0.1, which still load.
+const FIRST_COLUMNS: usize = 16;
 
 /// The figures of one trained network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,6 +77,13 @@ pub struct Row {
     pub adapter: String,
     /// Version of the program.
     pub version: String,
+    /// Mean absolute error of the reconstructions of normal images, in shares of a constant image's; absent in files of
+    /// version 0.1.
+    #[serde(default)]
+    pub reconstruction_ratio: Option<f64>,
+    /// Whether that is low enough to call the network one that reconstructs; absent likewise.
+    #[serde(default)]
+    pub reconstructs: Option<bool>,
 }
 
 /// What tells one row from all others.
@@ -127,6 +139,8 @@ impl Row {
             Some(format!("{steps} steps of batch size {batch_size} are no training"))
         } else if let Some((name, value)) = shares.into_iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
             Some(format!("`{name}` is {value}, not in 0 to 1"))
+        } else if self.reconstruction_ratio.is_some_and(|ratio| !(ratio.is_finite() && ratio >= 0.0)) {
+            Some(format!("`reconstruction_ratio` is {}", self.reconstruction_ratio.unwrap_or_default()))
         } else if !seconds.is_finite() || *seconds < 0.0 {
             Some(format!("`seconds` is {seconds}"))
         } else {
@@ -185,14 +199,15 @@ impl Rows {
             }
         };
         let mut reader = csv::Reader::from_reader(file);
-        if reader.headers().map_err(failed)? != HEADER.as_slice() {
+        let header = reader.headers().map_err(failed)?.clone();
+        if header != HEADER.as_slice() && header != HEADER[..FIRST_COLUMNS] {
             return Err(damaged(1, format!("the header is not {}", HEADER.join(","))));
         }
         let mut rows = Self::default();
         for record in reader.records() {
             let record = record.map_err(failed)?;
             let line = record.position().map_or(1, csv::Position::line);
-            let row: Row = record.deserialize(None).map_err(failed)?;
+            let row: Row = record.deserialize(Some(&header)).map_err(failed)?;
             if let Some(fault) = row.fault() {
                 return Err(damaged(line, fault));
             }
