@@ -181,6 +181,8 @@ pub struct TrialConfig {
     pub margin: f64,
     /// Sum of 1: turns, 2: colours, 4: rolls, 8: quarter turns.
     pub kind: u32,
+    /// Whether students see what a frozen teacher makes of turned images.
+    pub distil_negatives: bool,
     /// No gradient to z1.
     pub detach: bool,
 }

@@ -200,7 +200,8 @@ impl Rows {
         };
         let mut reader = csv::Reader::from_reader(file);
         let header = reader.headers().map_err(failed)?.clone();
-        if header != HEADER.as_slice() && header != HEADER[..FIRST_COLUMNS] {
+        let is = |columns: &[&str]| header.iter().eq(columns.iter().copied());
+        if !is(&HEADER) && !is(&HEADER[..FIRST_COLUMNS]) {
             return Err(damaged(1, format!("the header is not {}", HEADER.join(","))));
         }
         let mut rows = Self::default();

@@ -119,7 +119,7 @@ impl TrainingStep {
 
         let teacher_outputs = match (&networks.teacher, stage.teacher(config)) {
             (Some(gan), Some(Role::Frozen))
-                if config.distillation.precompute_teacher_outputs && self.codes.is_none() =>
+                if config.distillation.precompute_teacher_outputs && self.codes.is_none() && !config.training.trial.distil_negatives =>
             {
                 let [images, ..] = variables.shape(self.images);
                 let outputs = TeacherOutputs::register(variables, &gan.architecture, images);
@@ -173,6 +173,19 @@ impl TrainingStep {
                 terms.extend(distances.terms(&config.distillation.weights));
                 let recorded = [distances.latent, distances.reconstruction, distances.reconstruction_latent];
                 self.history.record(&mut self.graph, variables, clock, LossNames::DISTILLATION, &recorded)?;
+                if let (true, Some(negatives), Some(of_teacher)) =
+                    (config.training.trial.distil_negatives, self.negatives, &networks.teacher)
+                {
+                    let graph = &mut self.graph;
+                    let teacher = of_teacher.generate(graph, variables, negatives, config.scoring.statistics.scoring())?;
+                    let mode = match config.student.statistics {
+                        Statistics::Running => NormMode::Running,
+                        Statistics::PerImage => NormMode::PerImage,
+                    };
+                    let made = gan.generate(graph, variables, negatives, mode)?;
+                    let distances = DistillationLosses::new(graph, &teacher, &made)?;
+                    terms.extend(distances.terms(&config.distillation.weights));
+                }
             }
             self.train_generator(variables, &learner, clock, &terms)?;
         }
