@@ -1,35 +1,39 @@
-// Element `i` of the result comes from where the transformation of its image takes it from.
+// Where an element comes from: `Transformation::source` in `src/engine/ops/augment.rs`.
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> codes: array<f32>;
 @group(0) @binding(2) var<storage, read> step_counter: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
+const SHIFTS: u32 = 2u * MAX_SHIFT + 1u;
+const PLANE: u32 = SIDE * SIDE;
+
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let last = i32(SIDE) - 1;
     let first = u32(step_counter[0]) * BATCH;
+    let last = i32(SIDE) - 1;
     for (var i = group.x * BLOCK + lane; i < min(LEN, (group.x + 1u) * BLOCK); i += WIDTH) {
-        let image = i / SAMPLE;
+        let image = i / (CHANNELS * PLANE);
         let code = u32(codes[(first + image) % CODES]);
-        var row = i32(i / SIDE % SIDE) + i32(code / (8u * SHIFTS)) - i32(MAX_SHIFT);
-        var column = i32(i % SIDE) + i32(code / 8u % SHIFTS) - i32(MAX_SHIFT);
-        row = clamp(row, 0, last);
-        column = clamp(column, 0, last);
-        if (code & 4u) != 0u {
-            column = last - column;
+        let shift = vec2(code / KINDS / SHIFTS, code / KINDS % SHIFTS);
+        var place = vec2<i32>(vec2(i / SIDE % SIDE, i % SIDE) + shift) - i32(MAX_SHIFT);
+        place = clamp(place, vec2(0), vec2(last));
+        if code / 4u % 2u == 1u {
+            place.y = last - place.y;
         }
-        let turns = code & 3u;
-        if turns == 1u || turns == 3u {
-            let swapped = row;
-            row = column;
-            column = swapped;
+        switch code % 4u {
+            case 1u: { place = vec2(place.y, last - place.x); }
+            case 2u: { place = last - place; }
+            case 3u: { place = vec2(last - place.y, place.x); }
+            default: {}
         }
-        if turns == 1u || turns == 2u {
-            column = last - column;
+        var channel = i / PLANE % CHANNELS;
+        var factor = 1f;
+        switch code / 8u % 4u {
+            case 1u: { channel = (channel + 1u) % CHANNELS; }
+            case 2u: { channel = (channel + CHANNELS - 1u) % CHANNELS; }
+            case 3u: { factor = -1f; }
+            default: {}
         }
-        if turns == 2u || turns == 3u {
-            row = last - row;
-        }
-        y[i] = x[i / (SIDE * SIDE) * (SIDE * SIDE) + u32(row) * SIDE + u32(column)];
+        y[i] = factor * x[(image * CHANNELS + channel) * PLANE + u32(place.x) * SIDE + u32(place.y)];
     }
 }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::{
-    Budget, Config, ConfigError, DataConfig, DistillationConfig, DistillationStep, DistillationWeights, EvalSplit,
-    Goal, ImagesConfig, LossWeights, NetworkConfig, RunConfig, Schedule, ScoringConfig, Statistics, Structure,
-    StudentConfig, TrainingConfig,
+    AugmentationConfig, Budget, Config, ConfigError, DataConfig, DistillationConfig, DistillationStep,
+    DistillationWeights, EvalSplit, Goal, ImagesConfig, LossWeights, NetworkConfig, PseudoAnomalyConfig, RunConfig,
+    Schedule, ScoringConfig, Statistics, Structure, StudentConfig, TrainingConfig,
 };
 use crate::data::{Dataset, Source};
 
@@ -72,7 +72,8 @@ impl Recipe {
                 norm_epsilon: 1e-5,
                 norm_momentum: 0.1,
                 weights: LossWeights { reconstruction: 50.0, latent, adversarial: 0.1 },
-                trial: Default::default(),
+                augmentation: AugmentationConfig::default(),
+                pseudo_anomalies: PseudoAnomalyConfig::default(),
             },
             scoring: ScoringConfig { statistics },
             student: student(dataset),
@@ -138,6 +139,7 @@ fn distillation(dataset: Dataset) -> DistillationConfig {
     let Budget { batch_size, steps, learning_rate } = student(dataset).alone;
     DistillationConfig {
         precompute_teacher_outputs: true,
+        pseudo_anomalies: false,
         weights: DistillationWeights { latent: 30.0, reconstruction: 50.0, reconstruction_latent: 30.0 },
         step1: DistillationStep {
             structure: Structure::Frozen,

@@ -62,7 +62,6 @@ pub(crate) use internals::*;
 pub(crate) use ops::unit_rms::MIN_NORM;
 pub use ops::{
     adam::{AdamGroups, AdamSettings, Schedule},
-    augment::Transformation,
     batch_norm::{Running, Statistics},
     distance::Measure,
 };

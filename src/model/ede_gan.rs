@@ -244,14 +244,7 @@ impl EdeGan {
         mode: NormMode,
     ) -> Result<Generated, EngineError> {
         let latent = self.encoder1.forward(graph, variables, images, mode)?;
-        let decoder_mode = match mode {
-            NormMode::PerImage if std::env::var_os("TRIAL_DECODER").is_some() => NormMode::Running,
-            NormMode::Batch { .. } if std::env::var_os("TRIAL_DECODER").is_some() => {
-                NormMode::Tracked { momentum: 0.1 }
-            }
-            _ => mode,
-        };
-        let reconstruction = self.decoder.forward(graph, variables, latent, decoder_mode)?;
+        let reconstruction = self.decoder.forward(graph, variables, latent, mode)?;
         let reconstruction_latent = self.encoder2.forward(graph, variables, reconstruction, mode)?;
         Ok(Generated { latent, reconstruction, reconstruction_latent })
     }

@@ -1,17 +1,17 @@
 //! The graph of one training step of a stage. It knows neither images nor devices.
 
 use super::distillation::DistillationLosses;
-use super::gan::{Optimizer, generator_losses, train_discriminator, weighted_sum};
+use super::gan::{Optimizer, generator_losses, pseudo_anomaly_loss, train_discriminator, weighted_sum};
 use super::losses::{History, LossNames};
 use super::networks::Networks;
 use super::stage::{Role, Stage};
 use super::teacher_outputs::TeacherOutputs;
+use super::transformations::Transformations;
 use crate::config::{Config, LossWeights, Schedule};
 use crate::engine::{
-    Activation, AdamGroups, AdamSettings, EngineError, Graph, Measure, Schedule as EngineSchedule, Tensor, VarId,
-    Variables,
+    AdamGroups, AdamSettings, EngineError, Graph, Schedule as EngineSchedule, Tensor, VarId, Variables,
 };
-use crate::model::{EdeGan, Generated, NormMode, Statistics};
+use crate::model::{EdeGan, Generated, Statistics};
 
 /// A training step of a stage with everything it keeps on the device.
 #[derive(Clone, Debug)]
@@ -32,16 +32,8 @@ pub struct TrainingStep {
     pub history: History,
     /// What a frozen teacher makes of each training image, where it is asked once for all.
     pub teacher_outputs: Option<TeacherOutputs>,
-    /// Codes of transformations for the images, and for turned ones.
-    pub codes: Option<VarId>,
-    pub negative_codes: Option<VarId>,
-    negatives: Option<Tensor>,
-}
-
-/// Whether images are mirrored, and how far they are shifted.
-pub(super) fn augmentation(config: &Config, stage: Stage) -> (bool, u32) {
-    let trial = &config.training.trial;
-    if stage == Stage::Teacher { (trial.flip, trial.shift) } else { (trial.student_flip, trial.student_shift) }
+    /// What is done to the images.
+    pub transformations: Transformations,
 }
 
 impl TrainingStep {
@@ -68,21 +60,9 @@ impl TrainingStep {
             tables: Vec::new(),
             history: History::default(),
             teacher_outputs: None,
-            codes: None,
-            negative_codes: None,
-            negatives: None,
+            transformations: Transformations::default(),
         };
-        let samples = [1, 1, 1, budget.batch_size * budget.steps];
-        let mut add = |name: &str, shape| {
-            let group = variables.group(name);
-            variables.add(group, name, shape)
-        };
-        if augmentation(config, stage) != (false, 0) {
-            step.codes = Some(add("codes", samples));
-        }
-        if config.training.trial.negatives > 0.0 {
-            step.negative_codes = Some(add("negative codes", samples));
-        }
+        step.transformations = Transformations::register(config, stage, variables);
         step.trace(config, stage, networks, variables)?;
         Ok(step)
     }
@@ -99,27 +79,14 @@ impl TrainingStep {
         let order = self.graph.variable(variables, self.order);
         let batch_size = stage.budget(config).batch_size;
         let momentum = config.training.norm_momentum as f32;
-        let plain = self.graph.gather(images, order, clock, batch_size)?;
-        let shift = augmentation(config, stage).1;
-        let images = match self.codes {
-            Some(codes) => {
-                let codes = self.graph.variable(variables, codes);
-                self.graph.augment(plain, codes, clock, shift)?
-            }
-            None => plain,
-        };
-        let negatives = match self.negative_codes {
-            Some(codes) => {
-                let codes = self.graph.variable(variables, codes);
-                Some(self.graph.augment(plain, codes, clock, shift)?)
-            }
-            None => None,
-        };
-        self.negatives = negatives;
+        let images = self.graph.gather(images, order, clock, batch_size)?;
+        let (images, pseudo_anomalies) = self.transformations.apply(&mut self.graph, variables, images, clock)?;
+        let mut of_pseudo_anomalies = None;
 
         let teacher_outputs = match (&networks.teacher, stage.teacher(config)) {
+            // What is computed once for an image does not hold for what becomes of it.
             (Some(gan), Some(Role::Frozen))
-                if config.distillation.precompute_teacher_outputs && self.codes.is_none() && !config.training.trial.distil_negatives =>
+                if config.distillation.precompute_teacher_outputs && self.transformations.are_none() =>
             {
                 let [images, ..] = variables.shape(self.images);
                 let outputs = TeacherOutputs::register(variables, &gan.architecture, images);
@@ -127,25 +94,25 @@ impl TrainingStep {
                 Some(outputs.gather(&mut self.graph, variables, [order, clock], batch_size)?)
             }
             (Some(gan), Some(Role::Frozen)) => {
-                Some(gan.generate(&mut self.graph, variables, images, config.scoring.statistics.scoring())?)
+                let statistics = config.scoring.statistics;
+                of_pseudo_anomalies = self.generate_aside(gan, variables, pseudo_anomalies, statistics)?;
+                Some(gan.generate(&mut self.graph, variables, images, statistics.scoring())?)
             }
             (Some(gan), Some(Role::Trained { learning_rate, own })) => {
                 let mode = config.scoring.statistics.training(batch_size, momentum);
                 let made = gan.generate(&mut self.graph, variables, images, mode)?;
                 let table = self.table(config, stage, variables, "teacher", learning_rate)?;
-                let learner = Learner { gan, made, table };
+                let pseudo = self.generate_aside(gan, variables, pseudo_anomalies, config.scoring.statistics)?;
+                of_pseudo_anomalies = pseudo;
+                let learner = Learner { gan, made, pseudo, table };
                 // Where a student learns too, the log must tell the two apart.
-                let names = if networks.student.is_some() { LossNames::TEACHER } else { LossNames::OWN };
-                let terms = self.own_losses(
-                    config,
-                    config.scoring.statistics,
-                    variables,
-                    &learner,
-                    clock,
-                    images,
-                    names,
-                    own.unwrap_or_default(),
-                )?;
+                let names = if networks.student.is_some() {
+                    [LossNames::TEACHER, LossNames::TEACHER_PSEUDO_ANOMALIES]
+                } else {
+                    [LossNames::OWN, LossNames::PSEUDO_ANOMALIES]
+                };
+                let terms =
+                    self.own_losses(config, variables, &learner, [images, clock], names, own.unwrap_or_default())?;
                 self.train_generator(variables, &learner, clock, &terms)?;
                 Some(made)
             }
@@ -154,17 +121,17 @@ impl TrainingStep {
         if let (Some(gan), Some(Role::Trained { learning_rate, own })) = (&networks.student, stage.student(config)) {
             let mode = config.student.statistics.training(batch_size, momentum);
             let made = gan.generate(&mut self.graph, variables, images, mode)?;
-            let learner = Learner { gan, made, table: self.table(config, stage, variables, "student", learning_rate)? };
+            let table = self.table(config, stage, variables, "student", learning_rate)?;
+            let pseudo = self.generate_aside(gan, variables, pseudo_anomalies, config.student.statistics)?;
+            let learner = Learner { gan, made, pseudo, table };
             let mut terms = Vec::new();
             if let Some(own) = own {
                 terms.extend(self.own_losses(
                     config,
-                    config.student.statistics,
                     variables,
                     &learner,
-                    clock,
-                    images,
-                    LossNames::OWN,
+                    [images, clock],
+                    [LossNames::OWN, LossNames::PSEUDO_ANOMALIES],
                     own,
                 )?);
             }
@@ -173,23 +140,27 @@ impl TrainingStep {
                 terms.extend(distances.terms(&config.distillation.weights));
                 let recorded = [distances.latent, distances.reconstruction, distances.reconstruction_latent];
                 self.history.record(&mut self.graph, variables, clock, LossNames::DISTILLATION, &recorded)?;
-                if let (true, Some(negatives), Some(of_teacher)) =
-                    (config.training.trial.distil_negatives, self.negatives, &networks.teacher)
-                {
-                    let graph = &mut self.graph;
-                    let teacher = of_teacher.generate(graph, variables, negatives, config.scoring.statistics.scoring())?;
-                    let mode = match config.student.statistics {
-                        Statistics::Running => NormMode::Running,
-                        Statistics::PerImage => NormMode::PerImage,
-                    };
-                    let made = gan.generate(graph, variables, negatives, mode)?;
-                    let distances = DistillationLosses::new(graph, &teacher, &made)?;
+                let both = of_pseudo_anomalies.zip(pseudo).filter(|_| config.distillation.pseudo_anomalies);
+                if let Some((teacher, student)) = both {
+                    let distances = DistillationLosses::new(&mut self.graph, &teacher, &student)?;
                     terms.extend(distances.terms(&config.distillation.weights));
                 }
             }
             self.train_generator(variables, &learner, clock, &terms)?;
         }
         self.graph.tick(self.clock)
+    }
+
+    /// Adds what a generator makes of images that are not normal: as in scoring, so that running averages do not follow
+    /// them.
+    fn generate_aside(
+        &mut self,
+        gan: &EdeGan,
+        variables: &Variables,
+        images: Option<Tensor>,
+        statistics: Statistics,
+    ) -> Result<Option<Generated>, EngineError> {
+        images.map(|images| gan.generate(&mut self.graph, variables, images, statistics.scoring())).transpose()
     }
 
     /// The optimizers' table for one network.
@@ -222,12 +193,10 @@ impl TrainingStep {
     fn own_losses(
         &mut self,
         config: &Config,
-        statistics: Statistics,
         variables: &mut Variables,
         learner: &Learner,
-        clock: Tensor,
-        images: Tensor,
-        names: LossNames,
+        [images, clock]: [Tensor; 2],
+        [names, pseudo_names]: [LossNames; 2],
         weights: LossWeights,
     ) -> Result<Vec<(Tensor, f64)>, EngineError> {
         let groups = AdamGroups::mirror(variables, learner.gan.discriminator_parameters);
@@ -235,24 +204,15 @@ impl TrainingStep {
         let optimizer = learner.optimizer(groups, clock);
         let (gan, made) = (learner.gan, &learner.made);
         let discriminator = train_discriminator(&mut self.graph, variables, gan, images, made, &optimizer)?;
-        let trial = &config.training.trial;
-        let own = generator_losses(&mut self.graph, variables, gan, images, made, trial.detach)?;
+        let own = generator_losses(&mut self.graph, variables, gan, images, made)?;
         let recorded = [discriminator, own.reconstruction, own.latent, own.adversarial];
         self.history.record(&mut self.graph, variables, clock, names, &recorded)?;
         let mut terms = own.terms(&weights).to_vec();
-        if let Some(negatives) = self.negatives {
-            let graph = &mut self.graph;
-            let [batch, ..] = graph.shape(negatives);
-            let mode = match statistics {
-                Statistics::Running => NormMode::Running,
-                Statistics::PerImage => NormMode::Batch { sets: batch },
-            };
-            let made = gan.generate(graph, variables, negatives, mode)?;
-            let distance = graph.distance(made.latent, made.reconstruction_latent, Measure::MeanSquared)?;
-            let margin = graph.constant([batch, 1, 1, 1], &vec![trial.margin as f32; batch])?;
-            let short = graph.sub(margin, distance)?;
-            let hinge = graph.activation(short, Activation::Relu)?;
-            terms.push((graph.mean(hinge)?, trial.negatives));
+        if let Some(made) = &learner.pseudo {
+            let settings = &config.training.pseudo_anomalies;
+            let loss = pseudo_anomaly_loss(&mut self.graph, made, settings.margin)?;
+            self.history.record(&mut self.graph, variables, clock, pseudo_names, &[loss])?;
+            terms.push((loss, settings.weight));
         }
         Ok(terms)
     }
@@ -275,6 +235,8 @@ impl TrainingStep {
 struct Learner<'a> {
     gan: &'a EdeGan,
     made: Generated,
+    /// What it made of pseudo-anomalies, where there are any.
+    pseudo: Option<Generated>,
     table: Table,
 }
 

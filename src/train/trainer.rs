@@ -114,7 +114,9 @@ impl Trainer {
         executor.write(step.images, &images.to_signed_padded(indices, side)?)?;
         let order = order(config.training.seed, indices.len(), batch_size * steps, config.training.shuffle);
         executor.write(step.order, &order.into_iter().map(|index| index as f32).collect::<Vec<_>>())?;
-        codes(config, stage, &step, executor, batch_size * steps)?;
+        for (table, codes) in step.transformations.draw(config, stage) {
+            executor.write(table, &codes)?;
+        }
         for (table, settings) in &step.tables {
             executor.write(*table, &settings.table())?;
         }
@@ -295,43 +297,6 @@ impl Trainer {
     pub(super) fn state(&self) -> Vec<GroupId> {
         state(&self.step, &self.networks)
     }
-}
-
-fn codes(
-    config: &Config,
-    stage: Stage,
-    step: &TrainingStep,
-    executor: &mut dyn Executor,
-    samples: usize,
-) -> Result<(), TrainError> {
-    use rand::{RngExt, SeedableRng};
-    let (flip, shift) = super::step::augmentation(config, stage);
-    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(config.training.seed);
-    rng.set_stream(3);
-    let kinds = config.training.trial.kind;
-    let choices: Vec<u32> = (0..4).filter(|bit| kinds >> bit & 1 != 0).collect();
-    let mut draw = |negative: bool| {
-        let (mut turns, mut roll, mut colour) = (0, 0, 0);
-        if negative {
-            match choices[rng.random_range(0..choices.len())] {
-                0 => turns = rng.random_range(1..4),
-                1 => colour = rng.random_range(1..4),
-                2 => roll = rng.random_range(1..4),
-                _ => turns = [1, 3][rng.random_range(0..2)],
-            }
-        }
-        let mirrored = rng.random::<bool>() && flip;
-        let far = shift as i32;
-        let shift = [rng.random_range(-far..=far), rng.random_range(-far..=far)];
-        crate::engine::Transformation { turns, mirrored, roll, colour, shift }.code(far as u32)
-    };
-    if let Some(codes) = step.codes {
-        executor.write(codes, &(0..samples).map(|_| draw(false)).collect::<Vec<_>>())?;
-    }
-    if let Some(codes) = step.negative_codes {
-        executor.write(codes, &(0..samples).map(|_| draw(true)).collect::<Vec<_>>())?;
-    }
-    Ok(())
 }
 
 /// The groups that change from step to step, and those of a frozen teacher.
