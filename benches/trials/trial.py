@@ -7,6 +7,8 @@ trains a teacher of CIFAR-10 class 1 with seed 0. `--queue FILE` runs the lines 
 trial (`cifar-10 1,4,5 0 training.steps=3000`); lines may be added while it runs, and those in trials.csv are passed over. The
 test set is never read.
 
+Words of a trial that are no settings: `recipe=NAME`, `stage=NAME`, `baseline=1` (`--with-baseline`).
+
 Columns: data set, class, seed, network, recipe, settings that differ from it, split, AUROC by latents and by reconstruction
 (mean absolute error), error of normal images over that of a constant image, whether the network reconstructs (at most 0.6),
 seconds of training, build.
@@ -14,8 +16,8 @@ seconds of training, build.
 
 import argparse
 import csv
+import hashlib
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -51,98 +53,85 @@ def rows(path):
 
 
 def trials(words):
-    """The trials of a line. `recipe=`, `stage=` and `teacher=` are not settings: they become flags."""
-    dataset, classes, seeds, *settings = words
-    special = {"recipe": "default", "stage": "teacher", "teacher": "", "program": "", "baseline": ""}
-    for setting in [setting for setting in settings if setting.split("=")[0] in special]:
-        key, value = setting.split("=", 1)
-        special[key] = value
-        settings.remove(setting)
+    """The trials of a line: data set, class, seed, flags, settings."""
+    dataset, classes, seeds, *rest = words
+    flags = {"recipe": "default", "stage": "teacher", "baseline": ""}
+    flags |= dict(word.split("=", 1) for word in rest if word.split("=")[0] in flags)
+    settings = [word for word in rest if word.split("=")[0] not in flags]
     for seed in seeds.split(","):
         for normal in classes.split(","):
-            yield dataset, normal, seed, special, settings
+            yield dataset, normal, seed, flags, settings
 
 
-def name_of(stage, teacher, settings):
-    """The text of the column `settings`."""
-    extra = ([f"stage={stage}"] if stage != "teacher" else []) + ([f"teacher={teacher}"] if teacher else [])
-    return " ".join(extra + settings)
-
-
-def run(arguments, dataset, normal, seed, special, settings):
-    text = name_of(special["stage"], special["teacher"], settings)
-    key = (dataset, normal, seed, special["recipe"], text)
+def run(arguments, dataset, normal, seed, flags, settings):
+    """Runs a trial and adds its rows, unless they are there already."""
+    stage = [] if flags["stage"] == "teacher" else [f"stage={flags['stage']}"]
+    text = " ".join(stage + settings)
+    key = (dataset, normal, seed, flags["recipe"], text)
     if any((row["dataset"], row["normal"], row["seed"], row["recipe"], row["settings"]) == key
            for row in rows(arguments.out)):
-        return False
-    folder = arguments.runs / f"{dataset}-{normal}-{seed}-{abs(hash(key)):x}"
-    program = str(arguments.program) + (f"-{special['program']}" if special["program"] else "")
-    command = [program, "train", "--dataset", dataset, "--normal", normal, "--seed", seed, "--recipe", special["recipe"],
-               "--stage", special["stage"], "--set", 'data.eval_split="validation"', "--set", "data.calibration=0",
-               "--device", "cpu", "--progress", "none", "--force", "--out", str(folder)]
+        return
+    folder = arguments.runs / f"{dataset}-{normal}-{seed}-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}"
+    command = [str(arguments.program), "train", "--dataset", dataset, "--normal", normal, "--seed", seed,
+               "--recipe", flags["recipe"], "--stage", flags["stage"], "--set", 'data.eval_split="validation"',
+               "--set", "data.calibration=0", "--device", "cpu", "--progress", "none", "--force", "--out", str(folder)]
     if arguments.data_dir:
         command += ["--data-dir", str(arguments.data_dir)]
-    if special["teacher"]:
-        command += ["--teacher", str(arguments.runs / special["teacher"].format(dataset=dataset, normal=normal, seed=seed))]
-    if special["baseline"]:
+    if flags["baseline"]:
         command += ["--with-baseline"]
     for setting in settings:
-        if not setting.startswith("env:"):
-            command += ["--set", setting]
+        command += ["--set", setting]
     started = time.time()
-    environment = dict(os.environ) | dict(word[4:].split("=", 1) for word in settings if word.startswith("env:"))
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True)
     title = f"{dataset} {normal} seed {seed} {text}"
     if done.returncode != 0:
         print(f"{title}: failed\n{done.stderr}", flush=True)
-        return True
+        return
     report = json.loads((folder / "report.json").read_text())
-    build = special["program"] or arguments.build or head()
+    build = arguments.build or head()
     fresh = not arguments.out.exists()
     with arguments.out.open("a", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         if fresh:
             writer.writeheader()
         for network in report["networks"]:
-            if network["network"] == "teacher" and special["teacher"]:
-                continue
             ratio = network["reconstruction_l1_normal"] / network["blank_l1_normal"]
-            row = [dataset, normal, seed, network["network"], special["recipe"], text, "validation",
+            row = [dataset, normal, seed, network["network"], flags["recipe"], text, "validation",
                    f"{network['auroc']:.4f}", f"{network['reconstruction_auroc_l1']:.4f}", f"{ratio:.3f}",
                    "yes" if ratio <= RECONSTRUCTS else "no", f"{network['seconds'] or 0:.0f}", build]
             writer.writerow(dict(zip(COLUMNS, row)))
             print(f"{title}: {network['network']} {network['auroc']:.4f} (L1 {network['reconstruction_auroc_l1']:.4f}), "
                   f"ratio {ratio:.3f}, {time.time() - started:.0f} s", flush=True)
-    return True
 
 
 def main():
     arguments = parse()
-    os.environ["PYTHONHASHSEED"] = "0"
     if arguments.trial:
         for trial in trials(arguments.trial):
             run(arguments, *trial)
         return
     if not arguments.queue:
         sys.exit("give a trial, or --queue FILE")
-    failed = set()
-    while True:
+    tried = set()
+
+    def next_trial():
         # From the top each time: lines that were put in earlier come first.
         for line in arguments.queue.read_text().splitlines():
             words = shlex.split(line, comments=True)
-            todo = [trial for trial in trials(words) if str(trial) not in failed] if words else []
-            ran = False
-            for trial in todo:
-                if run(arguments, *trial):
-                    failed.add(str(trial))
-                    ran = True
-                    break
-            if ran:
-                break
-        else:
-            if not arguments.wait:
-                return
+            for trial in trials(words) if words else []:
+                if str(trial) not in tried:
+                    return trial
+        return None
+
+    while True:
+        trial = next_trial()
+        if trial:
+            tried.add(str(trial))
+            run(arguments, *trial)
+        elif arguments.wait:
             time.sleep(3)
+        else:
+            return
 
 
 if __name__ == "__main__":
