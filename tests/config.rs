@@ -101,7 +101,6 @@ learning_rate = 0.004
 
 [distillation]
 precompute_teacher_outputs = true
-pseudo_anomalies = false
 
 [distillation.weights]
 latent = 30.0
@@ -180,7 +179,6 @@ fn a_configuration_from_before_transformations_has_none() {
     for part in [
         "[training.augmentation]\nmirror = false\nmax_shift = 0\n\n",
         "[training.pseudo_anomalies]\nweight = 0.0\nmargin = 1.0\nkinds = [\"turned\"]\n\n",
-        "pseudo_anomalies = false\n",
     ] {
         assert!(text.contains(part), "{part} in\n{text}");
         text = text.replace(part, "");

@@ -212,6 +212,11 @@ fn steps_with_pseudo_anomalies_are_the_exact_ones() {
             let seen = setup.step.transformations.draw(&setup.config, stage);
             let different = |codes: &[f32]| codes.iter().any(|code| *code != codes[0]);
             assert!(seen.len() == 2 && seen.iter().all(|(_, codes)| different(codes)), "{seen:?}");
+            // A run that goes on sees what it would have seen, and another seed sees something else.
+            assert_eq!(setup.step.transformations.draw(&setup.config, stage), seen);
+            let mut other = setup.config.clone();
+            other.training.seed += 1;
+            assert_ne!(setup.step.transformations.draw(&other, stage), seen);
             let executors = vec![("gpu", fresh(VARIANTS[1])), ("cpu", Box::new(Cpu::new()) as Box<dyn Executor>)];
             compare(&format!("{dataset}, {stage}"), &setup, executors);
         }

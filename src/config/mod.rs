@@ -256,9 +256,6 @@ pub struct DistillationConfig {
     /// epoch on.
     #[serde(alias = "ask_once")]
     pub precompute_teacher_outputs: bool,
-    /// Whether the student also learns what the teacher makes of pseudo-anomalies.
-    #[serde(default)]
-    pub pseudo_anomalies: bool,
     /// Weights of what keeps the student close to the teacher.
     pub weights: DistillationWeights,
     /// The first step.

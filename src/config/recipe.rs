@@ -158,7 +158,6 @@ fn distillation(dataset: Dataset) -> DistillationConfig {
     let Budget { batch_size, steps, learning_rate } = student(dataset).alone;
     DistillationConfig {
         precompute_teacher_outputs: true,
-        pseudo_anomalies: false,
         weights: DistillationWeights { latent: 30.0, reconstruction: 50.0, reconstruction_latent: 30.0 },
         step1: DistillationStep {
             structure: Structure::Frozen,

@@ -81,12 +81,11 @@ impl TrainingStep {
         let momentum = config.training.norm_momentum as f32;
         let images = self.graph.gather(images, order, clock, batch_size)?;
         let (images, pseudo_anomalies) = self.transformations.apply(&mut self.graph, variables, images, clock)?;
-        let mut of_pseudo_anomalies = None;
 
         let teacher_outputs = match (&networks.teacher, stage.teacher(config)) {
             // What is computed once for an image does not hold for what becomes of it.
             (Some(gan), Some(Role::Frozen))
-                if config.distillation.precompute_teacher_outputs && self.transformations.are_none() =>
+                if config.distillation.precompute_teacher_outputs && self.transformations.leave_images() =>
             {
                 let [images, ..] = variables.shape(self.images);
                 let outputs = TeacherOutputs::register(variables, &gan.architecture, images);
@@ -94,16 +93,13 @@ impl TrainingStep {
                 Some(outputs.gather(&mut self.graph, variables, [order, clock], batch_size)?)
             }
             (Some(gan), Some(Role::Frozen)) => {
-                let statistics = config.scoring.statistics;
-                of_pseudo_anomalies = self.generate_aside(gan, variables, pseudo_anomalies, statistics)?;
-                Some(gan.generate(&mut self.graph, variables, images, statistics.scoring())?)
+                Some(gan.generate(&mut self.graph, variables, images, config.scoring.statistics.scoring())?)
             }
             (Some(gan), Some(Role::Trained { learning_rate, own })) => {
                 let mode = config.scoring.statistics.training(batch_size, momentum);
                 let made = gan.generate(&mut self.graph, variables, images, mode)?;
                 let table = self.table(config, stage, variables, "teacher", learning_rate)?;
                 let pseudo = self.generate_aside(gan, variables, pseudo_anomalies, config.scoring.statistics)?;
-                of_pseudo_anomalies = pseudo;
                 let learner = Learner { gan, made, pseudo, table };
                 // Where a student learns too, the log must tell the two apart.
                 let names = if networks.student.is_some() {
@@ -140,11 +136,6 @@ impl TrainingStep {
                 terms.extend(distances.terms(&config.distillation.weights));
                 let recorded = [distances.latent, distances.reconstruction, distances.reconstruction_latent];
                 self.history.record(&mut self.graph, variables, clock, LossNames::DISTILLATION, &recorded)?;
-                let both = of_pseudo_anomalies.zip(pseudo).filter(|_| config.distillation.pseudo_anomalies);
-                if let Some((teacher, student)) = both {
-                    let distances = DistillationLosses::new(&mut self.graph, &teacher, &student)?;
-                    terms.extend(distances.terms(&config.distillation.weights));
-                }
             }
             self.train_generator(variables, &learner, clock, &terms)?;
         }

@@ -37,9 +37,9 @@ impl Transformations {
         }
     }
 
-    /// Whether images are seen as they are, and nothing else is.
-    pub(super) fn are_none(&self) -> bool {
-        self.images.is_none() && self.pseudo_anomalies.is_none()
+    /// Whether images are seen as they are.
+    pub(super) fn leave_images(&self) -> bool {
+        self.images.is_none()
     }
 
     /// Adds the images of a step as they are seen, and the pseudo-anomalies made of them.
@@ -87,12 +87,10 @@ fn samples(config: &Config, stage: Stage) -> usize {
     budget.batch_size * budget.steps
 }
 
-/// Whether a network has own losses in the stage, and pseudo-anomalies in them, or learns from another what to make of
-/// those.
+/// Whether a network has own losses in the stage, and pseudo-anomalies in them.
 fn has_pseudo_anomalies(config: &Config, stage: Stage) -> bool {
     let own = [stage.teacher(config), stage.student(config)].into_iter().flatten().any(Role::has_own_losses);
-    let distilled = config.distillation.pseudo_anomalies && stage.distillation(config).is_some();
-    config.training.pseudo_anomalies.weight > 0.0 && (own || distilled)
+    own && config.training.pseudo_anomalies.weight > 0.0
 }
 
 /// Random numbers that are the same on every machine.
