@@ -161,13 +161,7 @@ fn distillation(dataset: Dataset) -> DistillationConfig {
     DistillationConfig {
         precompute_teacher_outputs: true,
         weights: DistillationWeights { latent: 30.0, reconstruction: 50.0, reconstruction_latent: 30.0 },
-        step1: DistillationStep {
-            structure,
-            batch_size,
-            steps,
-            learning_rate,
-            teacher_learning_rate: 1e-4,
-        },
+        step1: DistillationStep { structure, batch_size, steps, learning_rate, teacher_learning_rate: 1e-4 },
         step2: DistillationStep {
             structure: Structure::JointOwn,
             batch_size: 8,
