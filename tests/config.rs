@@ -72,6 +72,15 @@ reconstruction = 50.0
 latent = 5.0
 adversarial = 0.1
 
+[training.augmentation]
+mirror = false
+max_shift = 0
+
+[training.pseudo_anomalies]
+weight = 0.0
+margin = 1.0
+kinds = ["turned"]
+
 [scoring]
 statistics = "running"
 
@@ -162,6 +171,23 @@ fn a_configuration_from_before_calibration_holds_nothing_out() {
 }
 
 #[test]
+fn a_configuration_from_before_transformations_has_none() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("config.toml");
+    let now = set(&[]).unwrap();
+    let mut text = now.to_toml().unwrap();
+    for part in [
+        "[training.augmentation]\nmirror = false\nmax_shift = 0\n\n",
+        "[training.pseudo_anomalies]\nweight = 0.0\nmargin = 1.0\nkinds = [\"turned\"]\n\n",
+    ] {
+        assert!(text.contains(part), "{part} in\n{text}");
+        text = text.replace(part, "");
+    }
+    std::fs::write(&path, text).unwrap();
+    assert_eq!(Config::read(&path).unwrap(), now);
+}
+
+#[test]
 fn the_paper_recipe_differs_where_it_should() {
     let mut expected = Recipe::Default.config(Dataset::Mnist);
     expected.training.batch_size = 1;
@@ -227,6 +253,10 @@ fn values_of_the_wrong_kind_say_where() {
     refused(&["network.generator=[1, 2]"], &["generator", "three"]);
     refused(&["network.generator=[1, 2"], &["generator"]);
     refused(&["training.schedule=linear"], &["linear", "cosine"]);
+    refused(&["training.pseudo_anomalies.kinds=[\"bent\"]"], &["bent", "turned", "recoloured"]);
+    let none = ["training.pseudo_anomalies.kinds=[]", "training.pseudo_anomalies.weight=1"];
+    refused(&none, &["training.pseudo_anomalies.kinds", "at least one"]);
+    set(&none[..1]).unwrap();
     refused(&["training=3"], &["`training` is a section", "training."]);
     refused(&["training.steps"], &["section.key=value"]);
     refused(&["=3"], &["section.key=value"]);
@@ -257,6 +287,9 @@ fn ranges_name_key_value_and_bounds() {
         ("training.init_std=-0.02", "training.init_std", "1e-12 to 10"),
         ("training.norm_epsilon=0", "training.norm_epsilon", "1e-12 to 1"),
         ("training.norm_momentum=1.5", "training.norm_momentum", "1e-12 to 1"),
+        ("training.augmentation.max_shift=17", "training.augmentation.max_shift", "0 to 16"),
+        ("training.pseudo_anomalies.weight=-1", "training.pseudo_anomalies.weight", "0 to 1e6"),
+        ("training.pseudo_anomalies.margin=4.5", "training.pseudo_anomalies.margin", "0 to 4"),
         ("training.weights.latent=-1", "training.weights.latent", "0 to 1e6"),
         ("student.encoder=[]", "student.encoder", "layers"),
         ("student.encoder=[[8, 5, 4, 0]]", "student.encoder", "fit the image"),

@@ -12,7 +12,7 @@ use pkdgan::engine::{
     Activation, AdamGroups, AdamSettings, Cpu, EngineError, Executor, GpuOptions, Graph, Measure, Program, Readback,
     Running, Schedule, Shape, Statistics, Tensor, VarId, Variables, Window,
 };
-use pkdgan::unstable::engine::{GpuOptionsInternals, Reference};
+use pkdgan::unstable::engine::{GpuOptionsInternals, GraphInternals, Recolouring, Reference, Transformation};
 
 /// The inputs: element i is sin(0.37 i^2 + k).
 fn wave(k: usize, shape: Shape) -> Vec<f32> {
@@ -331,6 +331,54 @@ fn latents_of_unit_rms() {
     let loss = known.squares(z, 3);
     known.expect_gradients(loss, &[("dh", h, UNIT_RMS_DH)]);
     known.check("unit_rms");
+}
+
+/// A 3x3 image whose pixels are 1 to 9, and another channel with ten times that.
+#[test]
+fn transformed_images() {
+    let image: Vec<f32> = (1..=9).map(|pixel| pixel as f32).collect();
+    let both: Vec<f32> = image.iter().copied().chain(image.iter().map(|pixel| 10.0 * pixel)).collect();
+    let plain = Transformation::default();
+    let cases: [(Transformation, [f64; 9], f64); 9] = [
+        (plain, [1., 2., 3., 4., 5., 6., 7., 8., 9.], 1.),
+        (Transformation { turns: 1, ..plain }, [3., 6., 9., 2., 5., 8., 1., 4., 7.], 1.),
+        (Transformation { turns: 2, ..plain }, [9., 8., 7., 6., 5., 4., 3., 2., 1.], 1.),
+        (Transformation { turns: 3, ..plain }, [7., 4., 1., 8., 5., 2., 9., 6., 3.], 1.),
+        (Transformation { mirrored: true, ..plain }, [3., 2., 1., 6., 5., 4., 9., 8., 7.], 1.),
+        (Transformation { shift: [1, -1], ..plain }, [4., 4., 5., 7., 7., 8., 7., 7., 8.], 1.),
+        (
+            Transformation { turns: 1, mirrored: true, shift: [-2, 0], ..plain },
+            [9., 6., 3., 9., 6., 3., 9., 6., 3.],
+            1.,
+        ),
+        (Transformation { recolouring: Recolouring::Next, ..plain }, [1., 2., 3., 4., 5., 6., 7., 8., 9.], 10.),
+        (
+            Transformation { recolouring: Recolouring::Negative, ..plain },
+            [-1., -2., -3., -4., -5., -6., -7., -8., -9.],
+            1.,
+        ),
+    ];
+    for (transformation, expected, first) in cases {
+        // The second of two images at the second step takes entry 3, which is entry 0 of three again.
+        let codes = [transformation.code(2), 0.0, 0.0];
+        on_every_executor(|name, executor, tolerance| {
+            let mut graph = Graph::new();
+            let x = graph.input("x", [2, 2, 3, 3]);
+            let codes_in = graph.input("codes", [1, 1, 1, 3]);
+            let step = graph.input("step", [1; 4]);
+            let y = graph.augment(x, codes_in, step, 2).unwrap();
+            graph.output("y", y);
+            let id = executor.load(Program::compile(&graph, &Variables::new()).unwrap()).unwrap();
+            executor.input(id, "x", &[vec![0.0; 18], both.clone()].concat()).unwrap();
+            executor.input(id, "codes", &codes).unwrap();
+            executor.input(id, "step", &[1.0]).unwrap();
+            executor.run(id, 1).unwrap();
+            let got = executor.read(&[Readback::Output(id, "y")]).unwrap().wait_one().unwrap();
+            let second = if first == 10.0 { 1.0 } else { 10.0 };
+            let expected: Vec<f64> = [first, second].iter().flat_map(|f| expected.map(|pixel| f * pixel)).collect();
+            assert_close(&format!("{transformation:?} on {name}"), &wide(&got[18..]), &expected, tolerance);
+        });
+    }
 }
 
 #[test]

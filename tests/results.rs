@@ -28,6 +28,8 @@ fn row(network: &str, structure: &str, normal: u8, seed: u64, auroc: f64) -> Row
         adapter: "llvmpipe".into(),
         version: "0.1.0".into(),
         build: String::new(),
+        reconstruction_ratio: Some(0.25),
+        reconstructs: Some(true),
     }
 }
 
@@ -77,7 +79,7 @@ fn rows_read_back_in_a_fixed_order() {
     assert_eq!(
         lines[0],
         "dataset,normal,network,structure,seed,steps,batch_size,auroc,average_precision,reconstruction_auroc_l1,\
-         reconstruction_auroc_l2,macs,params,seconds,adapter,version,build"
+         reconstruction_auroc_l2,macs,params,seconds,adapter,version,build,reconstruction_ratio,reconstructs"
     );
     assert!(lines[1].starts_with("mnist,0,student-alone,,0,1500,8,0.9,0.99,"), "{text}");
     assert!(lines[3].starts_with("mnist,0,student,1+4,0,"), "{text}");
@@ -124,7 +126,7 @@ fn a_damaged_file_is_refused_by_line_and_column() {
     for (text, part) in [
         (String::new(), "line 1: the header"),
         (whole.replace("average_precision", "ap"), "line 1: the header"),
-        (whole.replacen(&third, "mnist,0,student", 1), "line 3: 3 columns instead of 17"),
+        (whole.replacen(&third, "mnist,0,student", 1), "line 3: 3 columns instead of 19"),
         (whole.replacen(&third, &third.replace("1500", "many"), 1), "line 3: `steps`: "),
         (whole.replacen(&third, &third.replace("0.92", "NaN"), 1), "line 3: `auroc` is NaN"),
         (whole.replacen(&third, &third.replace("0.92", "92"), 1), "line 3: `auroc` is 92"),
@@ -182,6 +184,44 @@ fn the_table_holds_means_scatter_gains_and_ratios() {
     assert_eq!(cells(&text, "steps x batch size")[1..4], ["1,500 x 8", "1,500 x 8", "1,500 in all, the last x 8"]);
     assert!(text.contains("last step") && text.contains("official test set"), "{text}");
     assert!(text.contains("Adapters: llvmpipe. Version: 0.1.0."), "{text}");
+}
+
+#[test]
+fn runs_that_do_not_reconstruct_are_marked() {
+    let mut all = students();
+    let plain = Table::new(&rows(all.clone())).markdown();
+    assert!(!plain.contains('†') && cells(&plain, "runs that reconstruct")[1..3] == ["4 of 4", "4 of 4"], "{plain}");
+    all[2].reconstructs = Some(false);
+    let marked = rows(all.clone());
+    let text = Table::new(&marked).markdown();
+    assert_eq!(cells(&text, "0")[1..3], ["91.00 ± 1.41, n 2", "93.00 ± 0.00, n 2"]);
+    assert_eq!(cells(&text, "4")[1..3], ["82.00 ± 2.83, n 2 †", "85.00 ± 1.41, n 2"]);
+    assert_eq!(cells(&text, "mean of classes 0, 4")[1..3], ["86.50 ± 2.12, n 2 †", "89.00 ± 0.71, n 2"]);
+    assert_eq!(cells(&text, "runs that reconstruct")[1..3], ["3 of 4", "4 of 4"]);
+    assert!(text.contains("† Some of these runs do not reconstruct"), "{text}");
+    let study = ScoreStudy::new(&marked).markdown();
+    assert_eq!(cells(&study, "4 †")[1], "82.00 ± 2.83, n 2");
+    assert_eq!(study.matches("† Some").count(), 1);
+
+    // Earlier versions did not say.
+    let unknown = all.into_iter().map(|row| Row { reconstruction_ratio: None, reconstructs: None, ..row });
+    let text = Table::new(&rows(unknown)).markdown();
+    assert!(!text.contains('†') && !text.contains("runs that reconstruct"), "{text}");
+}
+
+#[test]
+fn rows_of_version_0_1_still_load() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("runs.csv");
+    let unknown = students().into_iter().map(|row| Row { reconstruction_ratio: None, reconstructs: None, ..row });
+    let unknown = rows(unknown);
+    unknown.write(&path).unwrap();
+    assert_eq!(Rows::read(&path).unwrap(), unknown);
+    let text = fs::read_to_string(&path).unwrap();
+    let old: String = text.lines().map(|line| line.rsplitn(4, ',').last().unwrap().to_owned() + "\n").collect();
+    assert!(old.lines().next().unwrap().ends_with(",adapter,version"), "{old}");
+    fs::write(&path, old).unwrap();
+    assert_eq!(Rows::read(&path).unwrap(), unknown);
 }
 
 #[test]
@@ -266,14 +306,14 @@ fn rows_say_their_build_and_those_of_old_say_none() {
     let of = |build: &str, seed| Row { build: build.into(), ..row("teacher", "", 0, seed, 0.9) };
     rows([of("0123456789ab", 0), of("ba9876543210", 1)]).write(&path).unwrap();
     let text = fs::read_to_string(&path).unwrap();
-    assert!(text.lines().nth(1).unwrap().ends_with(",llvmpipe,0.1.0,0123456789ab"), "{text}");
+    assert!(text.lines().nth(1).unwrap().ends_with(",llvmpipe,0.1.0,0123456789ab,0.25,true"), "{text}");
     let read = Rows::read(&path).unwrap();
     assert_eq!(read.iter().map(|row| row.build.as_str()).collect::<Vec<_>>(), ["0123456789ab", "ba9876543210"]);
     let said = Table::new(&read).markdown();
     assert!(said.contains("Version: 0.1.0 (0123456789ab), 0.1.0 (ba9876543210)."), "{said}");
 
-    let old = text.replace(",build\n", "\n").replace(",0123456789ab\n", "\n").replace(",ba9876543210\n", "\n");
-    fs::write(&path, &old).unwrap();
+    let old = text.lines().map(|line| line.rsplitn(4, ',').last().unwrap().to_owned() + "\n");
+    fs::write(&path, old.collect::<String>()).unwrap();
     let mut read = Rows::read(&path).unwrap();
     assert!(read.iter().all(|row| row.build.is_empty() && row.version == "0.1.0"));
     read.insert(of("0123456789ab", 2)).unwrap();

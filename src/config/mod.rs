@@ -162,6 +162,53 @@ pub struct TrainingConfig {
     pub norm_momentum: f64,
     /// Weights of the generator's losses.
     pub weights: LossWeights,
+    /// What is done to an image at random, each time it is seen; the student's too.
+    #[serde(default)]
+    pub augmentation: AugmentationConfig,
+    /// Normal images that are transformed until they count as anomalous; the student's too, where it has own losses.
+    #[serde(default)]
+    pub pseudo_anomalies: PseudoAnomalyConfig,
+}
+
+/// `[training.augmentation]`: what is done to an image at random, each time it is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct AugmentationConfig {
+    /// Whether left and right change places in half of the cases.
+    pub mirror: bool,
+    /// Most pixels that an image is shifted along each axis.
+    pub max_shift: u32,
+}
+
+/// `[training.pseudo_anomalies]`: normal images that are transformed until they count as anomalous.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct PseudoAnomalyConfig {
+    /// Weight of their loss: what their latent distance lacks to the margin; 0 for none.
+    pub weight: f64,
+    /// The mean squared distance of their two latent vectors that is enough; unrelated vectors have 2.
+    pub margin: f64,
+    /// How they are made: each by one of these, drawn at random.
+    pub kinds: Vec<PseudoAnomaly>,
+}
+
+impl Default for PseudoAnomalyConfig {
+    fn default() -> Self {
+        Self { weight: 0.0, margin: 1.0, kinds: vec![PseudoAnomaly::Turned] }
+    }
+}
+
+/// How a normal image becomes a pseudo-anomaly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum PseudoAnomaly {
+    /// By one to three quarter turns.
+    Turned,
+    /// Channels change places, or light and dark do; of grey images the latter.
+    Recoloured,
 }
 
 /// `[training.weights]`: weights of the generator's losses.

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::{
-    Budget, Config, ConfigError, DataConfig, DistillationConfig, DistillationStep, DistillationWeights, EvalSplit,
-    Goal, ImagesConfig, LossWeights, NetworkConfig, RunConfig, Schedule, ScoringConfig, Statistics, Structure,
-    StudentConfig, TrainingConfig,
+    AugmentationConfig, Budget, Config, ConfigError, DataConfig, DistillationConfig, DistillationStep,
+    DistillationWeights, EvalSplit, Goal, ImagesConfig, LossWeights, NetworkConfig, PseudoAnomaly, PseudoAnomalyConfig,
+    RunConfig, Schedule, ScoringConfig, Statistics, Structure, StudentConfig, TrainingConfig,
 };
 use crate::data::{Dataset, Source};
 
@@ -36,17 +36,28 @@ impl Recipe {
 
     /// The configuration that the recipe stands for on a data set, with normal class 8 and seed 0.
     ///
-    /// CIFAR-10 has one of its own, whatever the recipe: there only batch size 1 with statistics of each image detects
-    /// well, and longer training hurts.
+    /// CIFAR-10 has one of its own, whatever the recipe: there statistics of each image detect better, and transformed
+    /// images must not pass for normal.
     pub fn config(self, dataset: Dataset) -> Config {
         let (batch_size, steps, learning_rate, latent, statistics) = match (dataset, self) {
-            (Dataset::Cifar10, _) => (1, 2_400, 2e-4, 50.0, Statistics::PerImage),
+            (Dataset::Cifar10, _) => (8, 1_500, 5e-4, LATENT_OF_CIFAR10, Statistics::PerImage),
             (_, Self::Default) => (8, 1_500, 5e-4, 5.0, Statistics::Running),
             (_, Self::Paper) => (1, 12_000, 2e-4, 3.0, Statistics::PerImage),
         };
         let (generator, latents) = match dataset {
             Dataset::Cifar10 => (vec![64, 128, 256], 256),
             Dataset::Mnist | Dataset::FashionMnist => (vec![48, 96, 192], 48),
+        };
+        let (augmentation, pseudo_anomalies) = match dataset {
+            Dataset::Cifar10 => (
+                AugmentationConfig { mirror: true, max_shift: 2 },
+                PseudoAnomalyConfig {
+                    weight: 10.0,
+                    kinds: vec![PseudoAnomaly::Turned, PseudoAnomaly::Recoloured],
+                    ..PseudoAnomalyConfig::default()
+                },
+            ),
+            Dataset::Mnist | Dataset::FashionMnist => Default::default(),
         };
         Config {
             run: RunConfig { stage: Goal::All, with_baseline: false },
@@ -71,7 +82,9 @@ impl Recipe {
                 shuffle: true,
                 norm_epsilon: 1e-5,
                 norm_momentum: 0.1,
-                weights: LossWeights { reconstruction: 50.0, latent, adversarial: 0.1 },
+                weights: LossWeights { reconstruction: reconstruction(dataset), latent, adversarial: 0.1 },
+                augmentation,
+                pseudo_anomalies,
             },
             scoring: ScoringConfig { statistics },
             student: student(dataset),
@@ -100,6 +113,14 @@ impl Recipe {
     }
 }
 
+/// Weight of the latent loss on CIFAR-10.
+const LATENT_OF_CIFAR10: f64 = 15.0;
+
+/// Weight of the reconstruction on a data set.
+fn reconstruction(dataset: Dataset) -> f64 {
+    if dataset == Dataset::Cifar10 { 100.0 } else { 50.0 }
+}
+
 /// Share of a data set's normal images that calibrates: enough to promise a false-alarm rate of 0.01 on each.
 const CALIBRATION: f64 = 0.1;
 /// The same for own pictures, of which there are fewer.
@@ -122,12 +143,12 @@ fn student(dataset: Dataset) -> StudentConfig {
         Dataset::Cifar10 => (vec![[10, 4, 2, 1], [20, 4, 2, 1], [40, 4, 2, 1]], Statistics::PerImage),
     };
     let (latent, steps, learning_rate) =
-        if dataset == Dataset::Cifar10 { (50.0, 2_000, 2e-3) } else { (5.0, 8_000, 4e-3) };
+        if dataset == Dataset::Cifar10 { (LATENT_OF_CIFAR10, 2_000, 2e-3) } else { (5.0, 8_000, 4e-3) };
     StudentConfig {
         encoder,
         discriminator: vec![8, 16, 32],
         statistics,
-        weights: LossWeights { reconstruction: 50.0, latent, adversarial: 0.1 },
+        weights: LossWeights { reconstruction: reconstruction(dataset), latent, adversarial: 0.1 },
         alone: Budget { batch_size: 16, steps, learning_rate },
     }
 }
@@ -135,16 +156,12 @@ fn student(dataset: Dataset) -> StudentConfig {
 /// How the student of a data set learns: for as long as it does alone, then for a while with a teacher that learns too.
 fn distillation(dataset: Dataset) -> DistillationConfig {
     let Budget { batch_size, steps, learning_rate } = student(dataset).alone;
+    // Only own losses have pseudo-anomalies, which students of CIFAR-10 cannot do without.
+    let structure = if dataset == Dataset::Cifar10 { Structure::FrozenOwn } else { Structure::Frozen };
     DistillationConfig {
         precompute_teacher_outputs: true,
         weights: DistillationWeights { latent: 30.0, reconstruction: 50.0, reconstruction_latent: 30.0 },
-        step1: DistillationStep {
-            structure: Structure::Frozen,
-            batch_size,
-            steps,
-            learning_rate,
-            teacher_learning_rate: 1e-4,
-        },
+        step1: DistillationStep { structure, batch_size, steps, learning_rate, teacher_learning_rate: 1e-4 },
         step2: DistillationStep {
             structure: Structure::JointOwn,
             batch_size: 8,

@@ -6,6 +6,8 @@ use crate::data::{CLASSES, Source};
 
 /// Most samples of one run: their order is kept in memory.
 const MAX_SAMPLES: usize = 1 << 31;
+/// Most pixels that images are shifted: half of the smallest image.
+const MAX_SHIFT: u32 = 16;
 
 impl Config {
     /// Checks that every setting is in its range.
@@ -41,6 +43,13 @@ impl Config {
             ["training.weights.reconstruction", "training.weights.latent", "training.weights.adversarial"],
             &training.weights,
         )?;
+        let shift = training.augmentation.max_shift;
+        require("training.augmentation.max_shift", shift, shift <= MAX_SHIFT, "0 to 16")?;
+        let pseudo = &training.pseudo_anomalies;
+        real("training.pseudo_anomalies.weight", pseudo.weight, 0.0, 1e6, "0 to 1e6")?;
+        real("training.pseudo_anomalies.margin", pseudo.margin, 0.0, 4.0, "0 to 4")?;
+        let made = pseudo.weight == 0.0 || !pseudo.kinds.is_empty();
+        require("training.pseudo_anomalies.kinds", "[]", made, "at least one kind, unless the weight is 0")?;
         self.validate_student()?;
         self.validate_distillation()
     }

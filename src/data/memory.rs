@@ -1,6 +1,9 @@
 //! A bound on the memory of pictures that are being decoded, for all threads together. Who would exceed it waits.
 
+use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::files::read_text;
 
 /// Of the machine's memory the part that pictures may take unless told otherwise: one in so many. Photos of a camera fit
 /// in by the dozen.
@@ -83,13 +86,16 @@ impl Drop for Lease<'_> {
     }
 }
 
+/// Longest file of the system that is read, in bytes.
+const MAX_BYTES: u64 = 1 << 16;
+
 fn part_of(memory: u64) -> u64 {
     (memory / PART).max(LARGEST).min(memory / 2)
 }
 
 /// Bytes of main memory, or the limit of the control group where that is lower; `None` where the system does not tell.
 fn machine_memory() -> Option<u64> {
-    let text = |path: &str| std::fs::read_to_string(path).ok();
+    let text = |path: &str| read_text(Path::new(path), MAX_BYTES).ok();
     let meminfo = text("/proc/meminfo")?;
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

@@ -18,6 +18,7 @@ pub use super::fused::{
 pub use super::gpu::{Fault, PipelineStore, UnknownFault};
 pub use super::kernel::KernelText;
 pub use super::number::Real;
+pub use super::ops::augment::{Recolouring, Transformation};
 pub use super::profile::Timed;
 pub use super::reference::Reference;
 pub use super::tuning::{KernelChoices, KernelTime, KernelTimes, MeasuredOn, Measurements};
@@ -189,9 +190,21 @@ pub trait GraphInternals {
         plan: Arc<FusedNetworks>,
         precision: Precision,
     ) -> Result<[Tensor; 3], EngineError>;
+
+    /// The square images `x` `[N, C, S, S]`, transformed: `codes` holds a [`Transformation::code`] for each image of
+    /// each step, `step` is a scalar counter. Step `s` takes the entries of `codes` from `s * N` on and starts again at
+    /// its end. No gradient.
+    ///
+    /// # Errors
+    /// Images that are not square, and a counter that is no scalar.
+    fn augment(&mut self, x: Tensor, codes: Tensor, step: Tensor, max_shift: u32) -> Result<Tensor, EngineError>;
 }
 
 impl GraphInternals for Graph {
+    fn augment(&mut self, x: Tensor, codes: Tensor, step: Tensor, max_shift: u32) -> Result<Tensor, EngineError> {
+        self.augment(x, codes, step, max_shift)
+    }
+
     fn fused_score(
         &mut self,
         images: Tensor,

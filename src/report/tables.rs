@@ -21,6 +21,7 @@ pub(super) fn networks(run: &RunView) -> Table {
         "AUROC by L2",
         "L1 of normal images",
         "L1 of a constant image",
+        "reconstructs",
         "steps × batch",
         "training, s",
     ];
@@ -34,6 +35,7 @@ pub(super) fn networks(run: &RunView) -> Table {
             decimals(network.reconstruction_auroc_l2),
             format!("{:.4}", network.reconstruction_l1_normal),
             format!("{:.4}", network.blank_l1_normal),
+            if network.reconstructs() { "yes" } else { "no" }.into(),
             format!("{} × {}", grouped(network.steps), network.batch_size),
             network.seconds.map_or_else(|| "given".into(), |seconds| format!("{seconds:.0}")),
         ]

@@ -33,6 +33,8 @@ pub fn rows(cell: &Cell, report: &Report) -> Vec<Row> {
             adapter: report.adapter.clone(),
             version: report.version.clone(),
             build: report.build.clone(),
+            reconstruction_ratio: Some(network.reconstruction_l1_normal / network.blank_l1_normal),
+            reconstructs: Some(network.reconstructs()),
         })
     };
     report.networks.iter().filter_map(row).collect()

@@ -50,6 +50,15 @@ pub(super) fn columns(rows: &Rows, dataset: Dataset) -> Vec<Column<'_>> {
     arms.into_iter().map(|(arm, rows)| Column { arm, rows }).collect()
 }
 
+/// What the mark means, below a table that has one.
+pub(super) fn note<'a>(columns: impl IntoIterator<Item = &'a Column<'a>>) -> &'static str {
+    if columns.into_iter().all(|column| column.mark(&column.classes()).is_empty()) {
+        return "";
+    }
+    "\n† Some of these runs do not reconstruct: the error of normal images is above 0.6 of a constant image's. Such \
+     networks are no encoder-decoder-encoder GANs in the papers' sense.\n"
+}
+
 impl Column<'_> {
     /// The normal classes that were run.
     pub(super) fn classes(&self) -> BTreeSet<u8> {
@@ -59,6 +68,19 @@ impl Column<'_> {
     /// A figure for one normal class, over its seeds.
     pub(super) fn class(&self, normal: u8, figure: Figure) -> Option<Summary> {
         Summary::of(self.rows.iter().filter(|row| row.normal == normal).map(|row| figure(row)))
+    }
+
+    /// How many runs of some classes are known to reconstruct, and how many are known not to.
+    pub(super) fn reconstructing(&self, classes: &BTreeSet<u8>) -> [usize; 2] {
+        let rows = self.rows.iter().filter(|row| classes.contains(&row.normal));
+        let known: Vec<bool> = rows.filter_map(|row| row.reconstructs).collect();
+        let yes = known.iter().filter(|yes| **yes).count();
+        [yes, known.len() - yes]
+    }
+
+    /// What stands behind a figure of some classes: a mark where runs take part in it that do not reconstruct.
+    pub(super) fn mark(&self, classes: &BTreeSet<u8>) -> &'static str {
+        if self.reconstructing(classes)[1] > 0 { " †" } else { "" }
     }
 
     /// The mean over `classes` of the means over seeds; scatter and number are those of the seeds that ran every one of

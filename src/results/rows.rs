@@ -22,7 +22,7 @@ pub const NETWORKS: [&str; 5] = ["teacher", "student-alone", "student-step1", "s
 /// Longest file that is read, in bytes: the rows of some hundred thousand networks.
 const MAX_BYTES: u64 = 1 << 26;
 
-const HEADER: [&str; 17] = [
+const HEADER: [&str; 19] = [
     "dataset",
     "normal",
     "network",
@@ -40,9 +40,11 @@ const HEADER: [&str; 17] = [
     "adapter",
     "version",
     "build",
+    "reconstruction_ratio",
+    "reconstructs",
 ];
-/// Columns of earlier versions, which did not say the build.
-const OLD_COLUMNS: usize = 16;
+/// Columns of files of version 0.1, which still load.
+const FIRST_COLUMNS: usize = 16;
 
 /// The figures of one trained network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,6 +84,13 @@ pub struct Row {
     /// The commit that it was built from; empty where nobody knows any more.
     #[serde(default)]
     pub build: String,
+    /// Mean absolute error of the reconstructions of normal images, in shares of a constant image's; absent in files of
+    /// version 0.1.
+    #[serde(default)]
+    pub reconstruction_ratio: Option<f64>,
+    /// Whether that is low enough to call the network one that reconstructs; absent likewise.
+    #[serde(default)]
+    pub reconstructs: Option<bool>,
 }
 
 /// What tells one row from all others.
@@ -137,6 +146,8 @@ impl Row {
             Some(format!("{steps} steps of batch size {batch_size} are no training"))
         } else if let Some((name, value)) = shares.into_iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
             Some(format!("`{name}` is {value}, not in 0 to 1"))
+        } else if self.reconstruction_ratio.is_some_and(|ratio| !(ratio.is_finite() && ratio >= 0.0)) {
+            Some(format!("`reconstruction_ratio` is {}", self.reconstruction_ratio.unwrap_or_default()))
         } else if !seconds.is_finite() || *seconds < 0.0 {
             Some(format!("`seconds` is {seconds}"))
         } else {
@@ -195,15 +206,17 @@ impl Rows {
             }
         };
         let mut reader = csv::Reader::from_reader(lines(file, MAX_BYTES));
-        let header = reader.headers().map_err(failed)?;
-        if header != HEADER.as_slice() && *header != HEADER[..OLD_COLUMNS] {
+        let header = reader.headers().map_err(failed)?.clone();
+        // Columns were added at the end.
+        let columns = header.len().max(FIRST_COLUMNS);
+        if HEADER.get(..columns).is_none_or(|known| header != *known) {
             return Err(damaged(1, format!("the header is not {}", HEADER.join(","))));
         }
         let mut rows = Self::default();
         for record in reader.records() {
             let record = record.map_err(failed)?;
             let line = record.position().map_or(1, csv::Position::line);
-            let row: Row = record.deserialize(None).map_err(failed)?;
+            let row: Row = record.deserialize(Some(&header)).map_err(failed)?;
             if let Some(fault) = row.fault() {
                 return Err(damaged(line, fault));
             }

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use super::classes::class_title;
-use super::columns::{Arm, Column, auroc, columns};
+use super::columns::{Arm, Column, auroc, columns, note};
 use super::text::{
     BLANK, class_list, grouped, markdown_table, mean_key, summary, summary_cells, write_csv, write_text,
 };
@@ -82,14 +82,14 @@ impl Section<'_> {
         for class in self.columns.iter().flat_map(Column::classes).collect::<BTreeSet<_>>() {
             rows.push(self.row(
                 class_title(self.dataset.name(), class),
-                |column| summary(column.class(class, auroc)),
+                |column| summary(column.class(class, auroc)) + column.mark(&[class].into()),
                 |paper| figure(paper, of_class(paper, class)),
             ));
         }
         for classes in self.class_sets() {
             rows.push(self.row(
                 format!("mean of {}", class_list(&classes)),
-                |column| summary(column.mean(&classes, auroc)),
+                |column| summary(column.mean(&classes, auroc)) + column.mark(&classes),
                 |paper| figure(paper, of_classes(paper, &classes)),
             ));
         }
@@ -110,9 +110,17 @@ impl Section<'_> {
         rows.push(self.row("MACs (teacher's to these)", |column| self.count(column, |row| row.macs), ratio));
         let blank = |_: &Published| BLANK.into();
         rows.push(self.row("parameters (likewise)", |column| self.count(column, |row| row.params), blank));
+        let share = |column: &Column| {
+            let [yes, no] = column.reconstructing(&column.classes());
+            if yes + no == 0 { BLANK.into() } else { format!("{yes} of {}", yes + no) }
+        };
+        if self.columns.iter().any(|column| share(column) != BLANK) {
+            rows.push(self.row("runs that reconstruct", share, blank));
+        }
         rows.push(self.row("steps x batch size", |column| self.budget(column, grouped), blank));
 
         let mut text = markdown_table(&header, &rows);
+        text += note(&self.columns);
         if !self.columns.iter().any(|column| column.classes().len() == usize::from(CLASSES)) {
             text += "\nNot all ten classes were run";
             text += if self.papers.is_empty() { ".\n" } else { "; the papers' means are over all ten.\n" };

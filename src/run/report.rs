@@ -131,12 +131,20 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// Share of a constant image's error from which on reconstructions are called constant.
 const CONSTANT: f64 = 0.8;
+/// Share of a constant image's error up to which a network counts as one that reconstructs.
+const RECONSTRUCTS: f64 = 0.6;
 
 impl NetworkReport {
     /// Whether its reconstructions of normal images are hardly better than a constant image: then its scores mean
     /// little, however well they part the images.
     pub fn is_constant(&self) -> bool {
         self.reconstruction_l1_normal > CONSTANT * self.blank_l1_normal
+    }
+
+    /// Whether its reconstructions of normal images are so much better than a constant image that it counts as an
+    /// encoder-decoder-encoder GAN.
+    pub fn reconstructs(&self) -> bool {
+        self.reconstruction_l1_normal <= RECONSTRUCTS * self.blank_l1_normal
     }
 }
 

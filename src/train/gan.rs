@@ -1,7 +1,7 @@
 //! The losses of an encoder-decoder-encoder GAN and the updates that follow from them, as graphs.
 
 use crate::config::LossWeights;
-use crate::engine::{AdamGroups, AdamSettings, EngineError, Graph, Measure, Tensor, Variables};
+use crate::engine::{Activation, AdamGroups, AdamSettings, EngineError, Graph, Measure, Tensor, Variables};
 use crate::model::{EdeGan, Generated, NormMode};
 
 /// A network's optimizer: what it works on, and when.
@@ -78,6 +78,16 @@ pub(super) fn generator_losses(
         reconstruction: mean_distance(graph, images, made.reconstruction, Measure::L1)?,
         latent: mean_distance(graph, made.latent, made.reconstruction_latent, Measure::MeanSquared)?,
     })
+}
+
+/// Adds what the latent distances of pseudo-anomalies lack to a margin: `mean max(0, margin - mean (z1 - z2)^2)`.
+pub(super) fn pseudo_anomaly_loss(graph: &mut Graph, made: &Generated, margin: f64) -> Result<Tensor, EngineError> {
+    let distances = graph.distance(made.latent, made.reconstruction_latent, Measure::MeanSquared)?;
+    let shape = graph.shape(distances);
+    let margin = graph.constant(shape, &vec![margin as f32; shape[0]])?;
+    let lacking = graph.sub(margin, distances)?;
+    let lacking = graph.activation(lacking, Activation::Relu)?;
+    graph.mean(lacking)
 }
 
 /// The weighted sum of scalars. Terms of weight 0 are left out, unless all are.

@@ -21,6 +21,11 @@ impl LossNames {
         "teacher.losses",
         &["teacher_discriminator", "teacher_reconstruction", "teacher_latent", "teacher_adversarial"],
     );
+    /// What the latent distances of pseudo-anomalies lack to the margin.
+    pub(super) const PSEUDO_ANOMALIES: Self = Self("losses.pseudo_anomalies", &["pseudo_anomalies"]);
+    /// The same of a teacher beside a student.
+    pub(super) const TEACHER_PSEUDO_ANOMALIES: Self =
+        Self("teacher.losses.pseudo_anomalies", &["teacher_pseudo_anomalies"]);
     /// Mean distances between teacher and student: squared, of latent vectors, and absolute, of reconstructions.
     pub(super) const DISTILLATION: Self =
         Self("distances", &["distance_latent", "distance_reconstruction", "distance_latent_again"]);

@@ -23,6 +23,7 @@ mod step;
 mod teacher_outputs;
 mod traced;
 mod trainer;
+mod transformations;
 
 pub use checkpoint::Checkpoint;
 pub use checkpoint_every::{CheckpointEvery, NotAnInterval};
@@ -41,3 +42,4 @@ pub use step::TrainingStep;
 pub use teacher_outputs::TeacherOutputs;
 pub use traced::Traced;
 pub use trainer::{Event, Outcome, Trainer, check_steps};
+pub use transformations::Transformations;

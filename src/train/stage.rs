@@ -35,6 +35,13 @@ pub enum Role {
     },
 }
 
+impl Role {
+    /// Whether it is trained by own losses.
+    pub(super) fn has_own_losses(self) -> bool {
+        matches!(self, Self::Trained { own: Some(_), .. })
+    }
+}
+
 impl Stage {
     /// Every stage, in the order they run.
     pub const ALL: [Self; 4] = [Self::Teacher, Self::Alone, Self::Step1, Self::Step2];

@@ -1,16 +1,17 @@
 //! The graph of one training step of a stage. It knows neither images nor devices.
 
 use super::distillation::DistillationLosses;
-use super::gan::{Optimizer, generator_losses, train_discriminator, weighted_sum};
+use super::gan::{Optimizer, generator_losses, pseudo_anomaly_loss, train_discriminator, weighted_sum};
 use super::losses::{History, LossNames};
 use super::networks::Networks;
 use super::stage::{Role, Stage};
 use super::teacher_outputs::TeacherOutputs;
+use super::transformations::Transformations;
 use crate::config::{Config, LossWeights, Schedule};
 use crate::engine::{
     AdamGroups, AdamSettings, EngineError, Graph, Schedule as EngineSchedule, Tensor, VarId, Variables,
 };
-use crate::model::{EdeGan, Generated};
+use crate::model::{EdeGan, Generated, Statistics};
 
 /// A training step of a stage with everything it keeps on the device.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct TrainingStep {
     pub history: History,
     /// What a frozen teacher makes of each training image, where it is asked once for all.
     pub teacher_outputs: Option<TeacherOutputs>,
+    /// What is done to the images.
+    pub transformations: Transformations,
 }
 
 impl TrainingStep {
@@ -57,7 +60,9 @@ impl TrainingStep {
             tables: Vec::new(),
             history: History::default(),
             teacher_outputs: None,
+            transformations: Transformations::default(),
         };
+        step.transformations = Transformations::register(config, stage, variables);
         step.trace(config, stage, networks, variables)?;
         Ok(step)
     }
@@ -75,9 +80,13 @@ impl TrainingStep {
         let batch_size = stage.budget(config).batch_size;
         let momentum = config.training.norm_momentum as f32;
         let images = self.graph.gather(images, order, clock, batch_size)?;
+        let (images, pseudo_anomalies) = self.transformations.apply(&mut self.graph, variables, images, clock)?;
 
         let teacher_outputs = match (&networks.teacher, stage.teacher(config)) {
-            (Some(gan), Some(Role::Frozen)) if config.distillation.precompute_teacher_outputs => {
+            // What is computed once for an image does not hold for what becomes of it.
+            (Some(gan), Some(Role::Frozen))
+                if config.distillation.precompute_teacher_outputs && self.transformations.leave_images() =>
+            {
                 let [images, ..] = variables.shape(self.images);
                 let outputs = TeacherOutputs::register(variables, &gan.architecture, images);
                 self.teacher_outputs = Some(outputs);
@@ -90,10 +99,16 @@ impl TrainingStep {
                 let mode = config.scoring.statistics.training(batch_size, momentum);
                 let made = gan.generate(&mut self.graph, variables, images, mode)?;
                 let table = self.table(config, stage, variables, "teacher", learning_rate)?;
-                let learner = Learner { gan, made, table };
+                let pseudo = self.generate_aside(gan, variables, pseudo_anomalies, config.scoring.statistics)?;
+                let learner = Learner { gan, made, pseudo, table };
                 // Where a student learns too, the log must tell the two apart.
-                let names = if networks.student.is_some() { LossNames::TEACHER } else { LossNames::OWN };
-                let terms = self.own_losses(variables, &learner, clock, images, names, own.unwrap_or_default())?;
+                let names = if networks.student.is_some() {
+                    [LossNames::TEACHER, LossNames::TEACHER_PSEUDO_ANOMALIES]
+                } else {
+                    [LossNames::OWN, LossNames::PSEUDO_ANOMALIES]
+                };
+                let terms =
+                    self.own_losses(config, variables, &learner, [images, clock], names, own.unwrap_or_default())?;
                 self.train_generator(variables, &learner, clock, &terms)?;
                 Some(made)
             }
@@ -102,10 +117,19 @@ impl TrainingStep {
         if let (Some(gan), Some(Role::Trained { learning_rate, own })) = (&networks.student, stage.student(config)) {
             let mode = config.student.statistics.training(batch_size, momentum);
             let made = gan.generate(&mut self.graph, variables, images, mode)?;
-            let learner = Learner { gan, made, table: self.table(config, stage, variables, "student", learning_rate)? };
+            let table = self.table(config, stage, variables, "student", learning_rate)?;
+            let pseudo = self.generate_aside(gan, variables, pseudo_anomalies, config.student.statistics)?;
+            let learner = Learner { gan, made, pseudo, table };
             let mut terms = Vec::new();
             if let Some(own) = own {
-                terms.extend(self.own_losses(variables, &learner, clock, images, LossNames::OWN, own)?);
+                terms.extend(self.own_losses(
+                    config,
+                    variables,
+                    &learner,
+                    [images, clock],
+                    [LossNames::OWN, LossNames::PSEUDO_ANOMALIES],
+                    own,
+                )?);
             }
             if let Some(teacher) = teacher_outputs {
                 let distances = DistillationLosses::new(&mut self.graph, &teacher, &made)?;
@@ -116,6 +140,18 @@ impl TrainingStep {
             self.train_generator(variables, &learner, clock, &terms)?;
         }
         self.graph.tick(self.clock)
+    }
+
+    /// Adds what a generator makes of images that are not normal: as in scoring, so that running averages do not follow
+    /// them.
+    fn generate_aside(
+        &mut self,
+        gan: &EdeGan,
+        variables: &Variables,
+        images: Option<Tensor>,
+        statistics: Statistics,
+    ) -> Result<Option<Generated>, EngineError> {
+        images.map(|images| gan.generate(&mut self.graph, variables, images, statistics.scoring())).transpose()
     }
 
     /// The optimizers' table for one network.
@@ -147,13 +183,13 @@ impl TrainingStep {
     /// Adds the discriminator's update and the generator's own losses, recorded; returns the weighted terms.
     fn own_losses(
         &mut self,
+        config: &Config,
         variables: &mut Variables,
         learner: &Learner,
-        clock: Tensor,
-        images: Tensor,
-        names: LossNames,
+        [images, clock]: [Tensor; 2],
+        [names, pseudo_names]: [LossNames; 2],
         weights: LossWeights,
-    ) -> Result<[(Tensor, f64); 3], EngineError> {
+    ) -> Result<Vec<(Tensor, f64)>, EngineError> {
         let groups = AdamGroups::mirror(variables, learner.gan.discriminator_parameters);
         self.optimizers.push(groups);
         let optimizer = learner.optimizer(groups, clock);
@@ -162,7 +198,14 @@ impl TrainingStep {
         let own = generator_losses(&mut self.graph, variables, gan, images, made)?;
         let recorded = [discriminator, own.reconstruction, own.latent, own.adversarial];
         self.history.record(&mut self.graph, variables, clock, names, &recorded)?;
-        Ok(own.terms(&weights))
+        let mut terms = own.terms(&weights).to_vec();
+        if let Some(made) = &learner.pseudo {
+            let settings = &config.training.pseudo_anomalies;
+            let loss = pseudo_anomaly_loss(&mut self.graph, made, settings.margin)?;
+            self.history.record(&mut self.graph, variables, clock, pseudo_names, &[loss])?;
+            terms.push((loss, settings.weight));
+        }
+        Ok(terms)
     }
 
     fn train_generator(
@@ -183,6 +226,8 @@ impl TrainingStep {
 struct Learner<'a> {
     gan: &'a EdeGan,
     made: Generated,
+    /// What it made of pseudo-anomalies, where there are any.
+    pseudo: Option<Generated>,
     table: Table,
 }
 

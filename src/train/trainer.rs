@@ -128,6 +128,9 @@ impl Trainer {
         executor.write(step.images, &images.to_signed_padded(indices, side)?)?;
         let order = order(config.training.seed, indices.len(), batch_size * steps, config.training.shuffle);
         executor.write(step.order, &order.into_iter().map(|index| index as f32).collect::<Vec<_>>())?;
+        for (table, codes) in step.transformations.draw(config, stage) {
+            executor.write(table, &codes)?;
+        }
         for (table, settings) in &step.tables {
             executor.write(*table, &settings.table())?;
         }

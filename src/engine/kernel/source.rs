@@ -13,7 +13,7 @@ macro_rules! texts {
 }
 
 const KERNELS: &[(&str, &str)] = texts!["":
-    "activation", "activation_grad", "adam", "add_scaled", "batch_concat", "batch_norm", "batch_norm_grad",
+    "activation", "activation_grad", "adam", "add_scaled", "augment", "batch_concat", "batch_norm", "batch_norm_grad",
     "batch_slice", "bce_with_logits", "bce_with_logits_grad", "broadcast", "channel_sum",
     "conv2d_naive", "conv2d_register", "conv2d_tiled",
     "conv2d_weight_grad_naive", "conv2d_weight_grad_register", "conv2d_weight_grad_tiled",

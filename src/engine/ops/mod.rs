@@ -4,6 +4,7 @@
 pub(super) mod activation;
 pub(super) mod adam;
 pub(super) mod add_scaled;
+pub(super) mod augment;
 pub(super) mod batch_concat;
 pub(super) mod batch_norm;
 pub(super) mod batch_norm_grad;
@@ -85,6 +86,7 @@ ops! {
     ActivationGrad = activation::ActivationGrad,
     Adam = adam::Adam,
     AddScaled = add_scaled::AddScaled,
+    Augment = augment::Augment,
     BatchConcat = batch_concat::BatchConcat,
     BatchSlice = batch_concat::BatchSlice,
     BatchNorm = batch_norm::BatchNorm,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::data::Dataset;
 use crate::results::classes::{class_name, class_title};
-use crate::results::columns::{Column, Figure, auroc, columns};
+use crate::results::columns::{Column, Figure, auroc, columns, note};
 use crate::results::text::{
     class_list, grouped, markdown_table, mean_key, summary, summary_cells, write_csv, write_text,
 };
@@ -53,12 +53,13 @@ impl<'a> ScoreStudy<'a> {
                 .lines()
                 .into_iter()
                 .map(|classes| {
-                    let mut cells = vec![part.line_title(&classes)];
+                    let mut cells = vec![part.line_title(&classes) + part.column.mark(&classes)];
                     cells.extend(SCORES.map(|(_, figure)| summary(part.column.mean(&classes, figure))));
                     cells
                 })
                 .collect();
             text += &format!("\n## {}\n\n{}", part.title(), markdown_table(&header, &rows));
+            text += note([&part.column]);
         }
         text
     }
