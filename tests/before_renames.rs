@@ -39,6 +39,24 @@ fn a_configuration_loads() {
 }
 
 #[test]
+fn settings_that_were_added_since_may_be_absent() {
+    let own = ["data.dataset=images", "data.images.folder=/photos"].map(str::to_owned);
+    let config = resolve(Recipe::Default, None, &own).unwrap();
+    let mut table = toml::Table::try_from(&config).unwrap();
+    let mut remove = |section: &[&str], key: &str| {
+        let section = section.iter().fold(&mut table, |table, name| table[*name].as_table_mut().unwrap());
+        section.remove(key).unwrap_or_else(|| panic!("no {key}"));
+    };
+    remove(&["data", "images"], "cross_file_systems");
+    remove(&["training"], "augmentation");
+    remove(&["training"], "pseudo_anomalies");
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("config.toml");
+    std::fs::write(&path, toml::to_string(&table).unwrap()).unwrap();
+    assert_eq!(Config::read(&path).unwrap(), config);
+}
+
+#[test]
 fn each_old_key_sets_what_the_new_one_sets() {
     for (old, new, value) in KEYS {
         let set = |key: &str| resolve(Recipe::Default, None, &[format!("{key}={value}")]).unwrap();

@@ -116,6 +116,7 @@ pub struct ImagesConfig {
     /// Values per pixel; decided once a run has begun.
     pub colour: Colour,
     /// Whether folders are entered where another file system is mounted.
+    #[serde(default)]
     pub cross_file_systems: bool,
     /// Stands for the names of the pictures, so that a run goes on with the same ones; empty before it has begun.
     pub digest: String,
