@@ -12,8 +12,6 @@ import struct
 import tarfile
 from pathlib import Path
 
-from PIL import Image
-
 CORPUS = Path(__file__).parent / "corpus"
 
 
@@ -76,13 +74,16 @@ def model(**changes):
     metadata = {"architecture": architecture | changes, "preprocessing": preprocessing}
     metadata["normal"] = {"dataset": "mnist", "class": 8}
     metadata = {key: json.dumps(value) for key, value in metadata.items()}
+    # Without checksum, as programs other than pkdgan write them, and so without what version 2 also says.
+    metadata["format"] = "pkdgan-ede-gan-1"
     return network("encoder1", "conv", False) | network("decoder", "deconv", True) | network("encoder2", "conv", False), metadata
 
 
 def model_file(name, tensors, metadata):
     header, values = safetensors(tensors, metadata)
-    seed("model_file", name, header + b"\0" + values)
-    seed("model_file", f"{name}.whole", b"\0" + struct.pack("<Q", len(header)) + header + values)
+    for target in ("model_file", "onnx"):
+        seed(target, name, header + b"\0" + values)
+        seed(target, f"{name}.whole", b"\0" + struct.pack("<Q", len(header)) + header + values)
 
 
 tensors, metadata = model()
@@ -97,27 +98,20 @@ model_file("checkpoint", {"clock/step": [1, 1, 1, 1]}, {"stage": "teacher", "sec
 seed("config", "few", b'[training]\nseed = 1\nsteps = 10\nbetas = [0.5, 0.9]\n\n[data]\ndataset = "cifar-10"\n')
 seed("config", "dotted", b"distillation.step1.structure=2\nstudent.encoder = [[4, 4, 4, 0], [5, 2, 2, 0]]\n")
 
-picture = Image.new("RGB", (9, 7))
-picture.putdata([(10 * x, 20 * y, 60) for y in range(7) for x in range(9)])
+def log_line(stage, step, **figures):
+    return json.dumps({"stage": stage, "step": step, **figures}).encode() + b"\n"
 
 
-def save(name, image, kind, **options):
-    out = io.BytesIO()
-    image.save(out, kind, **options)
-    seed("picture", name, out.getvalue())
-
-
-for mode in ("RGB", "L", "1", "P", "RGBA", "LA", "I;16"):
-    save(f"{mode.replace(';', '')}.png", picture.convert("L").convert(mode) if mode in ("LA", "I;16") else picture.convert(mode), "PNG")
-for mode in ("RGB", "L", "1", "P"):
-    save(f"{mode}.bmp", picture.convert(mode), "BMP")
-for mode in ("RGB", "L", "CMYK"):
-    save(f"{mode}.jpg", picture.convert(mode), "JPEG", quality=70)
-turned = Image.Exif()
-turned[0x0112] = 6
-save("turned.jpg", picture, "JPEG", quality=70, exif=turned)
-save("progressive.jpg", picture, "JPEG", quality=70, progressive=True)
-
+log = [log_line("teacher", 10, loss=0.5, seconds=1.5), log_line("teacher", 20, loss=None), log_line("step1", 5, loss=1e-7)]
+for name, content in [
+    ("whole", b"".join(log[:2])),
+    ("next", b"".join(log)),
+    ("half", b"".join(log)[:-9]),
+    ("zeros", log[0] + bytes(40) + b"\n" + log[1]),
+    ("no_text", log[0] + b'{"stage":"\xff\xfe"}\n'),
+    ("before", b"no line\n" + log[0]),
+]:
+    seed("metrics_log", name, bytes([10]) + content)
 
 def tar(entries):
     out = io.BytesIO()
@@ -140,3 +134,63 @@ for name, entries in [
     seed("archive", name, b"\2" + archive)
     seed("archive", f"{name}.tar", b"\1" + archive)
     seed("archive", f"{name}.gz", b"\0" + gzip.compress(archive, mtime=0))
+
+
+def headers(*blocks):
+    """An archive of raw headers, for what tarfile does not write."""
+    return b"".join(block + content + bytes(-len(content) % 512) for block, content in blocks) + bytes(1024)
+
+
+def header(name, kind=b"0", content=b"", size=None, link=b""):
+    digits = b"%011o" % len(content) if size is None else size
+    block = name.ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + digits.ljust(12, b"\0") + b"00000000000\0" + b" " * 8
+    block += kind + link.ljust(100, b"\0") + b"ustar\x0000"
+    return block.ljust(512, b"\0"), content
+
+
+a, b = (header(f"top/{name}.bin".encode(), content=record) for name in "ab")
+for name, blocks in {
+    "above": [header(b"top/../../a.bin", content=record), b],
+    "absolute": [header(b"/tmp/a.bin", content=record), b],
+    "hard_link": [a, header(b"top/b.bin", b"1", link=b"top/a.bin")],
+    "device": [a, header(b"top/b.bin", b"3")],
+    "pipe": [a, header(b"top/b.bin", b"6")],
+    "twice": [a, a, b],
+    "huge": [header(b"top/a.bin", content=record, size=b"\x80" + bytes(3) + b"\x7f" + b"\xff" * 7), b],
+    "negative": [header(b"top/a.bin", content=record, size=b"\xff" * 12), b],
+    "sparse": [header(b"top/a.bin", b"S", record), b],
+    "long_name": [header(b"././@LongLink", b"L", b"top/../../b.bin\0"), a, b],
+    "renamed": [header(b"pax", b"x", b"27 path=top/../../../a.bin\n"), a, b],
+    "resized": [header(b"pax", b"x", b"24 size=99999999999999\n"), a, b],
+    "many": [header(b"top/note")] * 70 + [a, b],
+    "fits": [a, b],
+}.items():
+    seed("archive", name, b"\2" + headers(*blocks))
+packed = gzip.compress(tar(good), mtime=0)
+seed("archive", "members.gz", b"\0" + packed + packed)
+seed("archive", "cut.gz", b"\0" + packed[:-5])
+seed("archive", "bomb.gz", b"\0" + gzip.compress(bytes(1 << 24), mtime=0))
+
+# Last, and with the only package: the others can be made without it.
+from PIL import Image  # noqa: E402
+
+picture = Image.new("RGB", (9, 7))
+picture.putdata([(10 * x, 20 * y, 60) for y in range(7) for x in range(9)])
+
+
+def save(name, image, kind, **options):
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    seed("picture", name, out.getvalue())
+
+
+for mode in ("RGB", "L", "1", "P", "RGBA", "LA", "I;16"):
+    save(f"{mode.replace(';', '')}.png", picture.convert("L").convert(mode) if mode in ("LA", "I;16") else picture.convert(mode), "PNG")
+for mode in ("RGB", "L", "1", "P"):
+    save(f"{mode}.bmp", picture.convert(mode), "BMP")
+for mode in ("RGB", "L", "CMYK"):
+    save(f"{mode}.jpg", picture.convert(mode), "JPEG", quality=70)
+turned = Image.Exif()
+turned[0x0112] = 6
+save("turned.jpg", picture, "JPEG", quality=70, exif=turned)
+save("progressive.jpg", picture, "JPEG", quality=70, progressive=True)

@@ -240,3 +240,13 @@ fn too_many_steps_are_refused_with_advice_that_helps() {
     assert!(said.contains("the variables `order` needs ") && said.contains("train for fewer steps"), "{said}");
     assert!(!said.contains("smaller network"), "{said}");
 }
+
+/// Reading this file of Linux fails as a broken disk does.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_fails_under_a_configuration_is_no_wrong_usage() {
+    let sandbox = Sandbox::new();
+    let said = sandbox.pkdgan(&["train", "--config", "/proc/self/mem"]).assert().code(1).get_output().stderr.clone();
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.contains("/proc/self/mem: ") && said.contains("os error 5"), "{said}");
+}

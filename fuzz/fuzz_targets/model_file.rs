@@ -1,7 +1,4 @@
 //! Model files and checkpoints: safetensors with our metadata. What is read without complaint scores a picture.
-//!
-//! The length of the header stands first in the file, where mutations seldom find it again, so it is set here: the
-//! input is the header, a zero byte, then the tensors' bytes. An input that begins with a zero byte is the file itself.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -13,15 +10,7 @@ use pkdgan::unstable::train::{Checkpoint, Model, Scorer};
 const MOST_MACS: u64 = 1 << 20;
 
 fuzz_target!(|bytes: &[u8]| {
-    let whole = match bytes.split_first() {
-        Some((0, file)) => file.to_vec(),
-        _ => {
-            let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
-            let (header, tensors) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());
-            [&(header.len() as u64).to_le_bytes()[..], header, tensors].concat()
-        }
-    };
-    let (folder, path) = pkdgan_fuzz::file("model.safetensors", &whole);
+    let (folder, path) = pkdgan_fuzz::file("model.safetensors", &pkdgan_fuzz::safetensors(bytes));
     let _ = Checkpoint::read(&path);
     let Ok(model) = ModelFile::read(&path) else { return };
     let copy = folder.path().join("copy.safetensors");

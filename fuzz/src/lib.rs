@@ -18,3 +18,15 @@ pub fn file(name: &str, bytes: &[u8]) -> (TempDir, PathBuf) {
     std::fs::write(&path, bytes).expect("room for the input");
     (folder, path)
 }
+
+/// A safetensors file. The length of the header stands first in it, where mutations seldom find it again, so it is set
+/// here: the input is the header, a zero byte, then the tensors' bytes. An input that begins with a zero byte is the file
+/// itself.
+pub fn safetensors(bytes: &[u8]) -> Vec<u8> {
+    if let Some((0, file)) = bytes.split_first() {
+        return file.to_vec();
+    }
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    let (header, tensors) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());
+    [&(header.len() as u64).to_le_bytes()[..], header, tensors].concat()
+}

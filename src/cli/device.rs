@@ -18,7 +18,7 @@ use pkdgan::unstable::pipeline::{Devices, find_gpu, kinds};
 use super::advice::{engine_error, with_advice};
 use super::output;
 
-/// The variable that names trouble to be had, for tests; see `docs/reliability.md`.
+/// The variable that names trouble to be had, for tests; see `docs/reliability-log.md`.
 const FAULT_VARIABLE: &str = "PKDGAN_FAULT";
 
 /// What to compute on.

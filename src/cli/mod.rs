@@ -132,15 +132,29 @@ pub(crate) fn main() -> ExitCode {
             let text = advice::with_advice(said(&error), error.as_ref()).replace(control, "\u{fffd}");
             output::note(format_args!("error: {}", bounded(&text)));
             // Settings that cannot be are wrong usage, whether they came by flag or by file.
-            let usage = error.is::<ConfigError>()
+            let settings = match (error.downcast_ref(), error.downcast_ref(), error.downcast_ref()) {
+                (Some(TrainError::Config(error)), _, _) | (_, _, Some(ReproduceError::Config(error))) => Some(error),
+                (_, Some(ReportError::Train(error)), _) => match &**error {
+                    TrainError::Config(error) => Some(error),
+                    _ => None,
+                },
+                _ => error.downcast_ref::<ConfigError>(),
+            };
+            let usage = settings.is_some_and(is_usage)
                 || error.is::<CalibrationError>()
                 || error.is::<score::Uncalibrated>()
-                || matches!(error.downcast_ref(), Some(TrainError::Config(_)))
-                || matches!(error.downcast_ref(), Some(ReportError::Train(error)) if matches!(**error, TrainError::Config(_)))
-                || matches!(error.downcast_ref(), Some(ReproduceError::Config(_) | ReproduceError::Budgets));
+                || matches!(error.downcast_ref(), Some(ReproduceError::Budgets));
             ExitCode::from(if usage { 2 } else { 1 })
         }
     }
+}
+
+/// Whether another command line or another file helps, as it does not where a disk fails.
+fn is_usage(error: &ConfigError) -> bool {
+    use std::io::ErrorKind::{InvalidFilename, IsADirectory, NotADirectory, NotFound, PermissionDenied};
+    let ConfigError::Read { source, .. } = error else { return true };
+    source.raw_os_error().is_none()
+        || matches!(source.kind(), NotFound | PermissionDenied | IsADirectory | NotADirectory | InvalidFilename)
 }
 
 /// Has a write that is beyond the limit on the length of files (`ulimit -f`) fail with that reason. Unblocked, the signal

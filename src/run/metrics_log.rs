@@ -128,7 +128,13 @@ impl MetricsLog {
 
     /// Seconds that a stage was trained for, by its last line in the log at `path`; `None` without such a line.
     pub fn seconds(path: &Path, stage: &str) -> Option<f64> {
-        let file = open_regular(path).ok()?;
+        let opened = open_regular(path);
+        if let Err(error) = &opened
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            warn!("{}: {error}; it is not known how long stage {stage} was trained for", path.display());
+        }
+        let file = opened.ok()?;
         let lines = RawLines::new(&file).map_while(Result::ok).filter_map(|line| line.parse().ok());
         lines.filter(|line| line.stage == stage).last()?.seconds
     }

@@ -3,7 +3,7 @@
 
 use std::str::FromStr;
 
-/// Trouble that a device is opened with; see `docs/reliability.md`.
+/// Trouble that a device is opened with; see `docs/reliability-log.md`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
