@@ -81,9 +81,9 @@ export function modelFile({ channels = 1, side = 32, scaled = 28, encoder, laten
   const architecture = { channels, side, encoder, latents, discriminator: [8, 8, 8], norm_epsilon: 1e-5, statistics };
   const preprocessing = { channels, side, height: scaled, width: scaled, fit: "pad" };
   const described = { architecture, preprocessing, normal: { dataset: "mnist", class: 8 } };
-  const header = {
-    __metadata__: Object.fromEntries(Object.entries(described).map(([key, value]) => [key, JSON.stringify(value)])),
-  };
+  const texts = Object.entries(described).map(([key, value]) => [key, JSON.stringify(value)]);
+  // Version 1 need not describe every layer.
+  const header = { __metadata__: { format: "pkdgan-ede-gan-1", ...Object.fromEntries(texts) } };
   const numbers = [];
   for (const [name, shape] of tensors) {
     const from = 4 * numbers.length;
