@@ -12,7 +12,7 @@ use crate::results::Rows;
 use crate::run::Report;
 
 /// How long to wait where other processes have all cells that are left, before looking again.
-const LOOK_AGAIN: Duration = Duration::from_millis(300);
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Cells, and how far each is.
 #[derive(Debug)]

@@ -17,8 +17,10 @@ use serde_json::json;
 use crate::cli::console::Console;
 use crate::cli::output;
 
-/// Time between looks at the cells.
+/// Time between looks at the processes.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
+/// Of those looks, every so many-th is one at the cells too: it reads the configuration of each that is not done.
+const CELLS_EVERY: usize = 10;
 /// Limits the threads of a process.
 const THREADS: &str = "RAYON_NUM_THREADS";
 
@@ -39,8 +41,10 @@ pub(super) fn run(jobs: usize, cells: &[Cell], console: &Console, stop: &AtomicB
     let mut progress = Progress::new(cells)?;
     let mut workers = (0..jobs).map(|_| Worker::start(threads)).collect::<Result<Vec<_>, _>>()?;
     let mut said = HashSet::new();
+    let mut looks = 0;
     while !workers.is_empty() {
         sleep(LOOK_EVERY);
+        looks += 1;
         if stop.load(Ordering::SeqCst) {
             // What a worker reads its standard input for is the end of it.
             workers.iter_mut().for_each(|worker| drop(worker.process.stdin.take()));
@@ -59,7 +63,9 @@ pub(super) fn run(jobs: usize, cells: &[Cell], console: &Console, stop: &AtomicB
                 }
             }
         }
-        progress.show(cells, console)?;
+        if looks % CELLS_EVERY == 0 || workers.is_empty() {
+            progress.show(cells, console)?;
+        }
     }
     Ok(())
 }

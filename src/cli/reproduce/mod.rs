@@ -158,10 +158,8 @@ enum ScoredBy {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     arguments.check();
     let started = SystemTime::now();
-    let console = match arguments.worker {
-        true => Console::showing(true, Show::None),
-        false => Console::showing(arguments.quiet, arguments.progress),
-    };
+    let (quiet, progress) = if arguments.worker { (true, Show::None) } else { (arguments.quiet, arguments.progress) };
+    let console = Console::showing(quiet, progress);
     let scope = arguments.scope()?;
     let study = (arguments.study == Some(Study::BatchSize)).then(|| arguments.batch_sizes());
     let cells = match &study {
@@ -178,7 +176,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.status {
         return print_status(&cells, arguments.json);
     }
-    let survey = Survey::new(cells.clone(), started)?;
+    let mut survey = Survey::new(cells.clone(), started)?;
     let noted = study.map(|study| Ok::<_, grid::ReproduceError>((study.budget(&scope)?, study.note()))).transpose()?;
     let mut output = Output::open(&arguments.results.join(arguments.name()), noted)?;
     let device = || {
@@ -191,6 +189,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         jobs::stop_with_parent(&stop);
     } else if arguments.jobs.get() > 1 && survey.left().next().is_some() {
         jobs::run(arguments.jobs.get(), &cells, &console, &stop)?;
+        survey = Survey::new(cells.clone(), started)?;
     }
     let mut watcher = GridWatcher::new(&console, stop, &survey);
     // Where the device failed on the way, what is done is looked up anew.
