@@ -301,6 +301,26 @@ fn a_cell_that_another_process_has_is_come_back_to() {
 }
 
 #[test]
+fn a_cell_that_another_process_is_about_to_begin_is_come_back_to() {
+    const GRID: [&str; 3] = ["--classes=2,5", "--seeds=0", "--networks=teacher"];
+    let sandbox = Sandbox::new();
+    let cell = |class| sandbox.path(&format!("runs/reproduce/mnist-{class}-seed0/teacher"));
+    std::fs::create_dir_all(cell(2)).unwrap();
+    let lock = std::fs::File::create(cell(2).join(".lock")).unwrap();
+    lock.lock().unwrap();
+    let output = std::thread::scope(|scope| {
+        let grid = scope.spawn(|| reproduce(&sandbox, &GRID).output().unwrap());
+        while !cell(5).join("report.json").exists() && !grid.is_finished() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        lock.unlock().unwrap();
+        grid.join().unwrap()
+    });
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(cell(2).join("report.json").exists());
+}
+
+#[test]
 fn a_cell_whose_numbers_are_at_fault_costs_no_other() {
     const GRID: [&str; 4] = ["--classes=2", "--seeds=0", "--structures=1", "--set=training.steps=50"];
     let sandbox = Sandbox::new();

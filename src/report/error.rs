@@ -55,7 +55,14 @@ pub enum ReportError {
 }
 
 impl From<TrainError> for ReportError {
+    /// A fault of files, data or settings is the same one whoever met it.
     fn from(error: TrainError) -> Self {
-        Self::Train(Box::new(error))
+        match error {
+            TrainError::Run(error) => Self::Run(error),
+            TrainError::Data(error) => Self::Data(error),
+            TrainError::Config(error) => Self::Config(error),
+            TrainError::Metric(error) => Self::Metric(error),
+            error => Self::Train(Box::new(error)),
+        }
     }
 }
