@@ -4,7 +4,7 @@ use std::fs;
 
 use pkdgan::data::Dataset;
 use pkdgan::unstable::results::{
-    BatchSizeStudy, Budget, Gain, Panel, Point, ResultsError, Row, Rows, ScoreStudy, Series, Summary, Table,
+    Baselines, BatchSizeStudy, Budget, Gain, Panel, Point, ResultsError, Row, Rows, ScoreStudy, Series, Summary, Table,
     class_names, published, svg,
 };
 use tempfile::TempDir;
@@ -150,8 +150,13 @@ fn means_and_their_scatter() {
     assert_eq!(Summary::of([3.0]), Some(Summary { mean: 3.0, sd: None, n: 1 }));
     // Squares 4 + 0 + 4 over 2.
     assert_eq!(Summary::of([1.0, 3.0, 5.0]), Some(Summary { mean: 3.0, sd: Some(2.0), n: 3 }));
-    // Deviations -3, 1, 1, 1: squares 12 over 3, root 2, over the root of 4.
-    assert_eq!(Gain::of([-2.0, 2.0, 2.0, 2.0]), Some(Gain { mean: 1.0, standard_error: Some(1.0), pairs: 4 }));
+    // Classes -2, 2, 2 and the mean of 1 and 3. Deviations -3, 1, 1, 1: squares 12 over 3, root 2, over the root of 4,
+    // times 3.182 for 3 degrees of freedom.
+    let gain = Gain::of([(0, -2.0), (4, 2.0), (5, 2.0), (7, 1.0), (7, 3.0)]);
+    assert_eq!(gain, Some(Gain { mean: 1.0, half_width: Some(3.182), classes: 4, pairs: 5 }));
+    let gain = Gain::of([(3, 1.0), (3, 2.0)]);
+    assert_eq!(gain, Some(Gain { mean: 1.5, half_width: None, classes: 1, pairs: 2 }));
+    assert_eq!(Gain::of([]), None);
 }
 
 #[test]
@@ -175,9 +180,9 @@ fn the_table_holds_means_scatter_gains_and_ratios() {
     assert_eq!(mean[4..6], ["–", "–"]);
     let mean = cells(&text, "mean of class 4");
     assert_eq!(mean[1..4], ["95.00, n 1", "82.00 ± 2.83, n 2", "85.00 ± 1.41, n 2"]);
-    // Differences 3, 1, 4, 2: mean 2.5, squares 5 over 3, root 1.29, over 2.
-    let gain = cells(&text, "gain over student-alone, points ± standard error");
-    assert_eq!(gain[1..], ["–", "–", "+2.50 ± 0.65, 4 pairs", "+1.77", "–", "–", "–"]);
+    // Differences 3 and 1, 4 and 2: means 2 and 3, standard error 0.5, times 12.706.
+    let gain = cells(&text, "gain over student-alone, points (95 % interval)");
+    assert_eq!(gain[1..], ["–", "–", "+2.50 (-3.85 to +8.85), 4 pairs", "+1.77", "–", "–", "–"]);
     let macs = cells(&text, "MACs (teacher's to these)");
     assert_eq!(macs[1..5], ["29,300,000", "86,016 (340.6:1)", "86,016 (340.6:1)", "311.11:1"]);
     assert_eq!(cells(&text, "parameters (likewise)")[2], "20,000 (75.0:1)");
@@ -246,6 +251,39 @@ fn classes_that_were_not_run_are_said() {
 }
 
 #[test]
+fn simple_detectors_stand_beside_the_papers() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("baselines.csv");
+    assert_eq!(Baselines::read(&path).unwrap(), Baselines::default());
+    let header = "dataset,normal,method,seed,auroc,seconds,scikit_learn\n";
+    let forest = "mnist,0,isolation-forest,0,0.9,1.0,1.9.1\nmnist,0,isolation-forest,1,0.8,1.0,1.9.1\n";
+    let lines = "mnist,0,pca,0,0.5,1.0,1.9.1\nmnist,4,pca,0,0.7,1.0,1.9.1\ncifar-10,4,pca,0,0.6,1.0,1.9.1\n";
+    fs::write(&path, format!("{header}{forest}{lines}")).unwrap();
+    let few = rows(students());
+    let table = Table::new(&few).with_baselines(&Baselines::read(&path).unwrap());
+    let text = table.markdown();
+    assert_eq!(cells(&text, "normal class")[7..], ["isolation-forest", "pca"]);
+    assert_eq!(cells(&text, "0")[7..], ["85.00", "50.00"]);
+    assert_eq!(cells(&text, "4")[7..], ["–", "70.00"]);
+    assert_eq!(cells(&text, "mean of classes 0, 4")[7..], ["–", "60.00"]);
+    assert!(text.contains("Measured by benches/baselines/baselines.py: isolation-forest, pca."), "{text}");
+    table.write(folder.path()).unwrap();
+    let csv = fs::read_to_string(folder.path().join("table.csv")).unwrap();
+    assert!(csv.contains("mnist,pca,,,,4,70.00,,,\n"), "{csv}");
+
+    for (text, part) in [
+        ("dataset,normal\n".to_owned(), "line 1: the header is not dataset,normal,method"),
+        (format!("{header}mnist,10,pca,0,0.5,1.0,1.9.1\n"), "line 2: class 10"),
+        (format!("{header}mnist,1,pca,0,1.5,1.0,1.9.1\n"), "line 2: class 1 with AUROC 1.5"),
+        (format!("{header}{forest}mnist,1,pca,0,good,1.0,1.9.1\n"), "line 4: `auroc`: "),
+    ] {
+        fs::write(&path, text).unwrap();
+        let message = Baselines::read(&path).unwrap_err().to_string();
+        assert!(message.contains("baselines.csv: ") && message.contains(part), "{message}");
+    }
+}
+
+#[test]
 fn a_mean_scatters_over_the_seeds_that_ran_all_its_classes() {
     let mut all = students();
     all.push(row("student", "1+4", 0, 2, 0.99));
@@ -261,8 +299,8 @@ fn networks_with_several_budgets_stand_apart() {
     let text = Table::new(&rows(all)).markdown();
     let header = cells(&text, "normal class");
     assert_eq!(header[1..3], ["student-alone, 1500 x 8", "student-alone, 3000 x 8"]);
-    let gain = cells(&text, "gain over student-alone, points ± standard error");
-    assert_eq!(gain[3..5], ["+2.50 ± 0.65, 4 pairs", "+2.50 ± 0.65, 4 pairs"]);
+    let gain = cells(&text, "gain over student-alone, points (95 % interval)");
+    assert_eq!(gain[3..5], ["+2.50 (-3.85 to +8.85), 4 pairs", "+2.50 (-3.85 to +8.85), 4 pairs"]);
 }
 
 #[test]
@@ -320,10 +358,12 @@ fn rows_say_their_build_and_those_of_old_say_none() {
     read.write(&path).unwrap();
     assert_eq!(Rows::read(&path).unwrap(), read);
     // The tables in the repository follow from their rows.
+    let baselines = Baselines::read(std::path::Path::new("results/baselines.csv")).unwrap();
     for name in ["mnist", "fashion-mnist", "cifar-10", "mnist-batch-size-student"] {
         let folder = std::path::Path::new("results").join(name);
         let rows = Rows::read(&folder.join("runs.csv")).unwrap();
-        assert_eq!(fs::read_to_string(folder.join("table.md")).unwrap(), Table::new(&rows).markdown(), "{name}");
+        let table = Table::new(&rows).with_baselines(&baselines);
+        assert_eq!(fs::read_to_string(folder.join("table.md")).unwrap(), table.markdown(), "{name}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Cell, ReproduceError, rows};
-use crate::results::{BatchSizeStudy, Budget, ResultsError, Row, Rows, ScoreStudy, Table};
+use crate::results::{Baselines, BatchSizeStudy, Budget, ResultsError, Row, Rows, ScoreStudy, Table};
 use crate::run::{Lock, Report, RunError};
 
 /// The folder of results: rows, table and studies of the cells that are done.
@@ -43,7 +43,7 @@ impl Output {
         let mut rows = self.resume()?;
         self.rows.iter().try_for_each(|row| rows.insert(row.clone()))?;
         rows.write(&self.runs())?;
-        Table::new(&rows).write(&self.folder)?;
+        Table::new(&rows).with_baselines(&self.baselines()?).write(&self.folder)?;
         ScoreStudy::new(&rows).write(&self.folder)?;
         if let Some(study) = self.batch_size_study(&rows) {
             study.write(&self.folder)?;
@@ -60,6 +60,14 @@ impl Output {
     /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The simple detectors to stand beside: `baselines.csv` beside the folder, where there is one.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn baselines(&self) -> Result<Baselines, ResultsError> {
+        Baselines::read(&self.folder.with_file_name("baselines.csv"))
     }
 
     fn resume(&self) -> Result<Rows, ResultsError> {

@@ -101,6 +101,7 @@ impl Column<'_> {
     /// By how many points of AUROC this network surpasses `base`, over the classes and seeds that both ran.
     pub(super) fn gain(&self, base: &Column) -> Option<Gain> {
         let of_base: BTreeMap<_, _> = base.rows.iter().map(|row| ((row.normal, row.seed), auroc(row))).collect();
-        Gain::of(self.rows.iter().filter_map(|row| of_base.get(&(row.normal, row.seed)).map(|base| auroc(row) - base)))
+        let gain = |row: &&Row| Some((row.normal, auroc(row) - of_base.get(&(row.normal, row.seed))?));
+        Gain::of(self.rows.iter().filter_map(gain))
     }
 }

@@ -1,8 +1,10 @@
 //! Figures of many trained networks: the file they are kept in, the tables and plots made of them, and the papers'
 //! figures to stand beside. Knows nothing of training.
 
+mod baselines;
 mod classes;
 mod columns;
+mod csv;
 mod error;
 mod plot;
 mod published;
@@ -12,6 +14,7 @@ mod study;
 mod table;
 mod text;
 
+pub use baselines::Baselines;
 pub use classes::class_names;
 pub use error::ResultsError;
 pub use plot::{Panel, Point, Series, svg};

@@ -2,16 +2,14 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use csv::ErrorKind;
 use serde::{Deserialize, Serialize};
 
 use super::ResultsError;
+use super::csv::read_csv;
 use crate::data::{CLASSES, Dataset};
-use crate::files::lines;
 use crate::run::write_whole;
 
 /// The networks that a row may stand for, in the order of tables: a teacher; a student trained without one; the student
@@ -188,40 +186,14 @@ impl Rows {
     /// # Errors
     /// A file that cannot be read, has another header, a line that is no row, or the same key twice; the line is named.
     pub fn read(path: &Path) -> Result<Self, ResultsError> {
-        let file = File::open(path).map_err(|source| ResultsError::Read { path: path.to_owned(), source })?;
-        let damaged = |line, message| ResultsError::Damaged { path: path.to_owned(), line, message };
-        let failed = |error: csv::Error| {
-            let line = error.position().map_or(1, csv::Position::line);
-            match error.into_kind() {
-                ErrorKind::Io(source) => ResultsError::Read { path: path.to_owned(), source },
-                ErrorKind::Utf8 { err, .. } => damaged(line, err.to_string()),
-                ErrorKind::UnequalLengths { len, expected_len, .. } => {
-                    damaged(line, format!("{len} columns instead of {expected_len}"))
-                }
-                ErrorKind::Deserialize { err, .. } => {
-                    let column = err.field().and_then(|field| HEADER.get(field as usize)).unwrap_or(&"row");
-                    damaged(line, format!("`{column}`: {}", err.kind()))
-                }
-                other => damaged(line, format!("{other:?}")),
-            }
-        };
-        let mut reader = csv::Reader::from_reader(lines(file, MAX_BYTES));
-        let header = reader.headers().map_err(failed)?.clone();
-        // Columns were added at the end.
-        let columns = header.len().max(FIRST_COLUMNS);
-        if HEADER.get(..columns).is_none_or(|known| header != *known) {
-            return Err(damaged(1, format!("the header is not {}", HEADER.join(","))));
-        }
         let mut rows = Self::default();
-        for record in reader.records() {
-            let record = record.map_err(failed)?;
-            let line = record.position().map_or(1, csv::Position::line);
-            let row: Row = record.deserialize(Some(&header)).map_err(failed)?;
+        for (line, row) in read_csv::<Row>(path, &HEADER, FIRST_COLUMNS, MAX_BYTES)? {
+            let damaged = |message| ResultsError::Damaged { path: path.to_owned(), line, message };
             if let Some(fault) = row.fault() {
-                return Err(damaged(line, fault));
+                return Err(damaged(fault));
             }
             if rows.get(&row.key()).is_some() {
-                return Err(damaged(line, "the same run as a line above".into()));
+                return Err(damaged("the same run as a line above".into()));
             }
             rows.put(row);
         }

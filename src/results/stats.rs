@@ -1,5 +1,7 @@
 //! Means and how far they can be trusted.
 
+use std::collections::BTreeMap;
+
 /// Mean of some values and how far they scatter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Summary {
@@ -11,17 +13,22 @@ pub struct Summary {
     pub n: usize,
 }
 
-/// Mean of paired differences.
+/// Mean of paired differences, over classes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Gain {
-    /// Mean difference.
+    /// Mean over the classes of their mean differences.
     pub mean: f64,
-    /// Standard error of that mean: sample standard deviation of the differences over the root of their number; `None`
-    /// for fewer than two pairs.
-    pub standard_error: Option<f64>,
+    /// Half the width of its 95 % confidence interval, by Student's t over the means of the classes: seeds of one class
+    /// are no independent measurements. `None` for one class.
+    pub half_width: Option<f64>,
+    /// How many classes.
+    pub classes: usize,
     /// How many pairs.
     pub pairs: usize,
 }
+
+/// Quantiles of Student's t for a two-sided 95 %, with 1 to 9 degrees of freedom: there are ten classes at most.
+const QUANTILES: [f64; 9] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262];
 
 impl Summary {
     /// Sums up `values`; `None` where there are none.
@@ -39,9 +46,20 @@ impl Summary {
 }
 
 impl Gain {
-    /// Sums up paired `differences`; `None` where there are none.
-    pub fn of(differences: impl IntoIterator<Item = f64>) -> Option<Self> {
-        let Summary { mean, sd, n } = Summary::of(differences)?;
-        Some(Self { mean, standard_error: sd.map(|sd| sd / (n as f64).sqrt()), pairs: n })
+    /// Sums up `differences` of pairs, each with its class; `None` where there are none, or more than ten classes.
+    pub fn of(differences: impl IntoIterator<Item = (u8, f64)>) -> Option<Self> {
+        let mut classes: BTreeMap<u8, Vec<f64>> = BTreeMap::new();
+        for (class, difference) in differences {
+            classes.entry(class).or_default().push(difference);
+        }
+        let pairs = classes.values().map(Vec::len).sum();
+        let means = classes.into_values().filter_map(Summary::of).map(|class| class.mean);
+        let Summary { mean, sd, n } = Summary::of(means)?;
+        let quantile = |sd: f64| Some(sd / (n as f64).sqrt() * QUANTILES.get(n - 2)?);
+        let half_width = match sd {
+            Some(sd) => Some(quantile(sd)?),
+            None => None,
+        };
+        Some(Self { mean, half_width, classes: n, pairs })
     }
 }

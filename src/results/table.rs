@@ -1,20 +1,23 @@
-//! `table.md` and `table.csv`: every network on every normal class, beside the papers.
+//! `table.md` and `table.csv`: every network on every normal class, beside the papers and simple detectors.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::path::Path;
 
+use super::baselines::Baseline;
 use super::classes::class_title;
 use super::columns::{Arm, Column, auroc, columns, note};
-use super::text::{
-    BLANK, class_list, grouped, markdown_table, mean_key, summary, summary_cells, write_csv, write_text,
-};
-use super::{Gain, Published, ResultsError, Row, Rows, published};
+use super::csv::write_csv;
+use super::text::{BLANK, class_list, grouped, markdown_table, mean_key, summary, summary_cells, write_text};
+use super::{Baselines, Gain, Published, ResultsError, Row, Rows, Summary, published};
 use crate::data::{CLASSES, Dataset};
 use crate::version;
 
 const HEADER: [&str; 9] =
     ["dataset", "network", "structure", "steps", "batch_size", "normal", "auroc_mean", "auroc_sd", "seeds"];
+
+/// The column of measured means.
+const AUROC_MEAN: usize = 6;
 
 /// The figures of a grid, by data set.
 #[derive(Debug)]
@@ -27,28 +30,53 @@ pub struct Table<'a> {
 struct Section<'a> {
     dataset: Dataset,
     columns: Vec<Column<'a>>,
-    papers: Vec<&'static Published>,
+    others: Vec<Other>,
+}
+
+/// A method that stands beside ours: as its paper has it, or measured.
+#[derive(Debug)]
+struct Other {
+    method: String,
+    source: Option<&'static str>,
+    counterpart: Option<&'static str>,
+    /// AUROC of each normal class, in percent.
+    classes: BTreeMap<u8, f64>,
+    /// Mean over all ten, where it is given and does not follow from them.
+    mean: Option<f64>,
+    gain: Option<f64>,
+    ratio: Option<f64>,
+    decimals: usize,
 }
 
 impl<'a> Table<'a> {
-    /// The table of `rows`.
+    /// The table of `rows`, beside the papers' figures.
     pub fn new(rows: &'a Rows) -> Self {
         let section = |dataset: Dataset| Section {
             dataset,
             columns: columns(rows, dataset),
-            papers: published(dataset.name()).collect(),
+            others: published(dataset.name()).map(Other::from).collect(),
         };
         Self { rows, sections: rows.datasets().map(section).collect() }
+    }
+
+    /// Sets simple detectors beside the papers.
+    #[must_use]
+    pub fn with_baselines(mut self, baselines: &Baselines) -> Self {
+        for section in &mut self.sections {
+            section.others.extend(baselines.on(section.dataset).map(Other::from));
+        }
+        self
     }
 
     /// For a reader: a table a data set, and how the figures came about.
     pub fn markdown(&self) -> String {
         let mut text = String::from("# Results\n\n");
         text += &format!(
-            "Protocol: training on the official training images of the normal class alone; every figure is that of the \
-             last step of a fixed budget, on the whole official test set, the normal class against the nine others. No \
-             step and no run is chosen by test labels. AUROC by latent distance, in percent: mean ± sample standard \
-             deviation over n seeds, those of a mean row being the seeds that ran all its classes.\n\n\
+            "Networks are trained on the official training images of the normal class alone. A figure is that of the last \
+             step of a fixed budget. It is of the whole official test set: the normal class against the nine others. No \
+             step and no run is chosen by test labels.\n\n\
+             AUROC by latent distance, in percent: mean ± sample standard deviation over n seeds. Those of a mean row are \
+             the seeds that ran all its classes. Intervals are over the means of the classes.\n\n\
              Adapters: {}. Version: {}.\n",
             or_none(self.rows.distinct(|row| row.adapter.clone())),
             or_none(self.rows.distinct(|row| version::named(&row.version, &row.build))),
@@ -76,39 +104,39 @@ impl Section<'_> {
     fn markdown(&self) -> String {
         let mut header = vec!["normal class".to_string()];
         header.extend(self.columns.iter().map(|column| self.title(column)));
-        header.extend(self.papers.iter().map(|paper| paper.method.to_string()));
+        header.extend(self.others.iter().map(|other| other.method.clone()));
 
         let mut rows = Vec::new();
         for class in self.columns.iter().flat_map(Column::classes).collect::<BTreeSet<_>>() {
             rows.push(self.row(
                 class_title(self.dataset.name(), class),
                 |column| summary(column.class(class, auroc)) + column.mark(&[class].into()),
-                |paper| figure(paper, of_class(paper, class)),
+                |other| other.figure(other.class(class)),
             ));
         }
         for classes in self.class_sets() {
             rows.push(self.row(
                 format!("mean of {}", class_list(&classes)),
                 |column| summary(column.mean(&classes, auroc)) + column.mark(&classes),
-                |paper| figure(paper, of_classes(paper, &classes)),
+                |other| other.figure(other.mean(&classes)),
             ));
         }
         for base in ["student-alone", "teacher"] {
             let gains: Vec<_> = self.columns.iter().map(|column| self.gain(column, base)).collect();
             if gains.iter().any(Option::is_some) {
-                let paper = |paper: &Published| {
-                    let gain = paper.gain.filter(|_| base == "student-alone");
+                let other = |other: &Other| {
+                    let gain = other.gain.filter(|_| base == "student-alone");
                     gain.map_or_else(|| BLANK.into(), |gain| format!("{gain:+.2}"))
                 };
-                let mut cells = vec![format!("gain over {base}, points ± standard error")];
+                let mut cells = vec![format!("gain over {base}, points (95 % interval)")];
                 cells.extend(gains.into_iter().map(gain));
-                cells.extend(self.papers.iter().map(|figures| paper(figures)));
+                cells.extend(self.others.iter().map(other));
                 rows.push(cells);
             }
         }
-        let ratio = |paper: &Published| paper.ratio.map_or_else(|| BLANK.into(), |ratio| format!("{ratio}:1"));
+        let ratio = |other: &Other| other.ratio.map_or_else(|| BLANK.into(), |ratio| format!("{ratio}:1"));
         rows.push(self.row("MACs (teacher's to these)", |column| self.count(column, |row| row.macs), ratio));
-        let blank = |_: &Published| BLANK.into();
+        let blank = |_: &Other| BLANK.into();
         rows.push(self.row("parameters (likewise)", |column| self.count(column, |row| row.params), blank));
         let share = |column: &Column| {
             let [yes, no] = column.reconstructing(&column.classes());
@@ -123,12 +151,16 @@ impl Section<'_> {
         text += note(&self.columns);
         if !self.columns.iter().any(|column| column.classes().len() == usize::from(CLASSES)) {
             text += "\nNot all ten classes were run";
-            text += if self.papers.is_empty() { ".\n" } else { "; the papers' means are over all ten.\n" };
+            text += if self.papers().next().is_none() { ".\n" } else { "; the papers' means are over all ten.\n" };
         }
-        if !self.papers.is_empty() {
-            let sources: Vec<_> =
-                self.papers.iter().map(|paper| format!("{} ({})", paper.method, paper.source)).collect();
+        let sources: Vec<_> = self.papers().map(|(other, source)| format!("{} ({source})", other.method)).collect();
+        if !sources.is_empty() {
             text += &format!("\nAs published: {}.\n", sources.join("; "));
+        }
+        let measured = self.others.iter().filter(|other| other.source.is_none());
+        let measured: Vec<_> = measured.map(|other| other.method.as_str()).collect();
+        if !measured.is_empty() {
+            text += &format!("\nMeasured by benches/baselines/baselines.py: {}.\n", measured.join(", "));
         }
         text
     }
@@ -137,10 +169,10 @@ impl Section<'_> {
         &self,
         title: impl Into<String>,
         ours: impl Fn(&Column) -> String,
-        theirs: impl Fn(&Published) -> String,
+        theirs: impl Fn(&Other) -> String,
     ) -> Vec<String> {
         let ours = self.columns.iter().map(ours);
-        std::iter::once(title.into()).chain(ours).chain(self.papers.iter().map(|paper| theirs(paper))).collect()
+        std::iter::once(title.into()).chain(ours).chain(self.others.iter().map(theirs)).collect()
     }
 
     fn records(&self) -> Vec<Vec<String>> {
@@ -148,7 +180,7 @@ impl Section<'_> {
         let sets = self.class_sets();
         for column in &self.columns {
             let arm = column.arm;
-            let paper = self.papers.iter().find(|paper| paper.counterpart == Some(arm.network));
+            let paper = self.others.iter().find(|other| other.counterpart == Some(arm.network));
             let mut push = |normal: String, summary, paper: Option<f64>| {
                 let mut record = vec![self.dataset.to_string(), arm.network.into(), arm.structure.into()];
                 record.extend([arm.steps.to_string(), arm.batch_size.to_string(), normal]);
@@ -157,34 +189,40 @@ impl Section<'_> {
                 records.push(record);
             };
             for class in column.classes() {
-                push(class.to_string(), column.class(class, auroc), paper.and_then(|paper| of_class(paper, class)));
+                push(class.to_string(), column.class(class, auroc), paper.and_then(|paper| paper.class(class)));
             }
             for classes in &sets {
                 if let Some(mean) = column.mean(classes, auroc) {
-                    push(mean_key(classes), Some(mean), paper.and_then(|paper| of_classes(paper, classes)));
+                    push(mean_key(classes), Some(mean), paper.and_then(|paper| paper.mean(classes)));
                 }
             }
         }
-        for paper in self.papers.iter().filter(|paper| paper.counterpart.is_none()) {
+        for other in self.others.iter().filter(|other| other.counterpart.is_none()) {
             let mut push = |normal: String, value: f64| {
-                let mut record = vec![self.dataset.to_string(), paper.method.into()];
-                record.resize(HEADER.len(), String::new());
+                let mut record = vec![self.dataset.to_string(), other.method.clone()];
+                record.resize(HEADER.len() + 1, String::new());
                 record[5] = normal;
-                record.push(format!("{value:.*}", paper.decimals));
+                let column = if other.source.is_some() { HEADER.len() } else { AUROC_MEAN };
+                record[column] = format!("{value:.*}", other.decimals);
                 records.push(record);
             };
-            (0..CLASSES).filter_map(|class| Some((class, of_class(paper, class)?))).for_each(|(class, value)| {
-                push(class.to_string(), value);
-            });
-            push("mean".into(), paper.mean);
+            other.classes.iter().for_each(|(class, &value)| push(class.to_string(), value));
+            if let Some(mean) = other.mean(&(0..CLASSES).collect()) {
+                push("mean".into(), mean);
+            }
         }
         records
+    }
+
+    /// Those that papers report, and which.
+    fn papers(&self) -> impl Iterator<Item = (&Other, &'static str)> {
+        self.others.iter().filter_map(|other| Some((other, other.source?)))
     }
 
     /// The classes that means are taken over: those of each column, and all ten where a paper has them; most first.
     fn class_sets(&self) -> Vec<BTreeSet<u8>> {
         let mut sets: BTreeSet<_> = self.columns.iter().map(Column::classes).collect();
-        if !self.papers.is_empty() {
+        if self.papers().next().is_some() {
             sets.insert((0..CLASSES).collect());
         }
         let mut sets: Vec<_> = sets.into_iter().collect();
@@ -274,27 +312,46 @@ impl Section<'_> {
     }
 }
 
-fn of_class(paper: &Published, class: u8) -> Option<f64> {
-    paper.classes.and_then(|classes| classes.get(usize::from(class)).copied())
-}
-
-/// The mean as printed for all ten classes, worked out for fewer.
-fn of_classes(paper: &Published, classes: &BTreeSet<u8>) -> Option<f64> {
-    if classes.len() == usize::from(CLASSES) {
-        return Some(paper.mean);
+impl Other {
+    fn class(&self, class: u8) -> Option<f64> {
+        self.classes.get(&class).copied()
     }
-    let values: Option<Vec<_>> = classes.iter().map(|&class| of_class(paper, class)).collect();
-    super::Summary::of(values?).map(|summary| summary.mean)
+
+    /// The mean as printed for all ten classes, worked out for fewer.
+    fn mean(&self, classes: &BTreeSet<u8>) -> Option<f64> {
+        if classes.len() == usize::from(CLASSES) && self.mean.is_some() {
+            return self.mean;
+        }
+        let values: Option<Vec<_>> = classes.iter().map(|&class| self.class(class)).collect();
+        Summary::of(values?).map(|summary| summary.mean)
+    }
+
+    fn figure(&self, value: Option<f64>) -> String {
+        value.map_or_else(|| BLANK.into(), |value| format!("{value:.*}", self.decimals))
+    }
 }
 
-fn figure(paper: &Published, value: Option<f64>) -> String {
-    value.map_or_else(|| BLANK.into(), |value| format!("{value:.*}", paper.decimals))
+impl From<&Published> for Other {
+    fn from(paper: &Published) -> Self {
+        let Published { method, source, counterpart, gain, ratio, decimals, .. } = *paper;
+        let classes = paper.classes.map(|values| (0..CLASSES).zip(values).collect()).unwrap_or_default();
+        let (method, source, mean) = (method.to_string(), Some(source), Some(paper.mean));
+        Self { method, source, counterpart, classes, mean, gain, ratio, decimals }
+    }
+}
+
+impl From<&Baseline> for Other {
+    fn from(baseline: &Baseline) -> Self {
+        let Baseline { method, classes, .. } = baseline.clone();
+        let (source, counterpart, mean, gain, ratio) = (None, None, None, None, None);
+        Self { method, source, counterpart, classes, mean, gain, ratio, decimals: 2 }
+    }
 }
 
 fn gain(gain: Option<Gain>) -> String {
-    let Some(Gain { mean, standard_error, pairs }) = gain else { return BLANK.into() };
-    let error = standard_error.map_or_else(String::new, |error| format!(" ± {error:.2}"));
-    format!("{mean:+.2}{error}, {pairs} {}", if pairs == 1 { "pair" } else { "pairs" })
+    let Some(Gain { mean, half_width, pairs, .. }) = gain else { return BLANK.into() };
+    let interval = half_width.map(|half| format!(" ({:+.2} to {:+.2})", mean - half, mean + half)).unwrap_or_default();
+    format!("{mean:+.2}{interval}, {pairs} {}", if pairs == 1 { "pair" } else { "pairs" })
 }
 
 fn or_none(text: String) -> impl Display {

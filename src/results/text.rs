@@ -1,7 +1,6 @@
-//! Tables as Markdown and CSV, and figures as text.
+//! Tables as Markdown, and figures as text.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::path::Path;
 
 use super::{ResultsError, Summary};
@@ -32,17 +31,6 @@ pub(super) fn markdown_table(header: &[String], rows: &[Vec<String>]) -> String 
     });
     let rule: String = rule.collect();
     line(header) + "|" + &rule + "\n" + &rows.iter().map(|row| line(row)).collect::<String>()
-}
-
-/// Writes a CSV file whole.
-pub(super) fn write_csv(path: &Path, header: &[&str], records: &[Vec<String>]) -> Result<(), ResultsError> {
-    let fill = |out: &mut dyn io::Write| {
-        let mut writer = csv::Writer::from_writer(out);
-        writer.write_record(header)?;
-        records.iter().try_for_each(|record| writer.write_record(record))?;
-        writer.flush()
-    };
-    Ok(write_whole(path, fill)?)
 }
 
 /// Writes a text file whole.

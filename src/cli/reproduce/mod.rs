@@ -124,7 +124,8 @@ const EXAMPLES: &str = "Examples:
   pkdgan reproduce --study batch-size --network student the same of students, which are cheap
 
 Cells that are done are taken as they are; after ctrl-C, or a power cut, the same command goes on.
-Results are runs.csv (a row for each network), table.md and table.csv (beside the papers' figures),
+Results are runs.csv (a row for each network), table.md and table.csv (beside the papers' figures and
+those of baselines.csv, where the folder of results has one),
 and score.md, score.csv, score.svg; batch-size.md, .csv and .svg with --study batch-size.";
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -339,7 +340,7 @@ impl Arguments {
         } else if self.study == Some(Study::Score) {
             ScoreStudy::new(rows).markdown()
         } else {
-            Table::new(rows).markdown()
+            Table::new(rows).with_baselines(&output.baselines()?).markdown()
         };
         output::line(text.trim_end())?;
         Ok(())

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use crate::data::Dataset;
 use crate::results::columns::{Column, auroc, columns};
-use crate::results::text::{BLANK, class_list, grouped, markdown_table, summary, summary_cells, write_csv, write_text};
+use crate::results::csv::write_csv;
+use crate::results::text::{BLANK, class_list, grouped, markdown_table, summary, summary_cells, write_text};
 use crate::results::{Panel, Point, ResultsError, Rows, Series, Summary, svg};
 
 const HEADER: [&str; 11] = [

@@ -6,9 +6,8 @@ use std::path::Path;
 use crate::data::Dataset;
 use crate::results::classes::{class_name, class_title};
 use crate::results::columns::{Column, Figure, auroc, columns, note};
-use crate::results::text::{
-    class_list, grouped, markdown_table, mean_key, summary, summary_cells, write_csv, write_text,
-};
+use crate::results::csv::write_csv;
+use crate::results::text::{class_list, grouped, markdown_table, mean_key, summary, summary_cells, write_text};
 use crate::results::{Panel, Point, ResultsError, Rows, Series, Summary, svg};
 
 const HEADER: [&str; 10] =
