@@ -55,6 +55,7 @@ fn a_grid_is_run_once_and_goes_on() {
             (class, "student-step1", "1", 10),
             (class, "student", "1+2", 18),
             (class, "student", "1+4", 18),
+            (class, "teacher-joint", "1+4", 28),
         ]
     });
     assert_eq!(keys.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
@@ -64,7 +65,7 @@ fn a_grid_is_run_once_and_goes_on() {
     // The teacher's own cell reports it, and the others start from the same bytes.
     let report = sandbox.json("runs/reproduce/mnist-2-seed3/1+4/report.json");
     let networks: Vec<_> = report["networks"].as_array().unwrap().iter().map(|network| &network["network"]).collect();
-    assert_eq!(networks, ["student-step1", "student"]);
+    assert_eq!(networks, ["student-step1", "teacher-joint", "student"]);
     let teacher = sandbox.read("runs/reproduce/mnist-2-seed3/teacher/model.safetensors");
     assert!(teacher == sandbox.read("runs/reproduce/mnist-2-seed3/1+4/teacher.safetensors"));
 

@@ -187,8 +187,8 @@ impl Cell {
                 pipeline::begin(config, &self.folder, false, &given, &device.kernels)?
             }
         };
-        // Another cell reports the teacher; what it became beside the student is nobody's result.
-        let leave_out: &[&str] = if self.teacher.is_some() { &["teacher", "teacher-joint"] } else { &[] };
+        // Another cell reports the teacher; this one says what it became beside the student.
+        let leave_out: &[&str] = if self.teacher.is_some() { &["teacher"] } else { &[] };
         let completion = pipeline::complete(config, &folder, &data, devices, leave_out, started, watch)?;
         Ok(match completion {
             Completion::Done(report) => Attempt::Done(report),
