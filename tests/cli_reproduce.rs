@@ -157,6 +157,35 @@ fn studies_write_their_files() {
 }
 
 #[test]
+fn studies_of_distillation_share_their_teachers_with_grids() {
+    const GRID: [&str; 2] = ["--classes=2", "--seeds=0"];
+    let sandbox = Sandbox::new();
+    let output = succeeds(&sandbox, &[&GRID[..], &["--study=structures", "--structures=1,3+4"]].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("# Structures of distillation") && text.contains("| 3+4 "), "{text}");
+    assert_eq!(sandbox.list("runs/reproduce/mnist-2-seed0"), ["1", "3+4", "alone", "teacher"]);
+    let trained = sandbox.read("runs/reproduce/mnist-2-seed0/teacher/metrics.jsonl");
+
+    let output = succeeds(&sandbox, &[&GRID[..], &["--study=compression", "--widths=0.5,1,2"]].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("# Compression") && text.contains("teacher's to these"), "{text}");
+    let cells = ["1", "1+4", "1+4-width-0.5", "1+4-width-2", "3+4", "alone", "alone-width-0.5", "alone-width-2"];
+    assert_eq!(sandbox.list("runs/reproduce/mnist-2-seed0"), [&cells[..], &["teacher"]].concat());
+    let channels = |cell: &str| {
+        let path = sandbox.path(&format!("runs/reproduce/mnist-2-seed0/{cell}/config.toml"));
+        pkdgan::config::Config::read(&path).unwrap().student.encoder.iter().map(|layer| layer[0]).collect::<Vec<_>>()
+    };
+    let own = channels("alone");
+    assert_eq!(channels("1+4-width-2"), own.iter().map(|channels| channels * 2).collect::<Vec<_>>());
+    assert_eq!(channels("alone-width-0.5"), own.iter().map(|channels| channels.div_ceil(2)).collect::<Vec<_>>());
+    let students = rows(&sandbox, "mnist-compression");
+    let sizes: std::collections::BTreeSet<_> =
+        students.iter().filter(|row| row.network == "student").map(|row| row.macs).collect();
+    assert_eq!(sizes.len(), 3);
+    assert!(trained == sandbox.read("runs/reproduce/mnist-2-seed0/teacher/metrics.jsonl"));
+}
+
+#[test]
 fn grids_that_cannot_be_are_refused_before_anything_is_written() {
     let sandbox = Sandbox::new();
     for (more, named) in [
@@ -171,6 +200,10 @@ fn grids_that_cannot_be_are_refused_before_anything_is_written() {
         (&["--study=batch-size", "--structures=1"], "--structures"),
         (&["--study=batch-size", "--batch-sizes=0-2"], "training.batch_size"),
         (&["--networks=student", "--without-baseline"], "--networks all"),
+        (&["--study=structures", "--networks=teacher"], "--study structures"),
+        (&["--study=compression", "--structures=1"], "--widths"),
+        (&["--study=compression", "--widths=0"], "above 0"),
+        (&["--widths=1"], "--study compression"),
     ] {
         let output = reproduce(&sandbox, more).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{more:?}: {}", stderr(&output));

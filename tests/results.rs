@@ -4,8 +4,8 @@ use std::fs;
 
 use pkdgan::data::Dataset;
 use pkdgan::unstable::results::{
-    Baselines, BatchSizeStudy, Budget, Gain, Panel, Point, ResultsError, Row, Rows, ScoreStudy, Series, Summary, Table,
-    class_names, published, svg,
+    Baselines, BatchSizeStudy, Budget, CompressionStudy, Gain, Panel, Point, ResultsError, Row, Rows, ScoreStudy,
+    Series, StructureStudy, Summary, Table, class_names, published, svg,
 };
 use tempfile::TempDir;
 
@@ -411,6 +411,61 @@ fn batch_sizes() -> Rows {
         }
     }
     rows(all)
+}
+
+#[test]
+fn the_study_of_structures_compares_them_on_common_classes() {
+    let mut all = students();
+    all.extend([0, 4].map(|class| row("teacher", "", class, 0, 0.95)));
+    all.extend([0, 4].map(|class| row("teacher-joint", "1+4", class, 0, 0.96)));
+    all.extend([0, 1].map(|seed| row("student", "3", 4, seed, 0.80 + 0.02 * seed as f64)));
+    let rows = rows(all);
+    let study = StructureStudy::new(&rows);
+    let text = study.markdown();
+    assert!(text.contains("## mnist, mean of class 4"), "{text}");
+    // 80 and 82, for 80 and 84 of the student alone; 84 and 86.
+    assert_eq!(cells(&text, "3")[1..], ["81.00 ± 1.41, n 2", "-1.00, 2 pairs", "–", "–"]);
+    let joint = cells(&text, "1+4");
+    assert_eq!(joint[1..4], ["85.00 ± 1.41, n 2", "+2.50 (-3.85 to +8.85), 4 pairs", "96.00, n 1"]);
+    assert_eq!(joint[4], "+1.00 (+1.00 to +1.00), 2 pairs");
+    assert!(
+        text.contains("The student alone: 82.00 ± 2.83, n 2.") && text.contains("The teacher: 95.00, n 1."),
+        "{text}"
+    );
+    let folder = TempDir::new().unwrap();
+    study.write(folder.path()).unwrap();
+    let csv = fs::read_to_string(folder.path().join("structures.csv")).unwrap();
+    assert!(csv.contains("mnist,student,3,4,81.0000,1.4142,2,-1.0000,\n"), "{csv}");
+    assert!(csv.contains("mnist,teacher-joint,1+4,4,96.0000,,1,1.0000,0.0000\n"), "{csv}");
+    let plot = fs::read_to_string(folder.path().join("structures.svg")).unwrap();
+    assert!(plot.contains("teacher after the last step") && plot.contains("1+4"), "{plot}");
+    assert!(StructureStudy::new(&Rows::default()).svg().is_ok());
+}
+
+#[test]
+fn the_study_of_compression_sorts_students_by_size() {
+    let mut all = students();
+    // A quarter of the size, a point worse.
+    all.extend(students().into_iter().map(|row| Row { macs: 21_504, params: 5_000, auroc: row.auroc - 0.01, ..row }));
+    all.push(row("teacher", "", 4, 0, 0.95));
+    let rows = rows(all);
+    let study = CompressionStudy::new(&rows);
+    let text = study.markdown();
+    let small = cells(&text, "21,504");
+    assert_eq!(small[1..4], ["1362.5:1", "5,000", "85.50 ± 2.12, n 2"]);
+    assert_eq!(small[4..], ["88.00 ± 0.71, n 2", "+2.50 (-3.85 to +8.85), 4 pairs"]);
+    assert_eq!(cells(&text, "86,016")[3..5], ["86.50 ± 2.12, n 2", "89.00 ± 0.71, n 2"]);
+    let folder = TempDir::new().unwrap();
+    study.write(folder.path()).unwrap();
+    let csv = fs::read_to_string(folder.path().join("compression.csv")).unwrap();
+    assert!(csv.contains("mnist,student,1+4,21504,5000,0 4,88.0000,0.7071,2\n"), "{csv}");
+    let plot = fs::read_to_string(folder.path().join("compression.svg")).unwrap();
+    assert!(plot.contains("21,504") && plot.contains("student-alone"), "{plot}");
+
+    // In the table they stand apart, each beside its own.
+    let table = Table::new(&rows).markdown();
+    assert_eq!(cells(&table, "normal class")[2..4], ["student-alone, 21504 MACs", "student-alone, 86016 MACs"]);
+    assert_eq!(cells(&table, "gain over student-alone, points (95 % interval)")[4], "+2.50 (-3.85 to +8.85), 4 pairs");
 }
 
 #[test]

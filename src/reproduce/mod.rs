@@ -2,22 +2,26 @@
 
 mod batch_sizes;
 mod cell;
+mod compression;
 mod error;
 mod grid;
 mod output;
 mod pair;
 mod rows;
 mod scope;
+mod study;
 mod survey;
 
 pub use batch_sizes::{BatchSizes, Scoring, Studied};
 pub use cell::{Attempt, Cell, Device, State};
+pub use compression::Compression;
 pub use error::ReproduceError;
 pub use grid::{Grid, Networks};
 pub use output::Output;
 pub use pair::Pair;
 pub use rows::rows;
 pub use scope::Scope;
+pub use study::Study;
 pub use survey::{Outcome, Survey};
 
 use crate::pipeline::Watch;

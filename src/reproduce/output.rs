@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Cell, ReproduceError, rows};
-use crate::results::{Baselines, BatchSizeStudy, Budget, ResultsError, Row, Rows, ScoreStudy, Table};
+use super::{Cell, ReproduceError, Study, rows};
+use crate::results::{Baselines, ResultsError, Row, Rows, ScoreStudy, Table};
 use crate::run::{Lock, Report, RunError};
 
 /// The folder of results: rows, table and studies of the cells that are done.
@@ -12,17 +12,17 @@ use crate::run::{Lock, Report, RunError};
 pub struct Output {
     folder: PathBuf,
     rows: Vec<Row>,
-    batch_sizes: Option<(Budget, String)>,
+    study: Option<Study>,
 }
 
 impl Output {
-    /// Makes the folder if need be. `batch_sizes` are the budget of a study of batch sizes, and a note for its reader.
+    /// Makes the folder if need be. A `study` gets its page there.
     ///
     /// # Errors
     /// A folder that cannot be made, and rows in it that cannot be read.
-    pub fn open(folder: &Path, batch_sizes: Option<(Budget, String)>) -> Result<Self, ReproduceError> {
+    pub fn open(folder: &Path, study: Option<Study>) -> Result<Self, ReproduceError> {
         fs::create_dir_all(folder).map_err(|source| RunError::Folder { path: folder.to_owned(), source })?;
-        let output = Self { folder: folder.to_owned(), rows: Vec::new(), batch_sizes };
+        let output = Self { folder: folder.to_owned(), rows: Vec::new(), study };
         output.resume()?;
         Ok(output)
     }
@@ -33,7 +33,7 @@ impl Output {
     }
 
     /// Writes `runs.csv`, with the rows that are in it already and those added in place of equal ones, and what follows
-    /// from it: `table.md`, `table.csv`, the study of the score, and that of batch sizes where it is asked for.
+    /// from it: `table.md`, `table.csv`, the study of the score, and the one that is asked for.
     ///
     /// # Errors
     /// Rows that cannot be read or kept, a plot that cannot be drawn, and files that cannot be written.
@@ -45,16 +45,15 @@ impl Output {
         rows.write(&self.runs())?;
         Table::new(&rows).with_baselines(&self.baselines()?).write(&self.folder)?;
         ScoreStudy::new(&rows).write(&self.folder)?;
-        if let Some(study) = self.batch_size_study(&rows) {
-            study.write(&self.folder)?;
+        if let Some(study) = &self.study {
+            study.write(&rows, &self.folder)?;
         }
         Ok(rows)
     }
 
-    /// The study of batch sizes, where it is asked for.
-    pub fn batch_size_study<'a>(&self, rows: &'a Rows) -> Option<BatchSizeStudy<'a>> {
-        let (budget, note) = self.batch_sizes.as_ref()?;
-        Some(BatchSizeStudy::new(rows, *budget).with_note(note))
+    /// The study that is asked for.
+    pub fn study(&self) -> Option<&Study> {
+        self.study.as_ref()
     }
 
     /// The folder.

@@ -14,7 +14,7 @@ pub(super) fn auroc(row: &Row) -> f64 {
     100.0 * row.auroc
 }
 
-/// A network and how long it was trained.
+/// A network, how long it was trained and how large it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Arm<'a> {
     place: Option<usize>,
@@ -22,6 +22,8 @@ pub(super) struct Arm<'a> {
     pub structure: &'a str,
     pub batch_size: u64,
     pub steps: u64,
+    /// Multiply-accumulates of the generator for one image.
+    pub macs: u64,
 }
 
 /// The rows of one network on one data set, in the order of class and seed.
@@ -42,9 +44,9 @@ impl Arm<'_> {
 pub(super) fn columns(rows: &Rows, dataset: Dataset) -> Vec<Column<'_>> {
     let mut arms: BTreeMap<Arm, Vec<&Row>> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.dataset == dataset) {
-        let Row { network, structure, steps, batch_size, .. } = row;
+        let Row { network, structure, steps, batch_size, macs, .. } = row;
         let place = network_place(network);
-        let arm = Arm { place, network, structure, batch_size: *batch_size, steps: *steps };
+        let arm = Arm { place, network, structure, batch_size: *batch_size, steps: *steps, macs: *macs };
         arms.entry(arm).or_default().push(row);
     }
     arms.into_iter().map(|(arm, rows)| Column { arm, rows }).collect()

@@ -108,6 +108,8 @@ pub struct Key<'a> {
     pub steps: u64,
     /// Images per step.
     pub batch_size: u64,
+    /// Multiply-accumulates of the generator for one image.
+    pub macs: u64,
 }
 
 /// Rows with different keys, in the order of their keys.
@@ -125,6 +127,7 @@ impl Row {
             seed: self.seed,
             steps: self.steps,
             batch_size: self.batch_size,
+            macs: self.macs,
         }
     }
 
@@ -160,7 +163,7 @@ impl Ord for Key<'_> {
             let dataset = Dataset::ALL.iter().position(|&dataset| dataset == key.dataset);
             (dataset, key.normal, network_place(key.network))
         };
-        let rest = |key: &Self| (key.seed, key.steps, key.batch_size);
+        let rest = |key: &Self| (key.seed, key.steps, key.batch_size, key.macs);
         order(self)
             .cmp(&order(other))
             .then_with(|| self.network.cmp(other.network))

@@ -8,7 +8,7 @@ use super::baselines::Baseline;
 use super::classes::class_title;
 use super::columns::{Arm, Column, auroc, columns, note};
 use super::csv::write_csv;
-use super::text::{BLANK, class_list, grouped, markdown_table, mean_key, summary, summary_cells, write_text};
+use super::text::{BLANK, class_list, gain, grouped, markdown_table, mean_key, summary, summary_cells, write_text};
 use super::{Baselines, Gain, Published, ResultsError, Row, Rows, Summary, published};
 use crate::data::{CLASSES, Dataset};
 use crate::version;
@@ -230,11 +230,18 @@ impl Section<'_> {
         sets
     }
 
-    /// Heading of a column, with its budget where the network has several.
+    /// Heading of a column, with its budget and its size where the network has several.
     fn title(&self, column: &Column) -> String {
-        let title = column.arm.title();
-        let alike = self.columns.iter().filter(|other| other.arm.title() == title).count();
-        if alike > 1 { format!("{title}, {}", self.budget(column, |count| count.to_string())) } else { title }
+        let mut title = column.arm.title();
+        let alike: Vec<_> = self.columns.iter().map(|other| other.arm).filter(|arm| arm.title() == title).collect();
+        let Arm { steps, batch_size, macs, .. } = column.arm;
+        if alike.iter().any(|arm| (arm.steps, arm.batch_size) != (steps, batch_size)) {
+            title += &format!(", {}", self.budget(column, |count| count.to_string()));
+        }
+        if alike.iter().any(|arm| arm.macs != macs) {
+            title += &format!(", {macs} MACs");
+        }
+        title
     }
 
     /// Steps and batch size of each stage that trained a network, in the order they ran. A row has the steps of all of
@@ -255,7 +262,9 @@ impl Section<'_> {
             .iter()
             .map(|&(network, structure)| {
                 let arms = self.columns.iter().map(|other| other.arm);
-                let mut named = arms.filter(|arm| (arm.network, arm.structure) == (network, structure));
+                let size =
+                    |other: &Arm| network == "teacher" || other.macs == arm.macs || arm.network == "teacher-joint";
+                let mut named = arms.filter(|arm| (arm.network, arm.structure) == (network, structure) && size(arm));
                 // Of several budgets nobody could say which it was.
                 named.next().filter(|_| named.next().is_none())
             })
@@ -287,9 +296,10 @@ impl Section<'_> {
         column.gain(self.counterpart(column, base)?)
     }
 
-    /// The network called `name` with the budget of `column`, or the only one there is.
+    /// The network called `name` with the size and the budget of `column`, or the only one of its size.
     fn counterpart(&self, column: &Column, name: &str) -> Option<&Column<'_>> {
-        let named: Vec<_> = self.columns.iter().filter(|other| other.arm.network == name).collect();
+        let alike = |other: &&Column| other.arm.network == name && other.arm.macs == column.arm.macs;
+        let named: Vec<_> = self.columns.iter().filter(alike).collect();
         let budget = |column: &Column| (column.arm.steps, column.arm.batch_size);
         match named.as_slice() {
             [only] => Some(only),
@@ -346,12 +356,6 @@ impl From<&Baseline> for Other {
         let (source, counterpart, mean, gain, ratio) = (None, None, None, None, None);
         Self { method, source, counterpart, classes, mean, gain, ratio, decimals: 2 }
     }
-}
-
-fn gain(gain: Option<Gain>) -> String {
-    let Some(Gain { mean, half_width, pairs, .. }) = gain else { return BLANK.into() };
-    let interval = half_width.map(|half| format!(" ({:+.2} to {:+.2})", mean - half, mean + half)).unwrap_or_default();
-    format!("{mean:+.2}{interval}, {pairs} {}", if pairs == 1 { "pair" } else { "pairs" })
 }
 
 fn or_none(text: String) -> impl Display {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{ResultsError, Summary};
+use super::{Gain, ResultsError, Summary};
 use crate::data::CLASSES;
 use crate::run::write_whole;
 
@@ -43,6 +43,13 @@ pub(super) fn summary(summary: Option<Summary>) -> String {
     let Some(Summary { mean, sd, n }) = summary else { return BLANK.into() };
     let sd = sd.map_or_else(String::new, |sd| format!(" ± {sd:.2}"));
     format!("{mean:.2}{sd}, n {n}")
+}
+
+/// `+1.04 (+0.39 to +1.69), 30 pairs`, or a blank.
+pub(super) fn gain(gain: Option<Gain>) -> String {
+    let Some(Gain { mean, half_width, pairs, .. }) = gain else { return BLANK.into() };
+    let interval = half_width.map(|half| format!(" ({:+.2} to {:+.2})", mean - half, mean + half)).unwrap_or_default();
+    format!("{mean:+.2}{interval}, {pairs} {}", if pairs == 1 { "pair" } else { "pairs" })
 }
 
 /// Mean, standard deviation and number, a cell each; empty where there is none.

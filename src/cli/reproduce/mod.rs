@@ -12,10 +12,10 @@ use std::time::SystemTime;
 
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
-use pkdgan::config::{Config, ConfigError, Statistics};
+use pkdgan::config::{Config, ConfigError, Statistics, Structure};
 use pkdgan::data::Dataset;
 use pkdgan::unstable::reproduce::{
-    self as grid, BatchSizes, Grid, Outcome, Output, Pair, Scope, Scoring, Studied, Survey,
+    self as grid, BatchSizes, Compression, Grid, Outcome, Output, Pair, Scope, Scoring, Studied, Survey,
 };
 use pkdgan::unstable::results::{Rows, ScoreStudy, Table};
 
@@ -50,7 +50,7 @@ pub(super) struct Arguments {
     /// Leave out the student by itself, and so the gain of distillation
     #[arg(long, help_heading = "Grid")]
     without_baseline: bool,
-    /// Study the `score` (the same grid) or the `batch-size` (a grid of its own)
+    /// What to study, each with a page and a plot
     #[arg(long, value_name = "STUDY", help_heading = "Study")]
     study: Option<Study>,
     /// Which network's batch size is studied: the teacher's, or that of the student by itself [default: teacher]
@@ -59,6 +59,9 @@ pub(super) struct Arguments {
     /// Batch sizes to study [default: 1,2,4,8,16,32,64]
     #[arg(long, value_name = "SIZES", help_heading = "Study")]
     batch_sizes: Option<List<u64>>,
+    /// Student's channels to study, in shares of those of the settings [default: 0.25,0.5,1,2,4]
+    #[arg(long, value_name = "SHARES", value_delimiter = ',', value_parser = width, help_heading = "Study")]
+    widths: Vec<f64>,
     /// Images that every network sees in the series of equal images seen [default: those of the settings]
     #[arg(long, value_name = "N", help_heading = "Study")]
     images_seen: Option<u64>,
@@ -122,11 +125,39 @@ const EXAMPLES: &str = "Examples:
   pkdgan reproduce --study score                        latent distance against reconstruction error
   pkdgan reproduce --study batch-size --classes 2,5,8   teachers at batch sizes 1 to 64
   pkdgan reproduce --study batch-size --network student the same of students, which are cheap
+  pkdgan reproduce --study structures --classes 2,5     four single steps and six pairs, from the same teachers
+  pkdgan reproduce --study compression --classes 2,5    students of five sizes, alone and distilled
 
 Cells that are done are taken as they are; after ctrl-C, or a power cut, the same command goes on.
 Results are runs.csv (a row for each network), table.md and table.csv (beside the papers' figures and
 those of baselines.csv, where the folder of results has one),
-and score.md, score.csv, score.svg; batch-size.md, .csv and .svg with --study batch-size.";
+and score.md, score.csv, score.svg. --study batch-size, structures and compression add files of their
+names.";
+
+/// Structures that --study structures looks at: every single step, and pairs that begin with each.
+const STRUCTURES: [(Structure, Option<Structure>); 10] = {
+    use Structure::{Frozen, FrozenOwn, Joint, JointOwn};
+    [
+        (Frozen, None),
+        (FrozenOwn, None),
+        (Joint, None),
+        (JointOwn, None),
+        (Frozen, Some(FrozenOwn)),
+        (Frozen, Some(Joint)),
+        (Frozen, Some(JointOwn)),
+        (FrozenOwn, Some(JointOwn)),
+        (Joint, Some(JointOwn)),
+        (JointOwn, Some(JointOwn)),
+    ]
+};
+
+/// Student's channels that --study compression looks at, in shares of those of the settings.
+const WIDTHS: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];
+
+fn width(text: &str) -> Result<f64, String> {
+    let width: f64 = text.trim().parse().map_err(|error| format!("{error}"))?;
+    if width > 0.0 && width <= 64.0 { Ok(width) } else { Err("a share is above 0 and at most 64".into()) }
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Networks {
@@ -137,8 +168,14 @@ enum Networks {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Study {
+    /// Latent distance against reconstruction error; the same grid
     Score,
+    /// Batch sizes of one network
     BatchSize,
+    /// Structures of distillation, one step or two
+    Structures,
+    /// Sizes of the student, alone and distilled
+    Compression,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -162,10 +199,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (quiet, progress) = if arguments.worker { (true, Show::None) } else { (arguments.quiet, arguments.progress) };
     let console = Console::showing(quiet, progress);
     let scope = arguments.scope()?;
-    let study = (arguments.study == Some(Study::BatchSize)).then(|| arguments.batch_sizes());
-    let cells = match &study {
-        Some(study) => study.cells(&scope)?,
-        None => arguments.grid().cells(&scope)?,
+    let (cells, study) = match arguments.study {
+        Some(Study::BatchSize) => {
+            let sizes = arguments.batch_sizes();
+            let study = grid::Study::BatchSize { budget: sizes.budget(&scope)?, note: sizes.note() };
+            (sizes.cells(&scope)?, Some(study))
+        }
+        Some(Study::Structures) => (arguments.grid().cells(&scope)?, Some(grid::Study::Structures)),
+        Some(Study::Compression) => (arguments.compression().cells(&scope)?, Some(grid::Study::Compression)),
+        Some(Study::Score) | None => (arguments.grid().cells(&scope)?, None),
     };
     let cells = match arguments.shard {
         Some(shard) => shard.cells(cells),
@@ -178,8 +220,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return print_status(&cells, arguments.json);
     }
     let mut survey = Survey::new(cells.clone(), started)?;
-    let noted = study.map(|study| Ok::<_, grid::ReproduceError>((study.budget(&scope)?, study.note()))).transpose()?;
-    let mut output = Output::open(&arguments.results.join(arguments.name()), noted)?;
+    let mut output = Output::open(&arguments.results.join(arguments.name()), study)?;
     let device = || {
         let opened = arguments.device.open_first()?;
         console.say(opened.describe("training"));
@@ -239,17 +280,22 @@ impl Arguments {
             ("--without-baseline", self.without_baseline),
         ];
         let named = |flags: &[(&'static str, bool)]| flags.iter().find(|(_, given)| *given).map(|(flag, _)| *flag);
-        match self.study {
-            Some(Study::BatchSize) => {
-                if let Some(flag) = named(&of_grid) {
-                    usage(format!("{flag} has no part in --study batch-size; choose the network with --network"));
-                }
+        if self.study == Some(Study::BatchSize) {
+            if let Some(flag) = named(&of_grid) {
+                usage(format!("{flag} has no part in --study batch-size; choose the network with --network"));
             }
-            _ => {
-                if let Some(flag) = named(&of_study) {
-                    usage(format!("{flag} is for --study batch-size"));
-                }
+        } else if let Some(flag) = named(&of_study) {
+            usage(format!("{flag} is for --study batch-size"));
+        }
+        if self.study == Some(Study::Compression) {
+            if let Some(flag) = named(&of_grid) {
+                usage(format!("{flag} has no part in --study compression; choose sizes with --widths"));
             }
+        } else if !self.widths.is_empty() {
+            usage("--widths is for --study compression".into());
+        }
+        if self.study == Some(Study::Structures) && self.networks != Networks::All {
+            usage("--networks has no part in --study structures".into());
         }
         if self.networks != Networks::All && (!self.structures.is_empty() || self.without_baseline) {
             usage("--structures and --without-baseline are for --networks all".into());
@@ -297,12 +343,22 @@ impl Arguments {
             Networks::All => grid::Networks::All,
         };
         let mut structures: Vec<Pair> = Vec::new();
-        for &pair in &self.structures {
+        let of_study = STRUCTURES.map(|(first, second)| Pair { first, second });
+        let named = match self.study {
+            Some(Study::Structures) if self.structures.is_empty() => &of_study[..],
+            _ => &self.structures,
+        };
+        for &pair in named {
             if !structures.contains(&pair) {
                 structures.push(pair);
             }
         }
         Grid { networks, baseline: !self.without_baseline, structures }
+    }
+
+    fn compression(&self) -> Compression {
+        let widths = if self.widths.is_empty() { &WIDTHS[..] } else { &self.widths };
+        Compression { widths: widths.to_vec() }
     }
 
     fn batch_sizes(&self) -> BatchSizes {
@@ -321,12 +377,14 @@ impl Arguments {
         }
     }
 
-    /// The name of the results: those of a study of batch sizes are kept apart, for the budgets are its own.
+    /// The name of the results: those of a study with networks of its own are kept apart.
     fn name(&self) -> String {
         let sets = self.datasets().map(Dataset::name).collect::<Vec<_>>().join("+");
         let default = match (self.study, self.network) {
             (Some(Study::BatchSize), Some(Network::Student)) => format!("{sets}-batch-size-student"),
             (Some(Study::BatchSize), _) => format!("{sets}-batch-size"),
+            (Some(Study::Structures), _) => format!("{sets}-structures"),
+            (Some(Study::Compression), _) => format!("{sets}-compression"),
             _ => sets,
         };
         self.name.clone().unwrap_or(default)
@@ -335,8 +393,8 @@ impl Arguments {
     fn print(&self, rows: &Rows, output: &Output) -> anyhow::Result<()> {
         let text = if self.json {
             serde_json::to_string_pretty(&rows.iter().collect::<Vec<_>>())?
-        } else if let Some(study) = output.batch_size_study(rows) {
-            study.markdown()
+        } else if let Some(study) = output.study() {
+            study.markdown(rows)
         } else if self.study == Some(Study::Score) {
             ScoreStudy::new(rows).markdown()
         } else {

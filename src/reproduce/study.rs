@@ -1,0 +1,44 @@
+//! What a grid is run for, beside its table and the study of the score.
+
+use std::path::Path;
+
+use crate::results::{BatchSizeStudy, Budget, CompressionStudy, ResultsError, Rows, StructureStudy};
+
+/// A study that has a page of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Study {
+    /// Of the batch size.
+    BatchSize {
+        /// What is held equal.
+        budget: Budget,
+        /// A line for the reader.
+        note: String,
+    },
+    /// Of the structures of distillation.
+    Structures,
+    /// Of the student's size.
+    Compression,
+}
+
+impl Study {
+    /// The page, for a reader.
+    pub fn markdown(&self, rows: &Rows) -> String {
+        match self {
+            Self::BatchSize { budget, note } => BatchSizeStudy::new(rows, *budget).with_note(note).markdown(),
+            Self::Structures => StructureStudy::new(rows).markdown(),
+            Self::Compression => CompressionStudy::new(rows).markdown(),
+        }
+    }
+
+    /// Writes page, figures and plot.
+    ///
+    /// # Errors
+    /// A plot that cannot be drawn, and a file that cannot be written.
+    pub fn write(&self, rows: &Rows, folder: &Path) -> Result<(), ResultsError> {
+        match self {
+            Self::BatchSize { budget, note } => BatchSizeStudy::new(rows, *budget).with_note(note).write(folder),
+            Self::Structures => StructureStudy::new(rows).write(folder),
+            Self::Compression => CompressionStudy::new(rows).write(folder),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! AUROC by the structures of distillation: single steps and progressive pairs.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::data::Dataset;
+use crate::results::columns::{Column, auroc, columns};
+use crate::results::csv::write_csv;
+use crate::results::text::{BLANK, class_list, gain, markdown_table, summary, summary_cells, write_text};
+use crate::results::{Panel, Point, ResultsError, Rows, Series, Summary, svg};
+
+const HEADER: [&str; 9] =
+    ["dataset", "network", "structure", "classes", "auroc_mean", "auroc_sd", "seeds", "gain_mean", "gain_half_width"];
+
+/// Names of the networks in the plot, each with the one it is compared to.
+const NETWORKS: [(&str, &str, &str); 2] =
+    [("student", "student-alone", "student"), ("teacher-joint", "teacher", "teacher after the last step")];
+
+/// The study of the structures: a part for each data set.
+#[derive(Debug)]
+pub struct StructureStudy<'a> {
+    parts: Vec<Part<'a>>,
+}
+
+#[derive(Debug)]
+struct Part<'a> {
+    dataset: Dataset,
+    columns: Vec<Column<'a>>,
+    /// Those that every structure ran.
+    classes: BTreeSet<u8>,
+    /// Single steps first, then pairs.
+    structures: Vec<&'a str>,
+}
+
+impl<'a> StructureStudy<'a> {
+    /// The study of `rows`.
+    pub fn new(rows: &'a Rows) -> Self {
+        let part = |dataset| {
+            let columns = columns(rows, dataset);
+            let mut structures: Vec<_> = columns.iter().filter_map(distilled).collect();
+            structures.sort_by_key(|structure| (structure.len(), *structure));
+            structures.dedup();
+            let ran = columns.iter().filter(|column| distilled(column).is_some()).map(Column::classes);
+            let classes = ran.reduce(|common, classes| &common & &classes).unwrap_or_default();
+            Part { dataset, columns, classes, structures }
+        };
+        Self { parts: rows.datasets().map(part).collect() }
+    }
+
+    /// For a reader: a table for each data set.
+    pub fn markdown(&self) -> String {
+        let mut text = String::from(
+            "# Structures of distillation\n\nA single number is one step; a pair is two steps, one after the other. \
+             AUROC by latent distance, in percent: mean over the classes that every structure ran, ± sample standard \
+             deviation over the n seeds that ran all of them. Gains are over the student alone, and over the teacher \
+             before distillation, with 95 % intervals over the means of the classes.\n\n\
+             ![AUROC by structure](structures.svg)\n",
+        );
+        for part in &self.parts {
+            text += &format!("\n## {}, mean of {}\n\n", part.dataset, class_list(&part.classes));
+            if part.structures.is_empty() {
+                text += "No student was distilled.\n";
+                continue;
+            }
+            let header = ["structure", "student", "gain over the student alone", "teacher after", "its gain"];
+            let rows = part.structures.iter().map(|&structure| {
+                let mut cells = vec![structure.to_owned()];
+                for (network, base, _) in NETWORKS {
+                    let column = part.column(network, structure);
+                    cells.push(summary(column.and_then(|column| part.mean(column))));
+                    cells.push(column.map_or_else(|| BLANK.into(), |column| gain(part.gain(column, base))));
+                }
+                cells
+            });
+            text += &markdown_table(&header.map(String::from), &rows.collect::<Vec<_>>());
+            for (_, base, _) in NETWORKS {
+                let mean = part.columns.iter().find(|column| column.arm.network == base);
+                let mean = summary(mean.and_then(|column| part.mean(column)));
+                text +=
+                    &format!("\n{}: {mean}.\n", if base == "teacher" { "The teacher" } else { "The student alone" });
+            }
+        }
+        text
+    }
+
+    /// The plot, as an SVG document: a panel for each data set.
+    ///
+    /// # Errors
+    /// A plot that cannot be drawn.
+    pub fn svg(&self) -> Result<String, ResultsError> {
+        let panels: Vec<_> = self.parts.iter().map(Part::panel).collect();
+        svg(&panels)
+    }
+
+    /// Writes `structures.md`, `structures.csv` (AUROC in percent) and `structures.svg`.
+    ///
+    /// # Errors
+    /// A plot that cannot be drawn, and a file that cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<(), ResultsError> {
+        write_text(&folder.join("structures.md"), &self.markdown())?;
+        write_text(&folder.join("structures.svg"), &self.svg()?)?;
+        let records: Vec<_> = self.parts.iter().flat_map(Part::records).collect();
+        write_csv(&folder.join("structures.csv"), &HEADER, &records)
+    }
+}
+
+/// The structure, where the column is of a student that was distilled to its end.
+fn distilled<'a>(column: &Column<'a>) -> Option<&'a str> {
+    (column.arm.network == "student").then_some(column.arm.structure)
+}
+
+impl<'a> Part<'a> {
+    fn column(&self, network: &str, structure: &str) -> Option<&Column<'a>> {
+        self.columns.iter().find(|column| (column.arm.network, column.arm.structure) == (network, structure))
+    }
+
+    fn mean(&self, column: &Column) -> Option<Summary> {
+        column.mean(&self.classes, auroc)
+    }
+
+    fn gain(&self, column: &Column, base: &str) -> Option<crate::results::Gain> {
+        column.gain(self.columns.iter().find(|column| column.arm.network == base)?)
+    }
+
+    fn records(&self) -> Vec<Vec<String>> {
+        let mut records = Vec::new();
+        for (network, base, _) in NETWORKS {
+            for column in self.structures.iter().filter_map(|structure| self.column(network, structure)) {
+                let classes: Vec<_> = self.classes.iter().map(u8::to_string).collect();
+                let mut record = vec![self.dataset.to_string(), network.into(), column.arm.structure.into()];
+                record.push(classes.join(" "));
+                record.extend(summary_cells(self.mean(column)));
+                let gain = self.gain(column, base);
+                let cell = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.4}"));
+                record.extend([cell(gain.map(|gain| gain.mean)), cell(gain.and_then(|gain| gain.half_width))]);
+                records.push(record);
+            }
+        }
+        records
+    }
+
+    fn panel(&self) -> Panel {
+        let places = || self.structures.iter().enumerate().map(|(place, structure)| (place as f64, *structure));
+        let series = NETWORKS.map(|(network, _, name)| {
+            let point = |(x, structure)| {
+                let Summary { mean, sd, .. } = self.mean(self.column(network, structure)?)?;
+                Some(Point { x, y: mean, sd })
+            };
+            Series { name: name.into(), points: places().filter_map(point).collect() }
+        });
+        Panel {
+            title: format!("{}, mean of {}", self.dataset, class_list(&self.classes)),
+            x_label: "structures of the steps".into(),
+            y_label: "AUROC, percent, ± sd over seeds".into(),
+            ticks: places().map(|(place, structure)| (place, structure.to_owned())).collect(),
+            series: series.into(),
+            lines: false,
+        }
+    }
+}
