@@ -3,6 +3,10 @@
 //! A new normal image is as likely to rank anywhere among the calibration scores, so its p-value is at most `alpha` with
 //! a chance of at most `alpha`, whatever the distribution of the scores (Vovk, Gammerman and Shafer 2005, chapter 2;
 //! Laxhammar and Falkman 2010 for anomalies). The chance is over new images and calibration sets together.
+//!
+//! Scoring paths round in different ways, so that the same image has not quite the same score on each. Scores within
+//! [`tie_bound`] of each other therefore count as equal, here, in exported graphs and in the page for browsers. This makes
+//! p-values larger at most, so the promise holds as before.
 
 use thiserror::Error;
 
@@ -29,9 +33,9 @@ pub enum CalibrationError {
     Alpha(f64),
     /// Fewer scores than the false-alarm rate takes: nothing could ever be called anomalous.
     #[error(
-        "a false-alarm rate of {alpha} takes at least {needed} calibration images and the model has {count}; choose \
-         {:.2e} or more, or hold more normal images out of training",
-        1.0 / (*count as f64 + 1.0)
+        "a false-alarm rate of {alpha} takes at least {needed} calibration images and the model has {count}; choose {} or \
+         more, or hold more normal images out of training",
+        rounded_up(1.0 / (*count as f64 + 1.0))
     )]
     TooFew {
         /// The rate asked for.
@@ -41,6 +45,44 @@ pub enum CalibrationError {
         /// Scores there are.
         count: usize,
     },
+}
+
+/// The false-alarm rate that is promised unless another is asked for.
+pub const DEFAULT_ALPHA: f64 = 0.01;
+
+/// Share of a score within which another counts as equal: the most by which scores in half precision differ.
+pub const TIE_RATIO: f32 = 1.01;
+/// The same for scores near zero: latent vectors are rounded, whatever their distance.
+pub const TIE_STEP: f32 = 0.005;
+
+/// The highest score that counts as equal to a calibration score of `score`. In single precision, so that every program
+/// that computes it gets the same number.
+pub fn tie_bound(score: f32) -> f32 {
+    (score * TIE_RATIO).max(score + TIE_STEP).min(f32::MAX)
+}
+
+/// A rate with three digits that count, rounded up: whoever types it back asks for no less.
+pub fn rounded_up(rate: f64) -> String {
+    let places = if rate > 0.0 && rate < 1.0 { (2.0 - rate.log10().floor()).min(17.0) as usize } else { 2 };
+    let text = rounded_up_to(rate, places);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// A number with so many digits after the point, rounded up.
+pub fn rounded_up_to(number: f64, places: usize) -> String {
+    let nearest = format!("{number:.places$}");
+    match nearest.parse::<f64>() {
+        Ok(value) if value < number => format!("{:.places$}", number + 0.1_f64.powi(places as i32)),
+        _ => nearest,
+    }
+}
+
+/// A rate in percent with three digits that count, rounded up: what is promised is at most that.
+pub fn percent(rate: f64) -> String {
+    let places = if rate > 0.0 { (-rate.log10().floor()).clamp(0.0, 17.0) as usize } else { 0 };
+    let text = rounded_up_to(100.0 * rate, places);
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text} %")
 }
 
 /// The scores of the calibration images.
@@ -71,9 +113,9 @@ impl Calibration {
         &self.scores
     }
 
-    /// How many calibration scores are at least as high.
+    /// How many calibration scores are at least as high, those that count as equal among them.
     pub fn at_least(&self, score: f32) -> usize {
-        self.scores.len() - self.scores.partition_point(|&other| other < score)
+        self.scores.len() - self.scores.partition_point(|&other| tie_bound(other) < score)
     }
 
     /// The p-value of a score: (1 + calibration scores at least as high) / (n + 1), in (0, 1].
@@ -89,7 +131,14 @@ impl Calibration {
         self.rate(1)
     }
 
+    /// The false-alarm rate that is promised unless another is asked for: 0.01, or the smallest that so many scores can
+    /// promise.
+    pub fn default_alpha(&self) -> f64 {
+        DEFAULT_ALPHA.max(self.least_alpha())
+    }
+
     /// The score above which p-values are at most `alpha`: of normal images no more than that share is expected there.
+    /// It is the [`tie_bound`] of a calibration score.
     ///
     /// # Errors
     /// A rate outside (0, 1), and one that takes more scores than there are.
@@ -103,7 +152,7 @@ impl Calibration {
         let most = if self.rate(product + 1) <= alpha { product + 1 } else { product };
         let highest = most.checked_sub(1).filter(|_| self.rate(most) <= alpha);
         let place = highest.and_then(|highest| count.checked_sub(1 + highest));
-        place.map(|place| self.scores[place]).ok_or(CalibrationError::TooFew {
+        place.map(|place| tie_bound(self.scores[place])).ok_or(CalibrationError::TooFew {
             alpha,
             needed: ((1.0 / alpha).ceil() as usize).saturating_sub(1),
             count,

@@ -174,6 +174,29 @@ fn verdicts_go_by_p_value_or_threshold() {
 }
 
 #[test]
+fn the_default_rate_is_the_least_that_can_be_promised_and_advice_can_be_typed_back() {
+    let sandbox = sandbox();
+    for count in [1, 2, 8, 20, 59, 98, 99] {
+        // All far below what is scored.
+        calibrate(&sandbox, (0..count).map(|n| n as f32 * 1e-6).collect());
+        let output = ended(score(&sandbox, &["calibrated.safetensors", "pictures"]), 0);
+        let said = stderr(&output);
+        assert!(rows(&output.stdout).iter().all(|row| row.verdict.as_deref() == Some("anomalous")), "{count}: {said}");
+        let typed = said.split("--alpha ").nth(1).map(|rest| rest.split_whitespace().next().unwrap().to_owned());
+        assert_eq!(typed.is_some(), count < 99, "{said}");
+        let refused = ended(score(&sandbox, &["calibrated.safetensors", "pictures", "--alpha", "1e-5"]), 2);
+        let advised = stderr(&refused).split("choose ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+        for alpha in typed.iter().chain([&advised]) {
+            let again = ended(score(&sandbox, &["calibrated.safetensors", "pictures", "--alpha", alpha]), 0);
+            assert!(again.stdout == output.stdout, "{count}: {alpha}");
+            let least = 1.0 / (f64::from(count) + 1.0);
+            let alpha: f64 = alpha.parse().unwrap();
+            assert!(least <= alpha && alpha < 1.011 * least, "{alpha} for {least}");
+        }
+    }
+}
+
+#[test]
 fn wrong_usage_is_told_apart() {
     let sandbox = sandbox();
     calibrate(&sandbox, vec![1.0; 20]);
@@ -181,7 +204,7 @@ fn wrong_usage_is_told_apart() {
         (&["run"][..], 2, "PATH"),
         (&["run", "pictures", "--fail-on-anomaly"], 2, "--threshold"),
         (&["run", "pictures", "--alpha", "0.1"], 2, "--threshold"),
-        (&["calibrated.safetensors", "pictures"], 2, "99 calibration images"),
+        (&["calibrated.safetensors", "pictures", "--alpha", "0.01"], 2, "99 calibration images"),
         (&["calibrated.safetensors", "pictures", "--alpha", "7"], 2, "above 0 and below 1"),
         (&["calibrated.safetensors", "pictures", "--alpha", "0.1", "--threshold", "1"], 2, "--threshold"),
         (&["run", "pictures", "--threshold", "nan"], 2, "not finite"),

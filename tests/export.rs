@@ -11,7 +11,7 @@ use pkdgan::config::Statistics;
 use pkdgan::data::{Fit, Images, Preprocessing};
 use pkdgan::engine::{self, Activation, Cpu, Executor, Graph, Measure, Variables, Window};
 use pkdgan::model::{Architecture, EncoderLayer, ModelFile, Normal};
-use pkdgan::unstable::calibration::Calibration;
+use pkdgan::unstable::calibration::{Calibration, tie_bound};
 use pkdgan::unstable::export::schema::{self, ElementKind, Length, Node};
 use pkdgan::unstable::export::{ExportError, in_half, onnx};
 use pkdgan::unstable::model::{EdeGan, named};
@@ -179,8 +179,11 @@ fn preprocessing_and_calibration_are_inside() {
     // As `Images::to_signed_padded` does: the odd pixel of a margin lies below.
     let margins = graph.initializer.iter().find(|constant| constant.name == "margins").unwrap();
     assert_eq!(margins.raw_data, [0, 0, 3, 1, 0, 0, 4, 1].map(i64::to_le_bytes).concat());
-    let held = graph.initializer.iter().find(|constant| constant.name == "calibration.scores").unwrap();
-    assert_eq!(held.raw_data, [1e-7_f32, 0.1, 0.333_333_34, 0.5].map(f32::to_le_bytes).concat());
+    let held = graph.initializer.iter().find(|constant| constant.name == "calibration.tie_bounds").unwrap();
+    let bounds = [1e-7_f32, 0.1, 0.333_333_34, 0.5].map(tie_bound);
+    assert_eq!(held.raw_data, bounds.map(f32::to_le_bytes).concat());
+    let compared = graph.node.iter().find(|node| node.op_type == "GreaterOrEqual").unwrap();
+    assert_eq!(compared.input, ["calibration.tie_bounds", "score.column"]);
 
     let metadata: HashMap<_, _> = exported.metadata_props.iter().map(|entry| (&*entry.key, &*entry.value)).collect();
     let read: Vec<f32> = serde_json::from_str(metadata["calibration.scores"]).unwrap();

@@ -95,7 +95,7 @@ fn an_old_model_scores_as_it_did() {
     model.write(&sandbox.path("again.safetensors")).unwrap();
     let format = |path: &Path| Weights::read(path).unwrap().metadata["format"].clone();
     assert_eq!(format(&fixture("run/model.safetensors")), "pkdgan-ede-gan-1");
-    assert_eq!(format(&sandbox.path("again.safetensors")), "pkdgan-ede-gan-2");
+    assert_eq!(format(&sandbox.path("again.safetensors")), "pkdgan-ede-gan-3");
     assert_eq!(ModelFile::read(&sandbox.path("again.safetensors")).unwrap().metadata(), model.metadata());
 }
 
@@ -122,7 +122,7 @@ fn a_model_of_another_format_is_refused() {
         let error = ModelFile::read(&path).unwrap_err();
         assert!(matches!(&error, WeightsError::Damaged { .. }) && error.to_string().contains(message), "{error}");
     }
-    set_format(&path, "pkdgan-ede-gan-3");
+    set_format(&path, "pkdgan-ede-gan-4");
     let images = "data/mnist/t10k-images-idx3-ubyte";
     for arguments in [
         &["score", MODEL, images][..],
@@ -221,7 +221,7 @@ fn a_new_run_says_its_format() {
     sandbox.train("run", &["--steps=2", "--device=cpu"]).assert().success();
     let config = String::from_utf8(sandbox.read(CONFIG)).unwrap();
     assert!(config.starts_with("format = 1\n\n[run]\n"), "{config}");
-    assert_eq!(Weights::read(&sandbox.path(MODEL)).unwrap().metadata["format"], "pkdgan-ede-gan-2");
+    assert_eq!(Weights::read(&sandbox.path(MODEL)).unwrap().metadata["format"], "pkdgan-ede-gan-3");
     assert_eq!(Weights::read(&sandbox.path(CHECKPOINT)).unwrap().metadata["format"], "pkdgan-checkpoint-1");
 }
 

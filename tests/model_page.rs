@@ -27,7 +27,7 @@ fn written() -> (TempDir, PathBuf) {
 fn the_metadata_describe_every_layer_and_the_score() {
     let (_folder, path) = written();
     let metadata = Weights::read(&path).unwrap().metadata;
-    assert_eq!(metadata["format"], "pkdgan-ede-gan-2");
+    assert_eq!(metadata["format"], "pkdgan-ede-gan-3");
     let said = |key: &str| serde_json::from_str::<Value>(&metadata[key]).unwrap();
     let expected = json!({
         "layer": ["name", "kind", "stride", "padding", "norm", "activation", "slope"],
@@ -52,6 +52,29 @@ fn the_metadata_describe_every_layer_and_the_score() {
     assert_eq!(said("score")["z1"], "unit_rms(encoder1(x))");
     assert_eq!(said("score")["score"], "sqrt(sum((z1 - z2)^2))");
     assert_eq!(said("score")["least_norm"], 1e-6);
+    assert_eq!((&said("score")["tie_ratio"], &said("score")["tie_step"]), (&json!(1.01), &json!(0.005)));
+}
+
+#[test]
+fn version_2_says_that_scores_are_compared_exactly() {
+    let (_folder, path) = written();
+    let mut weights = Weights::read(&path).unwrap();
+    weights.metadata.insert("format".into(), "pkdgan-ede-gan-2".into());
+    let mut score: Value = serde_json::from_str(&weights.metadata["score"]).unwrap();
+    let score = score.as_object_mut().unwrap();
+    for key in ["tie_bound", "tie_ratio", "tie_step"] {
+        score.remove(key).unwrap();
+    }
+    let text = "(1 + count(calibration.scores >= score)) / (1 + count(calibration.scores))";
+    score.insert("p_value".into(), text.into());
+    weights.metadata.insert("score".into(), json!(score).to_string());
+    weights.write(&path).unwrap();
+    let read = ModelFile::read(&path).unwrap();
+    assert_eq!(read.weights.tensors, student().weights.tensors);
+    // Version 3 says more.
+    weights.metadata.insert("format".into(), "pkdgan-ede-gan-3".into());
+    weights.write(&path).unwrap();
+    assert!(ModelFile::read(&path).unwrap_err().to_string().contains("`score.p_value`"));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use command::{Sandbox, TEST, TINY, stderr};
+use pkdgan::unstable::calibration::rounded_up_to;
 use pkdgan::unstable::run::read_scores;
 use scraper::{ElementRef, Html, Selector};
 
@@ -187,7 +188,7 @@ fn a_run_ends_with_a_page_that_has_every_part() {
     }
     assert_eq!(page.all("figure svg").len(), figures.len());
     let threshold = report["networks"][4]["threshold"]["threshold"].as_f64().unwrap();
-    assert!(page.texts(".legend li").contains(&format!("threshold {threshold:.4}")));
+    assert!(page.texts(".legend li").contains(&format!("threshold {}", rounded_up_to(threshold, 4))));
 
     // The ends of the ranking, in order.
     let mut scores = read_scores(&sandbox.path("run/scores.csv")).unwrap();

@@ -1,5 +1,6 @@
 // The page: what is dropped, drawn and chosen goes to the model, what comes back is shown.
 
+import { roundedUp } from "./calibration.js";
 import { asInMnist, drawing } from "./drawing.js";
 import { BATCH, openGpu, Scorer } from "./fused_score.js";
 import { parameters, readModel } from "./model.js";
@@ -212,7 +213,7 @@ function showVerdicts() {
     : !(rate > 0 && rate < 1)
       ? "Choose a rate above 0 and below 1, such as 0.01."
       : rate < least
-        ? `With ${calibration.scores.length} scores nothing can be called anomalous below ${least.toPrecision(2)}.`
+        ? `With ${calibration.scores.length} scores nothing can be called anomalous below ${roundedUp(least)}.`
         : `Anomalous is a p-value of at most ${rate}: of normal pictures no more than that share is expected there.`;
   const pValue = (score) =>
     calibration ? figure(calibration.pValue(score), calibration.pValue(score).toFixed(4)) : "–";

@@ -6,7 +6,7 @@ const BINS = 50,
   FLOOR = 60;
 
 /** Draws the calibration scores as a histogram, the score as a line, and the threshold of a false-alarm rate if any. */
-export function drawScale(figure, { scores }, score, rate) {
+export function drawScale(figure, { scores, bounds }, score, rate) {
   const most = Math.max(scores.at(-1), score) * 1.05 || 1;
   const x = (value) => (Math.min(value / most, 1) * WIDTH).toFixed(2);
   const bins = new Array(BINS).fill(0);
@@ -16,12 +16,12 @@ export function drawScale(figure, { scores }, score, rate) {
     (count, bin) =>
       `M${(bin * WIDTH) / BINS} ${FLOOR}v${((-count / highest) * (FLOOR - 4)).toFixed(2)}h${WIDTH / BINS - 1}V${FLOOR}z`,
   );
-  // The p-value is at most the rate above this calibration score.
+  // The p-value is at most the rate above the bound of this calibration score.
   const place = rate === null ? -1 : scores.length - Math.floor(rate * (scores.length + 1) + 1e-9);
   const lines = [
     ["bars", bars.join("")],
     ["axis", `M0 ${FLOOR}H${WIDTH}`],
-    ...(place >= 0 && place < scores.length ? [["threshold", `M${x(scores[place])} 0V${HEIGHT}`]] : []),
+    ...(place >= 0 && place < scores.length ? [["threshold", `M${x(bounds[place])} 0V${HEIGHT}`]] : []),
     ["marker", `M${x(score)} 0V${HEIGHT}`],
   ];
   figure.querySelector("svg").replaceChildren(

@@ -84,7 +84,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         progress.finish();
         Ok::<_, TrainError>((evaluation, model.calibration, adapter))
     })?;
-    let threshold = |calibration| evaluation.threshold(calibration, arguments.alpha, data.split.normal);
+    let threshold = |calibration| data.threshold(&evaluation, calibration, arguments.alpha);
     let threshold = match (&calibration, arguments.alpha) {
         (Some(calibration), _) => Some(threshold(calibration)?),
         (None, Some(_)) => {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use pkdgan::config::{Config, ConfigError, Goal, Recipe};
-use pkdgan::data::{Colour, Dataset, Fit, Source};
+use pkdgan::data::{Colour, Dataset, Fit, GroupBy, Source};
 use pkdgan::model::ModelFile;
 use pkdgan::unstable::config::{Given, goal, resolve_given};
 
@@ -44,6 +44,13 @@ pub(super) struct Settings {
     /// --calibration, is then held out of training for the test
     #[arg(long, value_name = "DIR", help_heading = "Own images", requires = "images")]
     anomalies: Option<PathBuf>,
+    /// Folder of normal pictures that set the threshold, so that none of --images are held out of training
+    #[arg(long, value_name = "DIR", help_heading = "Own images", requires = "images", conflicts_with = "calibration")]
+    calibration_images: Option<PathBuf>,
+    /// Which pictures belong together, so that they all train or none of them does: `copies` (exact and near ones),
+    /// `folder`, `none`, or a regular expression for file names, whose first group is what they share [default: copies]
+    #[arg(long, value_name = "HOW", help_heading = "Own images", requires = "images")]
+    group_by: Option<GroupBy>,
     /// Side that pictures are scaled to, in pixels: 32, 64 or 128; networks have a layer more for each doubling
     /// [default: 32]
     #[arg(long, value_name = "PIXELS", help_heading = "Own images", requires = "images")]
@@ -58,8 +65,8 @@ pub(super) struct Settings {
     /// Enter folders where another file system is mounted; without it, each is named and skipped
     #[arg(long, help_heading = "Own images", requires = "images")]
     cross_file_systems: bool,
-    /// Share of the normal training images that is held out of training, to set a threshold by; 0 for none [default:
-    /// 0.1, of own images 0.2]
+    /// Share of the normal training images that is held out of training, to set a threshold by; 0 for none. Of own
+    /// images it is the share of groups (--group-by) [default: 0.1, of own images 0.2]
     #[arg(long, value_name = "SHARE", help_heading = "Settings")]
     calibration: Option<f64>,
     /// Images per step of the teacher's training
@@ -124,6 +131,8 @@ impl Settings {
             ("data.normal", normal.map(|normal| normal.to_string())),
             ("data.images.folder", self.images.as_ref().map(folder)),
             ("data.images.anomalies", self.anomalies.as_ref().map(folder)),
+            ("data.images.calibration", self.calibration_images.as_ref().map(folder)),
+            ("data.images.group_by", self.group_by.as_ref().map(|by| quoted(by))),
             ("data.side", self.size.map(|side| side.to_string())),
             ("data.images.fit", self.fit.map(|fit| quoted(&fit))),
             ("data.images.colour", self.colour.map(|colour| quoted(&colour))),

@@ -2,6 +2,7 @@
 
 use pkdgan::data::Source;
 use pkdgan::metrics::BestF1;
+use pkdgan::unstable::calibration::rounded_up_to;
 use pkdgan::unstable::run::{Report, ThresholdReport};
 
 use super::units::count;
@@ -54,14 +55,17 @@ pub(super) fn thresholds(threshold: Option<&ThresholdReport>, best: Option<&Best
             let [least, lower, median, upper, most] = of.quartiles;
             text += &format!(
                 "{} normal images held out of training score {least:.4} to {most:.4}, quartiles {lower:.4}, {median:.4} \
-                 and {upper:.4}\nthreshold {:.4} promises at most {} false alarms",
+                 and {upper:.4}\nthreshold {} promises at most {} % false alarms",
                 of.images,
-                of.threshold,
-                percent(of.alpha)
+                // Numbers that somebody may type back must promise what they stand beside.
+                rounded_up_to(of.threshold.into(), 4),
+                rounded_up_to(100.0 * of.alpha, 2)
             );
-            if let (Some(alarms), Some(found)) = (of.false_alarm_rate, of.detection_rate) {
-                let (alarms, found) = (percent(alarms), percent(found));
-                text += &format!("; on the test set {alarms} false alarms, {found} of the anomalies found");
+            let alarms = of.false_alarm_rate.map(|alarms| format!("{} false alarms", percent(alarms)));
+            let found = of.detection_rate.map(|found| format!("{} of the anomalies found", percent(found)));
+            let shares: Vec<String> = alarms.into_iter().chain(found).collect();
+            if !shares.is_empty() {
+                text += &format!("; on the test set {}", shares.join(", "));
             }
             text.push('\n');
         }

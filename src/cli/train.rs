@@ -8,6 +8,8 @@ use std::time::Instant;
 use clap::Args;
 use pkdgan::config::{Config, DataConfig, Goal, steps_for_epochs};
 use pkdgan::data::Source;
+use pkdgan::unstable::calibration::{percent, rounded_up};
+use pkdgan::unstable::data::{Independence, images_for};
 use pkdgan::unstable::pipeline::{self, Data, GivenFiles, Plan, Progress};
 use pkdgan::unstable::run::{NetworkReport, RunFile, RunFolder, read_kernels};
 use pkdgan::unstable::train::{CheckpointEvery, PeriodicEvaluation};
@@ -49,7 +51,7 @@ pub(super) struct Arguments {
     /// Go on with the run in this folder from its last checkpoint, with its own settings
     #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with_all = [
         "stage", "teacher", "with_baseline", "out", "force", "init", "recipe", "config", "set", "dataset", "data_dir",
-        "images", "anomalies", "size", "fit", "colour", "cross_file_systems", "normal", "calibration", "batch_size", "steps", "epochs", "seed",
+        "images", "anomalies", "calibration_images", "group_by", "size", "fit", "colour", "cross_file_systems", "normal", "calibration", "batch_size", "steps", "epochs", "seed",
         "lr", "no_shuffle", "no_tune",
     ])]
     resume: Option<PathBuf>,
@@ -89,6 +91,8 @@ const EXAMPLES: &str = "Examples:
   pkdgan train --images photos/good --size 64           your own pictures, all of them normal
   pkdgan train --images photos/good --anomalies photos/bad
                                                         and a test on anomalous ones
+  pkdgan train --images photos/good --group-by '^(tile[0-9]+)_'
+                                                        several photos of each tile
   pkdgan train --config runs/a/config.toml --seed 1     the same with another seed
   pkdgan train --resume runs/mnist-8-default-seed0      after ctrl-C, or a power cut
   pkdgan train --evaluate-every 500 --tensorboard       watch it go: tensorboard --logdir runs
@@ -112,7 +116,11 @@ network's file holds their scores, so that a false-alarm rate can be promised wi
 Own images (--images) are PNG, JPEG or BMP files, in folders as deep as you like. Some hundreds
 are good, 20 the least. With --anomalies as many of them as calibrate are held out once more, for
 the test beside the anomalous ones. Files that cannot be read are named and skipped; more than
-5 % of them stop the run.";
+5 % of them stop the run.
+
+Copies of a picture, exact or near ones, are one group: they all train, or none of them does. Of each group
+that is held out, one picture sets the threshold, for the promise counts groups, not files. --group-by says
+otherwise what a group is. --calibration-images names held-out pictures.";
 
 /// Trains, scores, writes the run folder.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -218,13 +226,32 @@ fn describe(config: &Config, data: &Data) -> String {
             _ => format!("{test} to evaluate on"),
         }
     );
-    if share > 0.0 && calibration < FOR_ONE_PERCENT {
-        let needed = (FOR_ONE_PERCENT as f64 / share).ceil();
+    let independence = data.own.as_ref().map(|own| &own.independence);
+    let grouped = independence.filter(|of| of.groups < of.pictures);
+    if let Some(Independence { pictures, groups, largest, train_groups, left_out, .. }) = grouped {
         text += &format!(
-            "\nwarning: {calibration} held-out images cannot promise fewer than {:.1} % false alarms; 1 % takes \
-             {FOR_ONE_PERCENT}, which are held out of {needed} normal images",
-            100.0 / (calibration as f64 + 1.0)
+            "\ngroups: {pictures} normal images are {groups} independent groups, the largest of {largest} images \
+             (--group-by); {train_groups} groups train, and of {calibration} groups one image each sets the threshold; \
+             {left_out} images of these are not used"
         );
+    }
+    let given = config.data.images.as_ref().is_some_and(|images| !images.calibration.as_os_str().is_empty());
+    if share > 0.0 && calibration < FOR_ONE_PERCENT {
+        let least = 1.0 / (calibration as f64 + 1.0);
+        let what = if grouped.is_some() { "independent groups" } else { "held-out images" };
+        let independent = if grouped.is_some() { " that are no copies of each other" } else { "" };
+        text += &format!(
+            "\nwarning: {calibration} {what} cannot promise fewer than {} false alarms; 1 % takes {FOR_ONE_PERCENT}, ",
+            percent(least)
+        );
+        text += &match given {
+            true => format!("so many images{independent} in the folder of --calibration-images"),
+            false => {
+                let needed = images_for(FOR_ONE_PERCENT, share);
+                format!("which are held out of {needed} normal images{independent}")
+            }
+        };
+        text += &format!(". `score` goes by `--alpha {}` instead", rounded_up(least));
     }
     text
 }

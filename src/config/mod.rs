@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Colour, Fit, Source};
+use crate::data::{Colour, Fit, GroupBy, Source};
 
 pub use crate::model::Statistics;
 pub use error::ConfigError;
@@ -111,6 +111,13 @@ pub struct ImagesConfig {
     pub folder: PathBuf,
     /// Folder of anomalous pictures, to test with; empty for none.
     pub anomalies: PathBuf,
+    /// Folder of normal pictures that calibrate, so that none of `folder` are held out; empty for none.
+    #[serde(default)]
+    pub calibration: PathBuf,
+    /// Which pictures belong together: all of a group train, or none of them does. Runs of earlier versions say nothing,
+    /// which means none.
+    #[serde(default = "GroupBy::none")]
+    pub group_by: GroupBy,
     /// How pictures of another shape are made to fit.
     pub fit: Fit,
     /// Values per pixel; decided once a run has begun.

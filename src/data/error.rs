@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::{CLASSES, Dataset, Part, PictureError};
+use super::{CLASSES, Dataset, Part, PictureError, UnknownGroups};
+use crate::message::shortened;
 
 /// Why a data set could not be used. Byte offsets count the unpacked contents of a `.gz` file.
 #[derive(Debug, Error)]
@@ -236,6 +237,48 @@ pub enum DataError {
         /// The folder of anomalous ones.
         anomalies: PathBuf,
     },
+    /// The folder of pictures that calibrate is another one's, or within it, or holds it.
+    #[error(
+        "{} and {}: one holds the other, and pictures that calibrate must be used for nothing else; keep them apart",
+        calibration.display(), other.display()
+    )]
+    NestedCalibration {
+        /// The folder of pictures that calibrate.
+        calibration: PathBuf,
+        /// The other one.
+        other: PathBuf,
+    },
+    /// The pictures are not independent enough to hold some of them out.
+    #[error(
+        "{}: {pictures} pictures are {groups} independent groups, and at least {least} are needed, for pictures of a group \
+         are copies of each other or belong together; add pictures of other things, name held-out ones with \
+         --calibration-images DIR, or say with --group-by what belongs together (`none`: each file is independent)",
+        folder.display()
+    )]
+    TooFewGroups {
+        /// The folder.
+        folder: PathBuf,
+        /// Usable pictures.
+        pictures: usize,
+        /// Groups of them that could be used.
+        groups: usize,
+        /// Those needed.
+        least: usize,
+    },
+    /// A file name does not say which group the picture is of.
+    #[error(
+        "{}: the name has no group by --group-by '{}'; name the file like the others, or choose another expression",
+        path.display(), shortened(pattern)
+    )]
+    NoGroup {
+        /// The file.
+        path: PathBuf,
+        /// The regular expression.
+        pattern: String,
+    },
+    /// Pictures cannot be grouped like this.
+    #[error(transparent)]
+    Groups(#[from] UnknownGroups),
     /// The pictures are not those that a run began with.
     #[error(
         "{}: the pictures are not those that the run began with ({count} can be used now); put them back, or train anew",

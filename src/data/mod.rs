@@ -6,12 +6,14 @@ mod dataset;
 mod error;
 pub(crate) mod fetch;
 mod folder;
+mod groups;
 mod idx;
 mod images;
 mod jpeg;
 mod manifest;
 mod memory;
 mod mnist;
+mod near_copies;
 mod one_class;
 mod own;
 mod padding;
@@ -24,6 +26,7 @@ mod verify;
 
 pub use dataset::{CLASSES, Dataset, Part, UnknownDataset};
 pub use error::DataError;
+pub use groups::{GroupBy, UnknownGroups};
 pub use images::{Images, LabelledImages};
 pub(crate) use internals::*;
 pub use picture::{PictureError, PictureProblem};
@@ -34,11 +37,12 @@ pub(crate) use verify::hex;
 /// What is not of the public API: `pkdgan::unstable::data`.
 pub(crate) mod internals {
     pub use super::folder::files_below;
+    pub use super::groups::Groups;
     pub use super::idx::{Idx, IdxImages, MAX_VALUES, read_idx};
     pub use super::manifest::{Check, Content, Manifest, Packed, Packing};
     pub use super::memory::MemoryBudget;
-    pub use super::one_class::{OneClass, order};
-    pub use super::own::OwnImages;
+    pub use super::one_class::{OneClass, images_for, order};
+    pub use super::own::{HoldOut, Independence, OwnImages};
     pub use super::picture::{MAX_SIDE, read_picture, read_pixels};
     pub use super::pictures::Pictures;
     pub use super::preprocessing::PreprocessingInternals;

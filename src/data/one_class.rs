@@ -95,6 +95,12 @@ pub(super) fn held_out(images: usize, share: f64) -> usize {
     (images as f64 * share + 1e-6) as usize
 }
 
+/// The fewest images of which a share, which is above 0, is this many.
+pub fn images_for(held: usize, share: f64) -> usize {
+    let least = (held as f64 / share).floor() as usize;
+    (least..).find(|&images| held_out(images, share) >= held).unwrap_or(least)
+}
+
 /// Takes `wanted` of the images out, spread evenly over their order; the rest comes first.
 pub(super) fn spread(images: Vec<usize>, wanted: usize) -> (Vec<usize>, Vec<usize>) {
     let (mut rest, mut taken) = (Vec::new(), Vec::new());

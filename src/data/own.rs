@@ -4,19 +4,47 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::one_class::{held_out, spread};
-use super::{DataError, Images, LabelledImages, OneClass, PictureError, Pictures, Preprocessing};
+use super::groups::Parts;
+use super::{DataError, GroupBy, Groups, Images, LabelledImages, OneClass, PictureError, Pictures, Preprocessing};
 
 /// Fewest normal pictures that a run is trained on.
 const MIN_PICTURES: usize = 20;
 
+/// What is held out of training to calibrate with.
+#[derive(Debug, Clone, Copy)]
+pub struct HoldOut<'a> {
+    /// Share of the groups of normal pictures.
+    pub share: f64,
+    /// What makes pictures a group.
+    pub group_by: &'a GroupBy,
+    /// Folder of pictures that calibrate instead; empty for none.
+    pub folder: &'a Path,
+}
+
+/// How independent the normal pictures are, and what becomes of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Independence {
+    /// Normal pictures, those of a folder for calibration among them.
+    pub pictures: usize,
+    /// Groups that they make.
+    pub groups: usize,
+    /// Pictures of the largest group.
+    pub largest: usize,
+    /// Groups whose pictures train.
+    pub train_groups: usize,
+    /// Pictures that are not used, for others of their group say the same.
+    pub left_out: usize,
+    /// Whether the normal pictures that evaluate are those that calibrate.
+    pub calibration_evaluates: bool,
+}
+
 /// Normal pictures, and perhaps anomalous ones, read and split.
 #[derive(Debug)]
 pub struct OwnImages {
-    /// The normal ones, of class 0.
+    /// The normal ones, of class 0; those of a folder for calibration come last.
     pub train: LabelledImages,
     /// What the networks are evaluated on: normal pictures of class 0 that were held out, and all anomalous ones, of
-    /// class 1. Without anomalous ones, the pictures that calibrate.
+    /// class 1. Without anomalous ones, or with a folder for calibration, the pictures that calibrate.
     pub eval: LabelledImages,
     /// Which are used for what.
     pub split: OneClass,
@@ -26,40 +54,78 @@ pub struct OwnImages {
     pub skipped: Vec<PictureError>,
     /// Stands for the names of all pictures used.
     pub digest: String,
+    /// What they make of each other.
+    pub independence: Independence,
 }
 
 impl OwnImages {
-    /// Reads the pictures below `folder`, and those below `anomalies` unless that is empty. Of the normal ones a
-    /// `share` calibrates, spread evenly; where there are anomalous ones, as many more evaluate.
+    /// Reads the pictures below `folder`, and those below `anomalies` unless that is empty. A share of the groups of
+    /// normal ones calibrates, one picture of each, spread evenly; where there are anomalous ones, as many more groups
+    /// evaluate.
     ///
     /// # Errors
-    /// Folders of which one is within the other, and those of [`Pictures::read`].
+    /// Folders of which one is within the other, too few groups, and those of [`Pictures::read`] and [`Groups::new`].
     pub fn read(
         folder: &Path,
         anomalies: &Path,
         preprocessing: &Preprocessing,
-        share: f64,
+        held: &HoldOut,
         cross_file_systems: bool,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, DataError> {
-        let has_anomalies = !anomalies.as_os_str().is_empty();
-        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let (outer, inner) = (real(folder), real(anomalies));
-        if has_anomalies && (inner.starts_with(&outer) || outer.starts_with(&inner)) {
+        let [has_anomalies, has_calibration] = [anomalies, held.folder].map(|path| !path.as_os_str().is_empty());
+        if has_anomalies && nested(folder, anomalies) {
             return Err(DataError::Nested { normal: folder.to_owned(), anomalies: anomalies.to_owned() });
         }
+        for other in [folder, anomalies].into_iter().filter(|other| !other.as_os_str().is_empty() && has_calibration) {
+            if nested(held.folder, other) {
+                return Err(DataError::NestedCalibration {
+                    calibration: held.folder.to_owned(),
+                    other: other.to_owned(),
+                });
+            }
+        }
         let cross = cross_file_systems;
-        let normal = Pictures::read(folder, preprocessing, MIN_PICTURES, cross, progress)?;
-        let anomalous =
-            has_anomalies.then(|| Pictures::read(anomalies, preprocessing, 1, cross, progress)).transpose()?;
+        let mut normal = Pictures::read(folder, preprocessing, MIN_PICTURES, cross, progress)?;
+        let mut read_more = |wanted: bool, folder: &Path| {
+            wanted.then(|| Pictures::read(folder, preprocessing, 1, cross, progress)).transpose()
+        };
+        let calibrating = read_more(has_calibration, held.folder)?;
+        let anomalous = read_more(has_anomalies, anomalies)?;
+
+        let paths = |pictures: &Option<Pictures>| pictures.as_ref().map_or(Vec::new(), |it| it.paths.clone());
+        let mut read = vec![(folder, normal.paths.clone()), (anomalies, paths(&anomalous))];
+        if has_calibration {
+            read.push((held.folder, paths(&calibrating)));
+        }
+        let digest = digest(&read);
 
         let count = normal.paths.len();
-        let wanted = held_out(count, share).max(1);
-        let (train, calibration) = spread((0..count).collect(), wanted);
-        let (train, eval) = if has_anomalies { spread(train, wanted) } else { (train, calibration.clone()) };
-
-        let abnormal = anomalous.as_ref().map_or(&[][..], |pictures| pictures.paths.as_slice());
-        let digest = digest(&[(folder, normal.paths.as_slice()), (anomalies, abnormal)]);
+        if let Some(calibrating) = calibrating {
+            normal.images = joined(&normal.images, &calibrating.images)?;
+            normal.paths.extend(calibrating.paths);
+            normal.skipped.extend(calibrating.skipped);
+        }
+        let groups = Groups::new(held.group_by, &normal.images, &normal.paths)?;
+        let calibration_evaluates = has_calibration || !has_anomalies;
+        let Parts { train_groups, train, calibration, eval } = groups.divide(count, held.share, !calibration_evaluates);
+        let pictures = normal.paths.len();
+        if train.is_empty() || calibration.is_empty() || (eval.is_empty() && !calibration_evaluates) {
+            let folder = if has_calibration { held.folder } else { folder }.to_owned();
+            let least = if has_calibration { 1 } else { 2 + usize::from(has_anomalies) };
+            let groups = if has_calibration { calibration.len() } else { groups.count() };
+            return Err(DataError::TooFewGroups { folder, pictures, groups, least });
+        }
+        let eval = if calibration_evaluates { calibration.clone() } else { eval };
+        let used = train.len() + calibration.len() + if calibration_evaluates { 0 } else { eval.len() };
+        let independence = Independence {
+            pictures,
+            groups: groups.count(),
+            largest: groups.largest(),
+            train_groups,
+            left_out: pictures - used,
+            calibration_evaluates,
+        };
 
         let mut eval_paths: Vec<PathBuf> = eval.iter().map(|&index| normal.paths[index].clone()).collect();
         let mut pixels = Vec::new();
@@ -78,11 +144,12 @@ impl OwnImages {
         let eval = Images::new(labels.len(), channels, height, width, pixels)?;
         Ok(Self {
             split: OneClass { normal: 0, train, calibration, test: (0..labels.len()).collect() },
-            train: LabelledImages { images: normal.images, labels: vec![0; count] },
+            train: LabelledImages { images: normal.images, labels: vec![0; pictures] },
             eval: LabelledImages { images: eval, labels },
             eval_paths,
             skipped,
             digest,
+            independence,
         })
     }
 
@@ -92,12 +159,24 @@ impl OwnImages {
     }
 }
 
+/// Whether one of two folders is within the other.
+fn nested(one: &Path, other: &Path) -> bool {
+    let [one, other] = [one, other].map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned()));
+    one.starts_with(&other) || other.starts_with(&one)
+}
+
+/// Images, then others of the same shape.
+fn joined(images: &Images, others: &Images) -> Result<Images, DataError> {
+    let pixels = [images.pixels(), others.pixels()].concat();
+    Images::new(images.count() + others.count(), images.channels(), images.height(), images.width(), pixels)
+}
+
 /// The SHA-256 of the names of pictures below their folders, in hexadecimal.
-fn digest(folders: &[(&Path, &[PathBuf])]) -> String {
+fn digest(folders: &[(&Path, Vec<PathBuf>)]) -> String {
     let mut digest = Sha256::new();
     for (folder, paths) in folders {
         digest.update((paths.len() as u64).to_le_bytes());
-        for path in *paths {
+        for path in paths {
             let name = path.strip_prefix(folder).unwrap_or(path).to_string_lossy();
             digest.update((name.len() as u64).to_le_bytes());
             digest.update(name.as_bytes());

@@ -7,7 +7,7 @@ use prost::Message;
 use super::ExportError;
 use super::builder::{Builder, float, integer, integers, value};
 use super::schema::{ElementKind, Entry, Graph, Model, OperatorSet, Value};
-use crate::calibration::Calibration;
+use crate::calibration::{Calibration, TIE_RATIO, TIE_STEP, tie_bound};
 use crate::data::Preprocessing;
 use crate::engine::{Activation, MIN_NORM};
 use crate::model::{Layer, LayerKind, ModelFile, NetworkSpec, Statistics};
@@ -22,7 +22,7 @@ const MAX_BYTES: usize = i32::MAX as usize;
 
 /// The model as an ONNX graph. Its input is `image`, the pixels as bytes `[N, C, H, W]`, for any `N`. Its outputs are
 /// `score` `[N]`, `reconstruction` `[N, C, side, side]` in [-1, 1], and of a calibrated model `calibration_at_least`
-/// `[N]`, how many calibration scores are at least as high, and `p_value` `[N]`.
+/// `[N]`, how many calibration scores are at least as high (ties as of [`tie_bound`] among them), and `p_value` `[N]`.
 ///
 /// # Errors
 /// Tensors that are missing, of another shape than the architecture's or not finite, and statistics of single values.
@@ -108,7 +108,10 @@ fn outputs(model: &ModelFile) -> Vec<Value> {
                 "calibration_at_least",
                 ElementKind::Int64,
                 &[],
-                &format!("How many of the {count} calibration scores are at least as high."),
+                &format!(
+                    "How many of the {count} calibration scores are at least as high: of a calibration score s, \
+                     max({TIE_RATIO} s, s + {TIE_STEP}) is not below this score."
+                ),
             ),
             value(
                 "p_value",
@@ -271,8 +274,9 @@ impl Exporter<'_> {
         let builder = &mut self.builder;
         let axis = builder.integers("calibration.axis", &[1]);
         let column = builder.node("Unsqueeze", &["score", &axis], vec![], "score.column");
-        let scores_name = builder.floats("calibration.scores", &[scores.len()], scores)?;
-        let at_least = builder.node("GreaterOrEqual", &[&scores_name, &column], vec![], "calibration.at_least");
+        let bounds: Vec<f32> = scores.iter().map(|&score| tie_bound(score)).collect();
+        let bounds = builder.floats("calibration.tie_bounds", &[bounds.len()], &bounds)?;
+        let at_least = builder.node("GreaterOrEqual", &[&bounds, &column], vec![], "calibration.at_least");
         let counted = vec![integer("to", ElementKind::Int64 as i64)];
         let ones = builder.node("Cast", &[&at_least], counted, "calibration.ones");
         let rows = vec![integer("keepdims", 0)];

@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use super::{Architecture, NetworkSpec};
+use crate::calibration::{TIE_RATIO, TIE_STEP};
 use crate::engine::{Activation, MIN_NORM};
 
 /// The columns of a layer. Channels and kernel are those of its weight. The slope is there where the activation has one.
@@ -23,6 +24,16 @@ pub(super) fn networks(architecture: &Architecture) -> Value {
 
 /// How a score follows from an image `x`, and a p-value from a score.
 pub(super) fn score() -> Value {
+    let mut score = score_without_ties();
+    score["p_value"] = "(1 + count(tie_bound(calibration.scores) >= score)) / (1 + count(calibration.scores))".into();
+    score["tie_bound"] = "max(s * tie_ratio, s + tie_step)".into();
+    score["tie_ratio"] = number(TIE_RATIO);
+    score["tie_step"] = number(TIE_STEP);
+    score
+}
+
+/// The same as version 2 of the format says it. Its p-values are of exact comparisons; this program knows ties there too.
+pub(super) fn score_without_ties() -> Value {
     json!({
         "z1": "unit_rms(encoder1(x))",
         "z2": "unit_rms(encoder2(decoder(z1)))",

@@ -123,9 +123,10 @@ impl ModelFile {
         let path = weights.origin.clone();
         let foreign = |message: String| WeightsError::Damaged { path: path.clone(), message };
         // Version 1 has neither. What is there is believed, so it must be what this program computes.
-        let version_1 = weights.metadata.get("format").is_none_or(|format| *format == format!("{FORMAT}-1"));
-        for (key, known) in [(NETWORKS, description::networks(&architecture)), (SCORE, description::score())] {
-            if version_1 && !weights.metadata.contains_key(key) {
+        let is = |version: u64| weights.metadata.get("format") == Some(&format!("{FORMAT}-{version}"));
+        let score = if is(2) { description::score_without_ties() } else { description::score() };
+        for (key, known) in [(NETWORKS, description::networks(&architecture)), (SCORE, score)] {
+            if is(1) && !weights.metadata.contains_key(key) {
                 continue;
             }
             let said: Value = described_by(&weights, key)?;

@@ -2,8 +2,13 @@
 
 use std::path::PathBuf;
 
+use crate::calibration::{Calibration, CalibrationError};
 use crate::config::{Config, EvalSplit, ImagesConfig};
-use crate::data::{Colour, DataError, Dataset, LabelledImages, OneClass, OwnImages, Part, PictureError, Source};
+use crate::data::{
+    Colour, DataError, Dataset, HoldOut, Independence, LabelledImages, OneClass, OwnImages, Part, PictureError, Source,
+};
+use crate::run::{GroupsReport, ThresholdReport};
+use crate::train::Evaluation;
 
 /// The images of a run, read and split.
 pub struct Data {
@@ -24,6 +29,8 @@ pub struct Own {
     pub eval_paths: Vec<PathBuf>,
     /// The files that cannot be used.
     pub skipped: Vec<PictureError>,
+    /// How independent they are.
+    pub independence: Independence,
     /// Grey or coloured, which is decided.
     colour: Colour,
     /// Stands for the names of the pictures.
@@ -64,7 +71,7 @@ impl Data {
             &images.folder,
             &images.anomalies,
             &preprocessing,
-            share,
+            &HoldOut { share, group_by: &images.group_by, folder: &images.calibration },
             images.cross_file_systems,
             progress,
         )?;
@@ -78,8 +85,41 @@ impl Data {
                 (read.train.images, read.eval.images, colour) = (train, eval, Colour::Grey);
             }
         }
-        let OwnImages { train, eval, split, eval_paths, skipped, digest } = read;
-        Ok(Self { train, eval, split, own: Some(Own { eval_paths, skipped, colour, digest }) })
+        let OwnImages { train, eval, split, eval_paths, skipped, digest, independence } = read;
+        Ok(Self { train, eval, split, own: Some(Own { eval_paths, skipped, independence, colour, digest }) })
+    }
+
+    /// What a calibration promises, and what comes of it on the evaluation images; see [`Evaluation::threshold`]. Images
+    /// that calibrate say nothing about false alarms.
+    ///
+    /// # Errors
+    /// As of [`Evaluation::threshold`].
+    pub fn threshold(
+        &self,
+        evaluation: &Evaluation,
+        calibration: &Calibration,
+        alpha: Option<f64>,
+    ) -> Result<ThresholdReport, CalibrationError> {
+        let mut report = evaluation.threshold(calibration, alpha, self.split.normal)?;
+        if self.own.as_ref().is_some_and(|own| own.independence.calibration_evaluates) {
+            report.false_alarm_rate = None;
+        }
+        Ok(report)
+    }
+
+    /// What a report says of the groups of own pictures.
+    pub(super) fn groups(&self, config: &Config) -> Option<GroupsReport> {
+        let (own, images) = (self.own.as_ref()?, config.data.images.as_ref()?);
+        let Independence { pictures, groups, largest, train_groups, left_out, .. } = own.independence;
+        Some(GroupsReport {
+            group_by: images.group_by.to_string(),
+            pictures: pictures as u64,
+            groups: groups as u64,
+            largest: largest as u64,
+            training: train_groups as u64,
+            calibration: self.split.calibration.len() as u64,
+            left_out: left_out as u64,
+        })
     }
 
     /// Puts into a configuration what was found out about its own pictures, so that the run goes on with the same from
@@ -88,7 +128,7 @@ impl Data {
         if let (Some(own), Some(images)) = (&self.own, &mut config.data.images) {
             images.colour = own.colour;
             images.digest.clone_from(&own.digest);
-            for folder in [&mut images.folder, &mut images.anomalies] {
+            for folder in [&mut images.folder, &mut images.anomalies, &mut images.calibration] {
                 // Empty stands for none, and has no absolute path.
                 if let Ok(absolute) = std::path::absolute(&*folder) {
                     *folder = absolute;

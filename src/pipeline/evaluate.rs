@@ -62,7 +62,7 @@ pub fn evaluate(
         let report = |done: usize| watch.scored(name, done, images);
         let evaluation = Evaluation::run(executor, &model, &data.eval, &data.split, report)?;
         let budget = stage.budget(config);
-        let threshold = |calibration| evaluation.threshold(calibration, None, data.split.normal);
+        let threshold = |calibration| data.threshold(&evaluation, calibration, None);
         networks.push(NetworkReport {
             network: name.into(),
             structure: structure(config, &plan, stage),

@@ -49,6 +49,7 @@ pub fn finish(
         peak_rss_bytes: peak_rss_bytes(),
         dataset: config.data.dataset,
         normal: config.data.normal,
+        groups: data.groups(config),
         networks,
     };
     let write = |file, scores: &[Score]| match &data.own {

@@ -4,6 +4,7 @@ use super::ReportError;
 use super::charts::{Bars, Chart, Ink, Line};
 use super::parts::{Entry, Figure};
 use super::view::Evaluated;
+use crate::calibration::rounded_up_to;
 use crate::metrics::{OperatingPoint, auroc, average_precision, operating_points};
 use crate::plot::Axis;
 use crate::results::grouped;
@@ -74,8 +75,9 @@ pub(super) fn histogram(title: &str, by: &Evaluated, threshold: Option<f32>) -> 
     let mut lines = Vec::new();
     if let Some(threshold) = threshold.map(f64::from) {
         lines.push(Line { points: vec![(threshold, 0.0), (threshold, highest)], ink: Ink::Guide });
-        legend.push(Entry::new(Ink::Guide, &format!("threshold {threshold:.4}")));
-        alt += &format!(" The threshold is {threshold:.4}.");
+        let shown = rounded_up_to(threshold, 4);
+        legend.push(Entry::new(Ink::Guide, &format!("threshold {shown}")));
+        alt += &format!(" The threshold is {shown}.");
     }
     let chart = Chart {
         name: title,

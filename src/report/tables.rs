@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::ReportError;
 use super::parts::Table;
 use super::view::RunView;
+use crate::calibration::rounded_up_to;
 use crate::model::{Architecture, NetworkSpec};
 use crate::results::grouped;
 use crate::run::NetworkReport;
@@ -52,8 +53,8 @@ pub(super) fn thresholds(run: &RunView) -> Table {
         let threshold = network.threshold?;
         Some(vec![
             network.network.clone(),
-            format!("{:.4}", threshold.threshold),
-            format!("at most {}", percent(threshold.alpha)),
+            rounded_up_to(threshold.threshold.into(), 4),
+            format!("at most {} %", rounded_up_to(100.0 * threshold.alpha, 2)),
             grouped(threshold.images),
             threshold.false_alarm_rate.map_or_else(dash, percent),
             threshold.detection_rate.map_or_else(dash, percent),

@@ -19,6 +19,6 @@ pub use kernels::{read_kernels, write_kernels};
 pub use lock::Lock;
 pub use metrics_log::{Logged, MetricsLog, read_metrics};
 pub use process::Processes;
-pub use report::{NetworkReport, Report, ThresholdReport, peak_rss_bytes};
+pub use report::{GroupsReport, NetworkReport, Report, ThresholdReport, peak_rss_bytes};
 pub use scores::{Score, read_scores, write_picture_scores, write_scores};
 pub use tensorboard::EventFile;

@@ -58,6 +58,9 @@ pub struct Report {
     pub dataset: Source,
     /// The normal class.
     pub normal: u8,
+    /// How own pictures belong together, and were divided; absent of data sets, and in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<GroupsReport>,
     /// Every network that the run evaluated.
     pub networks: Vec<NetworkReport>,
 }
@@ -104,10 +107,29 @@ pub struct NetworkReport {
     pub latency_seconds: f64,
 }
 
+/// How own pictures belong together, and were divided. All pictures of a group train, or none of them does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupsReport {
+    /// What makes a group: `copies`, `folder`, `none`, or a regular expression for file names.
+    pub group_by: String,
+    /// Normal pictures.
+    pub pictures: u64,
+    /// Groups of them.
+    pub groups: u64,
+    /// Pictures of the largest group.
+    pub largest: u64,
+    /// Groups that train.
+    pub training: u64,
+    /// Groups that set the threshold, by one picture each. The promise counts these.
+    pub calibration: u64,
+    /// Pictures that are not used, for others of their group say the same.
+    pub left_out: u64,
+}
+
 /// A threshold set by normal images that were held out of training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ThresholdReport {
-    /// How many images were held out.
+    /// How many images were held out; of own pictures one of each group.
     pub images: u64,
     /// Of their scores the lowest, the lower quartile, the median, the upper quartile and the highest.
     pub quartiles: [f32; 5],

@@ -36,9 +36,6 @@ pub struct Evaluation {
 /// Images to score at a time where there are many: enough to keep every core and most GPUs busy.
 pub const SCORED_AT_ONCE: usize = 100;
 
-/// The false-alarm rate that is promised unless another is asked for.
-const ALPHA: f64 = 0.01;
-
 impl Evaluation {
     /// Scores the whole test set with a model whose weights are on the executor; `progress` hears how many images are
     /// done.
@@ -90,7 +87,7 @@ impl Evaluation {
         alpha: Option<f64>,
         normal: u8,
     ) -> Result<ThresholdReport, CalibrationError> {
-        let alpha = alpha.unwrap_or_else(|| ALPHA.max(calibration.least_alpha()));
+        let alpha = alpha.unwrap_or_else(|| calibration.default_alpha());
         let threshold = calibration.threshold(alpha)?;
         // Without anomalous images the calibration images are evaluated, of which the share is known beforehand.
         let has_anomalies = self.auroc.is_some();

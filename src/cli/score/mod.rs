@@ -44,7 +44,8 @@ pub(super) struct Arguments {
     /// Enter folders where another file system is mounted; without it, each is named as a failure
     #[arg(long)]
     cross_file_systems: bool,
-    /// False-alarm rate: anomalous is what has a p-value of at most this [default: 0.01]
+    /// False-alarm rate: anomalous is what has a p-value of at most this [default: 0.01, or the smallest that the model
+    /// can promise]
     #[arg(long, value_name = "RATE", help_heading = "Verdict")]
     alpha: Option<f64>,
     /// Anomalous is what has a score above this, whatever its p-value
@@ -92,8 +93,9 @@ const HELP: &str = "Examples:
 
 Results are rows of path, score, p_value and verdict in the order of the paths, files below a folder by name. A higher
 score is more anomalous. The p-value is the share of normal pictures, of those held out of training for calibration,
-that score at least as high: of normal pictures no more than the share --alpha is called anomalous. A model without
-calibration gives no p-values, and verdicts only with --threshold. The images of an IDX file are called FILE#0, FILE#1
+that score at least as high: of normal pictures no more than the share --alpha is called anomalous. Scores that differ by
+up to 1 % or 0.005 count as equal, as paths round in different ways. A model without calibration gives no p-values, and
+verdicts only with --threshold. The images of an IDX file are called FILE#0, FILE#1
 and so on; a path that is no Unicode is written with replacement characters.
 
 Pictures that cannot be read are named on standard error, with --format jsonl also as rows of path and error; the others
@@ -138,10 +140,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let model = ModelFile::read(&model_file(&arguments.model)?)?;
     let calibration = model.calibration.clone();
     let rule = Rule::new(arguments.threshold, arguments.alpha, calibration.as_ref(), arguments.fail_on_anomaly)?;
-    if let Rule::None = rule {
-        console.say(
-            "note: the model is not calibrated, so there are no p-values, and no verdicts without --threshold SCORE",
-        );
+    if let Some(note) = rule.note(arguments.alpha, calibration.as_ref()) {
+        console.say(note);
     }
     let maps = arguments.save_maps.as_deref().map(Maps::new).transpose()?;
     let sources = Sources {

@@ -1,7 +1,7 @@
 //! When a score is anomalous: the rule that `--alpha` and `--threshold` make. The p-value itself is `calibration.rs`'s.
 
 use anyhow::bail;
-use pkdgan::unstable::calibration::{Calibration, CalibrationError};
+use pkdgan::unstable::calibration::{Calibration, CalibrationError, DEFAULT_ALPHA, rounded_up};
 
 /// What makes a picture anomalous.
 pub(super) enum Rule {
@@ -21,7 +21,8 @@ pub(super) struct Decision {
 }
 
 impl Rule {
-    /// The rule that was asked for, as far as a model's calibration carries it.
+    /// The rule that was asked for, as far as a model's calibration carries it. Without a wish it is the rate of
+    /// [`Calibration::default_alpha`].
     pub(super) fn new(
         threshold: Option<f32>,
         alpha: Option<f64>,
@@ -31,7 +32,7 @@ impl Rule {
         Ok(match (threshold, calibration) {
             (Some(threshold), _) => Self::Threshold(threshold),
             (None, Some(calibration)) => {
-                let alpha = alpha.unwrap_or(ALPHA);
+                let alpha = alpha.unwrap_or_else(|| calibration.default_alpha());
                 calibration.threshold(alpha)?;
                 Self::Alpha(alpha)
             }
@@ -41,6 +42,23 @@ impl Rule {
             }
             (None, None) => Self::None,
         })
+    }
+
+    /// What to say of the rule beforehand.
+    pub(super) fn note(&self, asked: Option<f64>, calibration: Option<&Calibration>) -> Option<String> {
+        match (self, calibration) {
+            (Self::None, _) => Some(
+                "note: the model is not calibrated, so there are no p-values, and no verdicts without --threshold SCORE"
+                    .into(),
+            ),
+            (Self::Alpha(alpha), Some(calibration)) if asked.is_none() && *alpha > DEFAULT_ALPHA => Some(format!(
+                "note: {} calibration images cannot promise a false-alarm rate of {DEFAULT_ALPHA}; verdicts are by the \
+                 smallest that they can: --alpha {}",
+                calibration.scores().len(),
+                rounded_up(*alpha)
+            )),
+            _ => None,
+        }
     }
 
     /// Decides what a score means.
@@ -64,9 +82,6 @@ impl Decision {
         self.anomalous.map(|anomalous| if anomalous { "anomalous" } else { "normal" })
     }
 }
-
-/// False-alarm rate unless another is asked for.
-pub(super) const ALPHA: f64 = 0.01;
 
 /// A flag that the model has no calibration for.
 #[derive(Debug, thiserror::Error)]
