@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 use flate2::{Compression, Crc};
 use image::{DynamicImage, ExtendedColorType, GrayImage, ImageEncoder, ImageFormat, RgbImage, RgbaImage};
 use md5::{Digest, Md5};
-use pkdgan::data::{DataError, Fit, Preprocessing};
+use pkdgan::data::{DataError, Fit, Preprocessing, Range};
 use pkdgan::model::ModelFile;
 use pkdgan::unstable::data::fetch::{EntryFault, FetchError, fetch};
 use pkdgan::unstable::data::{
@@ -114,7 +114,8 @@ fn pictures_that_are_decoded_at_once_share_a_bound() {
     let path = folder.path().join("passes.jpg");
     let (width, height) = (2_400, 1_600);
     std::fs::write(&path, progressive_jpeg(width, height)).unwrap();
-    let preprocessing = Preprocessing { channels: 1, height: 28, width: 28, side: 32, fit: Fit::Pad };
+    let preprocessing =
+        Preprocessing { channels: 1, height: 28, width: 28, side: 32, fit: Fit::Pad, range: Range::Full };
     let watch = |budget: &MemoryBudget, threads: usize| {
         MAX_HELD.store(HELD.load(Ordering::Relaxed), Ordering::Relaxed);
         let before = HELD.load(Ordering::Relaxed);
@@ -170,7 +171,7 @@ fn a_picture_keeps_to_the_memory_that_it_is_decoded_into() {
         picture.save_with_format(&path, format).unwrap();
         drop(picture);
         for (channels, fit) in [(1, Fit::Pad), (3, Fit::Crop), (3, Fit::Stretch)] {
-            let preprocessing = Preprocessing { channels, height: 28, width: 20, side: 32, fit };
+            let preprocessing = Preprocessing { channels, height: 28, width: 20, side: 32, fit, range: Range::Full };
             let before = HELD.load(Ordering::Relaxed);
             MAX_HELD.store(before, Ordering::Relaxed);
             preprocessing.pixels(read_picture(&path).unwrap()).unwrap();

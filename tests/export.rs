@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use command::{Sandbox, stderr};
 use pkdgan::config::Statistics;
-use pkdgan::data::{Fit, Images, Preprocessing};
+use pkdgan::data::{Fit, Images, Preprocessing, Range};
 use pkdgan::engine::{self, Activation, Cpu, Executor, Graph, Measure, Variables, Window};
 use pkdgan::model::{Architecture, EncoderLayer, ModelFile, Normal};
 use pkdgan::unstable::calibration::Calibration;
@@ -40,7 +40,7 @@ fn model(channels: usize, encoder: &[[usize; 4]], statistics: Statistics, [heigh
     }
     ModelFile::new(
         architecture,
-        Preprocessing { channels, height, width, side: 16, fit: Fit::Crop },
+        Preprocessing { channels, height, width, side: 16, fit: Fit::Crop, range: Range::Full },
         Normal { dataset: "made-up".into(), class: 3 },
         weights,
     )

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, GrayImage, ImageEncoder, Luma, Rgb, RgbImage};
-use pkdgan::data::{DataError, Fit, PictureProblem, Preprocessing};
-use pkdgan::unstable::data::{Pictures, PreprocessingInternals, read_picture};
+use pkdgan::data::{DataError, Fit, PictureProblem, Preprocessing, Range};
+use pkdgan::unstable::data::{Pictures, PreprocessingInternals, Search, read_picture};
 use tempfile::TempDir;
 
 fn preprocessing(channels: usize, side: usize, fit: Fit) -> Preprocessing {
-    Preprocessing { channels, height: side, width: side, side, fit }
+    Preprocessing { channels, height: side, width: side, side, fit, range: Range::Full }
 }
 
 /// Black on the left, white on the right.
@@ -142,7 +142,8 @@ fn one_bad_file_in_twenty_is_skipped_and_more_stop() {
     let preprocessing = preprocessing(1, 8, Fit::Pad);
     let mut heard = Vec::new();
     let read =
-        Pictures::read(folder.path(), &preprocessing, 20, false, &mut |done, all| heard.push((done, all))).unwrap();
+        Pictures::read(folder.path(), &preprocessing, 20, &Search::default(), &mut |done, all| heard.push((done, all)))
+            .unwrap();
     assert_eq!(heard, (1..=100).map(|done| (done, 100)).collect::<Vec<_>>());
     assert_eq!((read.images.count(), read.paths.len(), read.skipped.len()), (95, 95, 5));
     assert!(bad.iter().all(|(path, _)| read.skipped.iter().any(|error| error.path == *path)));
@@ -152,13 +153,14 @@ fn one_bad_file_in_twenty_is_skipped_and_more_stop() {
         assert_eq!(read.images.image(index).unwrap(), [n; 64], "{}", path.display());
     }
 
-    let again = |least| Pictures::read(folder.path(), &preprocessing, least, false, &mut |_, _| {}).unwrap_err();
+    let again =
+        |least| Pictures::read(folder.path(), &preprocessing, least, &Search::default(), &mut |_, _| {}).unwrap_err();
     assert!(matches!(again(96), DataError::TooFewPictures { usable: 95, least: 96, .. }));
     std::fs::write(folder.path().join("one more"), "").unwrap();
     let message = again(20).to_string();
     for part in ["6 of 101 files", "5 %", "cut.png: damaged", "huge.png: 60000 x 60000", "one more: empty file"] {
         assert!(message.contains(part), "{message}");
     }
-    let none = Pictures::read(&folder.path().join("none"), &preprocessing, 1, false, &mut |_, _| {});
+    let none = Pictures::read(&folder.path().join("none"), &preprocessing, 1, &Search::default(), &mut |_, _| {});
     assert!(matches!(none, Err(DataError::NoFolder { .. })));
 }

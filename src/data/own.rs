@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::one_class::{held_out, spread};
-use super::{DataError, Images, LabelledImages, OneClass, PictureError, Pictures, Preprocessing};
+use super::{
+    DataError, Images, LabelledImages, LeftOut, Noted, OneClass, PictureError, Pictures, Preprocessing, Search,
+};
 
 /// Fewest normal pictures that a run is trained on.
 const MIN_PICTURES: usize = 20;
@@ -24,6 +26,10 @@ pub struct OwnImages {
     pub eval_paths: Vec<PathBuf>,
     /// The files that cannot be used.
     pub skipped: Vec<PictureError>,
+    /// How many those are, and which files are none that are wanted.
+    pub left_out: LeftOut,
+    /// What is worth knowing of the usable ones.
+    pub noted: Noted,
     /// Stands for the names of all pictures used.
     pub digest: String,
 }
@@ -39,7 +45,7 @@ impl OwnImages {
         anomalies: &Path,
         preprocessing: &Preprocessing,
         share: f64,
-        cross_file_systems: bool,
+        search: &Search,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, DataError> {
         let has_anomalies = !anomalies.as_os_str().is_empty();
@@ -48,10 +54,9 @@ impl OwnImages {
         if has_anomalies && (inner.starts_with(&outer) || outer.starts_with(&inner)) {
             return Err(DataError::Nested { normal: folder.to_owned(), anomalies: anomalies.to_owned() });
         }
-        let cross = cross_file_systems;
-        let normal = Pictures::read(folder, preprocessing, MIN_PICTURES, cross, progress)?;
+        let normal = Pictures::read(folder, preprocessing, MIN_PICTURES, search, progress)?;
         let anomalous =
-            has_anomalies.then(|| Pictures::read(anomalies, preprocessing, 1, cross, progress)).transpose()?;
+            has_anomalies.then(|| Pictures::read(anomalies, preprocessing, 1, search, progress)).transpose()?;
 
         let count = normal.paths.len();
         let wanted = held_out(count, share).max(1);
@@ -67,12 +72,14 @@ impl OwnImages {
             pixels.extend_from_slice(normal.images.image(index)?);
         }
         let mut labels = vec![0; eval.len()];
-        let mut skipped = normal.skipped;
+        let (mut skipped, mut left_out, mut noted) = (normal.skipped, normal.left_out, normal.noted);
         if let Some(anomalous) = anomalous {
             pixels.extend_from_slice(anomalous.images.pixels());
             labels.resize(labels.len() + anomalous.paths.len(), 1);
             eval_paths.extend(anomalous.paths);
             skipped.extend(anomalous.skipped);
+            left_out.extend(anomalous.left_out);
+            noted.extend(&anomalous.noted);
         }
         let Preprocessing { channels, height, width, .. } = *preprocessing;
         let eval = Images::new(labels.len(), channels, height, width, pixels)?;
@@ -82,6 +89,8 @@ impl OwnImages {
             eval: LabelledImages { images: eval, labels },
             eval_paths,
             skipped,
+            left_out,
+            noted,
             digest,
         })
     }

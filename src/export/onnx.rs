@@ -11,7 +11,7 @@ use crate::calibration::Calibration;
 use crate::data::Preprocessing;
 use crate::engine::{Activation, MIN_NORM};
 use crate::model::{Layer, LayerKind, ModelFile, NetworkSpec, Statistics};
-use crate::run::write_whole;
+use crate::run::Given;
 use crate::weights::Weights;
 
 /// The set of operators, and the version of the file format that came with it.
@@ -68,8 +68,16 @@ impl Model {
     /// # Errors
     /// A file that would be too large for its format, and one that cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), ExportError> {
+        self.write_given(&Given::new(path, [])?)
+    }
+
+    /// The same, to where a command was told to write.
+    ///
+    /// # Errors
+    /// As of [`Self::write`].
+    pub fn write_given(&self, given: &Given) -> Result<(), ExportError> {
         match self.encoded_len() {
-            ..=MAX_BYTES => Ok(write_whole(path, |out| out.write_all(&self.encode_to_vec()))?),
+            ..=MAX_BYTES => Ok(given.write(|out| out.write_all(&self.encode_to_vec()))?),
             bytes => Err(ExportError::TooLarge(bytes)),
         }
     }

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use crate::config::{Config, EvalSplit, ImagesConfig};
-use crate::data::{Colour, DataError, Dataset, LabelledImages, OneClass, OwnImages, Part, PictureError, Source};
+use crate::data::{
+    Colour, DataError, Dataset, LabelledImages, LeftOut, Noted, OneClass, OwnImages, Part, Patterns, PictureError,
+    Preprocessing, Range, Search, Source,
+};
 
 /// The images of a run, read and split.
 pub struct Data {
@@ -24,6 +27,12 @@ pub struct Own {
     pub eval_paths: Vec<PathBuf>,
     /// The files that cannot be used.
     pub skipped: Vec<PictureError>,
+    /// How many those are, and which files are none that are wanted.
+    pub left_out: LeftOut,
+    /// What is worth knowing of the others.
+    pub noted: Noted,
+    /// What of the values of 16-bit pictures is white, which is decided.
+    pub range: Range,
     /// Grey or coloured, which is decided.
     colour: Colour,
     /// Stands for the names of the pictures.
@@ -59,15 +68,25 @@ impl Data {
     }
 
     fn own(config: &Config, images: &ImagesConfig, progress: &mut dyn FnMut(usize, usize)) -> Result<Self, DataError> {
-        let (preprocessing, share) = (config.preprocessing(), config.data.calibration);
-        let mut read = OwnImages::read(
-            &images.folder,
-            &images.anomalies,
-            &preprocessing,
-            share,
-            images.cross_file_systems,
-            progress,
-        )?;
+        let (mut preprocessing, share) = (config.preprocessing(), config.data.calibration);
+        let patterns = Patterns::new(&images.include, &images.exclude)
+            .map_err(|error| DataError::Patterns { message: error.to_string() })?;
+        let search = Search { cross_file_systems: images.cross_file_systems, patterns };
+        let mut read = |preprocessing: &Preprocessing| {
+            OwnImages::read(&images.folder, &images.anomalies, preprocessing, share, &search, progress)
+        };
+        let (mut read, range) = match (read(&preprocessing)?, preprocessing.range) {
+            // Decided by all of them, so that they are read once more where they do not use all bits.
+            (first, Range::Auto) => match first.noted.range() {
+                Range::Full => (first, Range::Full),
+                range => {
+                    preprocessing.range = range;
+                    drop(first);
+                    (read(&preprocessing)?, range)
+                }
+            },
+            (first, range) => (first, range),
+        };
         if !images.digest.is_empty() && images.digest != read.digest {
             return Err(DataError::Changed { folder: images.folder.clone(), count: read.train.labels.len() });
         }
@@ -78,8 +97,9 @@ impl Data {
                 (read.train.images, read.eval.images, colour) = (train, eval, Colour::Grey);
             }
         }
-        let OwnImages { train, eval, split, eval_paths, skipped, digest } = read;
-        Ok(Self { train, eval, split, own: Some(Own { eval_paths, skipped, colour, digest }) })
+        let OwnImages { train, eval, split, eval_paths, skipped, left_out, noted, digest } = read;
+        let own = Own { eval_paths, skipped, left_out, noted, range, colour, digest };
+        Ok(Self { train, eval, split, own: Some(own) })
     }
 
     /// Puts into a configuration what was found out about its own pictures, so that the run goes on with the same from
@@ -87,6 +107,7 @@ impl Data {
     pub fn settle(&self, config: &mut Config) {
         if let (Some(own), Some(images)) = (&self.own, &mut config.data.images) {
             images.colour = own.colour;
+            images.range = own.range;
             images.digest.clone_from(&own.digest);
             for folder in [&mut images.folder, &mut images.anomalies] {
                 // Empty stands for none, and has no absolute path.
