@@ -194,6 +194,51 @@ fn a_picture_keeps_to_the_memory_that_it_is_decoded_into() {
     assert!((6 * pixels..6 * pixels + (1 << 20)).contains(&taken), "turned: {taken} bytes");
 }
 
+#[test]
+fn what_each_format_takes_is_within_what_is_lent() {
+    let _alone = WATCHING.lock().unwrap();
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("large");
+    let (width, height) = (1_200, 1_000);
+    let speckled = |x: u32, y: u32| (x * 7 + y * 13 + x * y % 31) as u8;
+    let grey = GrayImage::from_fn(width, height, |x, y| image::Luma([speckled(x, y)]));
+    let colour = RgbImage::from_fn(width, height, |x, y| image::Rgb([speckled(x, y), x as u8, y as u8]));
+    let clear = RgbaImage::from_fn(width, height, |x, y| image::Rgba([speckled(x, y), 9, 8, x as u8]));
+    let deep = DynamicImage::from(colour.clone()).into_rgb16();
+    let kinds: Vec<(&str, DynamicImage, Vec<ImageFormat>)> = vec![
+        ("grey", grey.into(), vec![ImageFormat::Tiff, ImageFormat::Pnm, ImageFormat::Png]),
+        (
+            "colour",
+            colour.into(),
+            vec![ImageFormat::Tiff, ImageFormat::Pnm, ImageFormat::WebP, ImageFormat::Gif, ImageFormat::Jpeg],
+        ),
+        ("transparent", clear.into(), vec![ImageFormat::Tiff, ImageFormat::WebP, ImageFormat::Gif]),
+        ("in 16 bits", deep.into(), vec![ImageFormat::Tiff, ImageFormat::Png]),
+    ];
+    let preprocessing =
+        Preprocessing { channels: 1, height: 28, width: 28, side: 32, fit: Fit::Pad, range: Range::Full };
+    for (name, picture, formats) in kinds {
+        for format in formats {
+            picture.save_with_format(&path, format).unwrap();
+            let before = HELD.load(Ordering::Relaxed);
+            MAX_HELD.store(before, Ordering::Relaxed);
+            read_pixels(&path, &preprocessing, &MemoryBudget::new(u64::MAX)).unwrap();
+            let taken = (MAX_HELD.load(Ordering::Relaxed) - before) as u64;
+            // The least budget that it is read with is what is lent.
+            let (mut too_little, mut enough) = (0, 1 << 30);
+            while enough - too_little > 1 << 14 {
+                let middle = (too_little + enough) / 2;
+                match read_pixels(&path, &preprocessing, &MemoryBudget::new(middle)) {
+                    Ok(_) => enough = middle,
+                    Err(_) => too_little = middle,
+                }
+            }
+            assert!(taken <= enough + (1 << 20), "{name}, {format:?}: {taken} bytes taken, {enough} lent");
+            assert!(enough < 30 * u64::from(width * height), "{name}, {format:?}: {enough} bytes lent");
+        }
+    }
+}
+
 /// Fetches an archive of one entry that claims so many bytes.
 fn an_archive_is_refused(size: u64) {
     let mut header = tar::Header::new_gnu();

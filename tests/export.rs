@@ -319,7 +319,7 @@ fn the_command_writes_beside_the_model_and_never_over_a_file_unasked() {
 
     let model = sandbox.read("run/model.safetensors");
     let over = ["export", "run", "--format=safetensors-f16", "--force", "--out=run/model.safetensors"];
-    refused(&over, &["the model itself"]);
+    refused(&over, &["it is one of the inputs"]);
     assert_eq!(sandbox.read("run/model.safetensors"), model);
     refused(&["export", "nowhere.safetensors", "--format=onnx"], &["nowhere.safetensors"]);
     refused(&["export", "data", "--format=onnx"], &["model.safetensors"]);
