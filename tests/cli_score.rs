@@ -519,7 +519,7 @@ fn what_has_no_score_is_counted_on_the_last_line() {
     // Whoever names a file wants it.
     let output = ended(score(&sandbox, &["run", "pictures/00.json", "pictures/01.png", "-q", "--exclude=*"]), 1);
     assert!(stderr(&output).contains("1 pictures scored, 0 anomalous, 1 failed"), "{}", stderr(&output));
-    let output = ended(score(&sandbox, &["run", "pictures", "--include", "[a"]), 1);
+    let output = ended(score(&sandbox, &["run", "pictures", "--include", "[a"]), 2);
     assert!(stderr(&output).contains("`[a` is no pattern of names"), "{}", stderr(&output));
 }
 

@@ -278,11 +278,9 @@ fn decode<'a>(
     reading: Reading,
     budget: &'a MemoryBudget,
 ) -> Result<(DynamicImage, Remarks, Lease<'a>), PictureProblem> {
-    let mut beginning = Vec::new();
-    file.by_ref().take(BEGINNING).read_to_end(&mut beginning).map_err(PictureProblem::Read)?;
-    file.rewind().map_err(PictureProblem::Read)?;
-    let format = format(&beginning).ok_or_else(|| no_picture(&beginning, path))?;
-    drop(beginning);
+    let beginning = file.fill_buf().map_err(PictureProblem::Read)?;
+    let beginning = &beginning[..beginning.len().min(BEGINNING as usize)];
+    let format = format(beginning).ok_or_else(|| no_picture(beginning, path))?;
     let lend = |bytes| budget.take(bytes).map_err(|TooMuch { needed, most }| PictureProblem::Memory { needed, most });
     let decoded = if format == ImageFormat::Jpeg {
         decode_jpeg(file, length, lend)?

@@ -46,7 +46,9 @@ pub(super) fn structure(file: &mut (impl BufRead + Seek), length: u64, format: I
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => structure.lack = Some(CUT),
         read => read?,
     }
-    file.rewind()?;
+    // What a buffer holds of a small file, it still holds afterwards.
+    let place = file.stream_position()?;
+    file.seek_relative(-(place as i64))?;
     Ok(structure)
 }
 
