@@ -278,7 +278,7 @@ fn a_run_says_what_it_left_out_however_quiet_and_keeps_range_and_patterns() {
     let metadata = model.metadata();
     let said: serde_json::Value = serde_json::from_str(&metadata["preprocessing"]).unwrap();
     assert_eq!(said["range"], "12-bit");
-    assert!(said["grey"].as_str().unwrap().contains("2126 R + 7152 G + 722 B"), "{said}");
+    assert!(said["grey"].as_str().unwrap().contains("0.212648 R + 0.715179 G + 0.072173 B"), "{said}");
     let files = &sandbox.json("run/report.json")["files"];
     assert_eq!(
         (&files["sixteen_bit"], &files["bits_used"], &files["transparent"]),

@@ -144,6 +144,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             table::thresholds(threshold.as_ref(), evaluation.best_f1.as_ref()).trim_end()
         ))?;
     }
+    // What was not looked at is nothing that a quiet program may pass over.
+    if let Some(own) = data.own.as_ref().filter(|own| !own.left_out.is_empty()) {
+        output::note(format_args!("files not used: {}", own.left_out.counted()));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

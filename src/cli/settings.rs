@@ -53,7 +53,7 @@ pub(super) struct Settings {
     #[arg(long, value_name = "FIT", help_heading = "Own images", requires = "images")]
     fit: Option<Fit>,
     /// `grey`, `rgb`, or `auto`: grey where no picture has a colour (`pkdgan model` takes it for rgb). Grey of a colour is
-    /// (2126 R + 7152 G + 722 B) / 10000, rounded down [default: auto]
+    /// 0.212648 R + 0.715179 G + 0.072173 B, rounded [default: auto]
     #[arg(long, value_name = "COLOUR", help_heading = "Own images", requires = "images")]
     colour: Option<Colour>,
     /// What is white in 16-bit pictures: `full` for 65535, `12-bit` for 4095 and so on, or `auto` for the greatest of as

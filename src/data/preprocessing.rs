@@ -69,7 +69,7 @@ pub struct Preprocessing {
 }
 
 /// How a colour becomes grey, for whoever does the same elsewhere. It is done before pictures are scaled.
-pub const GREY: &str = "(2126 R + 7152 G + 722 B) / 10000, rounded down, before scaling";
+pub const GREY: &str = "0.212648 R + 0.715179 G + 0.072173 B, rounded, before scaling";
 
 /// What is done to a decoded picture. It names a type of another crate, which the public API does not.
 pub trait PreprocessingInternals {

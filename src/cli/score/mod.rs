@@ -113,7 +113,7 @@ are left out of folders, and what systems put there (Thumbs.db, desktop.ini, @ea
 as .json, .xml and .txt, are left out and counted.
 
 Of a file with several pictures, such as a GIF, the first is scored. Transparent pixels lie on black. Grey of a colour is
-(2126 R + 7152 G + 722 B) / 10000, rounded down, before scaling. What is white in 16-bit pictures is the model's setting:
+0.212648 R + 0.715179 G + 0.072173 B, rounded, before scaling. What is white in 16-bit pictures is the model's setting:
 see `--range` of `pkdgan train`.
 
 A map is DIR/PATH.map.png, where `..`, a `/` at the front and odd characters are written as %2E%2E, %2F. Its three panels
