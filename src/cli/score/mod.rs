@@ -108,9 +108,9 @@ calibration gives no p-values, and verdicts only with --threshold. The images of
 and so on; of a path that is no Unicode, bytes that are none are written as `\\xE9`, and `\\` as `\\\\`.
 
 Pictures that cannot be read are named on standard error, with --format jsonl also as rows of path and error; the others
-are scored. So is a picture that does not decode to its end, unless --lenient is given. Files whose names begin with a dot
-are left out of folders, and what systems put there (Thumbs.db, desktop.ini, @eaDir, __MACOSX). Files beside pictures, such
-as .json, .xml and .txt, are left out and counted.
+are scored. A picture that does not decode to its end is refused, unless --lenient is given. Files whose names begin with
+a dot are left out of folders, and what systems put there (Thumbs.db, desktop.ini, @eaDir, __MACOSX). Files beside
+pictures, such as .json, .xml and .txt, are left out and counted.
 
 Of a file with several pictures, such as a GIF, the first is scored. Transparent pixels lie on black. Grey of a colour is
 0.212648 R + 0.715179 G + 0.072173 B, rounded, before scaling. What is white in 16-bit pictures is the model's setting:
