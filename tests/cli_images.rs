@@ -254,7 +254,7 @@ fn a_run_says_what_it_left_out_however_quiet_and_keeps_range_and_patterns() {
     for n in 0..24_u32 {
         // Twelve of sixteen bits.
         let picture: image::ImageBuffer<Luma<u16>, _> =
-            image::ImageBuffer::from_fn(40, 30, |x, y| Luma([((x * y + 7 * n) % 4_096) as u16]));
+            image::ImageBuffer::from_fn(40, 30, |x, y| Luma([((3 * x * y + 7 * n) % 4_096) as u16]));
         picture.save(sandbox.path(&format!("deep/{n:02}.png"))).unwrap();
     }
     image::RgbaImage::from_pixel(40, 30, image::Rgba([9, 9, 9, 100])).save(sandbox.path("deep/clear.png")).unwrap();
@@ -287,7 +287,8 @@ fn a_run_says_what_it_left_out_however_quiet_and_keeps_range_and_patterns() {
     // Scoring does as training did.
     let alone = sandbox.pkdgan(&["eval", "run", "--include=0?.png", "--scores=-"]).output().unwrap();
     assert!(alone.status.success(), "{}", stderr(&alone));
-    let evaluated: Vec<String> = String::from_utf8(alone.stdout).unwrap().lines().skip(1).map(str::to_owned).collect();
+    let evaluated: Vec<String> =
+        String::from_utf8(alone.stdout.clone()).unwrap().lines().skip(1).map(str::to_owned).collect();
     assert!(!evaluated.is_empty() && stderr(&alone).contains("AUROC"), "{evaluated:?}");
     for row in evaluated {
         let (path, rest) = row.split_once(',').unwrap();

@@ -64,12 +64,12 @@ pub struct Preprocessing {
     /// How pictures of another shape are made to fit.
     pub fit: Fit,
     /// What of the values of 16-bit pictures is white.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Range::is_full")]
     pub range: Range,
 }
 
-/// How a colour becomes grey, for whoever does the same elsewhere. It is done before pictures are scaled.
-pub const GREY: &str = "0.212648 R + 0.715179 G + 0.072173 B, rounded, before scaling";
+/// How a colour becomes grey, for whoever does the same elsewhere. It is rounded, and done before pictures are scaled.
+pub const GREY: &str = "0.212648 R + 0.715179 G + 0.072173 B";
 
 /// What is done to a decoded picture. It names a type of another crate, which the public API does not.
 pub trait PreprocessingInternals {

@@ -31,6 +31,11 @@ impl Range {
         if (1..16).contains(&bits) { Self::Bits(bits) } else { Self::Full }
     }
 
+    /// Whether it is the usual one.
+    pub(super) fn is_full(&self) -> bool {
+        *self == Self::Full
+    }
+
     /// The byte that a value of 16 bits becomes.
     fn byte(self, value: u16) -> u8 {
         let value = u32::from(value);

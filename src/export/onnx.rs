@@ -8,7 +8,7 @@ use super::ExportError;
 use super::builder::{Builder, float, integer, integers, value};
 use super::schema::{ElementKind, Entry, Graph, Model, OperatorSet, Value};
 use crate::calibration::Calibration;
-use crate::data::Preprocessing;
+use crate::data::{GREY, Preprocessing};
 use crate::engine::{Activation, MIN_NORM};
 use crate::model::{Layer, LayerKind, ModelFile, NetworkSpec, Statistics};
 use crate::run::Given;
@@ -45,6 +45,7 @@ pub fn onnx(model: &ModelFile) -> Result<Model, ExportError> {
         ..exporter.builder.graph
     };
     let mut metadata = model.metadata();
+    metadata.insert("grey".into(), format!("{GREY}, rounded, before scaling"));
     if let Some(calibration) = &model.calibration {
         let scores = calibration.scores();
         metadata.insert("calibration.count".into(), scores.len().to_string());

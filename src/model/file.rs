@@ -28,12 +28,7 @@ const CALIBRATION: &str = "calibration.scores";
 /// Most calibration scores that are read.
 const MAX_SCORES: u64 = 1 << 24;
 /// What the metadata say of every model's preprocessing: keys of it, with what they say.
-const FIXED: [(&str, &str); 4] = [
-    ("pixels", "value / 127.5 - 1"),
-    ("padding", "centred, with -1"),
-    ("grey", GREY),
-    ("transparency", "on black, before scaling"),
-];
+const FIXED: [(&str, &str); 3] = [("pixels", "value / 127.5 - 1"), ("padding", "centred, with -1"), ("grey", GREY)];
 
 /// A trained generator, perhaps with its discriminator, as a file holds it: on no device.
 #[derive(Clone, Debug, PartialEq)]
