@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use pkdgan::data::{Fit, GroupBy, Images, Preprocessing};
-use pkdgan::unstable::data::{Groups, Pictures};
+use pkdgan::data::{Fit, GroupBy, Images, Preprocessing, Range};
+use pkdgan::unstable::data::{Groups, Pictures, Search};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -20,8 +20,10 @@ fn main() {
     }
     println!("{:<40} {:>8} {:>8} {:>8} {:>9}", "images", "count", "groups", "largest", "seconds");
     for folder in folders {
-        let preprocessing = Preprocessing { channels: 3, height: 32, width: 32, side: 32, fit: Fit::Pad };
-        let pictures = Pictures::read(&folder, &preprocessing, 1, false, &mut |_, _| {}).expect("pictures");
+        let preprocessing =
+            Preprocessing { channels: 3, height: 32, width: 32, side: 32, fit: Fit::Pad, range: Range::Full };
+        let pictures =
+            Pictures::read(&folder, &preprocessing, 1, &Search::default(), &mut |_, _| {}).expect("pictures");
         find(&folder.display().to_string(), &pictures.images);
     }
     for frames in [1, 15] {

@@ -10,6 +10,7 @@ import io
 import json
 import struct
 import tarfile
+import zlib
 from pathlib import Path
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -194,3 +195,38 @@ turned = Image.Exif()
 turned[0x0112] = 6
 save("turned.jpg", picture, "JPEG", quality=70, exif=turned)
 save("progressive.jpg", picture, "JPEG", quality=70, progressive=True)
+save("passes-grey.jpg", picture.convert("L"), "JPEG", quality=70, progressive=True)
+save("restarts.jpg", picture, "JPEG", quality=70, restart_marker_blocks=1)
+for mode in ("RGB", "L", "1", "RGBA", "LA", "I;16", "CMYK"):
+    grey = mode in ("LA", "I;16")
+    save(f"{mode.replace(';', '')}.tif", (picture.convert("L") if grey else picture).convert(mode), "TIFF")
+for packing in ("tiff_lzw", "tiff_deflate", "packbits", "jpeg"):
+    save(f"{packing}.tif", picture, "TIFF", compression=packing)
+save("pages.tif", picture, "TIFF", save_all=True, append_images=[picture.rotate(90)])
+for mode in ("RGB", "RGBA"):
+    save(f"{mode}.webp", picture.convert(mode), "WEBP", quality=60)
+    save(f"{mode}-lossless.webp", picture.convert(mode), "WEBP", lossless=True)
+save("frames.webp", picture, "WEBP", save_all=True, append_images=[picture.rotate(180)])
+save("turned.webp", picture, "WEBP", exif=turned)
+save("one.gif", picture, "GIF")
+save("frames.gif", picture, "GIF", save_all=True, append_images=[picture.rotate(180)])
+for mode in ("RGB", "L", "1"):
+    save(f"{mode}.pnm", picture.convert(mode), "PPM")
+seed("picture", "plain.pgm", b"P2 2 2 4095 0 1 2048 4095")
+seed("picture", "alpha.pam", b"P7\nWIDTH 1\nHEIGHT 1\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n\1\2\3\4")
+save("turned.png", picture, "PNG", exif=turned)
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+exif = turned.tobytes().removeprefix(b"Exif\0\0").hex().encode()
+profile = b"\nexif\n%8d\n" % (len(exif) // 2) + exif + b"\n"
+whole = (CORPUS / "picture" / "RGB.png").read_bytes()
+for name, text in [
+    ("profile.png", chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(profile))),
+    ("profile-plain.png", chunk(b"tEXt", b"Raw profile type exif\0" + profile)),
+]:
+    seed("picture", name, whole[:-12] + text + whole[-12:])
+seed("picture", "cut.jpg", (CORPUS / "picture" / "RGB.jpg").read_bytes()[:-40])

@@ -195,7 +195,7 @@ enum TrainOn {
 }
 
 impl<'a> Training<'a> {
-    /// On the PNG, JPEG and BMP files of a folder, however deep, all of them normal. At least 20, some hundreds are good.
+    /// On the picture files (PNG, JPEG, BMP, TIFF, WebP, GIF, PNM) of a folder, however deep, all of them normal. At least 20, some hundreds are good.
     pub fn on_images(folder: impl Into<PathBuf>) -> Self {
         Self::on(TrainOn::Images { folder: folder.into(), anomalies: None })
     }

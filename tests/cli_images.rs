@@ -8,7 +8,7 @@ use std::path::Path;
 use command::{Sandbox, TINY, stderr};
 use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage};
 use pkdgan::config::Config;
-use pkdgan::data::Colour;
+use pkdgan::data::{Colour, Range};
 use pkdgan::model::ModelFile;
 use pkdgan::unstable::calibration::tie_bound;
 
@@ -70,10 +70,15 @@ fn a_folder_of_many_kinds_ends_in_a_threshold() {
         picture.save(sandbox.path(&format!("{folder}/{n:02}.{kind}"))).unwrap();
     }
     // One of 31 files.
+    fs::write(sandbox.path("parts/notes.dat"), "no picture").unwrap();
+    // What is not counted among them.
     fs::write(sandbox.path("parts/Thumbs.db"), "no picture").unwrap();
+    for n in 0..30 {
+        fs::write(sandbox.path(&format!("parts/{n:02}.json")), "{}").unwrap();
+    }
     let output = succeeds(&sandbox, &["--images", "parts"]);
     let said = stderr(&output);
-    for part in ["Thumbs.db: no PNG", "24 training images", "6 more held out", "14.3 %", "495 normal images"] {
+    for part in ["notes.dat: no picture", "24 training images", "6 more held out", "14.3 %", "495 normal images"] {
         assert!(said.contains(part), "{part}: {said}");
     }
     let printed = String::from_utf8_lossy(&output.stdout);
@@ -84,6 +89,13 @@ fn a_folder_of_many_kinds_ends_in_a_threshold() {
     let run = "runs/parts-default-seed0";
     let report = sandbox.json(&format!("{run}/report.json"));
     assert_eq!((&report["dataset"], &report["auroc"]), (&"images".into(), &serde_json::Value::Null));
+    let files = &report["files"];
+    assert_eq!((&files["unreadable"], &files["sidecars"], &files["excluded"]), (&1.into(), &30.into(), &0.into()));
+    assert_eq!(files["listed"].as_array().unwrap().len(), 31);
+    assert!(files["listed"].to_string().contains("notes.dat"), "{files}");
+    assert!(
+        said.trim_end().ends_with("report.json lists them") && said.contains("1 cannot be read, 30 beside pictures")
+    );
     let network = &report["networks"][0];
     assert_eq!(network["threshold"]["images"], 6);
     for (object, key) in [(network, "auroc"), (network, "best_f1"), (&network["threshold"], "detection_rate")] {
@@ -397,4 +409,61 @@ fn one_picture_many_times_is_normal_on_every_path() {
             }
         }
     }
+}
+
+#[test]
+fn a_run_says_what_it_left_out_however_quiet_and_keeps_range_and_patterns() {
+    let sandbox = Sandbox::new();
+    fs::create_dir_all(sandbox.path("deep/old")).unwrap();
+    for n in 0..24_u32 {
+        // Twelve of sixteen bits.
+        let picture: image::ImageBuffer<Luma<u16>, _> =
+            image::ImageBuffer::from_fn(40, 30, |x, y| Luma([((3 * x * y + 7 * n) % 4_096) as u16]));
+        picture.save(sandbox.path(&format!("deep/{n:02}.png"))).unwrap();
+    }
+    image::RgbaImage::from_pixel(40, 30, image::Rgba([9, 9, 9, 100])).save(sandbox.path("deep/clear.png")).unwrap();
+    blob(0, 40, 30).save(sandbox.path("deep/old/0.png")).unwrap();
+    fs::write(sandbox.path("deep/a.json"), "{}").unwrap();
+    let last = "files not used: 1 beside pictures, 1 excluded";
+    let output = succeeds(&sandbox, &["--images=deep", "--exclude=old/", "--out=full"]);
+    let said = stderr(&output);
+    for part in ["24 pictures use no more than 12 of their 16 bits", "1 picture has transparent pixels", last] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let more = ["--images=deep", "--exclude=old/", "--out=run", "--range=auto", "--colour=grey", "-q"];
+    let output = succeeds(&sandbox, &more);
+    let said = stderr(&output);
+    assert!(said.starts_with(last) && said.lines().count() == 1, "{said}");
+    let config = Config::read(&sandbox.path("run/config.toml")).unwrap();
+    let images = config.data.images.unwrap();
+    assert_eq!((images.range, images.exclude), (Range::Bits(12), vec!["old/".to_owned()]));
+    let model = ModelFile::read(&sandbox.path("run/model.safetensors")).unwrap();
+    assert_eq!(model.preprocessing.range, Range::Bits(12));
+    let metadata = model.metadata();
+    let said: serde_json::Value = serde_json::from_str(&metadata["preprocessing"]).unwrap();
+    assert_eq!(said["range"], "12-bit");
+    assert!(said["grey"].as_str().unwrap().contains("0.212648 R + 0.715179 G + 0.072173 B"), "{said}");
+    let files = &sandbox.json("run/report.json")["files"];
+    assert_eq!(
+        (&files["sixteen_bit"], &files["bits_used"], &files["transparent"]),
+        (&24.into(), &12.into(), &1.into())
+    );
+    // Scoring does as training did.
+    let alone = sandbox.pkdgan(&["eval", "run", "--include=0?.png", "--scores=-"]).output().unwrap();
+    assert!(alone.status.success(), "{}", stderr(&alone));
+    let evaluated: Vec<String> =
+        String::from_utf8(alone.stdout.clone()).unwrap().lines().skip(1).map(str::to_owned).collect();
+    assert!(!evaluated.is_empty() && stderr(&alone).contains("AUROC"), "{evaluated:?}");
+    for row in evaluated {
+        let (path, rest) = row.split_once(',').unwrap();
+        let expected: f32 = rest.split_once(',').unwrap().1.parse().unwrap();
+        let output = sandbox.pkdgan(&["score", "run", path, "--threshold=1e9", "--path=cpu"]).output().unwrap();
+        let scored = String::from_utf8(output.stdout).unwrap();
+        let score: f32 = scored.lines().nth(1).unwrap().split(',').nth(1).unwrap().parse().unwrap();
+        assert!((score - expected).abs() <= 1e-4 * expected, "{path}: {score} and {expected}");
+    }
+    let output = succeeds(&sandbox, &["--images=deep", "--exclude=old", "--out=json", "--progress=json"]);
+    let said = stderr(&output);
+    let done: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!((&done["event"], &done["left_out"], &done["unreadable"]), (&"done".into(), &2.into(), &0.into()));
 }

@@ -168,9 +168,10 @@ fn verdicts_go_by_p_value_or_threshold() {
     judged(&[&threshold, "--fail-on-anomaly"], 3);
     judged(&["--threshold", "1e9", "--fail-on-anomaly"], 0);
 
-    // What failed weighs more than what is anomalous.
+    // What is anomalous weighs more than what failed.
     sandbox.write("pictures/99.png", b"no picture");
-    assert_eq!(judged(&[&threshold, "--fail-on-anomaly"], 1), by_threshold);
+    assert_eq!(judged(&[&threshold, "--fail-on-anomaly"], 3), by_threshold);
+    judged(&["--threshold", "1e9", "--fail-on-anomaly"], 1);
 }
 
 #[test]
@@ -238,6 +239,7 @@ fn bad_files_are_named_and_the_others_scored() {
         ("bad/cut.png", &whole[..whole.len() / 2]),
         ("bad/empty.jpg", &[]),
         ("bad/huge.png", &huge),
+        ("bad/notes.dat", b"buy flowers"),
         ("bad/notes.txt", b"buy flowers"),
         ("bad/cut.idx", &images(TEST)[..16 + 784 * 2 + 5]),
         ("bad/labels.idx", &command::labels(3)),
@@ -251,12 +253,12 @@ fn bad_files_are_named_and_the_others_scored() {
         "bad/cut.png",
         "bad/empty.jpg: empty file",
         "bad/huge.png: 60000 x 60000",
-        "bad/notes.txt: no PNG",
+        "bad/notes.dat: no picture of a known format",
         "bad/cut.idx: ends at byte",
         "bad/labels.idx: byte 3",
         "missing.png: cannot be read",
         "32 pictures scored",
-        "7 failed",
+        "7 failed, 1 left out",
     ] {
         assert!(said.contains(named), "{named}: {said}");
     }
@@ -308,15 +310,19 @@ fn names_are_quoted_and_need_not_be_unicode() {
     #[cfg(unix)]
     {
         use std::os::unix::ffi::OsStrExt;
-        let name = std::ffi::OsStr::from_bytes(b"caf\xe9.png");
-        fs::copy(sandbox.path("pictures/00.png"), sandbox.path("").join(name)).unwrap();
-        for format in ["csv", "jsonl"] {
-            let mut command = score(&sandbox, &["run", "--format", format, "--save-maps", "maps"]);
-            command.arg(name);
-            let output = ended(command, 0);
-            assert!(String::from_utf8(output.stdout).unwrap().contains("caf\u{fffd}.png"));
+        let names = [b"caf\xe8.png", b"caf\xe9.png"].map(|name| std::ffi::OsStr::from_bytes(name));
+        for name in names {
+            fs::copy(sandbox.path("pictures/00.png"), sandbox.path("").join(name)).unwrap();
         }
-        assert_eq!(sandbox.list("maps"), ["caf%E9.png.map.png"]);
+        for (format, written) in
+            [("csv", ["caf\\xE8.png", "caf\\xE9.png"]), ("jsonl", ["caf\\\\xE8.png", "caf\\\\xE9.png"])]
+        {
+            let mut command = score(&sandbox, &["run", "--format", format, "--save-maps", "maps"]);
+            command.args(names);
+            let rows = String::from_utf8(ended(command, 0).stdout).unwrap();
+            assert!(written.iter().all(|name| rows.contains(name)), "{rows}");
+        }
+        assert_eq!(sandbox.list("maps"), ["caf%E8.png.map.png", "caf%E9.png.map.png"]);
     }
 }
 
@@ -444,4 +450,154 @@ fn an_interrupt_while_the_list_is_open_writes_nothing_when_it_ends() {
     assert_eq!(child.wait().unwrap().code(), Some(1), "{last:?}");
     assert!(last.iter().any(|line| line.contains("stopped; nothing was written")), "{last:?}");
     assert!(!sandbox.path("out.csv").exists());
+}
+
+/// What comes of this on standard input.
+fn fed(sandbox: &Sandbox, arguments: &[&str], input: &[u8], code: i32) -> Output {
+    let mut command = score(sandbox, arguments);
+    command.write_stdin(input);
+    ended(command, code)
+}
+
+#[test]
+fn a_list_or_a_picture_comes_through_standard_input() {
+    let sandbox = sandbox();
+    let named = rows(&ended(score(&sandbox, &["run", "pictures/07.png"]), 0).stdout);
+    let list = rows(&fed(&sandbox, &["run", "-"], b"\xef\xbb\xbfpictures/07.png\r\n", 0).stdout);
+    assert_eq!(list, named);
+    for picture in ["pictures/07.png", "07.jpg", "07.bmp", "07.pgm"] {
+        self::picture(7).save(sandbox.path(picture)).unwrap();
+        let named = rows(&ended(score(&sandbox, &["run", picture]), 0).stdout);
+        let piped = rows(&fed(&sandbox, &["run", "-"], &sandbox.read(picture), 0).stdout);
+        assert_eq!((piped[0].path.as_str(), piped[0].score), ("-", named[0].score), "{picture}");
+    }
+    for (input, said) in [
+        (&b"\xff\xfep\0i\0c\0"[..], "UTF-16"),
+        (&images(2)[..], "it is no text; name the files themselves"),
+        (&sandbox.read("pictures/07.png")[..90], "damaged"),
+    ] {
+        let output = fed(&sandbox, &["run", "-"], input, 1);
+        assert!(stderr(&output).contains(said), "{said}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_damaged_picture_is_refused_and_scored_on_demand() {
+    let sandbox = sandbox();
+    RgbImage::from_fn(90, 80, |x, y| image::Rgb([x as u8, y as u8, (x * y) as u8]))
+        .save(sandbox.path("whole.jpg"))
+        .unwrap();
+    let whole = sandbox.read("whole.jpg");
+    sandbox.write("cut.jpg", &whole[..whole.len() * 6 / 10]);
+    let output = ended(score(&sandbox, &["run", "cut.jpg", "whole.jpg"]), 1);
+    assert!(stderr(&output).contains("cut.jpg: damaged: it is cut short"), "{}", stderr(&output));
+    assert_eq!(rows(&output.stdout).len(), 1);
+    let output = ended(score(&sandbox, &["run", "cut.jpg", "whole.jpg", "--lenient"]), 0);
+    for part in ["note: cut.jpg: damaged: it is cut short", "note: 1 picture is damaged"] {
+        assert!(stderr(&output).contains(part), "{}", stderr(&output));
+    }
+    assert_eq!(rows(&output.stdout).len(), 2);
+}
+
+#[test]
+fn files_of_other_kinds_are_called_what_they_are() {
+    let sandbox = sandbox();
+    let padded = |start: &[u8]| [start, &[0; 300]].concat();
+    for (name, bytes, said) in [
+        ("a.heic", padded(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"), "a HEIC picture"),
+        ("a.avif", padded(b"\0\0\0\x1cftypavif\0\0\0\0avifmif1"), "an AVIF picture"),
+        ("a.jp2", padded(b"\0\0\0\x0cjP  \r\n\x87\n"), "a JPEG 2000 picture"),
+        ("a.tga", padded(&[0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 0, 9, 0, 24, 0]), "a TGA picture"),
+        ("b.tga", padded(&[0, 0, 11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 0, 9, 0, 8, 0]), "a TGA picture"),
+        ("a.ico", padded(&[0, 0, 1, 0, 1, 0]), "an icon"),
+        ("a.psd", padded(b"8BPS\0\x01"), "a Photoshop picture"),
+        ("a.pdf", padded(b"%PDF-1.7\n"), "a PDF document"),
+        ("a.svg", b"<svg/>".to_vec(), "an SVG drawing"),
+        ("a", vec![0, 0], "no picture of a known format"),
+    ] {
+        sandbox.write(name, &bytes);
+        let output = ended(score(&sandbox, &["run", name]), 1);
+        let line = stderr(&output).lines().find(|line| line.contains(&format!("{name}: "))).unwrap().to_owned();
+        assert!(line.contains(&format!("{name}: {said}")), "{line}");
+        assert!(!line.contains("IDX") && !line.contains("element"), "{line}");
+    }
+}
+
+#[test]
+fn what_has_no_score_is_counted_on_the_last_line() {
+    let sandbox = sandbox();
+    fs::create_dir_all(sandbox.path("pictures/@eaDir")).unwrap();
+    for litter in ["Thumbs.db", "desktop.ini", ".DS_Store", "@eaDir/00.png"] {
+        sandbox.write(&format!("pictures/{litter}"), b"no picture");
+    }
+    let output = ended(score(&sandbox, &["run", "pictures", "-q"]), 0);
+    assert_eq!((rows(&output.stdout).len(), stderr(&output)), (TEST, String::new()));
+    sandbox.write("pictures/00.json", b"{}");
+    sandbox.write("pictures/00.xml", b"<a/>");
+    let output = ended(score(&sandbox, &["run", "pictures", "-q", "--exclude", "1?.png"]), 0);
+    assert_eq!(rows(&output.stdout).len(), TEST - 10);
+    assert!(stderr(&output).contains("20 pictures scored, 0 anomalous, 0 failed, 12 left out"), "{}", stderr(&output));
+    let output = ended(score(&sandbox, &["run", ".", "--include", "pictures/0*"]), 0);
+    assert_eq!(rows(&output.stdout).len(), 10);
+    // Whoever names a file wants it.
+    let output = ended(score(&sandbox, &["run", "pictures/00.json", "pictures/01.png", "-q", "--exclude=*"]), 1);
+    assert!(stderr(&output).contains("1 pictures scored, 0 anomalous, 1 failed"), "{}", stderr(&output));
+    let output = ended(score(&sandbox, &["run", "pictures", "--include", "[a"]), 2);
+    assert!(stderr(&output).contains("`[a` is no pattern of names"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_long_name_has_a_map_and_is_no_end_of_the_others() {
+    let sandbox = sandbox();
+    let long = ["a", "b"].map(|end| format!("{}{end}.png", "x".repeat(244)));
+    for name in &long {
+        fs::copy(sandbox.path("pictures/00.png"), sandbox.path("pictures").join(name)).unwrap();
+    }
+    let output = ended(score(&sandbox, &["run", "pictures", "--save-maps", "maps"]), 0);
+    assert_eq!(rows(&output.stdout).len(), TEST + 2);
+    let maps = sandbox.list("maps/pictures");
+    assert_eq!(maps.len(), TEST + 2);
+    let long: Vec<&String> = maps.iter().filter(|name| name.starts_with("xxx")).collect();
+    assert!(long.len() == 2 && long.iter().all(|name| name.len() <= 255 && name.ends_with(".map.png")), "{long:?}");
+    // A path of many folders fits no more, which is one picture's fault.
+    let folder = vec!["y".repeat(200); 2].join("/");
+    fs::create_dir_all(sandbox.path(&folder)).unwrap();
+    fs::copy(sandbox.path("pictures/00.png"), sandbox.path(&folder).join("00.png")).unwrap();
+    let maps = vec!["m".repeat(250); 15].join("/");
+    let output = ended(score(&sandbox, &["run", &folder, "pictures", "--save-maps", &maps]), 1);
+    assert!(stderr(&output).contains("yyy/00.png: "), "{}", stderr(&output));
+    assert_eq!(rows(&output.stdout).len(), TEST + 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn results_go_where_they_are_told_to() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let sandbox = sandbox();
+    let printed = ended(score(&sandbox, &["run", "pictures"]), 0).stdout;
+    assert_eq!(ended(score(&sandbox, &["run", "pictures", "-o", "-"]), 0).stdout, printed);
+    // A link is followed, and the file behind it keeps its permissions.
+    sandbox.write("file.csv", b"old");
+    fs::set_permissions(sandbox.path("file.csv"), fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("file.csv", sandbox.path("link.csv")).unwrap();
+    ended(score(&sandbox, &["run", "pictures", "-o", "link.csv"]), 0);
+    assert!(sandbox.path("link.csv").is_symlink());
+    assert_eq!(sandbox.read("file.csv"), printed);
+    assert_eq!(fs::metadata(sandbox.path("file.csv")).unwrap().permissions().mode() & 0o777, 0o640);
+    // Devices and pipes are written into.
+    ended(score(&sandbox, &["run", "pictures", "-o", "/dev/null"]), 0);
+    assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    assert_eq!(ended(score(&sandbox, &["run", "pictures", "-o", "/dev/stdout"]), 0).stdout, printed);
+    nix::unistd::mkfifo(&sandbox.path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let pipe = sandbox.path("pipe");
+    let reader = std::thread::spawn(move || fs::read(pipe).unwrap());
+    ended(score(&sandbox, &["run", "pictures", "-o", "pipe"]), 0);
+    assert_eq!(reader.join().unwrap(), printed);
+    // An input stays.
+    for input in ["pictures/00.png", "run/model.safetensors"] {
+        let before = sandbox.read(input);
+        let output = ended(score(&sandbox, &["run", "pictures/00.png", "-o", input]), 1);
+        assert!(stderr(&output).contains("it is one of the inputs"), "{}", stderr(&output));
+        assert!(sandbox.read(input) == before);
+    }
 }

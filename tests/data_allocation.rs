@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 use flate2::{Compression, Crc};
 use image::{DynamicImage, ExtendedColorType, GrayImage, ImageEncoder, ImageFormat, RgbImage, RgbaImage};
 use md5::{Digest, Md5};
-use pkdgan::data::{DataError, Fit, Preprocessing};
+use pkdgan::data::{DataError, Fit, Preprocessing, Range};
 use pkdgan::model::ModelFile;
 use pkdgan::unstable::data::fetch::{EntryFault, FetchError, fetch};
 use pkdgan::unstable::data::{
@@ -114,7 +114,8 @@ fn pictures_that_are_decoded_at_once_share_a_bound() {
     let path = folder.path().join("passes.jpg");
     let (width, height) = (2_400, 1_600);
     std::fs::write(&path, progressive_jpeg(width, height)).unwrap();
-    let preprocessing = Preprocessing { channels: 1, height: 28, width: 28, side: 32, fit: Fit::Pad };
+    let preprocessing =
+        Preprocessing { channels: 1, height: 28, width: 28, side: 32, fit: Fit::Pad, range: Range::Full };
     let watch = |budget: &MemoryBudget, threads: usize| {
         MAX_HELD.store(HELD.load(Ordering::Relaxed), Ordering::Relaxed);
         let before = HELD.load(Ordering::Relaxed);
@@ -170,7 +171,7 @@ fn a_picture_keeps_to_the_memory_that_it_is_decoded_into() {
         picture.save_with_format(&path, format).unwrap();
         drop(picture);
         for (channels, fit) in [(1, Fit::Pad), (3, Fit::Crop), (3, Fit::Stretch)] {
-            let preprocessing = Preprocessing { channels, height: 28, width: 20, side: 32, fit };
+            let preprocessing = Preprocessing { channels, height: 28, width: 20, side: 32, fit, range: Range::Full };
             let before = HELD.load(Ordering::Relaxed);
             MAX_HELD.store(before, Ordering::Relaxed);
             preprocessing.pixels(read_picture(&path).unwrap()).unwrap();
@@ -191,6 +192,51 @@ fn a_picture_keeps_to_the_memory_that_it_is_decoded_into() {
     let taken = MAX_HELD.load(Ordering::Relaxed) - before;
     assert_eq!((upright.width(), upright.height()), (height, width));
     assert!((6 * pixels..6 * pixels + (1 << 20)).contains(&taken), "turned: {taken} bytes");
+}
+
+#[test]
+fn what_each_format_takes_is_within_what_is_lent() {
+    let _alone = WATCHING.lock().unwrap();
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("large");
+    let (width, height) = (1_200, 1_000);
+    let speckled = |x: u32, y: u32| (x * 7 + y * 13 + x * y % 31) as u8;
+    let grey = GrayImage::from_fn(width, height, |x, y| image::Luma([speckled(x, y)]));
+    let colour = RgbImage::from_fn(width, height, |x, y| image::Rgb([speckled(x, y), x as u8, y as u8]));
+    let clear = RgbaImage::from_fn(width, height, |x, y| image::Rgba([speckled(x, y), 9, 8, x as u8]));
+    let deep = DynamicImage::from(colour.clone()).into_rgb16();
+    let kinds: Vec<(&str, DynamicImage, Vec<ImageFormat>)> = vec![
+        ("grey", grey.into(), vec![ImageFormat::Tiff, ImageFormat::Pnm, ImageFormat::Png]),
+        (
+            "colour",
+            colour.into(),
+            vec![ImageFormat::Tiff, ImageFormat::Pnm, ImageFormat::WebP, ImageFormat::Gif, ImageFormat::Jpeg],
+        ),
+        ("transparent", clear.into(), vec![ImageFormat::Tiff, ImageFormat::WebP, ImageFormat::Gif]),
+        ("in 16 bits", deep.into(), vec![ImageFormat::Tiff, ImageFormat::Png]),
+    ];
+    let preprocessing =
+        Preprocessing { channels: 1, height: 28, width: 28, side: 32, fit: Fit::Pad, range: Range::Full };
+    for (name, picture, formats) in kinds {
+        for format in formats {
+            picture.save_with_format(&path, format).unwrap();
+            let before = HELD.load(Ordering::Relaxed);
+            MAX_HELD.store(before, Ordering::Relaxed);
+            read_pixels(&path, &preprocessing, &MemoryBudget::new(u64::MAX)).unwrap();
+            let taken = (MAX_HELD.load(Ordering::Relaxed) - before) as u64;
+            // The least budget that it is read with is what is lent.
+            let (mut too_little, mut enough) = (0, 1 << 30);
+            while enough - too_little > 1 << 14 {
+                let middle = (too_little + enough) / 2;
+                match read_pixels(&path, &preprocessing, &MemoryBudget::new(middle)) {
+                    Ok(_) => enough = middle,
+                    Err(_) => too_little = middle,
+                }
+            }
+            assert!(taken <= enough + (1 << 20), "{name}, {format:?}: {taken} bytes taken, {enough} lent");
+            assert!(enough < 30 * u64::from(width * height), "{name}, {format:?}: {enough} bytes lent");
+        }
+    }
 }
 
 /// Fetches an archive of one entry that claims so many bytes.

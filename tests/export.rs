@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use command::{Sandbox, stderr};
 use pkdgan::config::Statistics;
-use pkdgan::data::{Fit, Images, Preprocessing};
+use pkdgan::data::{Fit, Images, Preprocessing, Range};
 use pkdgan::engine::{self, Activation, Cpu, Executor, Graph, Measure, Variables, Window};
 use pkdgan::model::{Architecture, EncoderLayer, ModelFile, Normal};
 use pkdgan::unstable::calibration::{Calibration, tie_bound};
@@ -40,7 +40,7 @@ fn model(channels: usize, encoder: &[[usize; 4]], statistics: Statistics, [heigh
     }
     ModelFile::new(
         architecture,
-        Preprocessing { channels, height, width, side: 16, fit: Fit::Crop },
+        Preprocessing { channels, height, width, side: 16, fit: Fit::Crop, range: Range::Full },
         Normal { dataset: "made-up".into(), class: 3 },
         weights,
     )
@@ -322,7 +322,7 @@ fn the_command_writes_beside_the_model_and_never_over_a_file_unasked() {
 
     let model = sandbox.read("run/model.safetensors");
     let over = ["export", "run", "--format=safetensors-f16", "--force", "--out=run/model.safetensors"];
-    refused(&over, &["the model itself"]);
+    refused(&over, &["it is one of the inputs"]);
     assert_eq!(sandbox.read("run/model.safetensors"), model);
     refused(&["export", "nowhere.safetensors", "--format=onnx"], &["nowhere.safetensors"]);
     refused(&["export", "data", "--format=onnx"], &["model.safetensors"]);

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use pkdgan::data::Dataset;
 use pkdgan::unstable::run::{
-    MetricsLog, Report, RunError, RunFile, RunFolder, Score, peak_rss_bytes, read_metrics, read_scores, write_scores,
-    write_whole,
+    FilesReport, MetricsLog, Report, RunError, RunFile, RunFolder, Score, UnusedFile, peak_rss_bytes, read_metrics,
+    read_scores, write_scores, write_whole,
 };
 use proptest::prelude::*;
 use serde::Serialize;
@@ -271,6 +271,16 @@ fn report() -> Report {
         peak_rss_bytes: None,
         dataset: Dataset::FashionMnist.into(),
         normal: 8,
+        files: Some(FilesReport {
+            unreadable: 1,
+            sidecars: 2,
+            excluded: 3,
+            listed: vec![UnusedFile { path: "a.png".into(), why: "empty file".into() }],
+            transparent: 4,
+            first_of_several: 5,
+            sixteen_bit: 6,
+            bits_used: 12,
+        }),
         networks: Vec::new(),
     }
 }

@@ -131,6 +131,9 @@ impl Console {
         for error in data.own.iter().flat_map(|own| &own.skipped) {
             self.say(format!("skipped: {error}"));
         }
+        if let Some(own) = &data.own {
+            own.noted.lines(own.range).iter().for_each(|line| self.say(line));
+        }
         Ok(data)
     }
 

@@ -1,14 +1,15 @@
 //! `pkdgan eval`: scores the evaluation images with a trained model. It leaves the run folder as it is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Args;
 use pkdgan::config::Config;
 use pkdgan::metrics::BestF1;
-use pkdgan::unstable::pipeline::open_device;
-use pkdgan::unstable::run::{RunFile, RunFolder, ThresholdReport, write_picture_scores, write_scores};
+use pkdgan::unstable::data::Patterns;
+use pkdgan::unstable::pipeline::{Data, open_device};
+use pkdgan::unstable::run::{Given, RunFile, RunFolder, ThresholdReport, picture_score_rows, score_rows};
 use pkdgan::unstable::train::{Evaluation, Model, TrainError};
 use serde::Serialize;
 
@@ -33,9 +34,16 @@ pub(super) struct Arguments {
     /// False-alarm rate that the threshold is to promise [default: 0.01, or the smallest that the model can promise]
     #[arg(long, value_name = "RATE")]
     alpha: Option<f64>,
-    /// Write the score of every test image to this CSV file
+    /// Write the score of every test image to this CSV file, or to standard output for `-`; figures then go to standard
+    /// error
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
+    /// Of own images evaluate only those whose names fit this pattern, such as `*.png` or `monday/**`; repeatable
+    #[arg(long, value_name = "PATTERN")]
+    include: Vec<String>,
+    /// Leave out evaluation images whose names fit this pattern; repeatable
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<String>,
     /// Print results only
     #[arg(long, short)]
     quiet: bool,
@@ -67,7 +75,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         config.data.folder = folder.clone();
     }
     let file = folder.path().join(&arguments.model);
-    let data = console.load(&config)?;
+    let files = [RunFile::Config, RunFile::Model, RunFile::Scores].map(|file| folder.file(file));
+    let inputs = files.iter().chain([&file]).map(PathBuf::as_path);
+    let given = arguments.scores.as_deref().map(|path| Given::new(path, inputs)).transpose()?;
+    let patterns = Patterns::new(&arguments.include, &arguments.exclude)?;
+    let mut data = console.load(&config)?;
+    if !patterns.is_empty() {
+        narrow(&mut data, &config, &patterns)?;
+    }
     let (evaluation, calibration, adapter) = arguments.device.work(|| {
         // The run's own, so that its scores come out again to the last digit.
         let mut executor = open_device(&arguments.device, &folder, &config, &arguments.model)?;
@@ -92,12 +107,19 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         (None, None) => None,
     };
-    if let Some(path) = &arguments.scores {
-        match &data.own {
-            Some(own) => write_picture_scores(path, &evaluation.scores, &own.eval_paths)?,
-            None => write_scores(path, &evaluation.scores)?,
-        }
+    if let Some(given) = &given {
+        given.write(|out| match &data.own {
+            Some(own) => picture_score_rows(out, &evaluation.scores, &own.eval_paths),
+            None => score_rows(out, &evaluation.scores),
+        })?;
     }
+    let print = |text: String| match &given {
+        Some(given) if given.is_standard_output() => {
+            output::note(text);
+            Ok(())
+        }
+        _ => output::line(text),
+    };
     if arguments.json {
         let figures = Figures {
             auroc: evaluation.auroc,
@@ -110,9 +132,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             best_f1: evaluation.best_f1,
             adapter: &adapter,
         };
-        output::line(serde_json::to_string_pretty(&figures)?)?;
+        print(serde_json::to_string_pretty(&figures)?)?;
     } else {
-        output::line(format_args!(
+        print(format!(
             "{}: AUROC {}, average precision {}\nreconstruction error of normal images {:.4} (a constant image: {:.4})\n{}",
             table::subject(config.data.dataset, config.data.normal),
             table::figure(evaluation.auroc),
@@ -122,5 +144,28 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             table::thresholds(threshold.as_ref(), evaluation.best_f1.as_ref()).trim_end()
         ))?;
     }
+    // What was not looked at is nothing that a quiet program may pass over.
+    if let Some(own) = data.own.as_ref().filter(|own| !own.left_out.is_empty()) {
+        output::note(format_args!("files not used: {}", own.left_out.counted()));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Leaves of the evaluation images those that are wanted, by their paths below the folders of the run.
+fn narrow(data: &mut Data, config: &Config, patterns: &Patterns) -> anyhow::Result<()> {
+    let (Some(own), Some(images)) = (&data.own, &config.data.images) else {
+        bail!("--include and --exclude are for runs on own images; this one has a data set")
+    };
+    let wanted = |path: &Path| {
+        let folders = [&images.folder, &images.anomalies].into_iter().filter(|folder| !folder.as_os_str().is_empty());
+        let inner = folders.into_iter().find_map(|folder| path.strip_prefix(folder).ok()).unwrap_or(path);
+        // A folder that is left out takes all in it along.
+        let mut above = inner.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
+        patterns.wants(inner) && !above.any(|folder| patterns.excludes(folder))
+    };
+    data.split.test.retain(|&index| own.eval_paths.get(index).is_some_and(|path| wanted(path)));
+    if data.split.test.is_empty() {
+        bail!("--include and --exclude leave no image to evaluate");
+    }
+    Ok(())
 }

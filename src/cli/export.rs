@@ -7,8 +7,8 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use pkdgan::model::ModelFile;
 use pkdgan::unstable::export::schema::{ElementKind, Length, Model, Value};
-use pkdgan::unstable::export::{check_scores, in_half, onnx};
-use pkdgan::unstable::run::model_file;
+use pkdgan::unstable::export::{check_scores, in_half, onnx, write_model};
+use pkdgan::unstable::run::{Given, model_file};
 use serde_json::json;
 
 use super::output::{self, OutputError};
@@ -22,8 +22,8 @@ pub(super) struct Arguments {
     /// What to write
     #[arg(long, value_enum)]
     format: Format,
-    /// File to write [default: beside the model, named like it]
-    #[arg(long, value_name = "FILE")]
+    /// File to write, or `-` for standard output [default: beside the model, named like it]
+    #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Overwrite the file if it is there
     #[arg(long)]
@@ -59,23 +59,26 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Format::SafetensorsF16 => "f16.safetensors",
     };
     let path = arguments.out.clone().unwrap_or_else(|| model_path.with_extension(extension));
-    check_place(&path, &model_path, arguments.force)?;
+    let given = place(&path, &model_path, arguments.force)?;
     let model = ModelFile::read(&model_path)?;
     let from = || model_path.display().to_string();
     let signature = match arguments.format {
         Format::Onnx => {
             check_scores(&model).with_context(from)?;
             let graph = onnx(&model).with_context(from)?;
-            graph.write(&path)?;
+            graph.write_given(&given)?;
             Signature::of(&graph)
         }
         Format::SafetensorsF16 => {
             let half = in_half(&model).with_context(from)?;
             check_scores(&half).with_context(from)?;
-            half.write(&path).with_context(from)?;
+            write_model(&half, &given).with_context(from)?;
             Signature::default()
         }
     };
+    if given.is_standard_output() {
+        return Ok(ExitCode::SUCCESS);
+    }
     let bytes = std::fs::metadata(&path).with_context(|| path.display().to_string())?.len();
     if arguments.json {
         output::line(format_args!("{:#}", signature.json(&path, bytes)))?;
@@ -87,17 +90,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Refuses to write over a file unasked, and over the model in any case.
-fn check_place(path: &Path, model: &Path, force: bool) -> anyhow::Result<()> {
-    if !path.exists() {
-        return Ok(());
-    }
-    if path.canonicalize().ok() == model.canonicalize().ok() {
-        bail!("{}: this is the model itself; choose another name with --out", path.display());
-    }
-    if !force {
+fn place(path: &Path, model: &Path, force: bool) -> anyhow::Result<Given> {
+    let given = Given::new(path, [model])?;
+    if given.is_file() && path.exists() && !force {
         bail!("{}: the file is there already; choose another with --out, or overwrite it with --force", path.display());
     }
-    Ok(())
+    Ok(given)
 }
 
 /// What goes into a graph, and what comes out of it.

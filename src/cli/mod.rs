@@ -28,6 +28,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use pkdgan::config::ConfigError;
 use pkdgan::unstable::calibration::CalibrationError;
+use pkdgan::unstable::data::PatternError;
 use pkdgan::unstable::report::ReportError;
 use pkdgan::unstable::reproduce::ReproduceError;
 use pkdgan::unstable::train::TrainError;
@@ -141,6 +142,7 @@ pub(crate) fn main() -> ExitCode {
                 _ => error.downcast_ref::<ConfigError>(),
             };
             let usage = settings.is_some_and(is_usage)
+                || error.is::<PatternError>()
                 || error.is::<CalibrationError>()
                 || error.is::<score::Uncalibrated>()
                 || matches!(error.downcast_ref(), Some(ReproduceError::Budgets));

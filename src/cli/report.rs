@@ -1,6 +1,6 @@
 //! `pkdgan report`: makes the page of a run anew, or compares runs. The pages are `report/`'s.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -8,7 +8,7 @@ use clap::Args;
 use pkdgan::config::Config;
 use pkdgan::unstable::pipeline::{self, Data, Devices};
 use pkdgan::unstable::report::{Gallery, RunView, comparison, open_done};
-use pkdgan::unstable::run::{Report, RunFile, RunFolder, read_scores, write_whole};
+use pkdgan::unstable::run::{Given, Report, RunFile, RunFolder, read_scores, write_whole};
 
 use super::console::Console;
 use super::device::Device;
@@ -20,8 +20,9 @@ pub(super) struct Arguments {
     /// Folders that `pkdgan train` wrote; several are compared in one page
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// File to write [default: report.html in the run's folder; comparison.html in the working folder for several]
-    #[arg(long, value_name = "FILE")]
+    /// File to write, or `-` for standard output [default: report.html in the run's folder; comparison.html in the working
+    /// folder for several]
+    #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Folder that holds the data sets [default: as for the run]
     #[arg(long, value_name = "DIR")]
@@ -44,12 +45,25 @@ the data set that the run was evaluated on, which must be there.";
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let console = Console::new(arguments.quiet);
     let folders = arguments.runs.iter().map(|path| open_done(path)).collect::<Result<Vec<_>, _>>()?;
+    let given = |out: &Path| {
+        let used = [RunFile::Report, RunFile::Scores, RunFile::TeacherScores, RunFile::Config, RunFile::Metrics];
+        let used = folders.iter().flat_map(|folder| used.map(|file| folder.file(file)));
+        let inputs: Vec<PathBuf> = used.collect();
+        Given::new(out, inputs.iter().map(PathBuf::as_path))
+    };
+    // Refused before the work, not after.
+    let chosen = arguments.out.as_deref().map(given).transpose()?;
     let (page, out) = match &folders[..] {
         [folder] => (arguments.single(folder, &console)?, folder.file(RunFile::Page)),
         several => (arguments.comparison(several, &console)?, PathBuf::from("comparison.html")),
     };
     let out = arguments.out.clone().unwrap_or(out);
-    write_whole(&out, |file| std::io::Write::write_all(file, page.as_bytes()))?;
+    let write = |file: &mut dyn std::io::Write| file.write_all(page.as_bytes());
+    match chosen {
+        Some(given) => given.write(write)?,
+        // The run's own.
+        None => write_whole(&out, write)?,
+    }
     console.say(format!("written: {} ({} kB)", out.display(), page.len() / 1000));
     Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use pkdgan::config::{Config, ConfigError, Goal, Recipe};
-use pkdgan::data::{Colour, Dataset, Fit, GroupBy, Source};
+use pkdgan::data::{Colour, Dataset, Fit, GroupBy, Range, Source};
 use pkdgan::model::ModelFile;
 use pkdgan::unstable::config::{Given, goal, resolve_given};
 
@@ -37,7 +37,7 @@ pub(super) struct Settings {
     /// The normal class, 0 to 9
     #[arg(long, value_name = "CLASS", help_heading = "Settings")]
     normal: Option<u8>,
-    /// Folder of normal pictures of your own (PNG, JPEG, BMP), instead of a data set
+    /// Folder of normal pictures of your own (PNG, JPEG, BMP, TIFF, WebP, GIF, PNM), instead of a data set
     #[arg(long, value_name = "DIR", help_heading = "Own images", conflicts_with_all = ["dataset", "normal"])]
     images: Option<PathBuf>,
     /// Folder of anomalous pictures to test with; a further share of the normal ones, as large as that of
@@ -59,9 +59,21 @@ pub(super) struct Settings {
     /// [default: pad]
     #[arg(long, value_name = "FIT", help_heading = "Own images", requires = "images")]
     fit: Option<Fit>,
-    /// `grey`, `rgb`, or `auto`: grey where no picture has a colour (`pkdgan model` takes it for rgb) [default: auto]
+    /// `grey`, `rgb`, or `auto`: grey where no picture has a colour (`pkdgan model` takes it for rgb). Grey of a colour is
+    /// 0.212648 R + 0.715179 G + 0.072173 B, rounded [default: auto]
     #[arg(long, value_name = "COLOUR", help_heading = "Own images", requires = "images")]
     colour: Option<Colour>,
+    /// What is white in 16-bit pictures: `full` for 65535, `12-bit` for 4095 and so on, or `auto` for the greatest of as
+    /// many bits as the training pictures use. The model keeps it for scoring [default: full]
+    #[arg(long, value_name = "RANGE", help_heading = "Own images", requires = "images")]
+    range: Option<Range>,
+    /// Take only files whose names fit this pattern, such as `*.png` or `monday/**`; repeatable. A pattern without a slash
+    /// is for the name in any folder
+    #[arg(long, value_name = "PATTERN", help_heading = "Own images", requires = "images")]
+    include: Vec<String>,
+    /// Leave out files and folders whose names fit this pattern; repeatable
+    #[arg(long, value_name = "PATTERN", help_heading = "Own images", requires = "images")]
+    exclude: Vec<String>,
     /// Enter folders where another file system is mounted; without it, each is named and skipped
     #[arg(long, help_heading = "Own images", requires = "images")]
     cross_file_systems: bool,
@@ -136,6 +148,9 @@ impl Settings {
             ("data.side", self.size.map(|side| side.to_string())),
             ("data.images.fit", self.fit.map(|fit| quoted(&fit))),
             ("data.images.colour", self.colour.map(|colour| quoted(&colour))),
+            ("data.images.range", self.range.map(|range| quoted(&range))),
+            ("data.images.include", list(&self.include)),
+            ("data.images.exclude", list(&self.exclude)),
             ("data.images.cross_file_systems", self.cross_file_systems.then(|| "true".to_owned())),
             ("data.calibration", self.calibration.map(|share| format!("{share:?}"))),
             ("training.batch_size", self.batch_size.map(|n| n.to_string())),
@@ -147,6 +162,11 @@ impl Settings {
         let sets = flags.into_iter().filter_map(|(key, value)| value.map(|value| format!("{key}={value}")));
         self.base.resolve_given(given, &sets.chain(more.iter().cloned()).collect::<Vec<_>>())
     }
+}
+
+/// Texts as TOML has them, if there are any.
+fn list(texts: &[String]) -> Option<String> {
+    (!texts.is_empty()).then(|| toml::Value::from(texts.to_vec()).to_string())
 }
 
 /// A text as TOML has it.

@@ -9,7 +9,7 @@ use clap::Args;
 use pkdgan::config::{Config, DataConfig, Goal, steps_for_epochs};
 use pkdgan::data::Source;
 use pkdgan::unstable::calibration::{percent, rounded_up};
-use pkdgan::unstable::data::{Independence, images_for};
+use pkdgan::unstable::data::{Independence, LeftOut, images_for};
 use pkdgan::unstable::pipeline::{self, Data, GivenFiles, Plan, Progress};
 use pkdgan::unstable::run::{NetworkReport, RunFile, RunFolder, read_kernels};
 use pkdgan::unstable::train::{CheckpointEvery, PeriodicEvaluation};
@@ -51,7 +51,7 @@ pub(super) struct Arguments {
     /// Go on with the run in this folder from its last checkpoint, with its own settings
     #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with_all = [
         "stage", "teacher", "with_baseline", "out", "force", "init", "recipe", "config", "set", "dataset", "data_dir",
-        "images", "anomalies", "calibration_images", "group_by", "size", "fit", "colour", "cross_file_systems", "normal", "calibration", "batch_size", "steps", "epochs", "seed",
+        "images", "anomalies", "calibration_images", "group_by", "size", "fit", "colour", "range", "include", "exclude", "cross_file_systems", "normal", "calibration", "batch_size", "steps", "epochs", "seed",
         "lr", "no_shuffle", "no_tune",
     ])]
     resume: Option<PathBuf>,
@@ -113,14 +113,15 @@ and a flag that says otherwise is refused.
 A share of the normal images (--calibration) is held out of training to set a threshold by: the
 network's file holds their scores, so that a false-alarm rate can be promised without anomalies.
 
-Own images (--images) are PNG, JPEG or BMP files, in folders as deep as you like. Some hundreds
-are good, 20 the least. With --anomalies as many of them as calibrate are held out once more, for
-the test beside the anomalous ones. Files that cannot be read are named and skipped; more than
-5 % of them stop the run.
+Own images (--images) are PNG, JPEG, BMP, TIFF, WebP, GIF or PNM files, in folders as deep as you
+like. Some hundreds are good, 20 the least. With --anomalies as many of them as calibrate are held
+out once more, for the test beside the anomalous ones. Files that cannot be read, or do not decode
+to their end, are named and skipped; more than 5 % of them stop the run. Files beside pictures
+(.json, .xml, .txt and others) are counted and left out. report.json lists what was not used.
 
-Copies of a picture, exact or near ones, are one group: they all train, or none of them does. Of each group
-that is held out, one picture sets the threshold, for the promise counts groups, not files. --group-by says
-otherwise what a group is. --calibration-images names held-out pictures.";
+Copies of a picture, exact or near ones, are one group: they all train, or none of them does. Of each
+group that is held out, one picture sets the threshold, for the promise counts groups, not files.
+--group-by says otherwise what a group is. --calibration-images names held-out pictures.";
 
 /// Trains, scores, writes the run folder.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -197,7 +198,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     watcher.finish();
     let report = pipeline::finish(&config, &folder, &data, device, evaluated)?;
     let seconds = report.seconds_total;
-    console.event("done", json!({ "folder": folder.path(), "auroc": report.auroc, "seconds": seconds }));
+    let mut done = json!({ "folder": folder.path(), "auroc": report.auroc, "seconds": seconds });
+    let left_out = data.own.as_ref().map(|own| &own.left_out);
+    if let Some(LeftOut { unreadable, sidecars, excluded, .. }) = left_out {
+        done["unreadable"] = (*unreadable).into();
+        done["left_out"] = (sidecars + excluded).into();
+    }
+    console.event("done", done);
     if arguments.json {
         output::line(serde_json::to_string_pretty(&report)?)?;
     } else {
@@ -209,6 +216,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             );
         }
         console.say(format!("written: {}", folder.path().display()));
+    }
+    // What was not looked at is nothing that a quiet program may pass over.
+    if let Some(left_out) = left_out.filter(|left_out| !left_out.is_empty() && arguments.progress != Show::Json) {
+        let listed = folder.file(RunFile::Report);
+        output::note(format_args!("files not used: {}; {} lists them", left_out.counted(), listed.display()));
     }
     Ok(ExitCode::SUCCESS)
 }

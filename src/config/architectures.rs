@@ -1,7 +1,7 @@
 //! From settings to the architectures of teacher and student, and to the preprocessing of their images.
 
 use super::Config;
-use crate::data::{Fit, Preprocessing, Source};
+use crate::data::{Fit, Preprocessing, Range, Source};
 use crate::model::{Architecture, EncoderLayer};
 
 impl Config {
@@ -28,13 +28,14 @@ impl Config {
     /// What is done to a picture before the networks: what makes it like the images of the data set.
     pub fn preprocessing(&self) -> Preprocessing {
         let side = self.data.side;
-        let (channels, scaled, fit) = match self.data.dataset {
-            Source::Published(dataset) => (dataset.channels(), dataset.side(), Fit::Pad),
+        let (channels, scaled, fit, range) = match self.data.dataset {
+            Source::Published(dataset) => (dataset.channels(), dataset.side(), Fit::Pad, Range::Full),
             Source::Images => {
-                let (colour, fit) = self.data.images.as_ref().map(|own| (own.colour, own.fit)).unwrap_or_default();
-                (colour.channels(), side, fit)
+                let own = self.data.images.as_ref();
+                let (colour, fit, range) = own.map(|own| (own.colour, own.fit, own.range)).unwrap_or_default();
+                (colour.channels(), side, fit, range)
             }
         };
-        Preprocessing { channels, height: scaled, width: scaled, side, fit }
+        Preprocessing { channels, height: scaled, width: scaled, side, fit, range }
     }
 }

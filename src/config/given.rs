@@ -4,8 +4,8 @@
 use serde::Serialize;
 use toml::{Table, Value};
 
-use super::{Config, ConfigError};
-use crate::data::{Colour, Source};
+use super::{Config, ConfigError, ImagesConfig};
+use crate::data::{Colour, Range, Source};
 use crate::model::{EncoderLayer, ModelFile};
 
 /// Which of a run's networks a given model is.
@@ -43,11 +43,13 @@ impl Config {
             model: said,
         };
         let mut own = Table::try_from(self).map_err(ConfigError::Write)?;
-        if self.data.images.as_ref().is_some_and(|images| images.colour == Colour::Auto)
-            && let (Some(own), Some(said)) = (images(&mut own), said["data"].get("images"))
+        let undecided = |images: &ImagesConfig| [images.colour == Colour::Auto, images.range == Range::Auto];
+        if let (Some(undecided), Some(own), Some(said)) =
+            (self.data.images.as_ref().map(undecided), images(&mut own), said["data"].get("images"))
         {
-            // Not decided yet.
-            own.insert("colour".into(), said["colour"].clone());
+            for (key, _) in ["colour", "range"].into_iter().zip(undecided).filter(|(_, undecided)| *undecided) {
+                own.insert(key.into(), said[key].clone());
+            }
         }
         if let Some((key, settings, said)) = contradicted(&own, said, "") {
             return Err(contradiction(key, settings, said));
@@ -106,6 +108,7 @@ pub(super) fn settings(model: &ModelFile, given: Option<Given>) -> Result<Table,
         let colour = if preprocessing.channels == 1 { Colour::Grey } else { Colour::Rgb };
         say("data.images.colour", value(colour)?);
         say("data.images.fit", value(preprocessing.fit)?);
+        say("data.images.range", value(preprocessing.range)?);
     }
     let Some(given) = given else { return Ok(said) };
     // The shortest decimal that is this number in single precision, as it stood in the settings.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Colour, Fit, GroupBy, Source};
+use crate::data::{Colour, Fit, GroupBy, Range, Source};
 
 pub use crate::model::Statistics;
 pub use error::ConfigError;
@@ -122,9 +122,18 @@ pub struct ImagesConfig {
     pub fit: Fit,
     /// Values per pixel; decided once a run has begun.
     pub colour: Colour,
+    /// What of the values of 16-bit pictures is white; decided once a run has begun.
+    #[serde(default)]
+    pub range: Range,
     /// Whether folders are entered where another file system is mounted.
     #[serde(default)]
     pub cross_file_systems: bool,
+    /// Patterns of the names of files that are wanted; all without any.
+    #[serde(default)]
+    pub include: Vec<String>,
+    /// Patterns of the names of files and folders that are left out.
+    #[serde(default)]
+    pub exclude: Vec<String>,
     /// Stands for the names of the pictures, so that a run goes on with the same ones; empty before it has begun.
     pub digest: String,
 }

@@ -2,7 +2,7 @@
 
 use super::recipe::doublings;
 use super::{Config, ConfigError, EvalSplit, LossWeights};
-use crate::data::{CLASSES, Source};
+use crate::data::{CLASSES, Patterns, Source};
 
 /// Most samples of one run: their order is kept in memory.
 const MAX_SAMPLES: usize = 1 << 31;
@@ -62,6 +62,11 @@ impl Config {
         let named = folder.is_some_and(|folder| !folder.as_os_str().is_empty());
         let shown = folder.map_or_else(String::new, |folder| folder.display().to_string());
         require("data.images.folder", shown, named == own, "named (--images DIR) for own images, and for them only")?;
+        let patterns = data.images.as_ref().map(|images| Patterns::new(&images.include, &images.exclude));
+        if let Some(Err(error)) = patterns {
+            let key = "data.images.include, data.images.exclude";
+            return Err(ConfigError::Range { key, value: error.to_string(), allowed: "patterns as *.png or old/**" });
+        }
         if own {
             require("data.normal", data.normal, data.normal == 0, "0 for own images, which are all normal")?;
             let share = data.calibration > 0.0 && data.calibration <= 0.4;

@@ -213,6 +213,12 @@ pub enum DataError {
         /// Those that cannot be used.
         skipped: Vec<PictureError>,
     },
+    /// What is no pattern of names.
+    #[error("{message}")]
+    Patterns {
+        /// What is wrong.
+        message: String,
+    },
     /// A folder holds too few pictures.
     #[error(
         "{}: {usable} pictures that can be used, and at least {least} are needed; some hundreds are better",

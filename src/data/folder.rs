@@ -7,23 +7,49 @@ use std::path::{Path, PathBuf, is_separator};
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::{PictureError, PictureProblem};
+use super::{Patterns, PictureError, PictureProblem};
 
-/// The files below a folder and the folders in it, sorted by name, as they are found; those whose name begins with a
-/// dot are left out. Links are followed. A folder that several paths lead to is looked into once. Given a file, that
-/// file alone.
-///
-/// An entry that cannot be listed is an error in its place. So is a folder that another file system is mounted on,
-/// unless `cross_file_systems`: below `/` are those of the kernel, whose files do not end. A link may lead anywhere.
+/// How folders are looked through.
+#[derive(Debug, Clone, Default)]
+pub struct Search {
+    /// Whether folders are entered where another file system is mounted.
+    pub cross_file_systems: bool,
+    /// Which files are wanted.
+    pub patterns: Patterns,
+}
+
+/// What systems and programs put into folders of pictures, beside what begins with a dot.
+const LITTER: [&str; 5] = ["Thumbs.db", "ehthumbs.db", "desktop.ini", "@eaDir", "__MACOSX"];
+
+/// [`Search::files_below`] without patterns.
 pub fn files_below(
     folder: &Path,
     cross_file_systems: bool,
 ) -> impl Iterator<Item = Result<PathBuf, PictureError>> + use<> {
+    Search { cross_file_systems, ..Search::default() }.files_below(folder)
+}
+
+impl Search {
+    /// The files below a folder and the folders in it, sorted by name, as they are found. Those whose name begins with a
+    /// dot are left out, and what systems put there. Links are followed. A folder that several paths lead to is looked
+    /// into once. Given a file, that file alone.
+    ///
+    /// An entry that cannot be listed is an error in its place, and so is one that patterns leave out. So is a folder
+    /// that another file system is mounted on, unless it is to be entered: below `/` are those of the kernel, whose files
+    /// do not end. A link may lead anywhere.
+    pub fn files_below(&self, folder: &Path) -> impl Iterator<Item = Result<PathBuf, PictureError>> + use<> {
+        found(folder, self.clone())
+    }
+}
+
+fn found(folder: &Path, search: Search) -> impl Iterator<Item = Result<PathBuf, PictureError>> + use<> {
+    let Search { cross_file_systems, patterns } = search;
     // To take the names out of thousands of paths, here and for each comparison, would be slow.
     let hidden = |entry: &DirEntry| {
         let path = entry.path().as_os_str().as_encoded_bytes();
-        let name = path.rsplit(|&byte| is_separator(byte.into())).next();
-        entry.depth() > 0 && name.is_some_and(|name| name.starts_with(b"."))
+        let name = path.rsplit(|&byte| is_separator(byte.into())).next().unwrap_or_default();
+        let litter = || LITTER.iter().any(|litter| name.eq_ignore_ascii_case(litter.as_bytes()));
+        entry.depth() > 0 && (name.starts_with(b".") || litter())
     };
     let top = folder.to_owned();
     // Entries of one folder, whose paths differ in the names alone.
@@ -43,15 +69,23 @@ pub fn files_below(
                     return failed(error.path().unwrap_or(&top).to_owned(), PictureProblem::Read(error.into()));
                 }
             };
+            let inner = || entry.path().strip_prefix(&top).unwrap_or(entry.path());
             if !entry.file_type().is_dir() {
-                if entry.file_type().is_file() && !hidden(&entry) {
-                    return Some(Ok(entry.into_path()));
+                if !entry.file_type().is_file() || hidden(&entry) {
+                    continue;
                 }
-                continue;
+                if entry.depth() > 0 && !patterns.is_empty() && !patterns.wants(inner()) {
+                    return failed(entry.into_path(), PictureProblem::Excluded);
+                }
+                return Some(Ok(entry.into_path()));
             }
             if hidden(&entry) {
                 entries.skip_current_dir();
                 continue;
+            }
+            if entry.depth() > 0 && !patterns.is_empty() && patterns.excludes(inner()) {
+                entries.skip_current_dir();
+                return failed(entry.into_path(), PictureProblem::Excluded);
             }
             let there = match entry.metadata() {
                 Ok(there) => there,

@@ -132,6 +132,11 @@ fn read_values(path: &Path, input: &mut impl Read, header: u64, count: u64) -> R
     }
 }
 
+/// Whether these are the first bytes of an IDX file of any type. Other formats begin with two zeros too.
+fn is_idx(beginning: &[u8]) -> bool {
+    matches!(beginning, [0, 0, 0x08 | 0x09 | 0x0b..=0x0e, 1..=8, ..] | [0, 0, 0x08 | 0x09 | 0x0b..=0x0e])
+}
+
 /// The images of an IDX file one after the other, in memory that does not grow with their number.
 ///
 /// An error, and there may be one behind the last image too, ends them.
@@ -156,7 +161,7 @@ impl IdxImages {
         let failed = |source| DataError::Read { path: path.to_owned(), offset: 0, source };
         let mut file = BufReader::new(File::open(path).map_err(failed)?);
         let begins = file.fill_buf().map_err(failed)?;
-        if !begins.starts_with(&GZIP_MAGIC) && !begins.starts_with(&[0, 0]) {
+        if !begins.starts_with(&GZIP_MAGIC) && !is_idx(begins) {
             return Ok(None);
         }
         let mut input = unpack(file).map_err(failed)?;

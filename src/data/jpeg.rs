@@ -1,6 +1,17 @@
-//! The frame header of a JPEG file: how large the picture is, and how it is coded, before anything is decoded.
+//! JPEG files: the frame header, which says how large the picture is and how it is coded before anything is decoded, and
+//! the decoder.
 
 use std::io::{self, BufRead, Read, Seek};
+
+use image::ColorType;
+use image::metadata::Orientation;
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+use super::picture::PictureProblem;
 
 /// Segments before the frame that are looked through; files have some dozen.
 const MAX_SEGMENTS: usize = 10_000;
@@ -25,6 +36,58 @@ impl Frame {
     pub(super) fn coefficients(&self) -> u64 {
         let whole = |side: u32| u64::from(side).next_multiple_of(32);
         if self.progressive { 2 * self.components * whole(self.width) * whole(self.height) } else { 0 }
+    }
+}
+
+/// What the headers of a file say.
+#[derive(Debug)]
+pub(super) struct Headers {
+    pub width: u32,
+    pub height: u32,
+    pub colour: ColorType,
+    pub orientation: Orientation,
+    colours: ColorSpace,
+}
+
+/// Reads the headers of a file that is in memory.
+///
+/// # Errors
+/// A file that is damaged, or of a kind that is not read.
+pub(super) fn headers(bytes: &[u8]) -> Result<Headers, PictureProblem> {
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options());
+    decoder.decode_headers().map_err(problem)?;
+    let unknown = || PictureProblem::Damaged("it has no frame".into());
+    let (width, height) = decoder.dimensions().ok_or_else(unknown)?;
+    let (colours, colour) = match decoder.input_colorspace().ok_or_else(unknown)? {
+        ColorSpace::Luma => (ColorSpace::Luma, ColorType::L8),
+        _ => (ColorSpace::RGB, ColorType::Rgb8),
+    };
+    let exif = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
+    // A header has two bytes for each.
+    let [width, height] = [width, height].map(|side| side as u32);
+    Ok(Headers { width, height, colour, orientation: exif.unwrap_or(Orientation::NoTransforms), colours })
+}
+
+impl Headers {
+    /// Decodes the pixels. Those that the file lacks are grey.
+    ///
+    /// # Errors
+    /// A file that is damaged, or of a kind that is not read.
+    pub(super) fn decode(&self, bytes: &[u8], pixels: &mut [u8]) -> Result<(), PictureProblem> {
+        let options = options().jpeg_set_out_colorspace(self.colours);
+        JpegDecoder::new_with_options(ZCursor::new(bytes), options).decode_into(pixels).map_err(problem)
+    }
+}
+
+fn options() -> DecoderOptions {
+    // What is missing is looked for elsewhere: not even the strict mode finds all of it.
+    DecoderOptions::default().set_strict_mode(false).set_max_width(usize::MAX).set_max_height(usize::MAX)
+}
+
+fn problem(error: DecodeErrors) -> PictureProblem {
+    match error {
+        DecodeErrors::Unsupported(kind) => PictureProblem::kind("JPEG", &format!("{kind:?}")),
+        error => PictureProblem::damaged(&format!("{error:?}")),
     }
 }
 

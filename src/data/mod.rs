@@ -6,10 +6,12 @@ mod dataset;
 mod error;
 pub(crate) mod fetch;
 mod folder;
+mod foreign;
 mod groups;
 mod idx;
 mod images;
 mod jpeg;
+mod jpeg_scan;
 mod manifest;
 mod memory;
 mod mnist;
@@ -17,11 +19,15 @@ mod near_copies;
 mod one_class;
 mod own;
 mod padding;
+mod patterns;
 mod picture;
 mod pictures;
 mod preprocessing;
+mod remarks;
 mod search;
 mod source;
+mod structure;
+mod values;
 mod verify;
 
 pub use dataset::{CLASSES, Dataset, Part, UnknownDataset};
@@ -31,21 +37,27 @@ pub use images::{Images, LabelledImages};
 pub(crate) use internals::*;
 pub use picture::{PictureError, PictureProblem};
 pub use preprocessing::{Colour, Fit, Preprocessing, UnknownColour, UnknownFit};
+pub use remarks::Remarks;
 pub use source::Source;
+pub use values::{Range, UnknownRange};
 pub(crate) use verify::hex;
 
 /// What is not of the public API: `pkdgan::unstable::data`.
 pub(crate) mod internals {
-    pub use super::folder::files_below;
+    pub use super::folder::{Search, files_below};
     pub use super::groups::Groups;
     pub use super::idx::{Idx, IdxImages, MAX_VALUES, read_idx};
     pub use super::manifest::{Check, Content, Manifest, Packed, Packing};
     pub use super::memory::MemoryBudget;
     pub use super::one_class::{OneClass, images_for, order};
     pub use super::own::{HoldOut, Independence, OwnImages};
-    pub use super::picture::{MAX_SIDE, read_picture, read_pixels};
+    pub use super::patterns::{PatternError, Patterns};
+    pub use super::picture::{
+        FORMATS, MAX_FILE, MAX_SIDE, begins_picture, picture_of, read_noted, read_picture, read_pixels,
+    };
     pub use super::pictures::Pictures;
-    pub use super::preprocessing::PreprocessingInternals;
+    pub use super::preprocessing::{GREY, PreprocessingInternals};
+    pub use super::remarks::{LeftOut, Noted};
     pub use super::search::{CACHE_VARIABLE, DATA_VARIABLE, cache_folder, data_folders};
     pub use super::verify::{Verified, verify};
 }

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::groups::Parts;
-use super::{DataError, GroupBy, Groups, Images, LabelledImages, OneClass, PictureError, Pictures, Preprocessing};
+use super::{
+    DataError, GroupBy, Groups, Images, LabelledImages, LeftOut, Noted, OneClass, PictureError, Pictures,
+    Preprocessing, Search,
+};
 
 /// Fewest normal pictures that a run is trained on.
 const MIN_PICTURES: usize = 20;
@@ -52,6 +55,10 @@ pub struct OwnImages {
     pub eval_paths: Vec<PathBuf>,
     /// The files that cannot be used.
     pub skipped: Vec<PictureError>,
+    /// How many those are, and which files are none that are wanted.
+    pub left_out: LeftOut,
+    /// What is worth knowing of the usable ones.
+    pub noted: Noted,
     /// Stands for the names of all pictures used.
     pub digest: String,
     /// What they make of each other.
@@ -70,7 +77,7 @@ impl OwnImages {
         anomalies: &Path,
         preprocessing: &Preprocessing,
         held: &HoldOut,
-        cross_file_systems: bool,
+        search: &Search,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, DataError> {
         let [has_anomalies, has_calibration] = [anomalies, held.folder].map(|path| !path.as_os_str().is_empty());
@@ -85,10 +92,9 @@ impl OwnImages {
                 });
             }
         }
-        let cross = cross_file_systems;
-        let mut normal = Pictures::read(folder, preprocessing, MIN_PICTURES, cross, progress)?;
+        let mut normal = Pictures::read(folder, preprocessing, MIN_PICTURES, search, progress)?;
         let mut read_more = |wanted: bool, folder: &Path| {
-            wanted.then(|| Pictures::read(folder, preprocessing, 1, cross, progress)).transpose()
+            wanted.then(|| Pictures::read(folder, preprocessing, 1, search, progress)).transpose()
         };
         let calibrating = read_more(has_calibration, held.folder)?;
         let anomalous = read_more(has_anomalies, anomalies)?;
@@ -105,6 +111,8 @@ impl OwnImages {
             normal.images = joined(&normal.images, &calibrating.images)?;
             normal.paths.extend(calibrating.paths);
             normal.skipped.extend(calibrating.skipped);
+            normal.left_out.extend(calibrating.left_out);
+            normal.noted.extend(&calibrating.noted);
         }
         let groups = Groups::new(held.group_by, &normal.images, &normal.paths)?;
         let calibration_evaluates = has_calibration || !has_anomalies;
@@ -133,12 +141,14 @@ impl OwnImages {
             pixels.extend_from_slice(normal.images.image(index)?);
         }
         let mut labels = vec![0; eval.len()];
-        let mut skipped = normal.skipped;
+        let (mut skipped, mut left_out, mut noted) = (normal.skipped, normal.left_out, normal.noted);
         if let Some(anomalous) = anomalous {
             pixels.extend_from_slice(anomalous.images.pixels());
             labels.resize(labels.len() + anomalous.paths.len(), 1);
             eval_paths.extend(anomalous.paths);
             skipped.extend(anomalous.skipped);
+            left_out.extend(anomalous.left_out);
+            noted.extend(&anomalous.noted);
         }
         let Preprocessing { channels, height, width, .. } = *preprocessing;
         let eval = Images::new(labels.len(), channels, height, width, pixels)?;
@@ -148,6 +158,8 @@ impl OwnImages {
             eval: LabelledImages { images: eval, labels },
             eval_paths,
             skipped,
+            left_out,
+            noted,
             digest,
             independence,
         })

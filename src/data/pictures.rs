@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::memory::MemoryBudget;
-use super::{DataError, Images, PictureError, Preprocessing, files_below, read_pixels};
+use super::{DataError, Images, LeftOut, Noted, PictureError, Preprocessing, Remarks, Search, read_noted};
 use crate::threads::start_each;
 
 /// Of the files below a folder at most one in so many may be unusable.
@@ -21,11 +21,15 @@ pub struct Pictures {
     pub paths: Vec<PathBuf>,
     /// The files that cannot be used.
     pub skipped: Vec<PictureError>,
+    /// How many those are, and which files are none that are wanted.
+    pub left_out: LeftOut,
+    /// What is worth knowing of the usable ones.
+    pub noted: Noted,
 }
 
 impl Pictures {
-    /// Reads every file below `folder` as a picture, on other file systems too if `cross_file_systems`; `progress` hears how many of how many are read. What comes of it
-    /// does not depend on the number of threads.
+    /// Reads every file below `folder` as a picture; `progress` hears how many of how many are read. What comes of it does
+    /// not depend on the number of threads.
     ///
     /// # Errors
     /// No such folder, fewer than `least` usable pictures, and more than 5 % of unusable files, the first of which are
@@ -34,31 +38,39 @@ impl Pictures {
         folder: &Path,
         preprocessing: &Preprocessing,
         least: usize,
-        cross_file_systems: bool,
+        search: &Search,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, DataError> {
         if !folder.is_dir() {
             return Err(DataError::NoFolder { path: folder.to_owned() });
         }
-        let (mut files, mut skipped) = (Vec::new(), Vec::new());
-        for file in files_below(folder, cross_file_systems) {
+        let (mut files, mut skipped, mut left_out) = (Vec::new(), Vec::new(), LeftOut::default());
+        let mut leave_out = |error: PictureError| {
+            left_out.add(&error);
+            if !error.problem.is_left_out() {
+                skipped.push(error);
+            }
+        };
+        for file in search.files_below(folder) {
             match file {
                 Ok(path) => files.push(path),
-                Err(error) => skipped.push(error),
+                Err(error) => leave_out(error),
             }
         }
-        let all = files.len() + skipped.len();
+        let mut noted = Noted::default();
         let mut paths = Vec::with_capacity(files.len());
         let mut pixels = Vec::new();
         for (path, read) in files.iter().zip(read_all(&files, preprocessing, progress)) {
             match read {
-                Ok(read) => {
+                Ok((read, remarks)) => {
                     pixels.extend(read);
                     paths.push(path.clone());
+                    noted.add(&remarks);
                 }
-                Err(error) => skipped.push(error),
+                Err(error) => leave_out(error.found()),
             }
         }
+        let all = paths.len() + skipped.len();
         let folder = folder.to_owned();
         if skipped.len() * SKIPPED_OF > all {
             return Err(DataError::Unusable { folder, all, skipped });
@@ -67,7 +79,7 @@ impl Pictures {
             return Err(DataError::TooFewPictures { folder, usable: paths.len(), least });
         }
         let Preprocessing { channels, height, width, .. } = *preprocessing;
-        Ok(Self { images: Images::new(paths.len(), channels, height, width, pixels)?, paths, skipped })
+        Ok(Self { images: Images::new(paths.len(), channels, height, width, pixels)?, paths, skipped, left_out, noted })
     }
 }
 
@@ -76,9 +88,9 @@ fn read_all(
     files: &[PathBuf],
     preprocessing: &Preprocessing,
     progress: &mut dyn FnMut(usize, usize),
-) -> Vec<Result<Vec<u8>, PictureError>> {
+) -> Vec<Result<(Vec<u8>, Remarks), PictureError>> {
     let memory = MemoryBudget::of_machine();
-    let read = |path: &PathBuf| read_pixels(path, preprocessing, &memory);
+    let read = |path: &PathBuf| read_noted(path, preprocessing, false, &memory);
     let next = AtomicUsize::new(0);
     let mut results = Vec::with_capacity(files.len());
     let work = |sender: mpsc::Sender<_>| {

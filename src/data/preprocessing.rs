@@ -10,6 +10,7 @@ use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resize
 use image::{DynamicImage, RgbImage};
 use serde::{Deserialize, Serialize};
 
+use super::Range;
 use super::picture::PictureProblem;
 
 /// How a picture of another shape is made to fit.
@@ -62,11 +63,17 @@ pub struct Preprocessing {
     pub side: usize,
     /// How pictures of another shape are made to fit.
     pub fit: Fit,
+    /// What of the values of 16-bit pictures is white.
+    #[serde(default, skip_serializing_if = "Range::is_full")]
+    pub range: Range,
 }
+
+/// How a colour becomes grey, for whoever does the same elsewhere. It is rounded, and done before pictures are scaled.
+pub const GREY: &str = "0.212648 R + 0.715179 G + 0.072173 B";
 
 /// What is done to a decoded picture. It names a type of another crate, which the public API does not.
 pub trait PreprocessingInternals {
-    /// The values of a picture, `channels` x `height` x `width`, the width running fastest. Transparency is ignored.
+    /// The values of a picture, `channels` x `height` x `width`, the width running fastest.
     ///
     /// # Errors
     /// [`PictureProblem::Scale`] where the picture cannot be scaled.
@@ -139,7 +146,7 @@ impl Preprocessing {
     }
 }
 
-/// The brightness of each pixel, in the memory of its colours: a row is converted at a time.
+/// The brightness of each pixel ([`GREY`]), in the memory of its colours: a row is converted at a time.
 fn brightness(colours: RgbImage) -> Vec<u8> {
     let width = colours.width();
     let mut bytes = colours.into_raw();

@@ -5,7 +5,16 @@ use half::f16;
 use super::ExportError;
 use super::error::finite;
 use crate::model::{ModelFile, Statistics};
+use crate::run::Given;
 use crate::weights::Element;
+
+/// Writes a model file to where a command was told to.
+///
+/// # Errors
+/// Values too large for their precision, and a file that cannot be written.
+pub fn write_model(model: &ModelFile, given: &Given) -> Result<(), ExportError> {
+    Ok(model.whole().write_given(given)?)
+}
 
 /// The generator alone, which is all that scoring takes, in half precision; the calibration scores stay in single.
 ///

@@ -8,6 +8,6 @@ pub mod schema;
 mod scores;
 
 pub use error::ExportError;
-pub use half::in_half;
+pub use half::{in_half, write_model};
 pub use onnx::onnx;
 pub use scores::check_scores;

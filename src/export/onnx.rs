@@ -8,10 +8,10 @@ use super::ExportError;
 use super::builder::{Builder, float, integer, integers, value};
 use super::schema::{ElementKind, Entry, Graph, Model, OperatorSet, Value};
 use crate::calibration::{Calibration, TIE_RATIO, TIE_STEP, tie_bound};
-use crate::data::Preprocessing;
+use crate::data::{GREY, Preprocessing};
 use crate::engine::{Activation, MIN_NORM};
 use crate::model::{Layer, LayerKind, ModelFile, NetworkSpec, Statistics};
-use crate::run::write_whole;
+use crate::run::Given;
 use crate::weights::Weights;
 
 /// The set of operators, and the version of the file format that came with it.
@@ -45,6 +45,7 @@ pub fn onnx(model: &ModelFile) -> Result<Model, ExportError> {
         ..exporter.builder.graph
     };
     let mut metadata = model.metadata();
+    metadata.insert("grey".into(), format!("{GREY}, rounded, before scaling"));
     if let Some(calibration) = &model.calibration {
         let scores = calibration.scores();
         metadata.insert("calibration.count".into(), scores.len().to_string());
@@ -68,8 +69,16 @@ impl Model {
     /// # Errors
     /// A file that would be too large for its format, and one that cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), ExportError> {
+        self.write_given(&Given::new(path, [])?)
+    }
+
+    /// The same, to where a command was told to write.
+    ///
+    /// # Errors
+    /// As of [`Self::write`].
+    pub fn write_given(&self, given: &Given) -> Result<(), ExportError> {
         match self.encoded_len() {
-            ..=MAX_BYTES => Ok(write_whole(path, |out| out.write_all(&self.encode_to_vec()))?),
+            ..=MAX_BYTES => Ok(given.write(|out| out.write_all(&self.encode_to_vec()))?),
             bytes => Err(ExportError::TooLarge(bytes)),
         }
     }

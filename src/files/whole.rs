@@ -3,7 +3,7 @@
 //! On Linux a file has no name until all of it is written, so a process that is killed leaves nothing. Elsewhere, and on
 //! file systems that lack this, it has a name that begins with [`PARTIAL`].
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -62,10 +62,24 @@ fn replace(
     durable: bool,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), WriteError> {
+    replace_as(path, before, durable, None, fill)
+}
+
+/// The same, with these permissions in place of the usual ones.
+pub(super) fn replace_as(
+    path: &Path,
+    before: Option<&Path>,
+    durable: bool,
+    permissions: Option<Permissions>,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), WriteError> {
     let folder = folder_of(path);
     let write = || {
         refuse_special(path)?;
         let partial = Partial::new(folder)?;
+        if let Some(permissions) = permissions {
+            partial.file().set_permissions(permissions)?;
+        }
         let mut out = BufWriter::new(partial.file());
         fill(&mut out)?;
         out.flush()?;
@@ -114,7 +128,7 @@ fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// The folder that a file or folder lies in.
-fn folder_of(path: &Path) -> &Path {
+pub(super) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::description;
 use super::{Architecture, EdeGan, EncoderLayer, Named, Statistics};
 use crate::calibration::Calibration;
-use crate::data::Preprocessing;
+use crate::data::{GREY, Preprocessing};
 use crate::engine::{VarId, Variables};
 use crate::format;
 use crate::message::shortened;
@@ -28,7 +28,7 @@ const CALIBRATION: &str = "calibration.scores";
 /// Most calibration scores that are read.
 const MAX_SCORES: u64 = 1 << 24;
 /// What the metadata say of every model's preprocessing: keys of it, with what they say.
-const FIXED: [(&str, &str); 2] = [("pixels", "value / 127.5 - 1"), ("padding", "centred, with -1")];
+const FIXED: [(&str, &str); 3] = [("pixels", "value / 127.5 - 1"), ("padding", "centred, with -1"), ("grey", GREY)];
 
 /// A trained generator, perhaps with its discriminator, as a file holds it: on no device.
 #[derive(Clone, Debug, PartialEq)]
@@ -184,13 +184,18 @@ impl ModelFile {
     /// # Errors
     /// A file that cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), WeightsError> {
+        self.whole().write(path)
+    }
+
+    /// All that its file holds.
+    pub(crate) fn whole(&self) -> Weights {
         let mut weights = self.weights.clone();
         weights.metadata = self.metadata();
         if let Some(calibration) = &self.calibration {
             let scores = calibration.scores();
             weights.insert(CALIBRATION, &[scores.len()], scores.to_vec());
         }
-        weights.write(path)
+        weights
     }
 
     /// What a file says of the model beside its tensors: text by key, most of it JSON.
@@ -221,7 +226,7 @@ impl ModelFile {
     }
 }
 
-/// With two keys for whoever reads the file without this program.
+/// With more keys for whoever reads the file without this program.
 fn preprocessing(preprocessing: &Preprocessing) -> Value {
     let mut value = json!(preprocessing);
     for (key, said) in FIXED {

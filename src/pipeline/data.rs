@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use crate::calibration::{Calibration, CalibrationError};
 use crate::config::{Config, EvalSplit, ImagesConfig};
 use crate::data::{
-    Colour, DataError, Dataset, HoldOut, Independence, LabelledImages, OneClass, OwnImages, Part, PictureError, Source,
+    Colour, DataError, Dataset, HoldOut, Independence, LabelledImages, LeftOut, Noted, OneClass, OwnImages, Part,
+    Patterns, PictureError, Preprocessing, Range, Search, Source,
 };
 use crate::run::{GroupsReport, ThresholdReport};
 use crate::train::Evaluation;
@@ -31,6 +32,12 @@ pub struct Own {
     pub skipped: Vec<PictureError>,
     /// How independent they are.
     pub independence: Independence,
+    /// How many those are, and which files are none that are wanted.
+    pub left_out: LeftOut,
+    /// What is worth knowing of the others.
+    pub noted: Noted,
+    /// What of the values of 16-bit pictures is white, which is decided.
+    pub range: Range,
     /// Grey or coloured, which is decided.
     colour: Colour,
     /// Stands for the names of the pictures.
@@ -66,15 +73,26 @@ impl Data {
     }
 
     fn own(config: &Config, images: &ImagesConfig, progress: &mut dyn FnMut(usize, usize)) -> Result<Self, DataError> {
-        let (preprocessing, share) = (config.preprocessing(), config.data.calibration);
-        let mut read = OwnImages::read(
-            &images.folder,
-            &images.anomalies,
-            &preprocessing,
-            &HoldOut { share, group_by: &images.group_by, folder: &images.calibration },
-            images.cross_file_systems,
-            progress,
-        )?;
+        let (mut preprocessing, share) = (config.preprocessing(), config.data.calibration);
+        let patterns = Patterns::new(&images.include, &images.exclude)
+            .map_err(|error| DataError::Patterns { message: error.to_string() })?;
+        let search = Search { cross_file_systems: images.cross_file_systems, patterns };
+        let held = HoldOut { share, group_by: &images.group_by, folder: &images.calibration };
+        let mut read = |preprocessing: &Preprocessing| {
+            OwnImages::read(&images.folder, &images.anomalies, preprocessing, &held, &search, progress)
+        };
+        let (mut read, range) = match (read(&preprocessing)?, preprocessing.range) {
+            // Decided by all of them, so that they are read once more where they do not use all bits.
+            (first, Range::Auto) => match first.noted.range() {
+                Range::Full => (first, Range::Full),
+                range => {
+                    preprocessing.range = range;
+                    drop(first);
+                    (read(&preprocessing)?, range)
+                }
+            },
+            (first, range) => (first, range),
+        };
         if !images.digest.is_empty() && images.digest != read.digest {
             return Err(DataError::Changed { folder: images.folder.clone(), count: read.train.labels.len() });
         }
@@ -85,8 +103,9 @@ impl Data {
                 (read.train.images, read.eval.images, colour) = (train, eval, Colour::Grey);
             }
         }
-        let OwnImages { train, eval, split, eval_paths, skipped, digest, independence } = read;
-        Ok(Self { train, eval, split, own: Some(Own { eval_paths, skipped, independence, colour, digest }) })
+        let OwnImages { train, eval, split, eval_paths, skipped, left_out, noted, digest, independence } = read;
+        let own = Own { eval_paths, skipped, independence, left_out, noted, range, colour, digest };
+        Ok(Self { train, eval, split, own: Some(own) })
     }
 
     /// What a calibration promises, and what comes of it on the evaluation images; see [`Evaluation::threshold`]. Images
@@ -127,6 +146,7 @@ impl Data {
     pub fn settle(&self, config: &mut Config) {
         if let (Some(own), Some(images)) = (&self.own, &mut config.data.images) {
             images.colour = own.colour;
+            images.range = own.range;
             images.digest.clone_from(&own.digest);
             for folder in [&mut images.folder, &mut images.anomalies, &mut images.calibration] {
                 // Empty stands for none, and has no absolute path.

@@ -4,8 +4,8 @@ use super::{Data, Devices, Evaluated, page};
 use crate::config::Config;
 use crate::report::ReportError;
 use crate::run::{
-    Processes, Report, RunFile, RunFolder, Score, peak_rss_bytes, read_kernels, write_picture_scores, write_scores,
-    write_whole,
+    FilesReport, Processes, Report, RunFile, RunFolder, Score, peak_rss_bytes, read_kernels, write_picture_scores,
+    write_scores, write_whole,
 };
 use crate::train::TrainError;
 use crate::version;
@@ -50,6 +50,7 @@ pub fn finish(
         dataset: config.data.dataset,
         normal: config.data.normal,
         groups: data.groups(config),
+        files: data.own.as_ref().map(|own| FilesReport::new(&own.left_out, &own.noted)),
         networks,
     };
     let write = |file, scores: &[Score]| match &data.own {

@@ -11,7 +11,7 @@ mod report;
 mod scores;
 mod tensorboard;
 
-pub use crate::files::{WriteError, rename_whole, replace_whole, write_whole, write_whole_keeping};
+pub use crate::files::{Given, WriteError, rename_whole, replace_whole, text_of, write_whole, write_whole_keeping};
 pub use devices::{StageDevices, read_devices, write_devices};
 pub use error::RunError;
 pub use folder::{RunFile, RunFolder, model_file};
@@ -19,6 +19,6 @@ pub use kernels::{read_kernels, write_kernels};
 pub use lock::Lock;
 pub use metrics_log::{Logged, MetricsLog, read_metrics};
 pub use process::Processes;
-pub use report::{GroupsReport, NetworkReport, Report, ThresholdReport, peak_rss_bytes};
-pub use scores::{Score, read_scores, write_picture_scores, write_scores};
+pub use report::{FilesReport, GroupsReport, NetworkReport, Report, ThresholdReport, UnusedFile, peak_rss_bytes};
+pub use scores::{Score, picture_score_rows, read_scores, score_rows, write_picture_scores, write_scores};
 pub use tensorboard::EventFile;

@@ -1,13 +1,14 @@
 //! `report.json`: the figures of a run.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::{RunError, write_whole};
-use crate::data::Source;
-use crate::files::read;
+use crate::data::{LeftOut, Noted, Source};
+use crate::files::{read, text_of};
+use crate::message::shortened;
 use crate::metrics::BestF1;
 
 /// The figures of a run; those of a network are those of its result, the last of `networks`.
@@ -61,8 +62,62 @@ pub struct Report {
     /// How own pictures belong together, and were divided; absent of data sets, and in reports of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<GroupsReport>,
+    /// Files of own pictures that were not used, and what is worth knowing of the others; absent for a data set, and in
+    /// reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<FilesReport>,
     /// Every network that the run evaluated.
     pub networks: Vec<NetworkReport>,
+}
+
+/// What there is to know of the files of own pictures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilesReport {
+    /// Files that cannot be read as pictures.
+    pub unreadable: u64,
+    /// Files beside pictures, to say more of them.
+    pub sidecars: u64,
+    /// Files and folders that `--include` and `--exclude` leave out.
+    pub excluded: u64,
+    /// The first hundred of these.
+    pub listed: Vec<UnusedFile>,
+    /// Pictures with transparent pixels, which lie on black.
+    pub transparent: u64,
+    /// Files of which the first of several pictures was taken.
+    pub first_of_several: u64,
+    /// Pictures of 16 bits, and the bits that the greatest of their values takes.
+    pub sixteen_bit: u64,
+    /// See above; 0 where there are none.
+    pub bits_used: u8,
+}
+
+/// A file that was not used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnusedFile {
+    /// Where it lies.
+    pub path: String,
+    /// Why it was not used.
+    pub why: String,
+}
+
+impl FilesReport {
+    /// The report of what was found.
+    pub fn new(left_out: &LeftOut, noted: &Noted) -> Self {
+        let listed = |(path, why): &(PathBuf, String)| UnusedFile {
+            path: shortened(&text_of(path)).into_owned(),
+            why: shortened(why).into_owned(),
+        };
+        Self {
+            unreadable: left_out.unreadable as u64,
+            sidecars: left_out.sidecars as u64,
+            excluded: left_out.excluded as u64,
+            listed: left_out.listed.iter().map(listed).collect(),
+            transparent: noted.transparent as u64,
+            first_of_several: noted.several as u64,
+            sixteen_bit: noted.deep as u64,
+            bits_used: noted.bits,
+        }
+    }
 }
 
 /// The figures of one network.

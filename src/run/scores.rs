@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{RunError, write_whole};
-use crate::files::lines;
+use crate::files::{lines, text_of};
 
 /// Longest file that is read, in bytes: the rows of some million images.
 const MAX_BYTES: u64 = 1 << 28;
@@ -31,13 +31,18 @@ pub struct Score {
 /// # Errors
 /// A file that cannot be written.
 pub fn write_scores(path: &Path, scores: &[Score]) -> Result<(), RunError> {
-    let fill = |out: &mut dyn io::Write| {
-        let mut rows = csv::WriterBuilder::new().has_headers(false).from_writer(out);
-        rows.write_record(HEADER)?;
-        scores.iter().try_for_each(|score| rows.serialize(score))?;
-        rows.flush()
-    };
-    Ok(write_whole(path, fill)?)
+    Ok(write_whole(path, |out| score_rows(out, scores))?)
+}
+
+/// The rows of [`write_scores`].
+///
+/// # Errors
+/// Failures of the output.
+pub fn score_rows(out: &mut dyn io::Write, scores: &[Score]) -> io::Result<()> {
+    let mut rows = csv::WriterBuilder::new().has_headers(false).from_writer(out);
+    rows.write_record(HEADER)?;
+    scores.iter().try_for_each(|score| rows.serialize(score))?;
+    rows.flush()
 }
 
 /// Writes the scores of own pictures whole, one row each below the header `path,label,score`: where the picture lies, 0
@@ -46,16 +51,21 @@ pub fn write_scores(path: &Path, scores: &[Score]) -> Result<(), RunError> {
 /// # Errors
 /// A file that cannot be written.
 pub fn write_picture_scores(path: &Path, scores: &[Score], paths: &[PathBuf]) -> Result<(), RunError> {
-    let fill = |out: &mut dyn io::Write| {
-        let mut rows = csv::WriterBuilder::new().has_headers(false).from_writer(out);
-        rows.write_record(PICTURE_HEADER)?;
-        for score in scores {
-            let picture = paths.get(score.index as usize).map(|path| path.to_string_lossy()).unwrap_or_default();
-            rows.serialize((picture, score.label, score.score))?;
-        }
-        rows.flush()
-    };
-    Ok(write_whole(path, fill)?)
+    Ok(write_whole(path, |out| picture_score_rows(out, scores, paths))?)
+}
+
+/// The rows of [`write_picture_scores`].
+///
+/// # Errors
+/// Failures of the output.
+pub fn picture_score_rows(out: &mut dyn io::Write, scores: &[Score], paths: &[PathBuf]) -> io::Result<()> {
+    let mut rows = csv::WriterBuilder::new().has_headers(false).from_writer(out);
+    rows.write_record(PICTURE_HEADER)?;
+    for score in scores {
+        let picture = paths.get(score.index as usize).map(|path| text_of(path)).unwrap_or_default();
+        rows.serialize((picture, score.label, score.score))?;
+    }
+    rows.flush()
 }
 
 /// Reads what [`write_scores`] or [`write_picture_scores`] wrote; a picture's index is its place in the file.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::list::has_picture_ending;
-use crate::data::files_below;
+use crate::data::Search;
 use crate::engine::CpuScorer;
 use crate::model::ModelFile;
 use crate::scoring::{
@@ -43,6 +43,7 @@ impl SharedDetector {
     pub fn choose(
         file: &ModelFile,
         paths: &[PathBuf],
+        search: &Search,
         threads: usize,
         mut options: DetectorOptions,
     ) -> Result<(Self, Choice), ScoringError> {
@@ -58,7 +59,7 @@ impl SharedDetector {
             options.path = Some(ScoringPath::Cpu);
         }
         if options.path != Some(ScoringPath::Cpu) {
-            options.images = options.images.or_else(|| count(paths));
+            options.images = options.images.or_else(|| count(paths, search));
         }
         let few = options.images.filter(|_| options.path.is_none());
         let capacity = BATCH.min(few.unwrap_or(BATCH));
@@ -120,11 +121,11 @@ fn locked(detector: &Mutex<Detector>) -> MutexGuard<'_, Detector> {
 }
 
 /// How many pictures there are at least, unless they cannot be counted beforehand.
-fn count(paths: &[PathBuf]) -> Option<usize> {
+fn count(paths: &[PathBuf], search: &Search) -> Option<usize> {
     let mut count = 0;
     for path in paths {
         count += match path.is_dir() {
-            true => files_below(path, false).take(MAX_COUNTED).count(),
+            true => search.files_below(path).filter(Result::is_ok).take(MAX_COUNTED).count(),
             false if has_picture_ending(path) => 1,
             // A list, or a file of many images.
             false => return None,

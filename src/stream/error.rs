@@ -24,6 +24,14 @@ pub enum PictureFault {
     /// The list of files breaks off.
     #[error("the list on standard input cannot be read on: {0}")]
     List(io::Error),
+    /// Its map cannot be written, for its name.
+    #[error("{picture}: {source}")]
+    Map {
+        /// The picture.
+        picture: Picture,
+        /// The failure.
+        source: Box<StreamError>,
+    },
     /// The network makes no number of it.
     #[error("{picture}: its score is {score}; the network diverged or its file is damaged, train again")]
     NotFinite {
@@ -32,6 +40,13 @@ pub enum PictureFault {
         /// The score.
         score: f32,
     },
+}
+
+impl PictureFault {
+    /// Whether the file is none that is wanted, so that nothing is wrong with it.
+    pub fn is_left_out(&self) -> bool {
+        matches!(self, Self::Picture(error) if error.problem.is_left_out())
+    }
 }
 
 /// What ends the scoring of all pictures.
@@ -58,4 +73,12 @@ pub enum StreamError {
         /// The failure itself.
         source: io::Error,
     },
+}
+
+impl StreamError {
+    /// Whether it is the name of one file that the file system does not take.
+    pub(super) fn is_of_name(&self) -> bool {
+        let (Self::Write(WriteError { source, .. }) | Self::Folder { source, .. }) = self else { return false };
+        matches!(source.kind(), io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput)
+    }
 }

@@ -7,11 +7,13 @@ use std::thread::available_parallelism;
 use image::DynamicImage;
 
 use super::detector::SharedDetector;
-use super::list::{Found, Picture, Sources};
+use super::list::{Content, Found, Picture, Sources};
 use super::maps::Maps;
 use super::ordered::ordered;
 use super::{PictureFault, StreamError};
-use crate::data::{Images, MemoryBudget, PictureError, Preprocessing, PreprocessingInternals, read_pixels};
+use crate::data::{
+    Images, MemoryBudget, PictureError, Preprocessing, PreprocessingInternals, Remarks, Search, picture_of, read_noted,
+};
 use crate::model::ModelFile;
 use crate::scoring::{Choice, DetectorOptions, ScoringError};
 
@@ -23,10 +25,24 @@ pub struct Inspected {
     pub picture: Picture,
     /// Its anomaly score, finite.
     pub score: Result<f32, PictureFault>,
+    /// What is worth knowing of it beside.
+    pub remarks: Remarks,
 }
 
-/// Scores the pictures of files and folders, in order: PNG, JPEG and BMP files, and the images of IDX files. Folders are
-/// searched as deep as they go, each in the order of its names. Any number of pictures takes the same memory.
+/// How pictures are decoded.
+#[derive(Debug, Clone)]
+pub struct Way {
+    /// What is done to each.
+    pub preprocessing: Preprocessing,
+    /// Whether a damaged one is scored all the same, with a remark.
+    pub lenient: bool,
+    /// The memory that they take at once.
+    pub memory: Arc<MemoryBudget>,
+}
+
+/// Scores the pictures of files and folders, in order: PNG, JPEG, BMP, TIFF, WebP, GIF and PNM files, and the images of IDX
+/// files. Folders are searched as deep as they go, each in the order of its names. Any number of pictures takes the same
+/// memory.
 ///
 /// A picture that cannot be used has its fault in the place of its score. What fails all pictures, such as a device that
 /// is lost, is an error in the place of those that it fails. One thread a core decodes; they end once the iterator is
@@ -58,9 +74,10 @@ pub fn score_pictures(
 ) -> Result<InspectedPictures, ScoringError> {
     let paths: Vec<PathBuf> = paths.into_iter().map(Into::into).collect();
     let threads = available_parallelism().map_or(1, Into::into);
-    let (detector, choice) = SharedDetector::choose(model, &paths, threads, options)?;
+    let (detector, choice) = SharedDetector::choose(model, &paths, &Search::default(), threads, options)?;
     let memory = Arc::new(MemoryBudget::of_machine());
-    let chunks = inspect(Sources::of(paths), model.preprocessing, &detector, threads, &memory, None);
+    let way = Way { preprocessing: model.preprocessing, lenient: false, memory };
+    let chunks = inspect(Sources::of(paths), &way, &detector, threads, None);
     let results = chunks.flat_map(|chunk| match chunk {
         Ok(inspected) => inspected.into_iter().map(Ok).collect(),
         Err(error) => vec![Err(error)],
@@ -96,15 +113,14 @@ impl Iterator for InspectedPictures {
 /// Once the results are dropped, no thread uses the device any more.
 pub fn inspect(
     sources: Sources,
-    preprocessing: Preprocessing,
+    way: &Way,
     detector: &SharedDetector,
     threads: usize,
-    memory: &Arc<MemoryBudget>,
     maps: Option<&Maps>,
 ) -> impl Iterator<Item = Result<Vec<Inspected>, StreamError>> + use<> {
     let worker = |_| {
-        let (detector, memory, mut maps) = (detector.clone(), memory.clone(), maps.cloned());
-        move |chunk: Vec<Found>| scored(chunk, &preprocessing, &detector, &memory, maps.as_mut())
+        let (detector, way, mut maps) = (detector.clone(), way.clone(), maps.cloned());
+        move |chunk: Vec<Found>| scored(chunk, &way, &detector, maps.as_mut())
     };
     let workers = (0..detector.threads(threads)).map(worker).collect();
     let (results, failure) = match ordered(move |emit| sources.each(emit), workers, detector.chunk()) {
@@ -116,51 +132,79 @@ pub fn inspect(
 
 fn scored(
     chunk: Vec<Found>,
-    preprocessing: &Preprocessing,
+    way: &Way,
     detector: &SharedDetector,
-    memory: &MemoryBudget,
     maps: Option<&mut Maps>,
 ) -> Result<Vec<Inspected>, StreamError> {
-    let decoded: Vec<_> = chunk.into_iter().map(|found| decode(found, preprocessing, memory)).collect();
-    let (pictures, pixels): (Vec<_>, Vec<_>) =
-        decoded.iter().filter_map(|(picture, pixels)| Some((picture, &pixels.as_ref().ok()?[..]))).unzip();
+    let mut decoded: Vec<_> = chunk.into_iter().map(|found| decode(found, way)).collect();
+    let usable =
+        || decoded.iter().enumerate().filter_map(|(place, (_, read))| Some((place, &read.as_ref().ok()?.0[..])));
+    let (places, pixels): (Vec<usize>, Vec<&[u8]>) = usable().unzip();
     let mut scores = Vec::new();
-    if !pictures.is_empty() {
+    let mut unmapped = Vec::new();
+    if !places.is_empty() {
+        let preprocessing = &way.preprocessing;
         let Preprocessing { channels, height, width, side, .. } = *preprocessing;
-        let images = Images::new(pictures.len(), channels, height, width, pixels.concat())?;
-        let signed = images.to_signed_padded(&(0..pictures.len()).collect::<Vec<_>>(), side)?;
+        let images = Images::new(places.len(), channels, height, width, pixels.concat())?;
+        let signed = images.to_signed_padded(&(0..places.len()).collect::<Vec<_>>(), side)?;
         let scored = detector.score(&signed, maps.is_some())?;
         if let (Some(maps), Some(reconstructions)) = (maps, &scored.reconstructions) {
-            let each = reconstructions.chunks_exact(signed.len() / pictures.len());
-            for ((picture, pixels), reconstruction) in pictures.into_iter().zip(pixels).zip(each) {
-                maps.write(picture, pixels, reconstruction, preprocessing)?;
+            let each = reconstructions.chunks_exact(signed.len() / places.len());
+            for ((&place, pixels), reconstruction) in places.iter().zip(pixels).zip(each) {
+                let picture = &decoded[place].0;
+                match maps.write(picture, pixels, reconstruction, preprocessing) {
+                    // The fault of its name, which is no other's.
+                    Err(error) if error.is_of_name() => {
+                        unmapped.push((place, PictureFault::Map { picture: picture.clone(), source: Box::new(error) }));
+                    }
+                    written => written?,
+                }
             }
         }
         scores = scored.scores;
     }
-    let mut scores = scores.into_iter();
-    let inspected = decoded.into_iter().map(|(picture, pixels)| {
-        let score = pixels.and_then(|_| match scores.next() {
-            Some(score) if score.is_finite() => Ok(score),
-            other => Err(PictureFault::NotFinite { picture: picture.clone(), score: other.unwrap_or(f32::NAN) }),
-        });
-        Inspected { picture, score }
-    });
-    Ok(inspected.collect())
+    for (place, fault) in unmapped {
+        decoded[place].1 = Err(fault);
+    }
+    let mut inspected: Vec<_> = decoded
+        .into_iter()
+        .map(|(picture, read)| {
+            let (score, remarks) = match read {
+                Ok((_, remarks)) => (Ok(f32::NAN), remarks),
+                Err(fault) => (Err(fault), Remarks::default()),
+            };
+            Inspected { picture, score, remarks }
+        })
+        .collect();
+    for (place, score) in places.into_iter().zip(scores) {
+        let Inspected { picture, score: result, .. } = &mut inspected[place];
+        if result.is_ok() {
+            *result = match score.is_finite() {
+                true => Ok(score),
+                false => Err(PictureFault::NotFinite { picture: picture.clone(), score }),
+            };
+        }
+    }
+    Ok(inspected)
 }
 
-/// A picture as the network sees it, without the margin.
-fn decode(
-    found: Found,
-    preprocessing: &Preprocessing,
-    memory: &MemoryBudget,
-) -> (Picture, Result<Vec<u8>, PictureFault>) {
+/// A picture as the network sees it, without the margin, and what is worth knowing of it.
+fn decode(found: Found, way: &Way) -> (Picture, Result<(Vec<u8>, Remarks), PictureFault>) {
     let Found { picture, content } = found;
-    let pixels = || -> Result<Vec<u8>, PictureFault> {
-        let Some(image) = content? else { return Ok(read_pixels(&picture.file, preprocessing, memory)?) };
-        let at = |problem| PictureError { path: picture.file.to_path_buf(), problem };
-        Ok(preprocessing.pixels(DynamicImage::ImageLuma8(image)).map_err(at)?)
+    let Way { preprocessing, lenient, memory } = way;
+    let read = || -> Result<_, PictureFault> {
+        let file = &picture.file;
+        Ok(match content? {
+            Content::Named => read_noted(file, preprocessing, *lenient, memory)?,
+            Content::Found => read_noted(file, preprocessing, *lenient, memory).map_err(PictureError::found)?,
+            Content::Bytes(bytes) => picture_of(&bytes, file, preprocessing, *lenient, memory)?,
+            Content::Pixels(image) => {
+                let at = |problem| PictureError { path: file.to_path_buf(), problem };
+                let pixels = preprocessing.pixels(DynamicImage::ImageLuma8(image)).map_err(at)?;
+                (pixels, Remarks::default())
+            }
+        })
     };
-    let pixels = pixels();
-    (picture, pixels)
+    let read = read();
+    (picture, read)
 }

@@ -10,17 +10,19 @@ use std::sync::Arc;
 use image::GrayImage;
 
 use super::PictureFault;
-use crate::data::{IdxImages, files_below};
+use crate::data::{IdxImages, MAX_FILE, PictureError, PictureProblem, Search, begins_picture};
+use crate::files::text_of;
 
 /// Endings of picture files, which are not looked into before they are decoded.
-const ENDINGS: [&str; 4] = [".png", ".jpg", ".jpeg", ".bmp"];
+const ENDINGS: [&str; 12] =
+    [".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".pgm", ".ppm", ".pbm", ".pnm"];
 /// Pixels of IDX images that wait in one chunk, at most and one image.
 const MAX_HELD: usize = 1 << 24;
 /// Longest entry of a list, in bytes.
 const MAX_BYTES: u64 = 1 << 16;
 
-/// A picture by name: a file, or an image in one. Displayed as `FILE` or `FILE#INDEX`, with replacement characters for
-/// what is no Unicode.
+/// A picture by name: a file, or an image in one. Displayed as `FILE` or `FILE#INDEX`; in a name that is no Unicode, bytes
+/// that are none as `\xE9`, and `\` as `\\`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
     /// The file.
@@ -33,8 +35,20 @@ pub struct Picture {
 pub struct Found {
     /// Its name.
     pub picture: Picture,
-    /// Its pixels, where it is not a file of its own; or why there is none.
-    pub content: Result<Option<GrayImage>, PictureFault>,
+    /// Where its pixels are; or why there are none.
+    pub content: Result<Content, PictureFault>,
+}
+
+/// Where the pixels of a picture are.
+pub enum Content {
+    /// In its file, which somebody named.
+    Named,
+    /// In its file, which was found in a folder.
+    Found,
+    /// In the bytes of a file, which are here.
+    Bytes(Vec<u8>),
+    /// Here.
+    Pixels(GrayImage),
 }
 
 /// Takes what was found; `None` where the next may be long in coming. Breaks where nothing more is wanted.
@@ -48,8 +62,8 @@ pub struct Sources {
     pub list: BufReader<Box<dyn Read + Send>>,
     /// What ends each of its entries.
     pub separator: u8,
-    /// Whether folders are entered where another file system is mounted.
-    pub cross_file_systems: bool,
+    /// How folders are looked through.
+    pub search: Search,
 }
 
 impl Sources {
@@ -62,7 +76,7 @@ impl Sources {
             paths: paths.collect(),
             list: BufReader::new(Box::new(io::empty())),
             separator: b'\n',
-            cross_file_systems: false,
+            search: Search::default(),
         }
     }
 
@@ -70,9 +84,9 @@ impl Sources {
     pub fn each(mut self, emit: &mut Emit) -> ControlFlow<()> {
         for path in &self.paths {
             if path.as_os_str() == "-" {
-                entries(&mut self.list, self.separator, self.cross_file_systems, emit)?;
+                entries(&mut self.list, self.separator, &self.search, emit)?;
             } else {
-                below(path, self.cross_file_systems, emit)?;
+                below(path, &self.search, emit)?;
             }
         }
         ControlFlow::Continue(())
@@ -87,10 +101,7 @@ impl Picture {
 
 impl fmt::Display for Picture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.file.to_str() {
-            Some(name) => f.write_str(name)?,
-            None => self.file.display().fmt(f)?,
-        }
+        f.write_str(&text_of(&self.file))?;
         self.index.map_or(Ok(()), |index| write!(f, "#{index}"))
     }
 }
@@ -105,16 +116,35 @@ pub(super) fn has_picture_ending(path: &Path) -> bool {
     ENDINGS.into_iter().any(ends_with)
 }
 
-/// The files and folders that a list names.
-fn entries(list: &mut BufReader<impl Read>, separator: u8, cross: bool, emit: &mut Emit) -> ControlFlow<()> {
+/// What a text in UTF-8 may begin with.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The files and folders that a list names; a picture in the place of a list is that picture.
+fn entries(list: &mut BufReader<impl Read>, separator: u8, search: &Search, emit: &mut Emit) -> ControlFlow<()> {
     let failed = |emit: &mut Emit, source| {
         let picture = Picture::new(Path::new("-"));
         emit(Some(Found { picture, content: Err(PictureFault::List(source)) }))
     };
+    // Whoever writes the list may wait for the score of what was named before it.
+    emit(None)?;
+    let beginning = match list.fill_buf() {
+        Ok(beginning) => beginning,
+        Err(source) => return failed(emit, source),
+    };
+    if begins_picture(beginning) {
+        return piped(list, emit);
+    }
+    let wide = beginning.starts_with(b"\xff\xfe") || beginning.starts_with(b"\xfe\xff");
+    if wide || (separator != 0 && beginning.contains(&0)) {
+        let what = if wide { "it is in UTF-16; write it in UTF-8" } else { "it is no text; name the files themselves" };
+        return failed(emit, io::Error::other(what));
+    }
+    if beginning.starts_with(BYTE_ORDER_MARK) {
+        list.consume(BYTE_ORDER_MARK.len());
+    }
     let mut entry = Vec::new();
     loop {
         entry.clear();
-        // Whoever writes the list may wait for the score of what it names.
         if !list.buffer().contains(&separator) {
             emit(None)?;
         }
@@ -132,9 +162,23 @@ fn entries(list: &mut BufReader<impl Read>, separator: u8, cross: bool, emit: &m
             entry.pop();
         }
         if !entry.is_empty() {
-            below(&path(&entry), cross, emit)?;
+            below(&path(&entry), search, emit)?;
         }
     }
+}
+
+/// The picture that standard input is.
+fn piped(input: &mut impl Read, emit: &mut Emit) -> ControlFlow<()> {
+    let picture = Picture::new(Path::new("-"));
+    let mut bytes = Vec::new();
+    let content = match input.take(MAX_FILE + 1).read_to_end(&mut bytes) {
+        Ok(read) if read as u64 <= MAX_FILE => Ok(Content::Bytes(bytes)),
+        read => {
+            let problem = read.map_or_else(PictureProblem::Read, |_| PictureProblem::TooLong);
+            Err(PictureError { path: picture.file.to_path_buf(), problem }.into())
+        }
+    };
+    emit(Some(Found { picture, content }))
 }
 
 #[cfg(unix)]
@@ -149,13 +193,13 @@ fn path(bytes: &[u8]) -> PathBuf {
 }
 
 /// The pictures of a file, or of all files below a folder.
-fn below(path: &Path, cross: bool, emit: &mut Emit) -> ControlFlow<()> {
+fn below(path: &Path, search: &Search, emit: &mut Emit) -> ControlFlow<()> {
     if !path.is_dir() {
-        return inside(path, emit);
+        return inside(path, Content::Named, emit);
     }
-    for file in files_below(path, cross) {
+    for file in search.files_below(path) {
         match file {
-            Ok(file) => inside(&file, emit)?,
+            Ok(file) => inside(&file, Content::Found, emit)?,
             Err(error) => emit(Some(Found { picture: Picture::new(&error.path), content: Err(error.into()) }))?,
         }
     }
@@ -163,20 +207,21 @@ fn below(path: &Path, cross: bool, emit: &mut Emit) -> ControlFlow<()> {
 }
 
 /// The pictures of a file: those of an IDX file, or itself.
-fn inside(path: &Path, emit: &mut Emit) -> ControlFlow<()> {
+fn inside(path: &Path, itself: Content, emit: &mut Emit) -> ControlFlow<()> {
     let file = Picture::new(path);
     // What is no regular file, such as a pipe, can be read only once.
     let images = if has_picture_ending(path) || !path.is_file() { Ok(None) } else { IdxImages::open(path) };
     let images = match images {
         Ok(Some(images)) => images,
-        Ok(None) => return emit(Some(Found { picture: file, content: Ok(None) })),
+        Ok(None) => return emit(Some(Found { picture: file, content: Ok(itself) })),
         Err(error) => return emit(Some(Found { picture: file, content: Err(error.into()) })),
     };
     let (width, height) = (images.width(), images.height());
     let mut held = 0;
     for (index, values) in images.enumerate() {
         let content = match values {
-            Ok(values) => GrayImage::from_raw(width, height, values),
+            // As many values as there are pixels.
+            Ok(values) => GrayImage::from_raw(width, height, values).map_or(Content::Named, Content::Pixels),
             Err(error) => return emit(Some(Found { picture: file, content: Err(error.into()) })),
         };
         let picture = Picture { index: Some(index), ..file.clone() };

@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
+use sha2::{Digest, Sha256};
 
 use super::{Picture, StreamError};
 use crate::data::Preprocessing;
@@ -15,6 +16,8 @@ use crate::run::replace_whole;
 const PANEL: usize = 128;
 /// How the names of maps end.
 const ENDING: &str = ".map.png";
+/// Longest name that file systems take, in bytes.
+const MAX_NAME: usize = 255;
 
 /// Writes maps below a folder.
 #[derive(Clone, Debug)]
@@ -61,7 +64,8 @@ fn make(folder: &Path) -> Result<(), StreamError> {
 }
 
 /// Where a picture's map lies below the folder of maps: the picture's own path, with `.map.png` behind it. Two pictures
-/// have two maps, none of which lies outside: `..`, `/` at the front and odd characters are written as `%2E%2E`, `%2F`.
+/// have two maps, none of which lies outside: `..`, `/` at the front and odd characters are written as `%2E%2E`, `%2F`. A
+/// name that becomes too long keeps its beginning, and a digest behind `%` stands for the rest.
 pub fn map_file(picture: &Picture) -> PathBuf {
     let mut components: Vec<String> = picture.file.components().filter_map(component).collect();
     let mut name = components.pop().unwrap_or_default();
@@ -74,7 +78,19 @@ pub fn map_file(picture: &Picture) -> PathBuf {
     if let Some(index) = picture.index {
         name += &format!("#{index}");
     }
-    components.into_iter().collect::<PathBuf>().join(name + ENDING)
+    let folders = components.into_iter().map(|folder| fitting(folder, ""));
+    folders.collect::<PathBuf>().join(fitting(name, ENDING))
+}
+
+/// A name with its ending, no longer than file systems take. No other name has two `%` in a row.
+fn fitting(name: String, ending: &str) -> String {
+    if name.len() + ending.len() <= MAX_NAME {
+        return name + ending;
+    }
+    let digest: String = Sha256::digest(&name).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    let rest = format!("%%{digest}{ending}");
+    let end = (0..=MAX_NAME - rest.len()).rev().find(|&end| name.is_char_boundary(end)).unwrap_or_default();
+    name[..end].to_owned() + &rest
 }
 
 fn component(component: Component) -> Option<String> {

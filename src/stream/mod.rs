@@ -12,6 +12,6 @@ mod ordered;
 
 pub use detector::{BATCH, SharedDetector};
 pub use error::{PictureFault, StreamError};
-pub use inspect::{Inspected, InspectedPictures, inspect, score_pictures};
-pub use list::{Found, Picture, Sources};
+pub use inspect::{Inspected, InspectedPictures, Way, inspect, score_pictures};
+pub use list::{Content, Found, Picture, Sources};
 pub use maps::{Maps, map_file};

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::data::hex;
 use crate::format;
 use crate::message::shortened;
-use crate::run::{WriteError, write_whole, write_whole_keeping};
+use crate::run::{Given, WriteError, write_whole, write_whole_keeping};
 
 pub use error::WeightsError;
 
@@ -86,6 +86,15 @@ impl Weights {
     pub fn write(&self, path: &Path) -> Result<(), WeightsError> {
         let [header, data] = self.encode(path)?;
         Ok(write_whole(path, |out| out.write_all(&header).and_then(|()| out.write_all(&data)))?)
+    }
+
+    /// As [`Weights::write`], to where a command was told to write.
+    ///
+    /// # Errors
+    /// As those of [`Weights::write`].
+    pub fn write_given(&self, given: &Given) -> Result<(), WeightsError> {
+        let [header, data] = self.encode(&self.origin)?;
+        Ok(given.write(|out| out.write_all(&header).and_then(|()| out.write_all(&data)))?)
     }
 
     /// As [`Weights::write`], but the file that was there stays as `before`, in the same folder.

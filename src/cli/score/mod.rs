@@ -4,7 +4,7 @@ mod rows;
 mod verdict;
 
 use std::io::{self, BufReader, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,11 +14,11 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::Args;
 use pkdgan::model::ModelFile;
-use pkdgan::scoring::ScoringPath;
+use pkdgan::scoring::{PictureFault, ScoringPath};
 use pkdgan::unstable::calibration::Calibration;
-use pkdgan::unstable::data::MemoryBudget;
-use pkdgan::unstable::run::{model_file, write_whole};
-use pkdgan::unstable::stream::{Inspected, Maps, SharedDetector, Sources, StreamError, inspect};
+use pkdgan::unstable::data::{MemoryBudget, Noted, Patterns, Search};
+use pkdgan::unstable::run::{Given, model_file};
+use pkdgan::unstable::stream::{Inspected, Maps, SharedDetector, Sources, StreamError, Way, inspect};
 
 use super::console::{Console, Counter, stop_on_interrupt};
 use super::device::{Device, PathChoice};
@@ -34,13 +34,23 @@ pub(super) use verdict::Uncalibrated;
 pub(super) struct Arguments {
     /// Model file, or a run folder, whose model.safetensors is used
     model: PathBuf,
-    /// Pictures (PNG, JPEG, BMP), folders of them, IDX files (plain or .gz); `-` for a list of such paths on standard
-    /// input, one a line
+    /// Pictures (PNG, JPEG, BMP, TIFF, WebP, GIF, PNM), folders of them, IDX files (plain or .gz); `-` for a list of such
+    /// paths on standard input, one a line, or for a single picture there
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The list on standard input has a zero byte behind each path, as `find -print0` writes it
     #[arg(long, short = '0')]
     null: bool,
+    /// Of the files in folders take only those whose names fit this pattern, such as `*.png` or `monday/**`; repeatable.
+    /// A pattern without a slash is for the name in any folder
+    #[arg(long, value_name = "PATTERN")]
+    include: Vec<String>,
+    /// Leave out files and folders whose names fit this pattern; repeatable
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<String>,
+    /// Score damaged pictures too, as far as they can be decoded, and say which they are
+    #[arg(long)]
+    lenient: bool,
     /// Enter folders where another file system is mounted; without it, each is named as a failure
     #[arg(long)]
     cross_file_systems: bool,
@@ -52,13 +62,14 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "SCORE", help_heading = "Verdict", conflicts_with = "alpha", allow_negative_numbers = true,
         value_parser = finite)]
     threshold: Option<f32>,
-    /// Exit with code 3 where a picture is anomalous
+    /// Exit with code 3 where a picture is anomalous, whatever failed besides
     #[arg(long, help_heading = "Verdict")]
     fail_on_anomaly: bool,
     /// How to write results
     #[arg(long, value_name = "FORMAT", default_value = "csv", help_heading = "Output")]
     format: Format,
-    /// Write results to this file, whole or not at all, instead of standard output
+    /// Write results to this file, whole or not at all, instead of standard output, which is `-`; a device or a pipe is
+    /// written into
     #[arg(long, short, value_name = "FILE", help_heading = "Output")]
     output: Option<PathBuf>,
     /// Write a PNG file for each picture to this folder: the picture as the network sees it, its reconstruction, and
@@ -96,16 +107,22 @@ score is more anomalous. The p-value is the share of normal pictures, of those h
 that score at least as high: of normal pictures no more than the share --alpha is called anomalous. Scores that differ by
 up to 1 % or 0.005 count as equal, as paths round in different ways. A model without calibration gives no p-values, and
 verdicts only with --threshold. The images of an IDX file are called FILE#0, FILE#1
-and so on; a path that is no Unicode is written with replacement characters.
+and so on; of a path that is no Unicode, bytes that are none are written as `\\xE9`, and `\\` as `\\\\`.
 
 Pictures that cannot be read are named on standard error, with --format jsonl also as rows of path and error; the others
-are scored. Files whose names begin with a dot are left out of folders.
+are scored. A picture that does not decode to its end is refused, unless --lenient is given. Files whose names begin with
+a dot are left out of folders, and what systems put there (Thumbs.db, desktop.ini, @eaDir, __MACOSX). Files beside
+pictures, such as .json, .xml and .txt, are left out and counted.
+
+Of a file with several pictures, such as a GIF, the first is scored. Transparent pixels lie on black. Grey of a colour is
+0.212648 R + 0.715179 G + 0.072173 B, rounded, before scaling. What is white in 16-bit pictures is the model's setting:
+see `--range` of `pkdgan train`.
 
 A map is DIR/PATH.map.png, where `..`, a `/` at the front and odd characters are written as %2E%2E, %2F. Its three panels
 are scaled up by a whole number, to 128 pixels at least; black in the third is no difference, white the greatest.
 
 Exit code: 0 done, 1 something failed (rows of the others are written), 2 wrong usage, 3 with --fail-on-anomaly where a
-picture is anomalous and nothing failed.";
+picture is anomalous, whatever failed besides.";
 
 fn finite(text: &str) -> Result<f32, String> {
     let number: f32 = text.parse().map_err(|_| "no number".to_owned())?;
@@ -118,6 +135,7 @@ struct Tally {
     scored: usize,
     anomalous: usize,
     failed: usize,
+    left_out: usize,
 }
 
 /// Why results ended early.
@@ -137,7 +155,13 @@ impl From<io::Error> for Ended {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let console = Console::new(arguments.quiet);
-    let model = ModelFile::read(&model_file(&arguments.model)?)?;
+    let model_path = model_file(&arguments.model)?;
+    let inputs = arguments.paths.iter().filter(|path| path.as_os_str() != "-").chain([&model_path]);
+    let given = arguments.output.as_deref().unwrap_or(Path::new("-"));
+    let given = Given::new(given, inputs.map(PathBuf::as_path))?;
+    let patterns = Patterns::new(&arguments.include, &arguments.exclude)?;
+    let search = Search { cross_file_systems: arguments.cross_file_systems, patterns };
+    let model = ModelFile::read(&model_path)?;
     let calibration = model.calibration.clone();
     let rule = Rule::new(arguments.threshold, arguments.alpha, calibration.as_ref(), arguments.fail_on_anomaly)?;
     if let Some(note) = rule.note(arguments.alpha, calibration.as_ref()) {
@@ -148,32 +172,41 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         paths: arguments.paths.clone(),
         list: BufReader::new(Box::new(io::stdin())),
         separator: if arguments.null { 0 } else { b'\n' },
-        cross_file_systems: arguments.cross_file_systems,
+        search: search.clone(),
     };
     let threads = arguments.threads.map_or_else(|| available_parallelism().map_or(1, Into::into), usize::from);
     let options = arguments.device.detector_options(arguments.path.0);
     let preparing = console.preparing("scoring");
-    let (detector, choice) = SharedDetector::choose(&model, &arguments.paths, threads, options)?;
+    let (detector, choice) = SharedDetector::choose(&model, &arguments.paths, &search, threads, options)?;
     drop(preparing);
     let memory = Arc::new(arguments.memory.map_or_else(MemoryBudget::of_machine, MemoryBudget::new));
-    let results = inspect(sources, model.preprocessing, &detector, threads, &memory, maps.as_ref());
+    let way = Way { preprocessing: model.preprocessing, lenient: arguments.lenient, memory };
+    let results = inspect(sources, &way, &detector, threads, maps.as_ref());
 
-    let tally = Tally::default();
-    let mut writer = Writer { console: &console, detector: &detector, warned: false, rule, calibration, tally };
-    let ended = match &arguments.output {
-        None => {
+    let (tally, noted) = (Tally::default(), Noted::default());
+    let mut writer = Writer { console: &console, detector: &detector, warned: false, rule, calibration, tally, noted };
+    let ended = match given.is_standard_output() {
+        true => {
             // Rows on a terminal show the progress themselves.
             let shown = !io::stdout().is_terminal();
             writer.write(results, arguments.format, &mut io::stdout().lock(), shown, &AtomicBool::new(false))
         }
-        Some(path) => {
-            let stop = stop_on_interrupt("after the pictures under way")?;
+        false => {
+            // A file is whole or not there. Of what is written into there is no more to lose.
+            let stop = match given.is_file() {
+                true => stop_on_interrupt("after the pictures under way")?,
+                false => Arc::default(),
+            };
             let mut ended = Ok(());
-            let written = write_whole(path, |out| {
+            let written = given.write(|out| {
                 ended = writer.write(results, arguments.format, out, true, &stop);
                 if ended.is_ok() { Ok(()) } else { Err(io::ErrorKind::Other.into()) }
             });
             match (ended, written) {
+                // Whoever reads a pipe may have enough.
+                (Err(Ended::Output(source)), Err(_)) if source.kind() == io::ErrorKind::BrokenPipe => {
+                    Err(Ended::Output(source))
+                }
                 (Err(Ended::Output(source)), Err(mut error)) => {
                     error.source = source;
                     return Err(error.into());
@@ -194,20 +227,28 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         Err(Ended::Output(error)) => return Err(error).context("standard output"),
     }
-    let Tally { scored, anomalous, failed } = writer.tally;
+    let Tally { scored, anomalous, failed, left_out } = writer.tally;
     let seconds = started.elapsed().as_secs_f64();
     if scored + failed == 0 {
         console.say("note: there was nothing to score");
     }
+    writer.noted.lines(model.preprocessing.range).iter().for_each(|line| console.say(line));
     let adapter = choice.adapter.filter(|_| choice.path != ScoringPath::Cpu);
     let failed_over = adapter.is_some() && detector.failure().is_some();
-    console.say(format!(
-        "{scored} pictures scored, {anomalous} anomalous, {failed} failed; {seconds:.2} s, {:.0} pictures/s, path {}{}{}",
+    let last = format!(
+        "{scored} pictures scored, {anomalous} anomalous, {failed} failed{}; {seconds:.2} s, {:.0} pictures/s, path {}{}{}",
+        if left_out > 0 { format!(", {left_out} left out") } else { String::new() },
         (scored + failed) as f64 / seconds,
         choice.path,
         adapter.map(|adapter| format!(" on {}", adapter.name)).unwrap_or_default(),
         if failed_over { ", then cpu" } else { "" }
-    ));
+    );
+    // What has no score is no result that a quiet program may pass over.
+    if failed + left_out > 0 {
+        output::note(last)
+    } else {
+        console.say(last)
+    }
     Ok(writer.code(arguments))
 }
 
@@ -220,6 +261,7 @@ struct Writer<'a> {
     rule: Rule,
     calibration: Option<Calibration>,
     tally: Tally,
+    noted: Noted,
 }
 
 impl Writer<'_> {
@@ -240,7 +282,7 @@ impl Writer<'_> {
                 self.row(inspected, &mut rows, counter.as_mut())?;
             }
             rows.flush()?;
-            let Tally { scored, anomalous, failed } = self.tally;
+            let Tally { scored, anomalous, failed, .. } = self.tally;
             if let Some(counter) = &mut counter {
                 counter.update(scored + failed, &format!(", {anomalous} anomalous, {failed} failed"));
             }
@@ -267,7 +309,19 @@ impl Writer<'_> {
     }
 
     fn row(&mut self, inspected: Inspected, rows: &mut Rows, counter: Option<&mut Counter>) -> io::Result<()> {
+        if inspected.score.as_ref().is_err_and(PictureFault::is_left_out) {
+            self.tally.left_out += 1;
+            return Ok(());
+        }
+        self.noted.add(&inspected.remarks);
         let path = inspected.picture.to_string();
+        let say = |line: &str| match &counter {
+            Some(counter) => counter.aside(|| output::note(line)),
+            None => output::note(line),
+        };
+        if let Some(damage) = &inspected.remarks.damaged {
+            say(&format!("note: {path}: {damage}; scored all the same"));
+        }
         let decided = inspected.score.map_err(|fault| fault.to_string()).and_then(|score| {
             let decision = self.rule.decide(score, self.calibration.as_ref());
             decision.map(|decision| (score, decision)).map_err(|error| format!("{path}: {error}"))
@@ -280,11 +334,7 @@ impl Writer<'_> {
             }
             Err(error) => {
                 self.tally.failed += 1;
-                let say = |error: &str| output::note(format_args!("error: {error}"));
-                match counter {
-                    Some(counter) => counter.aside(|| say(&error)),
-                    None => say(&error),
-                }
+                say(&format!("error: {error}"));
                 rows.failed(&path, &error)
             }
         }
@@ -292,8 +342,8 @@ impl Writer<'_> {
 
     fn code(&self, arguments: &Arguments) -> ExitCode {
         match self.tally {
-            Tally { failed: 1.., .. } => ExitCode::FAILURE,
             Tally { anomalous: 1.., .. } if arguments.fail_on_anomaly => ExitCode::from(3),
+            Tally { failed: 1.., .. } => ExitCode::FAILURE,
             _ => ExitCode::SUCCESS,
         }
     }
