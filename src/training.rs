@@ -373,6 +373,16 @@ impl<'a> Training<'a> {
             let mut found = Config::read(&path.join(RunFile::Config.name()))?;
             // Where a data set lies changes nothing.
             found.data.folder.clone_from(&config.data.folder);
+            if let (Some(found), Some(images)) = (&mut found.data.images, &config.data.images) {
+                // So do folders, as long as the pictures are the same. Runs of earlier versions know their names alone.
+                if data.has_names(&found.digest) {
+                    found.digest.clone_from(&images.digest);
+                }
+                if found.digest == images.digest {
+                    found.folder.clone_from(&images.folder);
+                    found.anomalies.clone_from(&images.anomalies);
+                }
+            }
             if let Some(difference) = found.difference(&config)? {
                 return Err(TrainingError::OtherRun { folder: path.to_owned(), difference });
             }

@@ -46,6 +46,12 @@ impl Executor for Stand {
     fn write(&mut self, variable: VarId, values: &[f32]) -> Result<(), EngineError> {
         self.cpu.write(variable, values)
     }
+    fn write_part(&mut self, variable: VarId, first: usize, values: &[f32]) -> Result<(), EngineError> {
+        self.cpu.write_part(variable, first, values)
+    }
+    fn write_bytes(&mut self, variable: VarId, first: usize, bytes: &[u8]) -> Result<(), EngineError> {
+        self.cpu.write_bytes(variable, first, bytes)
+    }
     fn input(&mut self, program: ProgramId, name: &str, values: &[f32]) -> Result<(), EngineError> {
         self.cpu.input(program, name, values)
     }

@@ -49,7 +49,7 @@ pub(super) struct Arguments {
     /// Go on with the run in this folder from its last checkpoint, with its own settings
     #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with_all = [
         "stage", "teacher", "with_baseline", "out", "force", "init", "recipe", "config", "set", "dataset", "data_dir",
-        "images", "anomalies", "size", "fit", "colour", "cross_file_systems", "normal", "calibration", "batch_size", "steps", "epochs", "seed",
+        "size", "fit", "colour", "cross_file_systems", "normal", "calibration", "batch_size", "steps", "epochs", "seed",
         "lr", "no_shuffle", "no_tune",
     ])]
     resume: Option<PathBuf>,
@@ -91,6 +91,8 @@ const EXAMPLES: &str = "Examples:
                                                         and a test on anomalous ones
   pkdgan train --config runs/a/config.toml --seed 1     the same with another seed
   pkdgan train --resume runs/mnist-8-default-seed0      after ctrl-C, or a power cut
+  pkdgan train --resume runs/good-default-seed0 --images moved/good
+                                                        the pictures were moved meanwhile
   pkdgan train --evaluate-every 500 --tensorboard       watch it go: tensorboard --logdir runs
   pkdgan train --progress json 2>events.jsonl           for machines; the last event is `done`
 
@@ -122,7 +124,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (mut config, resumed) = match &arguments.resume {
         Some(path) => {
             let folder = RunFolder::resume(path)?;
-            (Config::read(&folder.file(RunFile::Config))?, Some(folder))
+            let mut config = Config::read(&folder.file(RunFile::Config))?;
+            arguments.settings.moved().put(&mut config)?;
+            (config, Some(folder))
         }
         None => (arguments.resolve(&given)?, None),
     };

@@ -3,12 +3,14 @@
 
 mod cifar;
 mod dataset;
+mod decoded;
 mod error;
 pub(crate) mod fetch;
 mod folder;
 mod idx;
 mod images;
 mod jpeg;
+mod listing;
 mod manifest;
 mod memory;
 mod mnist;
@@ -26,6 +28,7 @@ pub use dataset::{CLASSES, Dataset, Part, UnknownDataset};
 pub use error::DataError;
 pub use images::{Images, LabelledImages};
 pub(crate) use internals::*;
+pub(crate) use padding::levels;
 pub use picture::{PictureError, PictureProblem};
 pub use preprocessing::{Colour, Fit, Preprocessing, UnknownColour, UnknownFit};
 pub use source::Source;
@@ -37,7 +40,7 @@ pub(crate) mod internals {
     pub use super::idx::{Idx, IdxImages, MAX_VALUES, read_idx};
     pub use super::manifest::{Check, Content, Manifest, Packed, Packing};
     pub use super::memory::MemoryBudget;
-    pub use super::one_class::{OneClass, order};
+    pub use super::one_class::{OneClass, SampleOrder, order};
     pub use super::own::OwnImages;
     pub use super::picture::{MAX_SIDE, read_picture, read_pixels};
     pub use super::pictures::Pictures;

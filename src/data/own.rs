@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::one_class::{held_out, spread};
-use super::{DataError, Images, LabelledImages, OneClass, PictureError, Pictures, Preprocessing};
+use super::{DataError, Images, LabelledImages, OneClass, PictureError, Pictures, Preprocessing, hex};
 
 /// Fewest normal pictures that a run is trained on.
 const MIN_PICTURES: usize = 20;
@@ -24,8 +24,11 @@ pub struct OwnImages {
     pub eval_paths: Vec<PathBuf>,
     /// The files that cannot be used.
     pub skipped: Vec<PictureError>,
-    /// Stands for the names of all pictures used.
+    /// Stands for the names and the pixels of all pictures used.
     pub digest: String,
+    /// Stands for their names alone, as runs of earlier versions have it.
+    pub names: String,
+    grey: bool,
 }
 
 impl OwnImages {
@@ -58,50 +61,52 @@ impl OwnImages {
         let (train, calibration) = spread((0..count).collect(), wanted);
         let (train, eval) = if has_anomalies { spread(train, wanted) } else { (train, calibration.clone()) };
 
-        let abnormal = anomalous.as_ref().map_or(&[][..], |pictures| pictures.paths.as_slice());
-        let digest = digest(&[(folder, normal.paths.as_slice()), (anomalies, abnormal)]);
+        let folders = [(folder, Some(&normal)), (anomalies, anomalous.as_ref())];
+        let (digest, names) = (digest(&folders, true)?, digest(&folders, false)?);
+        let grey = [Some(&normal), anomalous.as_ref()].into_iter().flatten().all(Pictures::are_grey);
 
         let mut eval_paths: Vec<PathBuf> = eval.iter().map(|&index| normal.paths[index].clone()).collect();
-        let mut pixels = Vec::new();
-        for &index in &eval {
-            pixels.extend_from_slice(normal.images.image(index)?);
-        }
+        let mut images = normal.images.select(&eval)?;
         let mut labels = vec![0; eval.len()];
         let mut skipped = normal.skipped;
         if let Some(anomalous) = anomalous {
-            pixels.extend_from_slice(anomalous.images.pixels());
+            images = images.then(anomalous.images);
             labels.resize(labels.len() + anomalous.paths.len(), 1);
             eval_paths.extend(anomalous.paths);
             skipped.extend(anomalous.skipped);
         }
-        let Preprocessing { channels, height, width, .. } = *preprocessing;
-        let eval = Images::new(labels.len(), channels, height, width, pixels)?;
         Ok(Self {
             split: OneClass { normal: 0, train, calibration, test: (0..labels.len()).collect() },
             train: LabelledImages { images: normal.images, labels: vec![0; count] },
-            eval: LabelledImages { images: eval, labels },
+            eval: LabelledImages { images, labels },
             eval_paths,
             skipped,
             digest,
+            names,
+            grey,
         })
     }
 
     /// The same with one value a pixel, where no pixel of any picture has a colour.
     pub fn grey(&self) -> Option<(Images, Images)> {
-        Some((self.train.images.grey()?, self.eval.images.grey()?))
+        self.grey.then(|| (self.train.images.first_channel(), self.eval.images.first_channel()))
     }
 }
 
-/// The SHA-256 of the names of pictures below their folders, in hexadecimal.
-fn digest(folders: &[(&Path, &[PathBuf])]) -> String {
+/// The SHA-256 of the names of pictures below their folders, and of their pixels if so asked, in hexadecimal.
+fn digest(folders: &[(&Path, Option<&Pictures>)], with_pixels: bool) -> Result<String, DataError> {
     let mut digest = Sha256::new();
-    for (folder, paths) in folders {
+    for &(folder, pictures) in folders {
+        let paths = pictures.map_or(&[][..], |pictures| pictures.paths.as_slice());
         digest.update((paths.len() as u64).to_le_bytes());
-        for path in *paths {
+        for path in paths {
             let name = path.strip_prefix(folder).unwrap_or(path).to_string_lossy();
             digest.update((name.len() as u64).to_le_bytes());
             digest.update(name.as_bytes());
         }
+        if let Some(pictures) = pictures.filter(|_| with_pixels) {
+            pictures.hashes(|hash| digest.update(hash))?;
+        }
     }
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(hex(&digest.finalize()))
 }

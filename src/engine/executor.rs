@@ -114,6 +114,19 @@ pub trait Executor: Send {
     /// [`EngineError::Binding`] for a variable that the executor does not hold, and for another number of values.
     fn write(&mut self, variable: VarId, values: &[f32]) -> Result<(), EngineError>;
 
+    /// Sets the elements of a variable from `first` on. Programs that were run before do not see it.
+    ///
+    /// # Errors
+    /// [`EngineError::Binding`] for a variable that the executor does not hold, and elements that it does not have.
+    fn write_part(&mut self, variable: VarId, first: usize, values: &[f32]) -> Result<(), EngineError>;
+
+    /// Sets the elements of a variable that holds bytes from `first` on, four bytes an element: what
+    /// [`Graph::gather_bytes`] reads. Programs that were run before do not see it.
+    ///
+    /// # Errors
+    /// As [`Self::write_part`], and bytes that do not fill whole elements.
+    fn write_bytes(&mut self, variable: VarId, first: usize, bytes: &[u8]) -> Result<(), EngineError>;
+
     /// Sets a named input for the next run of a program: as many values as its shape has, the width running fastest.
     ///
     /// # Errors

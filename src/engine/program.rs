@@ -161,6 +161,23 @@ fn find(operands: &[(String, Operand)], name: &str, kind: &str) -> Result<Operan
         .ok_or_else(|| EngineError::Binding { name: name.into(), problem: format!("the program has no such {kind}") })
 }
 
+/// Refuses `len` elements from `first` on that `shape` does not have.
+pub(crate) fn expect_within(name: &str, shape: Shape, first: usize, len: usize) -> Result<(), EngineError> {
+    if first.checked_add(len).is_some_and(|end| end <= count(shape)) {
+        return Ok(());
+    }
+    let problem = format!("{len} elements from {first} on do not lie in shape {shape:?}");
+    Err(EngineError::Binding { name: name.into(), problem })
+}
+
+/// The elements of a variable of bytes that so many bytes fill, four each.
+pub(crate) fn elements_of(name: &str, bytes: usize) -> Result<usize, EngineError> {
+    if bytes.is_multiple_of(size_of::<f32>()) {
+        return Ok(bytes / size_of::<f32>());
+    }
+    Err(EngineError::Binding { name: name.into(), problem: format!("{bytes} bytes do not fill whole elements") })
+}
+
 /// Refuses a number of values that does not fill `shape`.
 pub(crate) fn expect_len(name: &str, shape: Shape, len: usize) -> Result<(), EngineError> {
     if count(shape) == len {

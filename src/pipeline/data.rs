@@ -26,8 +26,10 @@ pub struct Own {
     pub skipped: Vec<PictureError>,
     /// Grey or coloured, which is decided.
     colour: Colour,
-    /// Stands for the names of the pictures.
+    /// Stands for the names and the pixels of the pictures.
     digest: String,
+    /// Stands for their names alone.
+    names: String,
 }
 
 impl Data {
@@ -68,7 +70,8 @@ impl Data {
             images.cross_file_systems,
             progress,
         )?;
-        if !images.digest.is_empty() && images.digest != read.digest {
+        // Runs of earlier versions know names alone.
+        if !images.digest.is_empty() && ![&read.digest, &read.names].contains(&&images.digest) {
             return Err(DataError::Changed { folder: images.folder.clone(), count: read.train.labels.len() });
         }
         let mut colour = images.colour;
@@ -78,8 +81,13 @@ impl Data {
                 (read.train.images, read.eval.images, colour) = (train, eval, Colour::Grey);
             }
         }
-        let OwnImages { train, eval, split, eval_paths, skipped, digest } = read;
-        Ok(Self { train, eval, split, own: Some(Own { eval_paths, skipped, colour, digest }) })
+        let OwnImages { train, eval, split, eval_paths, skipped, digest, names, .. } = read;
+        Ok(Self { train, eval, split, own: Some(Own { eval_paths, skipped, colour, digest, names }) })
+    }
+
+    /// Whether a digest is that which an earlier version made of the names of these pictures.
+    pub fn has_names(&self, digest: &str) -> bool {
+        self.own.as_ref().is_some_and(|own| own.names == digest)
     }
 
     /// Puts into a configuration what was found out about its own pictures, so that the run goes on with the same from
