@@ -40,6 +40,9 @@ impl Executor for Stand {
             None => Err(EngineError::OutOfMemory { what: "a program".into(), problem: "none is left".into() }),
         }
     }
+    fn expect_room(&self, program: &Program) -> Result<(), EngineError> {
+        self.cpu.expect_room(program)
+    }
     fn unload(&mut self, program: ProgramId) {
         self.cpu.unload(program);
     }

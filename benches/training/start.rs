@@ -37,7 +37,7 @@ pub(crate) fn bytes(images: usize) -> Vec<u8> {
 }
 
 /// What they stand for, `[IMAGES, 1, 32, 32]`.
-fn pixels() -> Vec<f32> {
+pub(crate) fn pixels() -> Vec<f32> {
     bytes(IMAGES).into_iter().map(level).collect()
 }
 

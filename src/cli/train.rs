@@ -8,7 +8,7 @@ use std::time::Instant;
 use clap::Args;
 use pkdgan::config::{Config, DataConfig, Goal, steps_for_epochs};
 use pkdgan::data::Source;
-use pkdgan::unstable::pipeline::{self, Data, GivenFiles, Plan, Progress};
+use pkdgan::unstable::pipeline::{self, Data, Devices, GivenFiles, Plan, Progress};
 use pkdgan::unstable::run::{NetworkReport, RunFile, RunFolder, read_kernels};
 use pkdgan::unstable::train::{CheckpointEvery, PeriodicEvaluation};
 use serde_json::json;
@@ -135,6 +135,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(epochs) = arguments.settings.epochs {
         config.training.steps = steps_for_epochs(epochs, data.split.train.len(), config.training.batch_size);
         config.validate()?;
+    }
+    // Where there are several, another may have room.
+    if arguments.device.kinds().len() == 1 {
+        arguments.device.work(|| pipeline::expect_room(&config, arguments.device.open(None)?.as_ref()))?;
     }
     let mut opened = arguments.device.open_first()?;
     if let Some(folder) = &resumed {

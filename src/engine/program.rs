@@ -134,6 +134,15 @@ impl Program {
         users
     }
 
+    /// The buffers that it takes, those of variables first: what each is for, and how many numbers it holds.
+    pub(crate) fn buffers(&self) -> impl Iterator<Item = (String, usize)> {
+        let variables = &self.variables;
+        let named = |group| format!("the variables `{}`", variables.group_name(group));
+        let groups = variables.groups().map(move |group| (named(group), variables.group_len(group)));
+        let locals = self.locals.iter().zip(self.users());
+        groups.chain(locals.map(|(local, user)| (format!("a tensor of {user}"), local.len)))
+    }
+
     /// What the inputs are called that an op or an output reads.
     pub(super) fn input_names(&self) -> Vec<String> {
         let reads = self.steps.iter().flat_map(|step| &step.inputs).chain(self.outputs.iter().map(|(_, y)| y));

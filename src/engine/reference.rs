@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::error::EngineError;
-use super::executor::{Executor, Pending, ProgramId, Programs, Readback, State, filled};
+use super::executor::{Executor, Pending, ProgramId, Programs, Readback, State, expect_few_of, filled};
 use super::number::Real;
 use super::ops::{ReferenceCall, Rule};
 use super::program::{Buffer, Local, Operand, Place, Program, Step, elements_of, expect_len, expect_within};
@@ -109,6 +109,10 @@ impl<T: Real> Executor for Reference<T> {
         };
         let locals = program.locals.iter().zip(program.users()).map(fill).collect::<Result<_, EngineError>>()?;
         Ok(self.programs.add(program.input_names(), Loaded { program, locals }))
+    }
+
+    fn expect_room(&self, program: &Program) -> Result<(), EngineError> {
+        expect_few_of(program)
     }
 
     fn unload(&mut self, program: ProgramId) {

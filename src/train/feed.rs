@@ -113,3 +113,74 @@ impl Feed {
 fn order(config: &Config, indices: &[usize]) -> SampleOrder {
     SampleOrder::new(config.training.seed, indices.len(), config.training.shuffle)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Recipe, Structure};
+    use crate::data::{Dataset, order};
+    use crate::engine::{Cpu, Readback, Variables};
+    use crate::train::Traced;
+
+    /// Images of 28 x 28, all of whose pixels are their number.
+    fn images(count: usize) -> Images {
+        let pixels = (0..count).flat_map(|image| [image as u8; 28 * 28]).collect();
+        Images::new(count, 1, 28, 28, pixels).unwrap()
+    }
+
+    /// The first pixel that is no margin of each image in the slot of a step.
+    fn slot(cpu: &mut Cpu, step: &TrainingStep, number: usize) -> Vec<u8> {
+        let ring = step.images;
+        let all = cpu.read(&[Readback::Variable(ring.variable)]).unwrap().wait_one().unwrap();
+        let slot = &all[number % ring.slots * ring.elements..][..ring.elements];
+        bytemuck::cast_slice::<f32, u8>(slot).chunks_exact(32 * 32).map(|image| image[2 * 32 + 2]).collect()
+    }
+
+    #[test]
+    fn each_step_finds_its_images_in_whatever_order_steps_are_asked_for() {
+        let mut config = Recipe::Default.config(Dataset::Mnist);
+        (config.training.batch_size, config.training.steps) = (3, 400);
+        let indices = [40, 11, 12, 23, 34];
+        let traced = Traced::new(&config, Stage::Teacher, indices.len()).unwrap();
+        let mut cpu = Cpu::new();
+        cpu.allocate(&traced.variables).unwrap();
+        let mut feed = Feed::new(&config, Stage::Teacher, &traced.step, &images(50), &indices);
+        let wanted = order(config.training.seed, indices.len(), 3 * 400, true);
+        let wanted: Vec<u8> = wanted.into_iter().map(|sample| indices[sample as usize] as u8).collect();
+        assert!(traced.step.images.slots < 300);
+        // Forwards, past the end of the ring, back, on again with a gap.
+        for (first, steps) in [(0, 4), (4, 252), (250, 30), (1, 2), (320, 1)] {
+            feed.feed(&mut cpu, &traced.step, first, steps).unwrap();
+            for step in first..first + steps {
+                assert_eq!(slot(&mut cpu, &traced.step, step), wanted[3 * step..][..3], "step {step} of {first}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_on_the_device_grows_with_the_number_of_images() {
+        let mut config = Recipe::Default.images(128);
+        config.training.augmentation.mirror = true;
+        let numbers = |images: usize| -> Vec<(String, usize)> {
+            let of = |variables: &Variables| {
+                let named = |group| (variables.group_name(group).to_owned(), variables.group_len(group));
+                variables.groups().map(named).collect::<Vec<_>>()
+            };
+            Stage::ALL.iter().flat_map(|&stage| of(&Traced::new(&config, stage, images).unwrap().variables)).collect()
+        };
+        let few = numbers(20);
+        assert_eq!(few, numbers(10_000_000));
+        // What is not the networks' and their optimizers', is in rings.
+        let rings = few.iter().filter(|(name, _)| ["images", "transformations"].contains(&name.as_str()));
+        let largest = rings.map(|(_, numbers)| numbers * size_of::<f32>()).max().unwrap();
+        assert!((1 << 20..=64 << 20).contains(&largest), "{largest}");
+    }
+
+    #[test]
+    fn a_teacher_that_made_too_much_for_a_disk_is_asked_in_each_step() {
+        let mut config = Recipe::Default.images(128);
+        config.distillation.step1.structure = Structure::Frozen;
+        let precomputed = |images| Traced::new(&config, Stage::Step1, images).unwrap().step.teacher_outputs.is_some();
+        assert_eq!([600, 10_000, 200_000].map(precomputed), [true, true, false]);
+    }
+}

@@ -53,8 +53,8 @@ impl FrozenTeacher {
         Program::compile(&graph, variables)
     }
 
-    /// Latent vectors, reconstructions and their latent vectors of the images at `indices`, one after the other, in a
-    /// file without a name in `folder`; `progress` hears how many images are done.
+    /// Latent vectors, reconstructions and their latent vectors of the images at `indices`, one after the other,
+    /// where they are many in a file without a name in `folder`; `progress` hears how many images are done.
     ///
     /// # Errors
     /// Images that do not fit the networks, a folder that cannot be written to, and failures of the device.
@@ -67,7 +67,7 @@ impl FrozenTeacher {
         mut progress: impl FnMut(usize),
     ) -> Result<PrecomputedOutputs, TrainError> {
         let pixels = |batch: &[usize]| Ok(images.to_signed_padded(batch, self.architecture.side)?);
-        let mut all = PrecomputedOutputs::new(folder, &self.architecture)?;
+        let mut all = PrecomputedOutputs::new(folder, &self.architecture, indices.len())?;
         let take = |done, outputs: [&[f32]; 3]| {
             all.write(done, outputs)?;
             progress((done + BATCH).min(indices.len()));

@@ -1,4 +1,4 @@
-//! A frozen teacher's outputs for the training images, precomputed: a file that they lie in, and their way to the device.
+//! A frozen teacher's outputs for the training images, precomputed: where they lie, and their way to the device.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,9 @@ use crate::model::{Architecture, Generated};
 /// Most numbers of all reconstructions together: 2 GiB. Beyond that, computing them in each step costs less than
 /// reading them from a disk.
 const MAX_NUMBERS: usize = 1 << 29;
+
+/// Most numbers of all outputs that stay in memory: 64 MiB.
+const IN_MEMORY: usize = 1 << 24;
 
 /// Room on the device for what a frozen teacher makes of the images of coming steps. It does not change, so it is
 /// computed once for each image, instead of again each time that one is seen.
@@ -86,22 +89,32 @@ impl TeacherOutputs {
     }
 }
 
-/// What a frozen teacher makes of each training image, in a file without a name.
+/// What a frozen teacher makes of each training image, a row each: few rows in memory, many in a file without a name.
 pub struct PrecomputedOutputs {
-    file: File,
+    rows: Rows,
     folder: PathBuf,
     sizes: [usize; 3],
     /// Those of an image.
     row: Vec<f32>,
 }
 
+enum Rows {
+    Memory(Vec<f32>),
+    File(File),
+}
+
 impl PrecomputedOutputs {
-    /// An empty file in `folder`.
-    pub(super) fn new(folder: &Path, teacher: &Architecture) -> Result<Self, TrainError> {
+    /// Room for so many images; a file goes to `folder`.
+    pub(super) fn new(folder: &Path, teacher: &Architecture, images: usize) -> Result<Self, TrainError> {
         let sizes = sizes(teacher);
-        let failed = |source| TrainError::Outputs { folder: folder.to_owned(), source };
-        let file = scratch(folder).map_err(failed)?;
-        Ok(Self { file, folder: folder.to_owned(), sizes, row: vec![0.0; sizes.iter().sum()] })
+        let row: usize = sizes.iter().sum();
+        let rows = if images.saturating_mul(row) <= IN_MEMORY {
+            Rows::Memory(vec![0.0; images * row])
+        } else {
+            let failed = |source| TrainError::Outputs { folder: folder.to_owned(), source };
+            Rows::File(scratch(folder).map_err(failed)?)
+        };
+        Ok(Self { rows, folder: folder.to_owned(), sizes, row: vec![0.0; row] })
     }
 
     /// Puts down what the teacher makes of training images in a row, from number `first` on.
@@ -114,8 +127,15 @@ impl PrecomputedOutputs {
                 part.copy_from_slice(&output[image * size..][..size]);
                 rest = after;
             }
-            let written = write_at(&self.file, bytemuck::cast_slice(&self.row), self.offset(first + image));
-            written.map_err(|source| self.failed(source))?;
+            let (place, len) = (first + image, self.row.len());
+            let offset = self.offset(place);
+            match &mut self.rows {
+                Rows::Memory(rows) => rows[place * len..][..len].copy_from_slice(&self.row),
+                Rows::File(file) => {
+                    let written = write_at(file, bytemuck::cast_slice(&self.row), offset);
+                    written.map_err(|source| TrainError::Outputs { folder: self.folder.clone(), source })?;
+                }
+            }
         }
         Ok(())
     }
@@ -124,10 +144,15 @@ impl PrecomputedOutputs {
     pub(super) fn read(&mut self, images: &[u32], outputs: &mut [Vec<f32>; 3]) -> Result<(), TrainError> {
         outputs.iter_mut().for_each(Vec::clear);
         for &image in images {
-            let offset = self.offset(image as usize);
-            let read = read_at(&self.file, bytemuck::cast_slice_mut(&mut self.row), offset);
-            read.map_err(|source| self.failed(source))?;
-            let mut rest = &self.row[..];
+            let (offset, len) = (self.offset(image as usize), self.row.len());
+            let mut rest = match &self.rows {
+                Rows::Memory(rows) => &rows[image as usize * len..][..len],
+                Rows::File(file) => {
+                    let read = read_at(file, bytemuck::cast_slice_mut(&mut self.row), offset);
+                    read.map_err(|source| TrainError::Outputs { folder: self.folder.clone(), source })?;
+                    &self.row[..]
+                }
+            };
             for (output, size) in outputs.iter_mut().zip(self.sizes) {
                 let (part, after) = rest.split_at(size);
                 output.extend_from_slice(part);
@@ -140,8 +165,35 @@ impl PrecomputedOutputs {
     fn offset(&self, image: usize) -> u64 {
         image as u64 * size_of_val(&self.row[..]) as u64
     }
+}
 
-    fn failed(&self, source: std::io::Error) -> TrainError {
-        TrainError::Outputs { folder: self.folder.clone(), source }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Recipe;
+    use crate::data::Dataset;
+
+    #[test]
+    fn outputs_come_back_from_memory_and_from_a_file() {
+        let teacher = Recipe::Default.config(Dataset::Mnist).teacher();
+        let [latents, pixels, _] = sizes(&teacher);
+        let many = IN_MEMORY / (latents + pixels);
+        let folder = tempfile::tempdir().unwrap();
+        for (images, in_memory) in [(20, true), (many, false)] {
+            let mut outputs = PrecomputedOutputs::new(folder.path(), &teacher, images).unwrap();
+            assert_eq!(matches!(outputs.rows, Rows::Memory(_)), in_memory);
+            let made = |image: usize, size: usize, kind: f32| vec![image as f32 + kind; size];
+            for first in [0, 3] {
+                let of = |size: usize, kind: f32| (first..first + 3).flat_map(|n| made(n, size, kind)).collect();
+                let [z, x, again]: [Vec<f32>; 3] = [of(latents, 0.25), of(pixels, 0.5), of(latents, 0.75)];
+                outputs.write(first, [&z, &x, &again]).unwrap();
+            }
+            let mut read = Default::default();
+            outputs.read(&[4, 0, 5], &mut read).unwrap();
+            for (output, (size, kind)) in read.iter().zip([(latents, 0.25), (pixels, 0.5), (latents, 0.75)]) {
+                assert!(*output == [4, 0, 5].map(|image| made(image, size, kind)).concat());
+            }
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

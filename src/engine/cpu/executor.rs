@@ -10,7 +10,7 @@ use pulp::Arch;
 use super::kernel::{Call, CpuKernel};
 use super::threads::Threads;
 use crate::engine::error::EngineError;
-use crate::engine::executor::{Executor, Pending, ProgramId, Programs, Readback, State, filled};
+use crate::engine::executor::{Executor, Pending, ProgramId, Programs, Readback, State, expect_few_of, filled};
 use crate::engine::ops::Rule;
 use crate::engine::program::{Buffer, Place, Program, Step, elements_of, expect_len, expect_within};
 use crate::engine::shape::count;
@@ -349,6 +349,10 @@ impl Executor for Cpu {
             self.scratch = filled("the windows of convolutions", scratch, 0.0)?;
         }
         Ok(self.programs.add(program.input_names(), Loaded { program, steps, locals }))
+    }
+
+    fn expect_room(&self, program: &Program) -> Result<(), EngineError> {
+        expect_few_of(program)
     }
 
     fn unload(&mut self, program: ProgramId) {

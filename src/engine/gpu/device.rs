@@ -175,6 +175,12 @@ impl Executor for Gpu {
         Ok(self.programs.add(loaded.program.input_names(), loaded))
     }
 
+    fn expect_room(&self, program: &Program) -> Result<(), EngineError> {
+        program.buffers().try_for_each(|(what, len)| self.context.expect_storage(&what, len))?;
+        let mut dispatches = program.dispatches(&self.target).into_iter();
+        dispatches.try_for_each(|(step, dispatch)| self.context.check_launch(&program.steps[step].label, &dispatch))
+    }
+
     fn choose_kernels(&mut self, choices: &KernelChoices) {
         self.target.choices = choices.clone();
     }
