@@ -323,13 +323,14 @@ fn many_decoded_pictures_are_kept_until_one_of_them_changes() {
     // Another picture under the name, of the same length and with the old time of writing.
     let path = sandbox.path("good/005.png");
     let written = fs::metadata(&path).unwrap().modified().unwrap();
+    let config = sandbox.read("run/config.toml");
     sandbox.write("good/005.png", &sandbox.read("good/006.png"));
     fs::File::options().write(true).open(&path).unwrap().set_modified(written).unwrap();
     assert_eq!(resume(&sandbox, &[]).status.code(), Some(1));
     settle();
     succeeds(&sandbox, &large);
     assert_ne!(kept(&sandbox).expect("a kept file").1, second.1);
-    assert!(sandbox.read("run/model.safetensors") != model);
+    assert!(sandbox.read("run/config.toml") != config);
 
     // Without a folder to keep them in they are decoded all the same.
     sandbox.write("file", b"");

@@ -48,7 +48,6 @@ const HISTORY: usize = 1024;
 
 struct Setup {
     config: Config,
-    stage: Stage,
     variables: Variables,
     networks: Networks,
     step: TrainingStep,
@@ -64,7 +63,7 @@ impl Setup {
         let networks = Networks::register(&config, stage, &mut variables);
         let image = [config.preprocessing().channels, 32, 32];
         let step = TrainingStep::build(&config, stage, &networks, &mut variables, IMAGES, image).unwrap();
-        Self { config, stage, variables, networks, step }
+        Self { config, variables, networks, step }
     }
 
     fn teacher(batch_size: usize) -> Self {
