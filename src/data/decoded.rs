@@ -19,7 +19,7 @@ use tracing::{debug, warn};
 use super::listing::Listing;
 use super::memory::MemoryBudget;
 use super::{CACHE_VARIABLE, DataError, PictureError, Preprocessing, cache_folder, hex, read_pixels};
-use crate::files::{Whole, free_space, make_folder, open_own, read_at, scratch, write_at};
+use crate::files::{PARTIAL, Whole, free_space, make_folder, open_own, read_at, scratch, write_at};
 use crate::format;
 use crate::threads::start_each;
 use crate::version;
@@ -397,7 +397,8 @@ fn shape(preprocessing: &Preprocessing) -> String {
     format!("\n{channels} {height} {width} {fit}\n")
 }
 
-/// Removes kept files that nobody has used for long. What cannot be removed stays.
+/// Removes kept files that nobody has used for long, and what a process that was killed has left. What cannot be
+/// removed stays.
 fn remove_unused(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for path in entries.flatten().map(|entry| entry.path()) {
@@ -405,8 +406,40 @@ fn remove_unused(folder: &Path) {
             let age = fs::symlink_metadata(&path)?.modified()?.elapsed().unwrap_or_default();
             Ok(age > UNUSED)
         };
-        if path.extension().is_some_and(|ending| ending == ENDING) && old().unwrap_or(false) {
+        let partial = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(PARTIAL.as_bytes()));
+        let ours = partial || path.extension().is_some_and(|ending| ending == ENDING);
+        if ours && old().unwrap_or(false) {
             let _ = fs::remove_file(&path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grey_picture_is_the_same_with_one_value_a_pixel_and_with_three() {
+        let (one, three) = (hash(&[1, 2, 3, 4], 1), hash(&[1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4], 3));
+        assert_eq!((one.0, one.1), (three.0, Became::Grey));
+        assert_eq!(three.1, Became::Grey);
+        let other = hash(&[1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 5], 3);
+        assert_eq!(other.1, Became::Colour);
+        assert_ne!(other.0, three.0);
+    }
+
+    #[test]
+    fn only_old_files_of_ours_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["old.raw", ".partial-old", "old.txt", "new.raw"];
+        for name in names {
+            let file = File::create_new(folder.path().join(name)).unwrap();
+            if name != "new.raw" {
+                file.set_modified(SystemTime::now() - 2 * UNUSED).unwrap();
+            }
+        }
+        remove_unused(folder.path());
+        let left = names.map(|name| folder.path().join(name).exists());
+        assert_eq!(left, [false, false, true, true]);
     }
 }

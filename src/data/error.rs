@@ -193,7 +193,7 @@ pub enum DataError {
         side: usize,
     },
     /// What should be a folder of pictures is none.
-    #[error("{}: no such folder; name one that holds pictures", path.display())]
+    #[error("{}: no such folder; name one that holds pictures, with --images DIR where a run's were moved", path.display())]
     NoFolder {
         /// Where it was looked for.
         path: PathBuf,
@@ -238,7 +238,8 @@ pub enum DataError {
     },
     /// The pictures are not those that a run began with.
     #[error(
-        "{}: the pictures are not those that the run began with ({count} can be used now); put them back, or train anew",
+        "{}: the pictures are not those that the run began with ({count} can be used now); put them back, name the \
+         folder that they were moved to by --images DIR, or train anew",
         folder.display()
     )]
     Changed {
