@@ -30,7 +30,7 @@ use crate::config::{Config, Goal, ImagesConfig, Recipe};
 use crate::data::{Dataset, PictureError, Source};
 use crate::engine::{DeviceKind, GpuOptions, KernelChoices};
 use crate::model::{ModelFile, WeightsError};
-use crate::pipeline::{self, Completion, Data, GivenFiles, LocalDevices, Watch};
+use crate::pipeline::{self, Completion, Data, Devices, GivenFiles, LocalDevices, Watch};
 use crate::run::{Report, RunFile, RunFolder};
 use crate::train::Event;
 
@@ -369,10 +369,26 @@ impl<'a> Training<'a> {
         let mut watcher = Watcher { progress: &mut *self.progress, steps: 0, stop: false };
         let data = Data::load(&config, &mut |done, pictures| watcher.tell(Progress::Reading { done, pictures }))?;
         data.settle(&mut config);
+        let devices = LocalDevices::new(self.device, self.gpu);
+        // Where there are several, another may have room.
+        if devices.kinds().len() == 1 {
+            pipeline::expect_room(&config, devices.open(None).map_err(TrainError::from)?.as_ref())
+                .map_err(TrainError::from)?;
+        }
         let folder = if there(RunFile::Config) {
             let mut found = Config::read(&path.join(RunFile::Config.name()))?;
             // Where a data set lies changes nothing.
             found.data.folder.clone_from(&config.data.folder);
+            if let (Some(found), Some(images)) = (&mut found.data.images, &config.data.images) {
+                // So do folders, as long as the pictures are the same. Runs of earlier versions know their names alone.
+                if data.has_names(&found.digest) {
+                    found.digest.clone_from(&images.digest);
+                }
+                if found.digest == images.digest {
+                    found.folder.clone_from(&images.folder);
+                    found.anomalies.clone_from(&images.anomalies);
+                }
+            }
             if let Some(difference) = found.difference(&config)? {
                 return Err(TrainingError::OtherRun { folder: path.to_owned(), difference });
             }
@@ -384,7 +400,6 @@ impl<'a> Training<'a> {
         } else {
             pipeline::begin(&config, path, false, &given, &KernelChoices::default())?
         };
-        let devices = LocalDevices::new(self.device, self.gpu);
         let completion = pipeline::complete(&config, &folder, &data, &devices, &[], started, &mut watcher);
         Ok(match completion.map_err(flat)? {
             Completion::Done(report) => done(path, report, data),

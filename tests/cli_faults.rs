@@ -2,6 +2,7 @@
 
 mod command;
 
+use std::fs;
 use std::process::Output;
 
 use command::{Held, Sandbox, TEST, stderr};
@@ -35,8 +36,12 @@ fn a_lost_device_leaves_a_checkpoint_to_go_on_from() {
 fn the_cpu_executor_goes_on_where_that_is_allowed() {
     let sandbox = Sandbox::new();
     for fault in ["lost=3", "limit=65536", "kernel=adam"] {
+        fs::remove_dir_all(sandbox.path("run")).unwrap_or_default();
         let refused = train(&sandbox, fault, &["--force"]);
-        said(&refused, 1, &["pkdgan train --resume run"]);
+        let begun = fault != "limit=65536";
+        said(&refused, 1, if begun { &["pkdgan train --resume run"] } else { &["`train --batch-size N`"] });
+        // What a device has no room for is known before anything is written.
+        assert_eq!(sandbox.path("run/config.toml").exists(), begun, "{fault}");
         let output = train(&sandbox, fault, &["--force", "--allow-cpu-fallback"]);
         said(&output, 0, &["warning: going on with the CPU executor"]);
         assert_eq!(sandbox.json("run/report.json")["adapter"], "CPU executor", "{fault}");

@@ -11,6 +11,7 @@ use pkdgan::config::Config;
 use pkdgan::data::{Colour, Range};
 use pkdgan::model::ModelFile;
 use pkdgan::unstable::calibration::tie_bound;
+use sha2::{Digest, Sha256};
 
 /// A blob whose place goes by a number.
 fn blob(n: u32, width: u32, height: u32) -> GrayImage {
@@ -187,6 +188,167 @@ fn a_run_goes_on_with_the_same_pictures_only() {
     assert!(stderr(&output).contains("not those that the run began with"), "{}", stderr(&output));
     fs::rename(sandbox.path("good/3.png"), sandbox.path("good/003.png")).unwrap();
     assert!(resume("").status.success());
+}
+
+/// Pictures of three equal values a pixel, which a run decodes in another way once it knows that they are grey.
+fn colourless(sandbox: &Sandbox, folder: &str, count: u32) {
+    fs::create_dir_all(sandbox.path(folder)).unwrap();
+    for n in 0..count {
+        DynamicImage::from(blob(n, 40, 30)).to_rgb8().save(sandbox.path(&format!("{folder}/{n:03}.png"))).unwrap();
+    }
+}
+
+fn resume(sandbox: &Sandbox, more: &[&str]) -> std::process::Output {
+    fs::remove_file(sandbox.path("run/model.safetensors")).unwrap_or_default();
+    sandbox.pkdgan(&[&["train", "--resume", "run"], more].concat()).output().unwrap()
+}
+
+#[test]
+fn pictures_that_were_replaced_under_their_names_are_noticed() {
+    let sandbox = Sandbox::new();
+    colourless(&sandbox, "good", 25);
+    succeeds(&sandbox, &["--images", "good", "--out=run"]);
+    let model = sandbox.read("run/model.safetensors");
+    let first = sandbox.read("good/000.png");
+    sandbox.write("good/000.png", &sandbox.read("good/001.png"));
+    let output = resume(&sandbox, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("not those that the run began with"), "{}", stderr(&output));
+    let output = sandbox.pkdgan(&["eval", "run", "--model=checkpoint.safetensors"]).output().unwrap();
+    assert!(stderr(&output).contains("not those that the run began with"), "{}", stderr(&output));
+    // The same pixels in another file are the same picture.
+    let again = image::load_from_memory(&first).unwrap().to_luma8();
+    again.save_with_format(sandbox.path("good/000.png"), image::ImageFormat::Bmp).unwrap();
+    let output = resume(&sandbox, &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(sandbox.read("run/model.safetensors") == model);
+
+    // A run of an earlier version knows names alone.
+    let mut names = Sha256::new();
+    names.update(25_u64.to_le_bytes());
+    for n in 0..25 {
+        names.update(7_u64.to_le_bytes());
+        names.update(format!("{n:03}.png"));
+    }
+    names.update(0_u64.to_le_bytes());
+    let names: String = names.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let config = String::from_utf8(sandbox.read("run/config.toml")).unwrap();
+    let digest = Config::read(&sandbox.path("run/config.toml")).unwrap().data.images.unwrap().digest;
+    assert_eq!(digest.len(), names.len());
+    sandbox.write("run/config.toml", config.replace(&digest, &names).as_bytes());
+    let output = resume(&sandbox, &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(sandbox.read("run/model.safetensors") == model);
+}
+
+#[test]
+fn pictures_that_were_moved_are_given_anew() {
+    let sandbox = Sandbox::new();
+    grey(&sandbox, "good", 25);
+    grey(&sandbox, "bad", 3);
+    succeeds(&sandbox, &["--images", "good", "--anomalies", "bad", "--out=run"]);
+    let [model, report] = ["run/model.safetensors", "run/report.json"].map(|file| sandbox.read(file));
+    fs::create_dir(sandbox.path("moved")).unwrap();
+    for folder in ["good", "bad"] {
+        fs::rename(sandbox.path(folder), sandbox.path(&format!("moved/{folder}"))).unwrap();
+    }
+    let output = resume(&sandbox, &[]);
+    assert!(!output.status.success() && stderr(&output).contains("no such folder"), "{}", stderr(&output));
+    let moved = ["--images=moved/good", "--anomalies=moved/bad"];
+    let output = resume(&sandbox, &moved);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(sandbox.read("run/model.safetensors") == model);
+    let eval = |more: &[&str]| sandbox.pkdgan(&[&["eval", "run", "--json"], more].concat()).output().unwrap();
+    let output = eval(&moved);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let [figures, report]: [serde_json::Value; 2] =
+        [&output.stdout, &report].map(|text| serde_json::from_slice(text).unwrap());
+    assert_eq!(figures["auroc"], report["auroc"]);
+    sandbox.pkdgan(&[&["report", "run"], &moved[..]].concat()).assert().success();
+
+    // Others are not taken for them.
+    let output = eval(&["--images=moved/bad", "--anomalies=moved/good"]);
+    assert!(!output.status.success(), "{}", stderr(&output));
+    grey(&sandbox, "others", 24);
+    blob(50, 40, 30).save(sandbox.path("others/024.png")).unwrap();
+    let output = eval(&["--images=others", "--anomalies=moved/bad"]);
+    assert!(stderr(&output).contains("not those that the run began with"), "{}", stderr(&output));
+    // A data set has no folder of pictures.
+    sandbox.trained("digits", &[]);
+    let output = sandbox.pkdgan(&["eval", "digits", "--images=moved/good"]).output().unwrap();
+    assert!(stderr(&output).contains("--images is for runs on pictures of your own"), "{}", stderr(&output));
+}
+
+/// The kept file of decoded pictures, with what tells it from one that is made anew.
+#[cfg(unix)]
+fn kept(sandbox: &Sandbox) -> Option<(std::path::PathBuf, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let names = sandbox.list("cache/pkdgan/pictures");
+    assert!(names.len() <= 1, "{names:?}");
+    let path = sandbox.path(&format!("cache/pkdgan/pictures/{}", names.first()?));
+    let inode = fs::metadata(&path).unwrap().ino();
+    Some((path, inode))
+}
+
+#[cfg(unix)]
+#[test]
+fn many_decoded_pictures_are_kept_until_one_of_them_changes() {
+    let sandbox = Sandbox::new();
+    colourless(&sandbox, "good", 100);
+    let small = ["--images=good", "--out=run", "--force"];
+    succeeds(&sandbox, &small);
+    assert_eq!(kept(&sandbox), None, "a few are decoded faster than found");
+    let large = [
+        "--images=good",
+        "--out=run",
+        "--force",
+        "--size=128",
+        "--set=network.generator=[2,2,2,2,2]",
+        "--set=network.discriminator=[2,2,2,2,2]",
+        "--set=student.discriminator=[2,2,2,2,2]",
+        "--set=student.alone.steps=2",
+    ];
+    // A picture that was changed a moment ago could be changed again without a sign of it.
+    sandbox.write("good/000.png", &sandbox.read("good/001.png"));
+    succeeds(&sandbox, &large);
+    assert_eq!(kept(&sandbox), None);
+    let settle = || std::thread::sleep(std::time::Duration::from_secs(5));
+    settle();
+    succeeds(&sandbox, &large);
+    let first = kept(&sandbox).expect("a kept file");
+    let model = sandbox.read("run/model.safetensors");
+    // The second run takes it, and so does one that has found out that the pictures are grey.
+    succeeds(&sandbox, &large);
+    assert!(sandbox.read("run/model.safetensors") == model);
+    assert!(resume(&sandbox, &[]).status.success());
+    assert!(sandbox.read("run/model.safetensors") == model);
+    assert_eq!(kept(&sandbox).as_ref(), Some(&first));
+
+    // A damaged one is made again: here the last byte says what became of the last picture.
+    let mut bytes = fs::read(&first.0).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&first.0, &bytes).unwrap();
+    succeeds(&sandbox, &large);
+    let second = kept(&sandbox).expect("a kept file");
+    assert_ne!(second.1, first.1);
+    assert!(sandbox.read("run/model.safetensors") == model);
+
+    // Another picture under the name, of the same length and with the old time of writing.
+    let path = sandbox.path("good/005.png");
+    let written = fs::metadata(&path).unwrap().modified().unwrap();
+    let config = sandbox.read("run/config.toml");
+    sandbox.write("good/005.png", &sandbox.read("good/006.png"));
+    fs::File::options().write(true).open(&path).unwrap().set_modified(written).unwrap();
+    assert_eq!(resume(&sandbox, &[]).status.code(), Some(1));
+    settle();
+    succeeds(&sandbox, &large);
+    assert_ne!(kept(&sandbox).expect("a kept file").1, second.1);
+    assert!(sandbox.read("run/config.toml") != config);
+
+    // Without a folder to keep them in they are decoded all the same.
+    sandbox.write("file", b"");
+    let output = sandbox.pkdgan(&["eval", "run"]).env("PKDGAN_CACHE", sandbox.path("file")).output().unwrap();
+    assert!(output.status.success() && stderr(&output).contains("PKDGAN_CACHE"), "{}", stderr(&output));
 }
 
 #[test]
@@ -380,8 +542,13 @@ fn folders_without_independent_pictures_are_refused_with_a_way_out() {
     fs::rename(sandbox.path("held/044.png"), sandbox.path("held/new.png")).unwrap();
     assert!(stderr(&resume()).contains("not those that the run began with"));
     fs::rename(sandbox.path("held/new.png"), sandbox.path("held/044.png")).unwrap();
-    let output = resume();
+    // They may lie elsewhere, if that is said.
+    fs::rename(sandbox.path("held"), sandbox.path("elsewhere")).unwrap();
+    assert!(stderr(&resume()).contains("held"), "{}", stderr(&resume()));
+    let output = sandbox.pkdgan(&["train", "--resume", "tested", "--calibration-images=elsewhere"]).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
+    let output = sandbox.pkdgan(&["eval", "run", "--anomalies=elsewhere"]).output().unwrap();
+    assert!(stderr(&output).contains("this run has none"), "{}", stderr(&output));
 }
 
 #[test]

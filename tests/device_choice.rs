@@ -40,11 +40,20 @@ impl Executor for Stand {
             None => Err(EngineError::OutOfMemory { what: "a program".into(), problem: "none is left".into() }),
         }
     }
+    fn expect_room(&self, program: &Program) -> Result<(), EngineError> {
+        self.cpu.expect_room(program)
+    }
     fn unload(&mut self, program: ProgramId) {
         self.cpu.unload(program);
     }
     fn write(&mut self, variable: VarId, values: &[f32]) -> Result<(), EngineError> {
         self.cpu.write(variable, values)
+    }
+    fn write_part(&mut self, variable: VarId, first: usize, values: &[f32]) -> Result<(), EngineError> {
+        self.cpu.write_part(variable, first, values)
+    }
+    fn write_bytes(&mut self, variable: VarId, first: usize, bytes: &[u8]) -> Result<(), EngineError> {
+        self.cpu.write_bytes(variable, first, bytes)
     }
     fn input(&mut self, program: ProgramId, name: &str, values: &[f32]) -> Result<(), EngineError> {
         self.cpu.input(program, name, values)

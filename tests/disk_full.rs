@@ -145,3 +145,27 @@ fn sandbox() -> Sandbox {
     assert!(sandbox.read("whole/scores.csv").len() <= 512 && sandbox.read("whole/report.html").len() > 4096);
     sandbox
 }
+
+#[test]
+fn pictures_that_a_disk_has_no_room_for_are_refused_before_anything_is_written() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("good")).unwrap();
+    for n in 0..60 {
+        image::RgbImage::from_pixel(9, 9, image::Rgb([n, 2 * n, 0]))
+            .save(sandbox.path(&format!("good/{n}.png")))
+            .unwrap();
+    }
+    let small = Small::mount(sandbox.path("small"));
+    // 60 x 48 KiB decoded, where 2 MiB are free.
+    let widths = ["generator", "discriminator"].map(|network| format!("--set=network.{network}=[2,2,2,2,2]"));
+    let more = ["--images=good", "--size=128", "--stage=teacher", "--steps=1", &widths[0], &widths[1]];
+    let train = |cache: &Path| sandbox.train("run", &more).env("PKDGAN_CACHE", cache).output().unwrap();
+    let output = train(&small.0);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("take 3 MiB, and 1 MiB are free") && said.contains("PKDGAN_CACHE"), "{said}");
+    assert!(!sandbox.path("run").exists());
+    // What it says helps.
+    let output = train(&sandbox.path("large"));
+    assert!(output.status.success(), "{}", stderr(&output));
+}

@@ -382,6 +382,52 @@ fn transformed_images() {
 }
 
 #[test]
+fn bytes_are_taken_from_the_slot_of_their_step() {
+    // Two slots for 2 x 1 x 1 x 3 bytes, each rounded up to eight. Among the bytes are four that, as a number, are none.
+    let slots: [[u8; 8]; 2] = [[0, 1, 127, 128, 254, 255, 9, 9], [255, 255, 160, 127, 3, 2, 9, 9]];
+    let levels: Vec<f32> = (0..256).map(|byte| byte as f32 / 2.0 - 1.0).collect();
+    for (step, slot) in [(0.0, 0), (1.0, 1), (5.0, 1), (6.0, 0)] {
+        on_every_executor(|name, executor, tolerance| {
+            let mut variables = Variables::new();
+            let group = variables.group("ring");
+            let ring = variables.add(group, "ring", [2, 1, 1, 2]);
+            let mut graph = Graph::new();
+            let all = graph.variable(&variables, ring);
+            let table = graph.constant([1, 1, 1, 256], &levels).unwrap();
+            let clock = graph.input("step", [1; 4]);
+            let y = graph.gather_bytes(all, table, clock, [2, 1, 1, 3]).unwrap();
+            graph.output("y", y);
+            let id = executor.load(Program::compile(&graph, &variables).unwrap()).unwrap();
+            for (first, bytes) in [(2, &slots[1]), (0, &slots[0])] {
+                executor.write_bytes(ring, first, bytes).unwrap();
+            }
+            executor.input(id, "step", &[step]).unwrap();
+            executor.run(id, 1).unwrap();
+            let got = executor.read(&[Readback::Output(id, "y")]).unwrap().wait_one().unwrap();
+            let expected: Vec<f64> = slots[slot][..6].iter().map(|&byte| f64::from(byte) / 2.0 - 1.0).collect();
+            assert_close(&format!("step {step} on {name}"), &wide(&got), &expected, tolerance);
+
+            for (first, bytes, part) in
+                [(3, &[0; 8][..], "2 elements from 3 on"), (0, &[0; 3], "3 bytes do not fill whole elements")]
+            {
+                let error = executor.write_bytes(ring, first, bytes).unwrap_err().to_string();
+                assert!(error.contains(part), "{name}: {error}");
+            }
+            executor.write_part(ring, 1, &[0.5, 2.5]).unwrap();
+            let there = executor.read(&[Readback::Variable(ring)]).unwrap().wait_one().unwrap();
+            assert_eq!(there[1..3], [0.5, 2.5], "{name}");
+            assert!(executor.write_part(ring, 4, &[0.5]).is_err());
+        });
+    }
+    let mut graph = Graph::new();
+    let [ring, table, step] = [[2, 1, 1, 2], [1, 1, 1, 255], [1; 4]].map(|shape| graph.input("x", shape));
+    let error = graph.gather_bytes(ring, table, step, [2, 1, 1, 3]).unwrap_err().to_string();
+    assert!(error.contains("256 levels are needed, not 255"), "{error}");
+    let error = graph.gather_bytes(ring, table, step, [3, 1, 1, 3]).unwrap_err().to_string();
+    assert!(error.contains("has 3 elements"), "{error}");
+}
+
+#[test]
 fn no_gradient_through_fixed_statistics() {
     // The tensor reaches the loss by another way too: its gradient would be wrong in part.
     for beside in [false, true] {

@@ -155,7 +155,7 @@ fn one_bad_file_in_twenty_is_skipped_and_more_stop() {
     assert!(read.paths.is_sorted());
     for (index, path) in read.paths.iter().enumerate() {
         let n: u8 = path.file_stem().unwrap().to_str().unwrap().parse().unwrap();
-        assert_eq!(read.images.image(index).unwrap(), [n; 64], "{}", path.display());
+        assert_eq!(*read.images.image(index).unwrap(), [n; 64], "{}", path.display());
     }
 
     let again =

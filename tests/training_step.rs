@@ -48,7 +48,6 @@ const HISTORY: usize = 1024;
 
 struct Setup {
     config: Config,
-    stage: Stage,
     variables: Variables,
     networks: Networks,
     step: TrainingStep,
@@ -64,7 +63,7 @@ impl Setup {
         let networks = Networks::register(&config, stage, &mut variables);
         let image = [config.preprocessing().channels, 32, 32];
         let step = TrainingStep::build(&config, stage, &networks, &mut variables, IMAGES, image).unwrap();
-        Self { config, stage, variables, networks, step }
+        Self { config, variables, networks, step }
     }
 
     fn teacher(batch_size: usize) -> Self {
@@ -75,17 +74,18 @@ impl Setup {
     /// the losses.
     fn run(&self, executor: &mut dyn Executor, steps: usize) -> Vec<(String, Vec<f64>)> {
         let program = executor.load(Program::compile(&self.step.graph, &self.variables).unwrap()).unwrap();
-        let len = self.variables.shape(self.step.images).iter().product();
-        let images: Vec<f32> = random(5, len).iter().map(|&v| v as f32).collect();
-        let [_, _, _, order] = self.variables.shape(self.step.order);
+        let ring = self.step.images;
+        let len = ring.slots * ring.elements * size_of::<f32>();
+        let bytes: Vec<u8> = random(5, len).iter().map(|&v| (127.5 + 127.5 * v).round() as u8).collect();
+        ring.write_bytes(executor, 0, &bytes).unwrap();
+        for codes in self.step.transformations.codes(&self.config) {
+            let [slots, _, _, batch] = self.variables.shape(codes.ring.variable);
+            let variable = codes.ring.variable;
+            executor.write(variable, &codes.take(slots * batch).collect::<Vec<_>>()).unwrap();
+        }
         let mut write = |variable, values: &[f32]| executor.write(variable, values).unwrap();
-        write(self.step.images, &images);
-        write(self.step.order, &(0..order).map(|i| (i * 3 % IMAGES) as f32).collect::<Vec<_>>());
         for (table, settings) in &self.step.tables {
             write(*table, &settings.table());
-        }
-        for (table, codes) in self.step.transformations.draw(&self.config, self.stage) {
-            write(table, &codes);
         }
         write(self.step.clock, &[0.0]);
         for groups in &self.step.optimizers {
@@ -209,14 +209,18 @@ fn steps_with_pseudo_anomalies_are_the_exact_ones() {
             config.training.pseudo_anomalies.margin = 4.0;
             config.training.pseudo_anomalies.kinds = vec![PseudoAnomaly::Turned, PseudoAnomaly::Recoloured];
             let setup = Setup::of(config, stage);
-            let seen = setup.step.transformations.draw(&setup.config, stage);
+            let drawn = |setup: &Setup, config: &Config| -> Vec<Vec<f32>> {
+                let codes = setup.step.transformations.codes(config);
+                codes.into_iter().map(|codes| codes.take(3 * STEPS).collect()).collect()
+            };
+            let seen = drawn(&setup, &setup.config);
             let different = |codes: &[f32]| codes.iter().any(|code| *code != codes[0]);
-            assert!(seen.len() == 2 && seen.iter().all(|(_, codes)| different(codes)), "{seen:?}");
+            assert!(seen.len() == 2 && seen.iter().all(|codes| different(codes)), "{seen:?}");
             // A run that goes on sees what it would have seen, and another seed sees something else.
-            assert_eq!(setup.step.transformations.draw(&setup.config, stage), seen);
+            assert_eq!(drawn(&setup, &setup.config), seen);
             let mut other = setup.config.clone();
             other.training.seed += 1;
-            assert_ne!(setup.step.transformations.draw(&other, stage), seen);
+            assert_ne!(drawn(&setup, &other), seen);
             let executors = vec![("gpu", fresh(VARIANTS[1])), ("cpu", Box::new(Cpu::new()) as Box<dyn Executor>)];
             compare(&format!("{dataset}, {stage}"), &setup, executors);
         }

@@ -5,15 +5,14 @@ use pkdgan::engine::{
     AdamGroups, AdamSettings, EngineError, Graph, Measure, Schedule, Shape, Tensor, VarId, Variables,
 };
 use pkdgan::unstable::model::NormMode;
-use pkdgan::unstable::train::{Networks, Stage, TrainingStep};
+use pkdgan::unstable::train::{Networks, Ring, Stage, TrainingStep};
 
-use super::start::{IMAGES, learner};
+use super::start::{IMAGES, learner, level};
 
 /// A step on one tape, with what it keeps on the device.
 pub(crate) struct Step {
     pub graph: Graph,
-    pub images: VarId,
-    pub order: VarId,
+    pub images: Ring,
     pub clock: VarId,
     pub tables: Vec<(VarId, AdamSettings)>,
     pub histories: Vec<VarId>,
@@ -22,8 +21,8 @@ pub(crate) struct Step {
 impl From<TrainingStep> for Step {
     fn from(step: TrainingStep) -> Self {
         let histories = step.history.variables().collect();
-        let TrainingStep { graph, images, order, clock, tables, .. } = step;
-        Self { graph, images, order, clock, tables, histories }
+        let TrainingStep { graph, images, clock, tables, .. } = step;
+        Self { graph, images, clock, tables, histories }
     }
 }
 
@@ -43,15 +42,19 @@ pub(crate) fn build(
         let group = variables.group(name);
         variables.add(group, name, shape)
     };
-    let images = add("images", [IMAGES, 1, 32, 32]);
-    let order = add("order", [1, 1, 1, batch_size * steps]);
+    let shape = [batch_size, 1, 32, 32];
+    let elements = shape.iter().product::<usize>() / 4;
+    let slots = IMAGES.div_ceil(batch_size);
+    let images = Ring { variable: add("images", [slots, 1, 1, elements]), slots, elements };
     let clock = add("clock", [1, 1, 1, 1]);
     let table = add("schedule", [1, 1, steps, 2]);
     let history = add("history", [1, 1, 1024, 2]);
 
     let mut graph = Graph::new();
-    let [all, indices, step] = [images, order, clock].map(|variable| graph.variable(variables, variable));
-    let batch = graph.gather(all, indices, step, batch_size)?;
+    let [ring, step] = [images.variable, clock].map(|variable| graph.variable(variables, variable));
+    let levels: Vec<f32> = (0..256).map(|byte| level(byte as u8)).collect();
+    let levels = graph.constant([1, 1, 1, 256], &levels)?;
+    let batch = graph.gather_bytes(ring, levels, step, shape)?;
     let made = gan.generate(
         &mut graph,
         variables,
@@ -77,5 +80,5 @@ pub(crate) fn build(
     let rates = graph.variable(variables, table);
     graph.adam(variables, groups, &settings, [step, rates], &gradients)?;
     graph.tick(clock)?;
-    Ok(Step { graph, images, order, clock, tables: vec![(table, settings)], histories: vec![history] })
+    Ok(Step { graph, images, clock, tables: vec![(table, settings)], histories: vec![history] })
 }

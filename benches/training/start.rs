@@ -26,14 +26,19 @@ pub(crate) fn config(batch: usize) -> Config {
     config
 }
 
-/// `[IMAGES, 1, 32, 32]`.
-pub(crate) fn pixels() -> Vec<f32> {
-    (0..IMAGES * 1024).map(|i| (i as f32 * 0.37).sin()).collect()
+/// What a byte of an image stands for.
+pub(crate) fn level(byte: u8) -> f32 {
+    f32::from(byte) / 127.5 - 1.0
 }
 
-/// Indices of the images, one step after the other.
-pub(crate) fn order(batch: usize) -> Vec<f32> {
-    (0..batch * STEPS).map(|place| (place % IMAGES) as f32).collect()
+/// The bytes of image after image, over and over.
+pub(crate) fn bytes(images: usize) -> Vec<u8> {
+    (0..images * 1024).map(|i| (127.5 + 127.5 * ((i % (IMAGES * 1024)) as f32 * 0.37).sin()) as u8).collect()
+}
+
+/// What they stand for, `[IMAGES, 1, 32, 32]`.
+pub(crate) fn pixels() -> Vec<f32> {
+    bytes(IMAGES).into_iter().map(level).collect()
 }
 
 /// The network that a stage begins with.

@@ -148,8 +148,7 @@ impl Work {
         let loading_s = loading.elapsed().as_secs_f64();
         executor.allocate(&variables).expect("variables");
         networks.initialise(&config, executor, &variables).expect("weights");
-        executor.write(step.images, &start::pixels()).expect("images");
-        executor.write(step.order, &start::order(batch)).expect("order");
+        step.images.write_bytes(executor, 0, &start::bytes(step.images.slots * batch)).expect("images");
         for (table, settings) in &step.tables {
             executor.write(*table, &settings.table()).expect("table");
         }

@@ -40,10 +40,12 @@ pub(super) fn advice(error: &EngineError) -> Option<&'static str> {
              `pkdgan devices` lists the adapters; `--device cpu` runs without one"
         }
         EngineError::Limit { what, .. } | EngineError::OutOfMemory { what, .. } if is_schedule(what) => {
-            "train for fewer steps, or with a smaller batch: these numbers are one for each image of each step, and two for \
-             each step"
+            "train for fewer steps: these are two numbers for each"
         }
-        EngineError::Limit { .. } => "use a smaller network or batch, or choose another adapter (`pkdgan devices`)",
+        EngineError::Limit { .. } => {
+            "use a smaller network or batch (`train --batch-size N`; of later stages `--set \
+             distillation.step1.batch_size=N` and the like), or choose another adapter (`pkdgan devices`)"
+        }
         EngineError::OutOfMemory { .. } => {
             "use a smaller network or batch, close what else uses the device, or choose another (`pkdgan devices`)"
         }
@@ -61,7 +63,7 @@ pub(super) fn advice(error: &EngineError) -> Option<&'static str> {
 
 /// Whether a buffer holds what each step looks up, so that its size goes by the number of steps.
 fn is_schedule(what: &str) -> bool {
-    what == "the variables `order`" || (what.starts_with("the variables `") && what.ends_with(".schedule`"))
+    what.starts_with("the variables `") && what.ends_with(".schedule`")
 }
 
 /// An error's text with what to do about it.

@@ -124,7 +124,9 @@ impl Console {
                 shown.take().into_iter().for_each(Progress::finish);
             }
             last = done;
-            shown.get_or_insert_with(|| self.progress("reading", "pictures", 0, pictures)).update(done, "");
+            let shown = shown.get_or_insert_with(|| self.progress("reading", "pictures", 0, pictures));
+            shown.update(done, "");
+            shown.event("reading", done, json!({}));
         });
         shown.into_iter().for_each(Progress::finish);
         let data = data?;

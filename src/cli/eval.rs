@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::device::Device;
+use super::moved::Moved;
 use super::output;
 use super::table;
 
@@ -31,6 +32,8 @@ pub(super) struct Arguments {
     /// Folder that holds the data sets [default: as for the run]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    moved: Moved,
     /// False-alarm rate that the threshold is to promise [default: 0.01, or the smallest that the model can promise]
     #[arg(long, value_name = "RATE")]
     alpha: Option<f64>,
@@ -74,6 +77,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(folder) = &arguments.data_dir {
         config.data.folder = folder.clone();
     }
+    arguments.moved.put(&mut config)?;
     let file = folder.path().join(&arguments.model);
     let files = [RunFile::Config, RunFile::Model, RunFile::Scores].map(|file| folder.file(file));
     let inputs = files.iter().chain([&file]).map(PathBuf::as_path);

@@ -9,6 +9,7 @@ mod devices;
 mod eval;
 mod export;
 mod model;
+mod moved;
 mod output;
 mod program;
 mod report;

@@ -12,6 +12,7 @@ use pkdgan::unstable::run::{Given, Report, RunFile, RunFolder, read_scores, writ
 
 use super::console::Console;
 use super::device::Device;
+use super::moved::Moved;
 
 /// Arguments of `pkdgan report`.
 #[derive(Args)]
@@ -27,6 +28,8 @@ pub(super) struct Arguments {
     /// Folder that holds the data sets [default: as for the run]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    moved: Moved,
     #[command(flatten)]
     device: Device,
     /// Print nothing but errors
@@ -98,6 +101,7 @@ impl Arguments {
         if let Some(folder) = &self.data_dir {
             config.data.folder.clone_from(folder);
         }
+        self.moved.put(&mut config)?;
         let missing = || format!("{}: its page shows images, which need its data set", folder.path().display());
         console.load(&config).with_context(missing)
     }

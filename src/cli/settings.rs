@@ -9,6 +9,8 @@ use pkdgan::data::{Colour, Dataset, Fit, GroupBy, Range, Source};
 use pkdgan::model::ModelFile;
 use pkdgan::unstable::config::{Given, goal, resolve_given};
 
+use super::moved::Moved;
+
 /// Where a configuration comes from: a recipe, over it a file, over that single settings.
 #[derive(Args)]
 pub(super) struct Base {
@@ -37,7 +39,8 @@ pub(super) struct Settings {
     /// The normal class, 0 to 9
     #[arg(long, value_name = "CLASS", help_heading = "Settings")]
     normal: Option<u8>,
-    /// Folder of normal pictures of your own (PNG, JPEG, BMP, TIFF, WebP, GIF, PNM), instead of a data set
+    /// Folder of normal pictures of your own (PNG, JPEG, BMP, TIFF, WebP, GIF, PNM), instead of a data set; with --resume,
+    /// where the run's pictures lie now
     #[arg(long, value_name = "DIR", help_heading = "Own images", conflicts_with_all = ["dataset", "normal"])]
     images: Option<PathBuf>,
     /// Folder of anomalous pictures to test with; a further share of the normal ones, as large as that of
@@ -118,6 +121,15 @@ impl Base {
 }
 
 impl Settings {
+    /// Where a run's own pictures were moved to, as far as it is said.
+    pub(super) fn moved(&self) -> Moved {
+        Moved {
+            images: self.images.clone(),
+            anomalies: self.anomalies.clone(),
+            calibration_images: self.calibration_images.clone(),
+        }
+    }
+
     /// The name of the recipe.
     pub(super) fn recipe(&self) -> &'static str {
         self.base.recipe.name()

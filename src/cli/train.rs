@@ -10,7 +10,7 @@ use pkdgan::config::{Config, DataConfig, Goal, steps_for_epochs};
 use pkdgan::data::Source;
 use pkdgan::unstable::calibration::{percent, rounded_up};
 use pkdgan::unstable::data::{Independence, LeftOut, images_for};
-use pkdgan::unstable::pipeline::{self, Data, GivenFiles, Plan, Progress};
+use pkdgan::unstable::pipeline::{self, Data, Devices, GivenFiles, Plan, Progress};
 use pkdgan::unstable::run::{NetworkReport, RunFile, RunFolder, read_kernels};
 use pkdgan::unstable::train::{CheckpointEvery, PeriodicEvaluation};
 use serde_json::json;
@@ -51,7 +51,7 @@ pub(super) struct Arguments {
     /// Go on with the run in this folder from its last checkpoint, with its own settings
     #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with_all = [
         "stage", "teacher", "with_baseline", "out", "force", "init", "recipe", "config", "set", "dataset", "data_dir",
-        "images", "anomalies", "calibration_images", "group_by", "size", "fit", "colour", "range", "include", "exclude", "cross_file_systems", "normal", "calibration", "batch_size", "steps", "epochs", "seed",
+        "group_by", "size", "fit", "colour", "range", "include", "exclude", "cross_file_systems", "normal", "calibration", "batch_size", "steps", "epochs", "seed",
         "lr", "no_shuffle", "no_tune",
     ])]
     resume: Option<PathBuf>,
@@ -95,6 +95,8 @@ const EXAMPLES: &str = "Examples:
                                                         several photos of each tile
   pkdgan train --config runs/a/config.toml --seed 1     the same with another seed
   pkdgan train --resume runs/mnist-8-default-seed0      after ctrl-C, or a power cut
+  pkdgan train --resume runs/good-default-seed0 --images moved/good
+                                                        the pictures were moved meanwhile
   pkdgan train --evaluate-every 500 --tensorboard       watch it go: tensorboard --logdir runs
   pkdgan train --progress json 2>events.jsonl           for machines; the last event is `done`
 
@@ -131,7 +133,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (mut config, resumed) = match &arguments.resume {
         Some(path) => {
             let folder = RunFolder::resume(path)?;
-            (Config::read(&folder.file(RunFile::Config))?, Some(folder))
+            let mut config = Config::read(&folder.file(RunFile::Config))?;
+            arguments.settings.moved().put(&mut config)?;
+            (config, Some(folder))
         }
         None => (arguments.resolve(&given)?, None),
     };
@@ -140,6 +144,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(epochs) = arguments.settings.epochs {
         config.training.steps = steps_for_epochs(epochs, data.split.train.len(), config.training.batch_size);
         config.validate()?;
+    }
+    // Where there are several, another may have room.
+    if arguments.device.kinds().len() == 1 {
+        arguments.device.work(|| pipeline::expect_room(&config, arguments.device.open(None)?.as_ref()))?;
     }
     let mut opened = arguments.device.open_first()?;
     if let Some(folder) = &resumed {

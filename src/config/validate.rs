@@ -4,7 +4,7 @@ use super::recipe::doublings;
 use super::{Config, ConfigError, EvalSplit, LossWeights};
 use crate::data::{CLASSES, Patterns, Source};
 
-/// Most samples of one run: their order is kept in memory.
+/// Most samples of one run: a run that goes on draws the order of those before it again.
 const MAX_SAMPLES: usize = 1 << 31;
 /// Most pixels that images are shifted: half of the smallest image.
 const MAX_SHIFT: u32 = 16;

@@ -194,7 +194,7 @@ pub enum DataError {
         side: usize,
     },
     /// What should be a folder of pictures is none.
-    #[error("{}: no such folder; name one that holds pictures", path.display())]
+    #[error("{}: no such folder; name one that holds pictures, with --images DIR where a run's were moved", path.display())]
     NoFolder {
         /// Where it was looked for.
         path: PathBuf,
@@ -287,7 +287,8 @@ pub enum DataError {
     Groups(#[from] UnknownGroups),
     /// The pictures are not those that a run began with.
     #[error(
-        "{}: the pictures are not those that the run began with ({count} can be used now); put them back, or train anew",
+        "{}: the pictures are not those that the run began with ({count} can be used now); put them back, name the \
+         folder that they were moved to by --images DIR, or train anew",
         folder.display()
     )]
     Changed {
@@ -295,6 +296,32 @@ pub enum DataError {
         folder: PathBuf,
         /// Normal pictures there now.
         count: usize,
+    },
+    /// The file of decoded pictures cannot be written or read.
+    #[error(
+        "{}: decoded pictures cannot be kept or read here: {source}; check that it may be written and has room, or name \
+         another folder by {}",
+        path.display(), super::CACHE_VARIABLE
+    )]
+    Decoded {
+        /// The file, or its folder.
+        path: PathBuf,
+        /// The failure itself.
+        source: io::Error,
+    },
+    /// There is too little room for decoded pictures.
+    #[error(
+        "{}: decoded pictures take {} MiB, and {} MiB are free; make room, name a folder that has it by {}, or train on \
+         fewer or smaller pictures (--size)",
+        folder.display(), needed.div_ceil(1 << 20), free >> 20, super::CACHE_VARIABLE
+    )]
+    NoRoom {
+        /// The folder.
+        folder: PathBuf,
+        /// Bytes that they take.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
     },
     /// The normal class is not one of the data set's.
     #[error("normal class {class} is out of range; choose one of 0..={}", CLASSES - 1)]

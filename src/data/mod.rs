@@ -3,6 +3,7 @@
 
 mod cifar;
 mod dataset;
+mod decoded;
 mod error;
 pub(crate) mod fetch;
 mod folder;
@@ -12,6 +13,7 @@ mod idx;
 mod images;
 mod jpeg;
 mod jpeg_scan;
+mod listing;
 mod manifest;
 mod memory;
 mod mnist;
@@ -35,6 +37,7 @@ pub use error::DataError;
 pub use groups::{GroupBy, UnknownGroups};
 pub use images::{Images, LabelledImages};
 pub(crate) use internals::*;
+pub(crate) use padding::levels;
 pub use picture::{PictureError, PictureProblem};
 pub use preprocessing::{Colour, Fit, Preprocessing, UnknownColour, UnknownFit};
 pub use remarks::Remarks;
@@ -49,7 +52,7 @@ pub(crate) mod internals {
     pub use super::idx::{Idx, IdxImages, MAX_VALUES, read_idx};
     pub use super::manifest::{Check, Content, Manifest, Packed, Packing};
     pub use super::memory::MemoryBudget;
-    pub use super::one_class::{OneClass, images_for, order};
+    pub use super::one_class::{OneClass, SampleOrder, images_for, order};
     pub use super::own::{HoldOut, Independence, OwnImages};
     pub use super::patterns::{PatternError, Patterns};
     pub use super::picture::{

@@ -111,30 +111,50 @@ pub(super) fn spread(images: Vec<usize>, wanted: usize) -> (Vec<usize>, Vec<usiz
     (rest, taken)
 }
 
-/// The order in which training takes `samples` samples from `images` images: one permutation of `0..images` after the
-/// other, the last cut off where the samples end. With `shuffle` each permutation is drawn afresh; without it, each is
-/// the file order. Empty where there are no images.
+/// The order in which training takes samples from `images` images: one permutation of `0..images` after the other,
+/// without an end. With `shuffle` each is drawn afresh; without it, each is the file order. Empty where there are no
+/// images. No more than one permutation is held at a time.
 ///
 /// A seed gives the same order on every machine: Fisher-Yates from the last place down, each draw the upper 64 bits of
 /// a 64-bit ChaCha8 output times the number of places left; the key is the seed, little-endian, then zeros.
-pub fn order(seed: u64, images: usize, samples: usize, shuffle: bool) -> Vec<u32> {
-    let mut key = [0; 32];
-    key[..8].copy_from_slice(&seed.to_le_bytes());
-    let mut rng = ChaCha8Rng::from_seed(key);
+#[derive(Debug, Clone)]
+pub struct SampleOrder {
+    rng: ChaCha8Rng,
+    epoch: Vec<u32>,
+    place: usize,
+    shuffle: bool,
+}
 
-    let mut epoch: Vec<u32> = (0..u32::MAX).take(images).collect();
-    if epoch.is_empty() {
-        return Vec::new();
+impl SampleOrder {
+    /// The order from its start.
+    pub fn new(seed: u64, images: usize, shuffle: bool) -> Self {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&seed.to_le_bytes());
+        let epoch: Vec<u32> = (0..u32::MAX).take(images).collect();
+        Self { rng: ChaCha8Rng::from_seed(key), place: epoch.len(), epoch, shuffle }
     }
-    let mut order = Vec::with_capacity(samples);
-    while order.len() < samples {
-        if shuffle {
-            for place in (1..epoch.len()).rev() {
-                let other = (u128::from(rng.next_u64()) * (place as u128 + 1)) >> 64;
-                epoch.swap(place, other as usize);
+}
+
+impl Iterator for SampleOrder {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        if self.place == self.epoch.len() {
+            self.place = 0;
+            if self.shuffle {
+                for place in (1..self.epoch.len()).rev() {
+                    let other = (u128::from(self.rng.next_u64()) * (place as u128 + 1)) >> 64;
+                    self.epoch.swap(place, other as usize);
+                }
             }
         }
-        order.extend(epoch.iter().take(samples - order.len()));
+        let image = self.epoch.get(self.place).copied();
+        self.place += usize::from(image.is_some());
+        image
     }
-    order
+}
+
+/// The first `samples` samples of a [`SampleOrder`].
+pub fn order(seed: u64, images: usize, samples: usize, shuffle: bool) -> Vec<u32> {
+    SampleOrder::new(seed, images, shuffle).take(samples).collect()
 }

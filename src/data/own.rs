@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::groups::Parts;
 use super::{
     DataError, GroupBy, Groups, Images, LabelledImages, LeftOut, Noted, OneClass, PictureError, Pictures,
-    Preprocessing, Search,
+    Preprocessing, Search, hex,
 };
 
 /// Fewest normal pictures that a run is trained on.
@@ -59,10 +59,13 @@ pub struct OwnImages {
     pub left_out: LeftOut,
     /// What is worth knowing of the usable ones.
     pub noted: Noted,
-    /// Stands for the names of all pictures used.
+    /// Stands for the names and the pixels of all pictures used.
     pub digest: String,
     /// What they make of each other.
     pub independence: Independence,
+    /// Stands for their names alone, as runs of earlier versions have it.
+    pub names: String,
+    grey: bool,
 }
 
 impl OwnImages {
@@ -99,16 +102,16 @@ impl OwnImages {
         let calibrating = read_more(has_calibration, held.folder)?;
         let anomalous = read_more(has_anomalies, anomalies)?;
 
-        let paths = |pictures: &Option<Pictures>| pictures.as_ref().map_or(Vec::new(), |it| it.paths.clone());
-        let mut read = vec![(folder, normal.paths.clone()), (anomalies, paths(&anomalous))];
+        let mut folders = vec![(folder, Some(&normal)), (anomalies, anomalous.as_ref())];
         if has_calibration {
-            read.push((held.folder, paths(&calibrating)));
+            folders.push((held.folder, calibrating.as_ref()));
         }
-        let digest = digest(&read);
+        let (digest, names) = (digest(&folders, true)?, digest(&folders, false)?);
+        let grey = folders.iter().filter_map(|(_, pictures)| *pictures).all(Pictures::are_grey);
 
         let count = normal.paths.len();
         if let Some(calibrating) = calibrating {
-            normal.images = joined(&normal.images, &calibrating.images)?;
+            normal.images = normal.images.then(calibrating.images);
             normal.paths.extend(calibrating.paths);
             normal.skipped.extend(calibrating.skipped);
             normal.left_out.extend(calibrating.left_out);
@@ -136,38 +139,35 @@ impl OwnImages {
         };
 
         let mut eval_paths: Vec<PathBuf> = eval.iter().map(|&index| normal.paths[index].clone()).collect();
-        let mut pixels = Vec::new();
-        for &index in &eval {
-            pixels.extend_from_slice(normal.images.image(index)?);
-        }
+        let mut images = normal.images.select(&eval)?;
         let mut labels = vec![0; eval.len()];
         let (mut skipped, mut left_out, mut noted) = (normal.skipped, normal.left_out, normal.noted);
         if let Some(anomalous) = anomalous {
-            pixels.extend_from_slice(anomalous.images.pixels());
+            images = images.then(anomalous.images);
             labels.resize(labels.len() + anomalous.paths.len(), 1);
             eval_paths.extend(anomalous.paths);
             skipped.extend(anomalous.skipped);
             left_out.extend(anomalous.left_out);
             noted.extend(&anomalous.noted);
         }
-        let Preprocessing { channels, height, width, .. } = *preprocessing;
-        let eval = Images::new(labels.len(), channels, height, width, pixels)?;
         Ok(Self {
             split: OneClass { normal: 0, train, calibration, test: (0..labels.len()).collect() },
             train: LabelledImages { images: normal.images, labels: vec![0; pictures] },
-            eval: LabelledImages { images: eval, labels },
+            eval: LabelledImages { images, labels },
             eval_paths,
             skipped,
             left_out,
             noted,
             digest,
             independence,
+            names,
+            grey,
         })
     }
 
     /// The same with one value a pixel, where no pixel of any picture has a colour.
     pub fn grey(&self) -> Option<(Images, Images)> {
-        Some((self.train.images.grey()?, self.eval.images.grey()?))
+        self.grey.then(|| (self.train.images.first_channel(), self.eval.images.first_channel()))
     }
 }
 
@@ -177,22 +177,20 @@ fn nested(one: &Path, other: &Path) -> bool {
     one.starts_with(&other) || other.starts_with(&one)
 }
 
-/// Images, then others of the same shape.
-fn joined(images: &Images, others: &Images) -> Result<Images, DataError> {
-    let pixels = [images.pixels(), others.pixels()].concat();
-    Images::new(images.count() + others.count(), images.channels(), images.height(), images.width(), pixels)
-}
-
-/// The SHA-256 of the names of pictures below their folders, in hexadecimal.
-fn digest(folders: &[(&Path, Vec<PathBuf>)]) -> String {
+/// The SHA-256 of the names of pictures below their folders, and of their pixels if so asked, in hexadecimal.
+fn digest(folders: &[(&Path, Option<&Pictures>)], with_pixels: bool) -> Result<String, DataError> {
     let mut digest = Sha256::new();
-    for (folder, paths) in folders {
+    for &(folder, pictures) in folders {
+        let paths = pictures.map_or(&[][..], |pictures| pictures.paths.as_slice());
         digest.update((paths.len() as u64).to_le_bytes());
         for path in paths {
             let name = path.strip_prefix(folder).unwrap_or(path).to_string_lossy();
             digest.update((name.len() as u64).to_le_bytes());
             digest.update(name.as_bytes());
         }
+        if let Some(pictures) = pictures.filter(|_| with_pixels) {
+            pictures.hashes(|hash| digest.update(hash))?;
+        }
     }
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(hex(&digest.finalize()))
 }

@@ -1,13 +1,11 @@
-//! Folders of pictures: read on every core, scaled to what a network takes, the unusable ones set aside.
+//! Folders of pictures: decoded to what a network takes, the unusable ones set aside.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
-use std::thread;
+use std::sync::Arc;
 
-use super::memory::MemoryBudget;
-use super::{DataError, Images, LeftOut, Noted, PictureError, Preprocessing, Remarks, Search, read_noted};
-use crate::threads::start_each;
+use super::decoded::{Became, Decoded};
+use super::listing::Listing;
+use super::{Colour, DataError, Images, LeftOut, Noted, PictureError, Preprocessing, Search};
 
 /// Of the files below a folder at most one in so many may be unusable.
 const SKIPPED_OF: usize = 20;
@@ -25,15 +23,16 @@ pub struct Pictures {
     pub left_out: LeftOut,
     /// What is worth knowing of the usable ones.
     pub noted: Noted,
+    decoded: Arc<Decoded>,
 }
 
 impl Pictures {
-    /// Reads every file below `folder` as a picture; `progress` hears how many of how many are read. What comes of it does
-    /// not depend on the number of threads.
+    /// Reads every wanted file below `folder` as a picture; `progress` hears how many of how many are decoded, which none
+    /// are that were kept from an earlier time. What comes of it does not depend on the number of threads.
     ///
     /// # Errors
     /// No such folder, fewer than `least` usable pictures, and more than 5 % of unusable files, the first of which are
-    /// named.
+    /// named. No place or room for the decoded pictures.
     pub fn read(
         folder: &Path,
         preprocessing: &Preprocessing,
@@ -41,83 +40,54 @@ impl Pictures {
         search: &Search,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, DataError> {
-        if !folder.is_dir() {
-            return Err(DataError::NoFolder { path: folder.to_owned() });
-        }
-        let (mut files, mut skipped, mut left_out) = (Vec::new(), Vec::new(), LeftOut::default());
-        let mut leave_out = |error: PictureError| {
+        let mut listing = Listing::of(folder, search)?;
+        let (decoded, problems) = match kept(&listing, preprocessing) {
+            Some(kept) => kept,
+            None => Decoded::make(&listing, preprocessing, progress)?,
+        };
+        let (mut skipped, mut left_out) = (Vec::new(), LeftOut::default());
+        for error in std::mem::take(&mut listing.problems).into_iter().chain(problems) {
             left_out.add(&error);
             if !error.problem.is_left_out() {
                 skipped.push(error);
             }
-        };
-        for file in search.files_below(folder) {
-            match file {
-                Ok(path) => files.push(path),
-                Err(error) => leave_out(error),
-            }
         }
-        let mut noted = Noted::default();
-        let mut paths = Vec::with_capacity(files.len());
-        let mut pixels = Vec::new();
-        for (path, read) in files.iter().zip(read_all(&files, preprocessing, progress)) {
-            match read {
-                Ok((read, remarks)) => {
-                    pixels.extend(read);
-                    paths.push(path.clone());
-                    noted.add(&remarks);
-                }
-                Err(error) => leave_out(error.found()),
-            }
-        }
-        let all = paths.len() + skipped.len();
         let folder = folder.to_owned();
+        let usable = |became: &Became| *became != Became::Nothing;
+        let places: Arc<[u32]> = (0..).zip(decoded.became()).filter(|(_, one)| usable(one)).map(|(at, _)| at).collect();
+        let all = places.len() + skipped.len();
         if skipped.len() * SKIPPED_OF > all {
             return Err(DataError::Unusable { folder, all, skipped });
         }
-        if paths.len() < least {
-            return Err(DataError::TooFewPictures { folder, usable: paths.len(), least });
+        if places.len() < least {
+            return Err(DataError::TooFewPictures { folder, usable: places.len(), least });
         }
-        let Preprocessing { channels, height, width, .. } = *preprocessing;
-        Ok(Self { images: Images::new(paths.len(), channels, height, width, pixels)?, paths, skipped, left_out, noted })
+        let files = listing.files.into_iter().zip(decoded.became());
+        let paths = files.filter(|(_, one)| usable(one)).map(|(path, _)| path).collect();
+        let &Preprocessing { channels, height, width, .. } = preprocessing;
+        let (noted, decoded) = (*decoded.noted(), Arc::new(decoded));
+        let images = Images::in_file([channels, height, width], decoded.clone(), places);
+        Ok(Self { images, paths, skipped, left_out, noted, decoded })
+    }
+
+    /// Whether no pixel of any picture has a colour.
+    pub(super) fn are_grey(&self) -> bool {
+        self.decoded.are_grey()
+    }
+
+    /// Calls `take` with the SHA-256 of each picture's pixels, in order: of one value a pixel where none has a colour.
+    pub(super) fn hashes(&self, take: impl FnMut(&[u8])) -> Result<(), DataError> {
+        self.decoded.hashes(take)
     }
 }
 
-/// What comes of each file, in their order.
-fn read_all(
-    files: &[PathBuf],
-    preprocessing: &Preprocessing,
-    progress: &mut dyn FnMut(usize, usize),
-) -> Vec<Result<(Vec<u8>, Remarks), PictureError>> {
-    let memory = MemoryBudget::of_machine();
-    let read = |path: &PathBuf| read_noted(path, preprocessing, false, &memory);
-    let next = AtomicUsize::new(0);
-    let mut results = Vec::with_capacity(files.len());
-    let work = |sender: mpsc::Sender<_>| {
-        loop {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            let Some(path) = files.get(place) else { break };
-            if sender.send((place, read(path))).is_err() {
-                break;
-            }
-        }
+/// What was kept of a folder's pictures. Those that were decoded with colours, and have none, are also what a network
+/// takes that sees brightness alone.
+fn kept(listing: &Listing, preprocessing: &Preprocessing) -> Option<(Decoded, Vec<PictureError>)> {
+    let without_colours = || {
+        let wide = Preprocessing { channels: Colour::Rgb.channels(), ..*preprocessing };
+        let kept = (preprocessing.channels == 1).then(|| Decoded::kept(listing, &wide))?;
+        kept.filter(|(decoded, _)| decoded.are_grey())
     };
-    thread::scope(|scope| {
-        let (sender, receiver) = mpsc::channel();
-        let threads = thread::available_parallelism().map_or(1, usize::from).min(files.len());
-        let started = start_each(0..threads, |_| {
-            let (sender, work) = (sender.clone(), &work);
-            thread::Builder::new().spawn_scoped(scope, move || work(sender))
-        });
-        if started.is_err() {
-            work(sender.clone());
-        }
-        drop(sender);
-        for result in receiver {
-            results.push(result);
-            progress(results.len(), files.len());
-        }
-    });
-    results.sort_unstable_by_key(|(place, _)| *place);
-    results.into_iter().map(|(_, result)| result).collect()
+    without_colours().or_else(|| Decoded::kept(listing, preprocessing))
 }

@@ -55,6 +55,19 @@ impl Noted {
         self.bits = self.bits.max(other.bits);
     }
 
+    /// Every number of it, to be kept.
+    pub(super) fn numbers(&self) -> [u64; 5] {
+        let Self { transparent, several, damaged, deep, bits } = *self;
+        let [transparent, several, damaged, deep] = [transparent, several, damaged, deep].map(|count| count as u64);
+        [transparent, several, damaged, deep, bits.into()]
+    }
+
+    /// What [`Noted::numbers`] gave.
+    pub(super) fn from_numbers([transparent, several, damaged, deep, bits]: [u64; 5]) -> Self {
+        let [transparent, several, damaged, deep] = [transparent, several, damaged, deep].map(|count| count as usize);
+        Self { transparent, several, damaged, deep, bits: bits as u8 }
+    }
+
     /// The range that fits these pictures.
     pub fn range(&self) -> Range {
         if self.deep > 0 { Range::of_bits(self.bits) } else { Range::Full }

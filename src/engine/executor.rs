@@ -100,6 +100,12 @@ pub trait Executor: Send {
     /// As [`Self::allocate`]; a program that needs more than the device allows, and kernels that it refuses.
     fn load(&mut self, program: Program) -> Result<ProgramId, EngineError>;
 
+    /// Refuses a program that needs more than the device allows, without taking memory for it.
+    ///
+    /// # Errors
+    /// [`EngineError::Limit`] for the first buffer or launch that is too large.
+    fn expect_room(&self, program: &Program) -> Result<(), EngineError>;
+
     #[doc(hidden)]
     /// Computes the convolutions of programs loaded from now on with these kernels, where the executor has any.
     fn choose_kernels(&mut self, _choices: &KernelChoices) {}
@@ -113,6 +119,19 @@ pub trait Executor: Send {
     /// # Errors
     /// [`EngineError::Binding`] for a variable that the executor does not hold, and for another number of values.
     fn write(&mut self, variable: VarId, values: &[f32]) -> Result<(), EngineError>;
+
+    /// Sets the elements of a variable from `first` on. Programs that were run before do not see it.
+    ///
+    /// # Errors
+    /// [`EngineError::Binding`] for a variable that the executor does not hold, and elements that it does not have.
+    fn write_part(&mut self, variable: VarId, first: usize, values: &[f32]) -> Result<(), EngineError>;
+
+    /// Sets the elements of a variable that holds bytes from `first` on, four bytes an element: what
+    /// [`Graph::gather_bytes`] reads. Programs that were run before do not see it.
+    ///
+    /// # Errors
+    /// As [`Self::write_part`], and bytes that do not fill whole elements.
+    fn write_bytes(&mut self, variable: VarId, first: usize, bytes: &[u8]) -> Result<(), EngineError>;
 
     /// Sets a named input for the next run of a program: as many values as its shape has, the width running fastest.
     ///
@@ -221,15 +240,26 @@ fn unknown(id: ProgramId) -> EngineError {
 /// Most numbers in one buffer: 2 GiB of `f32`, as much as most GPUs allow.
 const MAX_NUMBERS: usize = 1 << 29;
 
+/// Refuses a buffer of more numbers than one may hold.
+fn expect_few<T>(what: &str, len: usize) -> Result<(), EngineError> {
+    if len > MAX_NUMBERS {
+        let mib = |len: usize| format!("{} MiB", (len as u64 * size_of::<T>() as u64) >> 20);
+        return Err(EngineError::Limit { what: what.into(), needed: mib(len), limit: mib(MAX_NUMBERS) });
+    }
+    Ok(())
+}
+
+/// Refuses a program that has a buffer in main memory of more numbers than one may hold.
+pub(crate) fn expect_few_of(program: &Program) -> Result<(), EngineError> {
+    program.buffers().try_for_each(|(what, len)| expect_few::<f32>(&what, len))
+}
+
 /// A buffer of `len` numbers for `what`.
 ///
 /// # Errors
 /// More numbers than a buffer may hold, and than there is memory for.
 pub(crate) fn filled<T: Clone>(what: &str, len: usize, value: T) -> Result<Vec<T>, EngineError> {
-    if len > MAX_NUMBERS {
-        let mib = |len: usize| format!("{} MiB", (len as u64 * size_of::<T>() as u64) >> 20);
-        return Err(EngineError::Limit { what: what.into(), needed: mib(len), limit: mib(MAX_NUMBERS) });
-    }
+    expect_few::<T>(what, len)?;
     let mut numbers = Vec::new();
     let refused = |error| EngineError::OutOfMemory { what: what.into(), problem: format!("{error}") };
     numbers.try_reserve_exact(len).map_err(refused)?;

@@ -8,6 +8,10 @@ pub trait Real: Float + Default + Send + std::iter::Sum + std::ops::AddAssign + 
     fn of(number: f64) -> Self;
     /// As `f32`, rounded.
     fn to_single(self) -> f32;
+    /// What holds four bytes of a variable of bytes.
+    fn of_word(word: u32) -> Self;
+    /// The bytes that [`Self::of_word`] put there.
+    fn to_word(self) -> u32;
 }
 
 impl Real for f32 {
@@ -17,6 +21,12 @@ impl Real for f32 {
     fn to_single(self) -> f32 {
         self
     }
+    fn of_word(word: u32) -> Self {
+        Self::from_bits(word)
+    }
+    fn to_word(self) -> u32 {
+        self.to_bits()
+    }
 }
 
 impl Real for f64 {
@@ -25,5 +35,11 @@ impl Real for f64 {
     }
     fn to_single(self) -> f32 {
         self as f32
+    }
+    fn of_word(word: u32) -> Self {
+        word.into()
+    }
+    fn to_word(self) -> u32 {
+        self as u32
     }
 }

@@ -134,6 +134,15 @@ impl Program {
         users
     }
 
+    /// The buffers that it takes, those of variables first: what each is for, and how many numbers it holds.
+    pub(crate) fn buffers(&self) -> impl Iterator<Item = (String, usize)> {
+        let variables = &self.variables;
+        let named = |group| format!("the variables `{}`", variables.group_name(group));
+        let groups = variables.groups().map(move |group| (named(group), variables.group_len(group)));
+        let locals = self.locals.iter().zip(self.users());
+        groups.chain(locals.map(|(local, user)| (format!("a tensor of {user}"), local.len)))
+    }
+
     /// What the inputs are called that an op or an output reads.
     pub(super) fn input_names(&self) -> Vec<String> {
         let reads = self.steps.iter().flat_map(|step| &step.inputs).chain(self.outputs.iter().map(|(_, y)| y));
@@ -159,6 +168,23 @@ fn find(operands: &[(String, Operand)], name: &str, kind: &str) -> Result<Operan
     found
         .map(|(_, operand)| *operand)
         .ok_or_else(|| EngineError::Binding { name: name.into(), problem: format!("the program has no such {kind}") })
+}
+
+/// Refuses `len` elements from `first` on that `shape` does not have.
+pub(crate) fn expect_within(name: &str, shape: Shape, first: usize, len: usize) -> Result<(), EngineError> {
+    if first.checked_add(len).is_some_and(|end| end <= count(shape)) {
+        return Ok(());
+    }
+    let problem = format!("{len} elements from {first} on do not lie in shape {shape:?}");
+    Err(EngineError::Binding { name: name.into(), problem })
+}
+
+/// The elements of a variable of bytes that so many bytes fill, four each.
+pub(crate) fn elements_of(name: &str, bytes: usize) -> Result<usize, EngineError> {
+    if bytes.is_multiple_of(size_of::<f32>()) {
+        return Ok(bytes / size_of::<f32>());
+    }
+    Err(EngineError::Binding { name: name.into(), problem: format!("{bytes} bytes do not fill whole elements") })
 }
 
 /// Refuses a number of values that does not fill `shape`.

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::error::EngineError;
-use super::executor::{Executor, Pending, ProgramId, Programs, Readback, State, filled};
+use super::executor::{Executor, Pending, ProgramId, Programs, Readback, State, expect_few_of, filled};
 use super::number::Real;
 use super::ops::{ReferenceCall, Rule};
-use super::program::{Buffer, Local, Operand, Place, Program, Step, expect_len};
+use super::program::{Buffer, Local, Operand, Place, Program, Step, elements_of, expect_len, expect_within};
 use super::shape::count;
 use super::summary::AdapterSummary;
 use super::variables::{GroupId, VarId, Variables};
@@ -66,6 +66,14 @@ impl<T: Real> Reference<T> {
     fn at(&mut self, program: ProgramId, place: Place) -> Result<&mut [T], EngineError> {
         Ok(slice(&mut self.groups, &mut self.programs.get_mut(program)?.locals, place))
     }
+
+    /// So many elements of a variable from `first` on.
+    fn part(&mut self, variable: VarId, first: usize, len: usize) -> Result<&mut [T], EngineError> {
+        self.variables.expect(variable)?;
+        expect_within(self.variables.name(variable), self.variables.shape(variable), first, len)?;
+        let start = self.variables.offset(variable) + first;
+        Ok(&mut self.groups.entry(variable.group).or_default()[start..start + len])
+    }
 }
 
 /// The numbers at a place.
@@ -103,6 +111,10 @@ impl<T: Real> Executor for Reference<T> {
         Ok(self.programs.add(program.input_names(), Loaded { program, locals }))
     }
 
+    fn expect_room(&self, program: &Program) -> Result<(), EngineError> {
+        expect_few_of(program)
+    }
+
     fn unload(&mut self, program: ProgramId) {
         self.programs.remove(program);
     }
@@ -114,6 +126,24 @@ impl<T: Real> Executor for Reference<T> {
         let buffer = self.groups.entry(variable.group).or_default();
         for (slot, &value) in buffer[start..start + values.len()].iter_mut().zip(values) {
             *slot = T::of(value.into());
+        }
+        Ok(())
+    }
+
+    fn write_part(&mut self, variable: VarId, first: usize, values: &[f32]) -> Result<(), EngineError> {
+        let room = self.part(variable, first, values.len())?;
+        for (slot, &value) in room.iter_mut().zip(values) {
+            *slot = T::of(value.into());
+        }
+        Ok(())
+    }
+
+    fn write_bytes(&mut self, variable: VarId, first: usize, bytes: &[u8]) -> Result<(), EngineError> {
+        self.variables.expect(variable)?;
+        let len = elements_of(self.variables.name(variable), bytes.len())?;
+        let room = self.part(variable, first, len)?;
+        for (slot, word) in room.iter_mut().zip(bytes.as_chunks().0) {
+            *slot = T::of_word(u32::from_le_bytes(*word));
         }
         Ok(())
     }

@@ -40,7 +40,7 @@ struct Group {
 }
 
 /// The registry of everything that lives on the device between steps: parameters, their moments,
-/// running statistics, the resident data set, step counters.
+/// running statistics, rings of images, step counters.
 ///
 /// All variables of a group lie in one buffer, so that an optimizer updates a network in one dispatch.
 #[derive(Clone, Debug, Default)]

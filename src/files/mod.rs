@@ -4,12 +4,14 @@
 mod given;
 mod name;
 mod own;
+mod place;
 mod read;
 mod whole;
 
 pub use given::Given;
 pub use name::text_of;
 pub(crate) use own::{create, open_lock, open_own, wait_for_lock};
+pub(crate) use place::{read_at, write_at};
 pub(crate) use read::{MAX_LINE, lines, open_regular, read, read_text};
-pub(crate) use whole::{PARTIAL, make_folder, remove_partial};
+pub(crate) use whole::{PARTIAL, Whole, free_space, make_folder, remove_partial, scratch};
 pub use whole::{WriteError, rename_whole, replace_whole, write_whole, write_whole_keeping};

@@ -56,6 +56,68 @@ pub fn replace_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Resul
     replace(path, None, false, fill)
 }
 
+/// A file that is written at any place, by several threads at once, and appears whole: gone when dropped before
+/// [`Whole::finish`].
+pub(crate) struct Whole {
+    partial: Partial,
+    path: PathBuf,
+}
+
+impl Whole {
+    /// Begins the file `path`.
+    ///
+    /// # Errors
+    /// Any failure of the file system.
+    pub(crate) fn begin(path: &Path) -> Result<Self, WriteError> {
+        let partial = refuse_special(path).and_then(|()| Partial::new(folder_of(path)));
+        let failed = |source| WriteError { path: path.to_owned(), source };
+        Ok(Self { partial: partial.map_err(failed)?, path: path.to_owned() })
+    }
+
+    /// What is written so far.
+    pub(crate) fn file(&self) -> &File {
+        self.partial.file()
+    }
+
+    /// Puts it in the place of what may be there, once it is on the disk; returns it to be read.
+    ///
+    /// # Errors
+    /// Any failure of the file system; the old file stays.
+    pub(crate) fn finish(self) -> Result<File, WriteError> {
+        let Self { partial, path } = self;
+        let finish = || {
+            partial.file().sync_all()?;
+            let file = partial.persist(&path)?;
+            sync_folder(folder_of(&path))?;
+            Ok(file)
+        };
+        finish().map_err(|source| WriteError { path: path.clone(), source })
+    }
+}
+
+/// Bytes that a process without privileges may still write to the file system of a folder, where the system tells.
+#[allow(clippy::useless_conversion, reason = "other systems count in narrower numbers")]
+pub(crate) fn free_space(folder: &Path) -> Option<u64> {
+    #[cfg(unix)]
+    {
+        let there = nix::sys::statvfs::statvfs(folder).ok()?;
+        Some(u64::from(there.blocks_available()).saturating_mul(u64::from(there.fragment_size())))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = folder;
+        None
+    }
+}
+
+/// A file without a name in `folder`, to be written and read; gone when dropped.
+///
+/// # Errors
+/// Any failure of the file system.
+pub(crate) fn scratch(folder: &Path) -> io::Result<File> {
+    tempfile::tempfile_in(folder)
+}
+
 fn replace(
     path: &Path,
     before: Option<&Path>,
@@ -201,11 +263,11 @@ impl Partial {
     }
 
     /// Gives it its name, whatever has that.
-    fn persist(self, path: &Path) -> io::Result<()> {
+    fn persist(self, path: &Path) -> io::Result<File> {
         match self {
             #[cfg(target_os = "linux")]
-            Self::Unnamed(file) => unnamed::name(&file, path),
-            Self::Named(file) => Ok(file.persist(path).map(drop)?),
+            Self::Unnamed(file) => unnamed::name(&file, path).map(|()| file),
+            Self::Named(file) => Ok(file.persist(path)?),
         }
     }
 }

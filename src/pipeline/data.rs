@@ -40,8 +40,10 @@ pub struct Own {
     pub range: Range,
     /// Grey or coloured, which is decided.
     colour: Colour,
-    /// Stands for the names of the pictures.
+    /// Stands for the names and the pixels of the pictures.
     digest: String,
+    /// Stands for their names alone.
+    names: String,
 }
 
 impl Data {
@@ -93,7 +95,8 @@ impl Data {
             },
             (first, range) => (first, range),
         };
-        if !images.digest.is_empty() && images.digest != read.digest {
+        // Runs of earlier versions know names alone.
+        if !images.digest.is_empty() && ![&read.digest, &read.names].contains(&&images.digest) {
             return Err(DataError::Changed { folder: images.folder.clone(), count: read.train.labels.len() });
         }
         let mut colour = images.colour;
@@ -103,9 +106,15 @@ impl Data {
                 (read.train.images, read.eval.images, colour) = (train, eval, Colour::Grey);
             }
         }
-        let OwnImages { train, eval, split, eval_paths, skipped, left_out, noted, digest, independence } = read;
-        let own = Own { eval_paths, skipped, independence, left_out, noted, range, colour, digest };
+        let OwnImages { train, eval, split, eval_paths, skipped, left_out, noted, digest, independence, names, .. } =
+            read;
+        let own = Own { eval_paths, skipped, independence, left_out, noted, range, colour, digest, names };
         Ok(Self { train, eval, split, own: Some(own) })
+    }
+
+    /// Whether a digest is that which an earlier version made of the names of these pictures.
+    pub fn has_names(&self, digest: &str) -> bool {
+        self.own.as_ref().is_some_and(|own| own.names == digest)
     }
 
     /// What a calibration promises, and what comes of it on the evaluation images; see [`Evaluation::threshold`]. Images

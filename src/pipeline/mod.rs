@@ -22,7 +22,7 @@ pub(crate) use local_devices::LocalDevices;
 pub use local_devices::{find_gpu, kinds};
 pub use page::page;
 pub use plan::Plan;
-pub use programs::{programs, scoring_programs};
+pub use programs::{expect_room, programs, scoring_programs};
 pub use train::{Progress, train};
 
 use crate::engine::DeviceKind;

@@ -2,7 +2,7 @@
 
 use super::Plan;
 use crate::config::Config;
-use crate::engine::{EngineError, Program, Variables};
+use crate::engine::{EngineError, Executor, Program, Variables};
 use crate::model::{EdeGan, ModelFile};
 use crate::stream;
 use crate::train::{FrozenTeacher, SCORED_AT_ONCE, Scorer, Traced};
@@ -31,6 +31,14 @@ pub fn programs(config: &Config) -> Result<Vec<Program>, EngineError> {
         }
     }
     Ok(programs)
+}
+
+/// Refuses networks and batches that need more than a device allows, before anything is written.
+///
+/// # Errors
+/// Networks that cannot be trained, and [`EngineError::Limit`].
+pub fn expect_room(config: &Config, executor: &dyn Executor) -> Result<(), EngineError> {
+    programs(config)?.iter().try_for_each(|program| executor.expect_room(program))
 }
 
 /// The programs that score with a model.

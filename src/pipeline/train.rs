@@ -10,8 +10,8 @@ use crate::engine::Executor;
 use crate::model::EdeGan;
 use crate::run::{MetricsLog, RunFile, RunFolder};
 use crate::train::{
-    Checkpoint, CheckpointEvery, FrozenTeacher, Outcome, PeriodicEvaluation, SCORED_AT_ONCE, Scorer, Stage, Traced,
-    TrainError, Trainer, load_weights, take_model,
+    Checkpoint, CheckpointEvery, FrozenTeacher, Outcome, PeriodicEvaluation, PrecomputedOutputs, SCORED_AT_ONCE,
+    Scorer, Stage, Traced, TrainError, Trainer, load_weights, take_model,
 };
 use crate::weights::Weights;
 
@@ -48,7 +48,7 @@ pub fn train(
         }
         all_done = false;
         let steps = stage.budget(config).steps;
-        let traced = Traced::new(config, stage, 1)?;
+        let traced = Traced::new(config, stage, data.split.train.len())?;
         let asked = traced.step.teacher_outputs.is_some();
         let outputs = asked.then(|| ask(config, &plan, stage, folder, &devices, data, watch)).transpose()?;
         watch.prepare(stage.name());
@@ -62,7 +62,7 @@ pub fn train(
             }
         }
         if let Some(outputs) = outputs {
-            trainer.set_teacher_outputs(executor, &outputs)?;
+            trainer.set_teacher_outputs(outputs);
         }
         watch.begin(stage, trainer.steps_done(), steps);
         let outcome = trainer.train(executor, folder, every, periodic, |event| watch.trained(stage, event))?;
@@ -113,14 +113,14 @@ fn ask(
     devices: &RunDevices,
     data: &Data,
     watch: &mut dyn Watch,
-) -> Result<[Vec<f32>; 3], TrainError> {
+) -> Result<PrecomputedOutputs, TrainError> {
     watch.prepare("asking the teacher");
     let mut executor = devices.open(stage)?;
     let executor = executor.as_mut();
     let frozen = FrozenTeacher::load(config, &folder.file(teacher(config, plan, stage)), executor)?;
     let images = &data.split.train;
     let report = |done| watch.scored("with the frozen teacher", done, images.len());
-    frozen.outputs(executor, &data.train.images, images, report)
+    frozen.outputs(executor, &data.train.images, images, folder.path(), report)
 }
 
 /// Sets the networks of a stage to what earlier ones left.

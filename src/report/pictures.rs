@@ -18,7 +18,7 @@ const MAX_SIDE: u32 = 64;
 /// # Errors
 /// An index past the last image.
 pub(super) fn read(images: &Images, index: usize) -> Result<String, ReportError> {
-    planes(images.image(index)?, images.channels(), images.width())
+    planes(&images.image(index)?, images.channels(), images.width())
 }
 
 /// Values in -1..1, `[C, side, side]`.

@@ -8,11 +8,11 @@ use crate::engine::{Executor, Pending, ProgramId, Readback};
 /// Batches on their way at once: the device works on one while the next is prepared.
 const IN_FLIGHT: usize = 2;
 
-/// The named outputs of a program whose input `images` takes a batch, for the images at `indices`, one after the other.
-/// `pixels` makes the input of the images with some indices; `progress` hears how many are done.
+/// Runs a program whose input `images` takes a batch, for the images at `indices`. `pixels` makes the input of the
+/// images with some indices. `take` gets how many images came before, and the named outputs for the next ones.
 ///
 /// # Errors
-/// Those of `pixels`, and failures of the device.
+/// Those of `pixels` and of `take`, and failures of the device.
 pub(super) fn in_batches<const N: usize>(
     executor: &mut dyn Executor,
     program: ProgramId,
@@ -20,9 +20,8 @@ pub(super) fn in_batches<const N: usize>(
     batch: usize,
     indices: &[usize],
     pixels: impl Fn(&[usize]) -> Result<Vec<f32>, TrainError>,
-    mut progress: impl FnMut(usize),
-) -> Result<[Vec<f32>; N], TrainError> {
-    let mut all = outputs.map(|_| Vec::new());
+    mut take: impl FnMut(usize, [&[f32]; N]) -> Result<(), TrainError>,
+) -> Result<(), TrainError> {
     let mut waiting: VecDeque<(usize, Pending)> = VecDeque::new();
     let mut batches = indices.chunks(batch);
     let mut done = 0;
@@ -38,12 +37,11 @@ pub(super) fn in_batches<const N: usize>(
             waiting.push_back((images.len(), read));
         }
         if waiting.len() >= IN_FLIGHT || next.is_none() {
-            let Some((images, pending)) = waiting.pop_front() else { return Ok(all) };
-            for (all, read) in all.iter_mut().zip(pending.wait()?) {
-                all.extend_from_slice(&read[..read.len() / batch * images]);
-            }
+            let Some((images, pending)) = waiting.pop_front() else { return Ok(()) };
+            let read = pending.wait()?;
+            let mut read = read.iter();
+            take(done, outputs.map(|_| read.next().map_or(&[][..], |read| &read[..read.len() / batch * images])))?;
             done += images;
-            progress(done);
         }
     }
 }

@@ -3,8 +3,8 @@
 //! A checkpoint holds what training changes: parameters, Adam's moments, running averages, the number of steps taken,
 //! and the losses that no line of the log has yet; with them a frozen teacher, which changes nowhere. The rest follows
 //! from the configuration: the sample order by the seed, which the number of steps points into, as it does into the
-//! table of learning rates and Adam's bias corrections; and the outputs of a frozen teacher. No random number is drawn
-//! after a stage has begun.
+//! table of learning rates and Adam's bias corrections; and the outputs of a frozen teacher. All random numbers
+//! follow from the seed and the number of the step.
 
 use std::io;
 use std::path::Path;

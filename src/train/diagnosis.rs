@@ -5,8 +5,7 @@ use tracing::warn;
 use super::checkpoint::Checkpoint;
 use super::error::TrainError;
 use super::finite::raised;
-use super::losses::{HISTORY, Losses};
-use super::pacing::IN_FLIGHT;
+use super::losses::Losses;
 use super::stage::Stage;
 use super::trainer::Trainer;
 use crate::engine::Executor;
@@ -39,7 +38,7 @@ impl Trainer {
     /// By now what went wrong has spread through the networks. So the steps since the last checkpoint are taken once
     /// more, from `good` on one by one: the same steps give the same numbers.
     pub(super) fn diagnose(
-        &self,
+        &mut self,
         executor: &mut dyn Executor,
         folder: &RunFolder,
         (good, chunk): (usize, usize),
@@ -52,7 +51,7 @@ impl Trainer {
     }
 
     fn first_not_finite(
-        &self,
+        &mut self,
         executor: &mut dyn Executor,
         folder: &RunFolder,
         good: usize,
@@ -66,8 +65,8 @@ impl Trainer {
             good + chunk
         );
         while step < good + chunk {
-            let many = if step < good { (good - step).min(HISTORY / (2 * IN_FLIGHT)) } else { 1 };
-            executor.run(self.program, many)?;
+            let many = if step < good { (good - step).min(self.most_steps()) } else { 1 };
+            self.submit(executor, step, many)?;
             self.check.run(executor)?;
             let read = executor.read(&self.readbacks())?.wait()?;
             if let Some(problem) = self.look(&read, step, many) {

@@ -45,6 +45,18 @@ pub enum TrainError {
         /// What is wrong with which file.
         source: WeightsError,
     },
+    /// A frozen teacher's outputs cannot be put aside.
+    #[error(
+        "{}: the teacher's outputs cannot be put aside here: {source}; make room, or compute them in each step with \
+         `--set distillation.precompute_teacher_outputs=false`",
+        folder.display()
+    )]
+    Outputs {
+        /// The folder of the file.
+        folder: PathBuf,
+        /// The failure itself.
+        source: std::io::Error,
+    },
     /// The settings cannot be trained.
     #[error("{0}")]
     Settings(String),

@@ -4,7 +4,7 @@ use super::error::TrainError;
 use super::model_file::Model;
 use super::score::{Scored, Scorer};
 use crate::calibration::{Calibration, CalibrationError};
-use crate::data::{LabelledImages, OneClass};
+use crate::data::{Images, LabelledImages, OneClass};
 use crate::engine::Executor;
 use crate::metrics::{BestF1, auroc, average_precision, best_f1};
 use crate::model::Architecture;
@@ -57,7 +57,6 @@ impl Evaluation {
         let (normal, anomalous) = parts(|scored| scored.score);
         let (errors, _) = parts(|scored| scored.reconstruction_l1);
         let normals = split.test.iter().copied().filter(|&index| test.labels[index] == split.normal);
-        let pixels = test.images.to_signed_padded(&normals.collect::<Vec<_>>(), model.gan.architecture.side)?;
         Ok(Self {
             auroc: area(|scored| scored.score)?,
             average_precision: average_precision(&normal, &anomalous)?,
@@ -65,7 +64,7 @@ impl Evaluation {
             reconstruction_auroc_l1: area(|scored| scored.reconstruction_l1)?,
             reconstruction_auroc_l2: area(|scored| scored.reconstruction_l2)?,
             reconstruction_l1_normal: mean(errors.iter().map(|&error| error.into())),
-            blank_l1_normal: constant_image_error(&pixels, &model.gan.architecture),
+            blank_l1_normal: constant_image_error(&test.images, normals, &model.gan.architecture)?,
             scores: split
                 .test
                 .iter()
@@ -108,16 +107,25 @@ impl Evaluation {
     }
 }
 
-/// Mean absolute error that images `[N, C, H, W]` of pixels in -1..1 leave to the best image of one colour: in each
-/// channel the median.
-fn constant_image_error(pixels: &[f32], architecture: &Architecture) -> f64 {
+/// Mean absolute error, of pixels in -1..1, that images leave to the best image of one colour: in each channel the
+/// median.
+fn constant_image_error(
+    images: &Images,
+    indices: impl Iterator<Item = usize>,
+    architecture: &Architecture,
+) -> Result<f64, TrainError> {
     let Architecture { channels, side, .. } = *architecture;
     let mut counts = vec![[0_u64; 256]; channels];
-    for (place, plane) in pixels.chunks_exact(side * side).enumerate() {
-        for &pixel in plane {
-            counts[place % channels][((pixel + 1.0) * 127.5).round() as u8 as usize] += 1;
+    let mut square = vec![0; channels * side * side];
+    for index in indices {
+        images.padded(index, side, &mut square)?;
+        for (counts, plane) in counts.iter_mut().zip(square.chunks_exact(side * side)) {
+            for &byte in plane {
+                counts[usize::from(byte)] += 1;
+            }
         }
     }
+    let pixels: u64 = counts.as_flattened().iter().sum();
     let sum = |counts: &[u64; 256]| {
         let half = counts.iter().sum::<u64>() / 2;
         let mut below = 0;
@@ -128,7 +136,7 @@ fn constant_image_error(pixels: &[f32], architecture: &Architecture) -> f64 {
         let median = median.unwrap_or_default();
         counts.iter().enumerate().map(|(value, &count)| count as f64 * value.abs_diff(median) as f64).sum::<f64>()
     };
-    counts.iter().map(sum).sum::<f64>() / 127.5 / pixels.len().max(1) as f64
+    Ok(counts.iter().map(sum).sum::<f64>() / 127.5 / pixels.max(1) as f64)
 }
 
 fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {

@@ -5,10 +5,11 @@ use std::path::Path;
 use super::batches::in_batches;
 use super::error::TrainError;
 use super::model_file::load_weights;
+use super::teacher_outputs::PrecomputedOutputs;
 use crate::config::{Config, Given};
 use crate::data::Images;
 use crate::engine::{EngineError, Executor, Graph, Program, ProgramId, Variables};
-use crate::model::{EdeGan, Statistics};
+use crate::model::{Architecture, EdeGan, Statistics};
 
 /// Images of a batch.
 const BATCH: usize = 50;
@@ -20,7 +21,7 @@ const OUTPUTS: [&str; 3] = ["latent", "reconstruction", "reconstruction_latent"]
 /// first step.
 pub struct FrozenTeacher {
     program: ProgramId,
-    side: usize,
+    architecture: Architecture,
 }
 
 impl FrozenTeacher {
@@ -34,7 +35,7 @@ impl FrozenTeacher {
         let teacher = EdeGan::register(&mut variables, "teacher", &config.teacher(), epsilon);
         load_weights(weights, config, Given::Teacher, executor, &variables, &teacher)?;
         let program = executor.load(Self::program(&variables, &teacher, config.scoring.statistics)?)?;
-        Ok(Self { program, side: teacher.architecture.side })
+        Ok(Self { program, architecture: teacher.architecture })
     }
 
     /// What computes the outputs for a batch of images.
@@ -52,19 +53,27 @@ impl FrozenTeacher {
         Program::compile(&graph, variables)
     }
 
-    /// Latent vectors, reconstructions and their latent vectors of the images at `indices`, one after the other;
-    /// `progress` hears how many images are done.
+    /// Latent vectors, reconstructions and their latent vectors of the images at `indices`, one after the other,
+    /// where they are many in a file without a name in `folder`; `progress` hears how many images are done.
     ///
     /// # Errors
-    /// Images that do not fit the networks, and failures of the device.
+    /// Images that do not fit the networks, a folder that cannot be written to, and failures of the device.
     pub fn outputs(
         &self,
         executor: &mut dyn Executor,
         images: &Images,
         indices: &[usize],
-        progress: impl FnMut(usize),
-    ) -> Result<[Vec<f32>; 3], TrainError> {
-        let pixels = |batch: &[usize]| Ok(images.to_signed_padded(batch, self.side)?);
-        in_batches(executor, self.program, OUTPUTS, BATCH, indices, pixels, progress)
+        folder: &Path,
+        mut progress: impl FnMut(usize),
+    ) -> Result<PrecomputedOutputs, TrainError> {
+        let pixels = |batch: &[usize]| Ok(images.to_signed_padded(batch, self.architecture.side)?);
+        let mut all = PrecomputedOutputs::new(folder, &self.architecture, indices.len())?;
+        let take = |done, outputs: [&[f32]; 3]| {
+            all.write(done, outputs)?;
+            progress((done + BATCH).min(indices.len()));
+            Ok(())
+        };
+        in_batches(executor, self.program, OUTPUTS, BATCH, indices, pixels, take)?;
+        Ok(all)
     }
 }

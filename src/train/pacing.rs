@@ -51,11 +51,17 @@ impl Trainer {
     ///
     /// # Errors
     /// Failures of the device.
-    pub fn trial(&self, executor: &mut dyn Executor) -> Result<f64, TrainError> {
+    pub fn trial(&mut self, executor: &mut dyn Executor) -> Result<f64, TrainError> {
         let before = Checkpoint::take(executor, &self.variables, &self.state(), self.stage, 0.0)?;
+        let mut done = self.steps_done();
         let mut steps = |count: usize| -> Result<f64, TrainError> {
             let started = Instant::now();
-            executor.run(self.program, count)?;
+            let end = done + count;
+            while done < end {
+                let some = (end - done).min(self.most_steps());
+                self.submit(executor, done, some)?;
+                done += some;
+            }
             executor.read(&[Readback::Variable(self.step.clock)])?.wait()?;
             Ok(started.elapsed().as_secs_f64() / count as f64)
         };

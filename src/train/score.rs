@@ -76,16 +76,21 @@ impl Scorer {
         executor: &mut dyn Executor,
         images: &Images,
         indices: &[usize],
-        progress: impl FnMut(usize),
+        mut progress: impl FnMut(usize),
     ) -> Result<Vec<Scored>, TrainError> {
         let pixels = |batch: &[usize]| Ok(images.to_signed_padded(batch, self.side)?);
-        let outputs = in_batches(executor, self.program, OUTPUTS, self.batch, indices, pixels, progress)?;
-        let [scores, l1, l2] = &outputs;
-        let scored = scores.iter().zip(l1).zip(l2).map(|((&score, &l1), &l2)| Scored {
-            score,
-            reconstruction_l1: l1,
-            reconstruction_l2: l2,
-        });
-        Ok(scored.collect())
+        let mut all = Vec::with_capacity(indices.len());
+        let take = |_, [scores, l1, l2]: [&[f32]; 3]| {
+            let scored = scores.iter().zip(l1).zip(l2);
+            all.extend(scored.map(|((&score, &l1), &l2)| Scored {
+                score,
+                reconstruction_l1: l1,
+                reconstruction_l2: l2,
+            }));
+            progress(all.len());
+            Ok(())
+        };
+        in_batches(executor, self.program, OUTPUTS, self.batch, indices, pixels, take)?;
+        Ok(all)
     }
 }

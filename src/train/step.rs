@@ -4,12 +4,14 @@ use super::distillation::DistillationLosses;
 use super::gan::{Optimizer, generator_losses, pseudo_anomaly_loss, train_discriminator, weighted_sum};
 use super::losses::{History, LossNames};
 use super::networks::Networks;
+use super::ring::{Ring, slots};
 use super::stage::{Role, Stage};
 use super::teacher_outputs::TeacherOutputs;
 use super::transformations::Transformations;
 use crate::config::{Config, LossWeights, Schedule};
+use crate::data::levels;
 use crate::engine::{
-    AdamGroups, AdamSettings, EngineError, Graph, Schedule as EngineSchedule, Tensor, VarId, Variables,
+    AdamGroups, AdamSettings, EngineError, Graph, Schedule as EngineSchedule, Shape, Tensor, VarId, Variables,
 };
 use crate::model::{EdeGan, Generated, Statistics};
 
@@ -20,10 +22,8 @@ pub struct TrainingStep {
     pub graph: Graph,
     /// Optimizer state, by network: discriminator and generator of the teacher, then of the student.
     pub optimizers: Vec<AdamGroups>,
-    /// The training images, `[M, C, H, W]`.
-    pub images: VarId,
-    /// Indices into the images, in the order of the whole stage.
-    pub order: VarId,
+    /// The bytes of the images of coming steps, each slot `[1, 1, 1, ceil(N C H W / 4)]`.
+    pub images: Ring,
     /// Number of steps taken.
     pub clock: VarId,
     /// The optimizers' tables by step, with what each holds.
@@ -46,24 +46,33 @@ impl TrainingStep {
         images: usize,
         [channels, height, width]: [usize; 3],
     ) -> Result<Self, EngineError> {
-        let budget = stage.budget(config);
-        let mut add = |name: &str, shape| {
-            let group = variables.group(name);
-            variables.add(group, name, shape)
+        let batch = stage.budget(config).batch_size;
+        let shape = [batch, channels, height, width];
+        let bytes = shape.iter().product::<usize>();
+        let teacher = match (&networks.teacher, stage.teacher(config)) {
+            // What is computed once for an image does not hold for what becomes of it.
+            (Some(gan), Some(Role::Frozen))
+                if config.distillation.precompute_teacher_outputs
+                    && Transformations::leave_images(config)
+                    && TeacherOutputs::pay(&gan.architecture, images) =>
+            {
+                Some(&gan.architecture)
+            }
+            _ => None,
         };
+        let slots = slots(bytes + teacher.map_or(0, |teacher| TeacherOutputs::bytes(teacher, batch)));
+        let clock = variables.group("clock");
         let mut step = Self {
             graph: Graph::new(),
             optimizers: Vec::new(),
-            images: add("images", [images, channels, height, width]),
-            order: add("order", [1, 1, 1, budget.batch_size * budget.steps]),
-            clock: add("clock", [1, 1, 1, 1]),
+            images: Ring::register(variables, "images", slots, [1, 1, 1, bytes.div_ceil(size_of::<f32>())]),
+            clock: variables.add(clock, "clock", [1, 1, 1, 1]),
             tables: Vec::new(),
             history: History::default(),
-            teacher_outputs: None,
-            transformations: Transformations::default(),
+            teacher_outputs: teacher.map(|teacher| TeacherOutputs::register(variables, teacher, batch, slots)),
+            transformations: Transformations::register(config, stage, variables, slots),
         };
-        step.transformations = Transformations::register(config, stage, variables);
-        step.trace(config, stage, networks, variables)?;
+        step.trace(config, stage, networks, variables, shape)?;
         Ok(step)
     }
 
@@ -73,28 +82,21 @@ impl TrainingStep {
         stage: Stage,
         networks: &Networks,
         variables: &mut Variables,
+        shape: Shape,
     ) -> Result<(), EngineError> {
         let clock = self.graph.variable(variables, self.clock);
-        let images = self.graph.variable(variables, self.images);
-        let order = self.graph.variable(variables, self.order);
+        let ring = self.graph.variable(variables, self.images.variable);
         let batch_size = stage.budget(config).batch_size;
         let momentum = config.training.norm_momentum as f32;
-        let images = self.graph.gather(images, order, clock, batch_size)?;
+        let levels = self.graph.constant([1, 1, 1, 256], &levels())?;
+        let images = self.graph.gather_bytes(ring, levels, clock, shape)?;
         let (images, pseudo_anomalies) = self.transformations.apply(&mut self.graph, variables, images, clock)?;
 
         let teacher_outputs = match (&networks.teacher, stage.teacher(config)) {
-            // What is computed once for an image does not hold for what becomes of it.
-            (Some(gan), Some(Role::Frozen))
-                if config.distillation.precompute_teacher_outputs && self.transformations.leave_images() =>
-            {
-                let [images, ..] = variables.shape(self.images);
-                let outputs = TeacherOutputs::register(variables, &gan.architecture, images);
-                self.teacher_outputs = Some(outputs);
-                Some(outputs.gather(&mut self.graph, variables, [order, clock], batch_size)?)
-            }
-            (Some(gan), Some(Role::Frozen)) => {
-                Some(gan.generate(&mut self.graph, variables, images, config.scoring.statistics.scoring())?)
-            }
+            (Some(gan), Some(Role::Frozen)) => Some(match self.teacher_outputs {
+                Some(outputs) => outputs.gather(&mut self.graph, variables, clock, batch_size)?,
+                None => gan.generate(&mut self.graph, variables, images, config.scoring.statistics.scoring())?,
+            }),
             (Some(gan), Some(Role::Trained { learning_rate, own })) => {
                 let mode = config.scoring.statistics.training(batch_size, momentum);
                 let made = gan.generate(&mut self.graph, variables, images, mode)?;

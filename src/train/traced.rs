@@ -18,7 +18,7 @@ pub struct Traced {
 }
 
 impl Traced {
-    /// Traces the step for so many training images.
+    /// Traces the step for so many training images, which decide how a frozen teacher takes part.
     ///
     /// # Errors
     /// Networks that cannot be trained.
@@ -56,9 +56,9 @@ impl Traced {
         let program = executor.load(self.program()?)?;
         executor.allocate(&self.variables)?;
         self.networks.initialise(config, executor, &self.variables)?;
-        let len = self.variables.shape(self.step.images).iter().product();
-        let pixels: Vec<f32> = (0..len).map(|i| (i as f32 * 0.37).sin()).collect();
-        executor.write(self.step.images, &pixels)?;
+        let len = self.step.images.slots * self.step.images.elements * size_of::<f32>();
+        let pixels: Vec<u8> = (0..len).map(|i| (127.5 + 127.5 * (i as f32 * 0.37).sin()) as u8).collect();
+        self.step.images.write_bytes(executor, 0, &pixels)?;
         for (table, settings) in &self.step.tables {
             executor.write(*table, &settings.table())?;
         }

@@ -11,6 +11,7 @@ use super::checkpoint_every::CheckpointEvery;
 use super::diagnosis::Problem;
 use super::error::TrainError;
 use super::evaluation::SCORED_AT_ONCE;
+use super::feed::Feed;
 use super::finite::FiniteCheck;
 use super::losses::Losses;
 use super::networks::Networks;
@@ -19,9 +20,10 @@ use super::periodic_evaluation::PeriodicEvaluation;
 use super::score::Scorer;
 use super::stage::Stage;
 use super::step::TrainingStep;
+use super::teacher_outputs::PrecomputedOutputs;
 use super::traced::Traced;
 use crate::config::{Budget, Config};
-use crate::data::{Images, order};
+use crate::data::Images;
 use crate::engine::{Executor, GroupId, Pending, Program, ProgramId, Readback, Variables};
 use crate::run::{MetricsLog, RunFile, RunFolder};
 
@@ -39,7 +41,8 @@ pub struct Trainer {
     pub(super) config: Config,
     pub(super) stage: Stage,
     pub(super) step: TrainingStep,
-    pub(super) program: ProgramId,
+    program: ProgramId,
+    feed: Feed,
     pub(super) check: FiniteCheck,
     pub(super) done: usize,
     seconds_before: f64,
@@ -102,8 +105,8 @@ pub fn check_steps(config: &Config, stage: Stage) -> Result<(), TrainError> {
 }
 
 impl Trainer {
-    /// Registers the networks, sets them to random weights, traces and compiles the training step, and uploads images,
-    /// sample order and schedule. `indices` are those of the training images in `images`.
+    /// Registers the networks, sets them to random weights, traces and compiles the training step, and uploads the
+    /// schedule. `indices` are those of the training images in `images`.
     pub fn new(
         config: &Config,
         stage: Stage,
@@ -111,13 +114,7 @@ impl Trainer {
         images: &Images,
         indices: &[usize],
     ) -> Result<Self, TrainError> {
-        let Budget { batch_size, steps, .. } = stage.budget(config);
         check_steps(config, stage)?;
-        if indices.len() > MAX_STEPS {
-            let problem = format!("{} training images; at most {MAX_STEPS} can be counted exactly", indices.len());
-            return Err(TrainError::Settings(problem));
-        }
-        let side = config.data.side;
         let Traced { networks, mut variables, step } =
             Traced::with_channels(config, stage, indices.len(), images.channels())?;
         let check = FiniteCheck::load(executor, &mut variables, &state(&step, &networks))?;
@@ -125,15 +122,10 @@ impl Trainer {
         // A frozen teacher's discriminator is in no program, but weight files have it.
         executor.allocate(&variables)?;
         networks.initialise(config, executor, &variables)?;
-        executor.write(step.images, &images.to_signed_padded(indices, side)?)?;
-        let order = order(config.training.seed, indices.len(), batch_size * steps, config.training.shuffle);
-        executor.write(step.order, &order.into_iter().map(|index| index as f32).collect::<Vec<_>>())?;
-        for (table, codes) in step.transformations.draw(config, stage) {
-            executor.write(table, &codes)?;
-        }
         for (table, settings) in &step.tables {
             executor.write(*table, &settings.table())?;
         }
+        let feed = Feed::new(config, stage, &step, images, indices);
         Ok(Self {
             networks,
             variables,
@@ -141,6 +133,7 @@ impl Trainer {
             stage,
             step,
             program,
+            feed,
             check,
             done: 0,
             seconds_before: 0.0,
@@ -166,11 +159,19 @@ impl Trainer {
     }
 
     /// Sets the outputs of a frozen teacher for the training images.
-    pub fn set_teacher_outputs(&self, executor: &mut dyn Executor, outputs: &[Vec<f32>; 3]) -> Result<(), TrainError> {
-        match &self.step.teacher_outputs {
-            Some(room) => Ok(room.write(executor, outputs)?),
-            None => Ok(()),
-        }
+    pub fn set_teacher_outputs(&mut self, outputs: PrecomputedOutputs) {
+        self.feed.set_outputs(outputs);
+    }
+
+    /// Takes so many steps after `done`, no more than [`Self::most_steps`], which the device then is at work on.
+    pub(super) fn submit(&mut self, executor: &mut dyn Executor, done: usize, steps: usize) -> Result<(), TrainError> {
+        self.feed.feed(executor, &self.step, done, steps)?;
+        Ok(executor.run(self.program, steps)?)
+    }
+
+    /// Most steps of a submission: as many as the device has room for the images of.
+    pub(super) fn most_steps(&self) -> usize {
+        self.step.images.slots
     }
 
     /// Steps done so far.
@@ -222,8 +223,8 @@ impl Trainer {
             let limit = save_at.min(evaluate_at);
             let due = stop || (every.is_due(last_saved.elapsed()) && !self.saved);
             while submitted < limit && waiting.len() < IN_FLIGHT && !due {
-                let chunk = pacing.steps().min(limit - submitted);
-                executor.run(self.program, chunk)?;
+                let chunk = pacing.steps().min(limit - submitted).min(self.most_steps());
+                self.submit(executor, submitted, chunk)?;
                 self.check.run(executor)?;
                 submitted += chunk;
                 waiting.push_back((chunk, executor.read(&self.readbacks())?));

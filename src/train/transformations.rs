@@ -1,17 +1,18 @@
-//! What is done to the images of each step, drawn by the seed before a stage begins. The op is `engine/ops/augment.rs`.
+//! What is done to the images of each step, drawn by the seed as the steps come. The op is `engine/ops/augment.rs`.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::ring::Ring;
 use super::stage::{Role, Stage};
-use crate::config::{Config, PseudoAnomaly};
-use crate::engine::{EngineError, Graph, Recolouring, Tensor, Transformation, VarId, Variables};
+use crate::config::{AugmentationConfig, Config, PseudoAnomaly};
+use crate::engine::{EngineError, Graph, Recolouring, Tensor, Transformation, Variables};
 
-/// The tables of what is done to the images of each step; none where nothing is done to them.
+/// Room on the device for what is done to the images of coming steps; none where nothing is done to them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Transformations {
-    images: Option<VarId>,
-    pseudo_anomalies: Option<VarId>,
+    images: Option<Ring>,
+    pseudo_anomalies: Option<Ring>,
     max_shift: u32,
 }
 
@@ -20,26 +21,22 @@ const IMAGES: u64 = 3;
 const PSEUDO_ANOMALIES: u64 = 4;
 
 impl Transformations {
-    /// Registers the tables that a stage needs.
-    pub(super) fn register(config: &Config, stage: Stage, variables: &mut Variables) -> Self {
-        let samples = samples(config, stage);
-        let mut table = |needed: bool, name: &str| {
-            needed.then(|| {
-                let group = variables.group(name);
-                variables.add(group, name, [1, 1, 1, samples])
-            })
-        };
-        let augmentation = config.training.augmentation;
+    /// Registers the room that a stage needs for so many steps.
+    pub(super) fn register(config: &Config, stage: Stage, variables: &mut Variables, slots: usize) -> Self {
+        let batch = stage.budget(config).batch_size;
+        let mut ring =
+            |needed: bool, name: &str| needed.then(|| Ring::register(variables, name, slots, [1, 1, 1, batch]));
         Self {
-            images: table(augmentation.mirror || augmentation.max_shift > 0, "transformations"),
-            pseudo_anomalies: table(has_pseudo_anomalies(config, stage), "pseudo_anomalies"),
-            max_shift: augmentation.max_shift,
+            images: ring(!Self::leave_images(config), "transformations"),
+            pseudo_anomalies: ring(has_pseudo_anomalies(config, stage), "pseudo_anomalies"),
+            max_shift: config.training.augmentation.max_shift,
         }
     }
 
     /// Whether images are seen as they are.
-    pub(super) fn leave_images(&self) -> bool {
-        self.images.is_none()
+    pub(super) fn leave_images(config: &Config) -> bool {
+        let augmentation = config.training.augmentation;
+        !augmentation.mirror && augmentation.max_shift == 0
     }
 
     /// Adds the images of a step as they are seen, and the pseudo-anomalies made of them.
@@ -50,41 +47,61 @@ impl Transformations {
         images: Tensor,
         clock: Tensor,
     ) -> Result<(Tensor, Option<Tensor>), EngineError> {
-        let mut apply = |codes: VarId| {
-            let codes = graph.variable(variables, codes);
+        let mut apply = |codes: Ring| {
+            // The op goes round among all codes, and so round the ring.
+            let codes = graph.variable(variables, codes.variable);
             graph.augment(images, codes, clock, self.max_shift)
         };
         let pseudo_anomalies = self.pseudo_anomalies.map(&mut apply).transpose()?;
         Ok((self.images.map(apply).transpose()?.unwrap_or(images), pseudo_anomalies))
     }
 
-    /// What the tables hold, by the configured seed: each variable with its values.
-    pub fn draw(&self, config: &Config, stage: Stage) -> Vec<(VarId, Vec<f32>)> {
-        let kinds = &config.training.pseudo_anomalies.kinds;
-        let grey = config.preprocessing().channels == 1;
-        let mut drawn = Vec::new();
-        for (table, stream) in [(self.images, IMAGES), (self.pseudo_anomalies, PSEUDO_ANOMALIES)] {
-            let Some(table) = table else { continue };
-            let mut draw = Draw::new(config.training.seed, stream);
-            let codes = (0..samples(config, stage)).map(|_| {
-                let mut transformation = draw.augmentation(config);
-                if stream == PSEUDO_ANOMALIES {
-                    match kinds[draw.below(kinds.len() as u32) as usize] {
-                        PseudoAnomaly::Turned => transformation.turns = 1 + draw.below(3),
-                        PseudoAnomaly::Recoloured => transformation.recolouring = draw.recolouring(grey),
-                    }
-                }
-                transformation.code(self.max_shift)
-            });
-            drawn.push((table, codes.collect()));
-        }
-        drawn
+    /// What is done to one sample after the other, by the configured seed.
+    pub fn codes(&self, config: &Config) -> Vec<Codes> {
+        let rings = [(self.images, IMAGES), (self.pseudo_anomalies, PSEUDO_ANOMALIES)];
+        let codes = |(ring, stream): (Option<Ring>, u64)| {
+            Some(Codes {
+                ring: ring?,
+                draw: Draw::new(config.training.seed, stream),
+                augmentation: config.training.augmentation,
+                kinds: if stream == PSEUDO_ANOMALIES {
+                    config.training.pseudo_anomalies.kinds.clone()
+                } else {
+                    Vec::new()
+                },
+                grey: config.preprocessing().channels == 1,
+            })
+        };
+        rings.into_iter().filter_map(codes).collect()
     }
 }
 
-fn samples(config: &Config, stage: Stage) -> usize {
-    let budget = stage.budget(config);
-    budget.batch_size * budget.steps
+/// What is done to one sample after the other, as the op takes it, without an end.
+#[derive(Clone, Debug)]
+pub struct Codes {
+    /// Where it goes on the device.
+    pub ring: Ring,
+    draw: Draw,
+    augmentation: AugmentationConfig,
+    /// How pseudo-anomalies are made; empty for the images themselves.
+    kinds: Vec<PseudoAnomaly>,
+    grey: bool,
+}
+
+impl Iterator for Codes {
+    type Item = f32;
+
+    fn next(&mut self) -> Option<f32> {
+        let Self { draw, kinds, .. } = self;
+        let mut transformation = draw.augmentation(&self.augmentation);
+        if !kinds.is_empty() {
+            match kinds[draw.below(kinds.len() as u32) as usize] {
+                PseudoAnomaly::Turned => transformation.turns = 1 + draw.below(3),
+                PseudoAnomaly::Recoloured => transformation.recolouring = draw.recolouring(self.grey),
+            }
+        }
+        Some(transformation.code(self.augmentation.max_shift))
+    }
 }
 
 /// Whether a network has own losses in the stage, and pseudo-anomalies in them.
@@ -94,6 +111,7 @@ fn has_pseudo_anomalies(config: &Config, stage: Stage) -> bool {
 }
 
 /// Random numbers that are the same on every machine.
+#[derive(Clone, Debug)]
 struct Draw(ChaCha8Rng);
 
 impl Draw {
@@ -108,8 +126,7 @@ impl Draw {
         ((u128::from(self.0.next_u64()) * u128::from(count)) >> 64) as u32
     }
 
-    fn augmentation(&mut self, config: &Config) -> Transformation {
-        let augmentation = config.training.augmentation;
+    fn augmentation(&mut self, augmentation: &AugmentationConfig) -> Transformation {
         let mirrored = augmentation.mirror && self.below(2) == 1;
         let mut shift = || self.below(2 * augmentation.max_shift + 1) as i32 - augmentation.max_shift as i32;
         let shift = [shift(), shift()];

@@ -10,9 +10,9 @@ use pulp::Arch;
 use super::kernel::{Call, CpuKernel};
 use super::threads::Threads;
 use crate::engine::error::EngineError;
-use crate::engine::executor::{Executor, Pending, ProgramId, Programs, Readback, State, filled};
+use crate::engine::executor::{Executor, Pending, ProgramId, Programs, Readback, State, expect_few_of, filled};
 use crate::engine::ops::Rule;
-use crate::engine::program::{Buffer, Place, Program, Step, expect_len};
+use crate::engine::program::{Buffer, Place, Program, Step, elements_of, expect_len, expect_within};
 use crate::engine::shape::count;
 use crate::engine::variables::{GroupId, VarId, Variables};
 use crate::engine::{AdapterSummary, Timed};
@@ -351,6 +351,10 @@ impl Executor for Cpu {
         Ok(self.programs.add(program.input_names(), Loaded { program, steps, locals }))
     }
 
+    fn expect_room(&self, program: &Program) -> Result<(), EngineError> {
+        expect_few_of(program)
+    }
+
     fn unload(&mut self, program: ProgramId) {
         for local in self.programs.remove(program).into_iter().flat_map(|loaded| loaded.locals) {
             self.memory[local] = Vec::new();
@@ -362,6 +366,23 @@ impl Executor for Cpu {
         let part = self.variable(variable)?;
         expect_len(self.variables.name(variable), self.variables.shape(variable), values.len())?;
         self.change(part, values);
+        Ok(())
+    }
+
+    fn write_part(&mut self, variable: VarId, first: usize, values: &[f32]) -> Result<(), EngineError> {
+        let part = self.variable(variable)?;
+        expect_within(self.variables.name(variable), self.variables.shape(variable), first, values.len())?;
+        self.change(Part { start: part.start + first, len: values.len(), ..part }, values);
+        Ok(())
+    }
+
+    fn write_bytes(&mut self, variable: VarId, first: usize, bytes: &[u8]) -> Result<(), EngineError> {
+        let part = self.variable(variable)?;
+        let len = elements_of(self.variables.name(variable), bytes.len())?;
+        expect_within(self.variables.name(variable), self.variables.shape(variable), first, len)?;
+        let room = &mut self.memory[part.buffer][part.start + first..][..len];
+        bytemuck::cast_slice_mut::<f32, u8>(room).copy_from_slice(bytes);
+        self.changes[part.buffer] += 1;
         Ok(())
     }
 

@@ -38,6 +38,13 @@ impl DeviceContext {
     /// # Errors
     /// [`EngineError::Limit`] and [`EngineError::OutOfMemory`]; nothing else was given memory for it.
     pub(super) fn buffer(&self, what: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer, EngineError> {
+        self.expect_allowed(what, size, usage)?;
+        let descriptor = wgpu::BufferDescriptor { label: Some(what), size, usage, mapped_at_creation: false };
+        with_error_scope(&self.device, || self.device.create_buffer(&descriptor)).map_err(|error| named(what, &error))
+    }
+
+    /// Refuses a buffer of more bytes than the adapter allows.
+    fn expect_allowed(&self, what: &str, size: u64, usage: wgpu::BufferUsages) -> Result<(), EngineError> {
         let limits = self.device.limits();
         let bound = usage.contains(wgpu::BufferUsages::STORAGE);
         let limit = if bound { limits.max_storage_buffer_binding_size } else { limits.max_buffer_size };
@@ -46,14 +53,17 @@ impl DeviceContext {
             let what = what.into();
             return Err(EngineError::Limit { what, needed: in_words(size), limit: in_words(limit) });
         }
-        let descriptor = wgpu::BufferDescriptor { label: Some(what), size, usage, mapped_at_creation: false };
-        with_error_scope(&self.device, || self.device.create_buffer(&descriptor)).map_err(|error| named(what, &error))
+        Ok(())
     }
 
     /// A buffer of so many `f32` that kernels read and write, padded to whole `vec4`.
     pub(super) fn storage(&self, what: &str, len: usize) -> Result<wgpu::Buffer, EngineError> {
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        self.buffer(what, 4 * len.max(1).next_multiple_of(4) as u64, usage)
+        self.buffer(what, padded(len), STORAGE)
+    }
+
+    /// Refuses what [`Self::storage`] would.
+    pub(super) fn expect_storage(&self, what: &str, len: usize) -> Result<(), EngineError> {
+        self.expect_allowed(what, padded(len), STORAGE)
     }
 
     /// As [`Self::storage`], filled with NaN, so that an element which no kernel writes shows.
@@ -128,6 +138,15 @@ impl DeviceContext {
         std::mem::forget((self.device.clone(), self.queue.clone()));
         mark_driver_hung();
     }
+}
+
+/// What buffers are for that kernels read and write.
+const STORAGE: wgpu::BufferUsages =
+    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+
+/// Bytes of so many `f32`, padded to whole `vec4`.
+fn padded(len: usize) -> u64 {
+    4 * len.max(1).next_multiple_of(4) as u64
 }
 
 /// The error of a thread that the system does not start.

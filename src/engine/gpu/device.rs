@@ -14,7 +14,7 @@ use super::watchdog::watched;
 use crate::engine::error::EngineError;
 use crate::engine::executor::{Executor, Pending, ProgramId, Programs, Readback, State};
 use crate::engine::kernel::{AdapterKind, Target};
-use crate::engine::program::{Program, expect_len};
+use crate::engine::program::{Program, elements_of, expect_len, expect_within};
 use crate::engine::shape::count;
 use crate::engine::summary::AdapterSummary;
 use crate::engine::tuning::KernelChoices;
@@ -175,6 +175,12 @@ impl Executor for Gpu {
         Ok(self.programs.add(loaded.program.input_names(), loaded))
     }
 
+    fn expect_room(&self, program: &Program) -> Result<(), EngineError> {
+        program.buffers().try_for_each(|(what, len)| self.context.expect_storage(&what, len))?;
+        let mut dispatches = program.dispatches(&self.target).into_iter();
+        dispatches.try_for_each(|(step, dispatch)| self.context.check_launch(&program.steps[step].label, &dispatch))
+    }
+
     fn choose_kernels(&mut self, choices: &KernelChoices) {
         self.target.choices = choices.clone();
     }
@@ -190,6 +196,20 @@ impl Executor for Gpu {
         expect_len(self.variables.name(variable), self.variables.shape(variable), values.len())?;
         let offset = 4 * self.variables.offset(variable) as u64;
         self.context.queue.write_buffer(&self.groups[&variable.group], offset, bytemuck::cast_slice(values));
+        Ok(())
+    }
+
+    fn write_part(&mut self, variable: VarId, first: usize, values: &[f32]) -> Result<(), EngineError> {
+        self.write_bytes(variable, first, bytemuck::cast_slice(values))
+    }
+
+    fn write_bytes(&mut self, variable: VarId, first: usize, bytes: &[u8]) -> Result<(), EngineError> {
+        self.variables.expect(variable)?;
+        let len = elements_of(self.variables.name(variable), bytes.len())?;
+        expect_within(self.variables.name(variable), self.variables.shape(variable), first, len)?;
+        let offset = 4 * (self.variables.offset(variable) + first) as u64;
+        // It takes its turn in the queue: after what was submitted, before what comes.
+        self.context.queue.write_buffer(&self.groups[&variable.group], offset, bytes);
         Ok(())
     }
 

@@ -18,7 +18,7 @@ const KERNELS: &[(&str, &str)] = texts!["":
     "conv2d_naive", "conv2d_register", "conv2d_tiled",
     "conv2d_weight_grad_naive", "conv2d_weight_grad_register", "conv2d_weight_grad_tiled",
     "conv_transpose2d_naive", "conv_transpose2d_register", "conv_transpose2d_tiled",
-    "distance", "distance_grad", "fused_score", "gather", "not_finite", "record", "reduce", "scale", "sum_parts",
+    "distance", "distance_grad", "fused_score", "gather", "gather_bytes", "not_finite", "record", "reduce", "scale", "sum_parts",
     "tick", "unit_rms", "unit_rms_grad",
 ];
 

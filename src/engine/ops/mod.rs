@@ -17,6 +17,7 @@ pub(super) mod conv_transpose2d;
 pub(super) mod distance;
 mod fused_score;
 pub(super) mod gather;
+mod gather_bytes;
 pub(super) mod not_finite;
 pub(super) mod record;
 pub(super) mod reduce;
@@ -102,6 +103,7 @@ ops! {
     DistanceGrad = distance::DistanceGrad,
     FusedScore = fused_score::FusedScore,
     Gather = gather::Gather,
+    GatherBytes = gather_bytes::GatherBytes,
     NotFinite = not_finite::NotFinite,
     Record = record::Record,
     Reduce = reduce::Reduce,
