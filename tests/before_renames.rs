@@ -8,6 +8,7 @@ use std::path::Path;
 
 use command::{Sandbox, stderr};
 use pkdgan::config::{Config, ConfigError, EvalSplit, Recipe};
+use pkdgan::model::ModelFile;
 use pkdgan::unstable::config::resolve;
 
 const CONFIG: &str = "tests/fixtures/before-renames/config.toml";
@@ -92,10 +93,16 @@ fn a_model_scores_as_it_did() {
     assert!(output.status.success(), "{}", stderr(&output));
     let text = String::from_utf8(output.stdout).unwrap();
     let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|line| line.split(',').collect()).collect();
-    // What that version printed.
-    for (row, (score, p_value)) in rows.iter().zip([(2.783_505_4, 0.459_016_4), (2.726_602_3, 0.540_983_6)]) {
+    let calibration = ModelFile::read(Path::new(&model)).unwrap().calibration.unwrap();
+    // What that version printed, and p-values since scores that paths round apart are equal.
+    let printed = [(2.783_505_4, 0.459_016_4, 0.508_196_7), (2.726_602_3, 0.540_983_6, 0.567_623)];
+    for (row, (score, exact, p_value)) in rows.iter().zip(printed) {
         let [found, found_p] = [1, 2].map(|column| row[column].parse::<f64>().unwrap());
         assert!((found - score).abs() < 1e-4 && (found_p - p_value).abs() < 1e-6, "{text}");
+        let scores = calibration.scores();
+        let at_least = scores.iter().filter(|&&other| f64::from(other) >= found).count();
+        let counted = (1 + at_least) as f64 / (scores.len() + 1) as f64;
+        assert!((counted - exact).abs() < 1e-6, "{counted}");
     }
     assert_eq!(rows.len(), 2, "{text}");
 }

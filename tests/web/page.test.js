@@ -144,6 +144,24 @@ async function drop(page, files) {
   await page.dispatchEvent("main", "drop", { dataTransfer: transfer });
 }
 
+test("scores that paths round apart are equal, as on the command line", async () => {
+  const { page, close: end } = await opened();
+  const found = await page.evaluate(async () => {
+    const { Calibration, roundedUp, tieBound } = await import("./calibration.js");
+    // What four paths made of one image, which had calibrated 24 times.
+    const calibration = new Calibration(new Array(24).fill(0.0055422755));
+    return {
+      pValues: [0.005542249, 0.005541983, 0.005542063, 0.006622239, 0.011].map((score) => calibration.pValue(score)),
+      bounds: [0, 0.5, 2].map(tieBound),
+      rates: [1 / 9, 0.01, 1 / 586].map(roundedUp),
+    };
+  });
+  assert.deepEqual(found.pValues, [1, 1, 1, 1, 0.04]);
+  assert.deepEqual(found.bounds, [0.005, 0.505, 2.02].map(Math.fround));
+  assert.deepEqual(found.rates, ["0.12", "0.010", "0.0018"]);
+  await end();
+});
+
 test("a hundred test images score as on the command line, with the same verdicts", async () => {
   const paths = mnistImages(join(ROOT, "data/mnist/t10k-images-idx3-ubyte.gz"), IMAGES).map((pixels, index) => {
     const path = join(folder, `${String(index).padStart(3, "0")}.png`);
