@@ -1,5 +1,6 @@
 //! Which pictures are independent: groups of copies, and a split that has no group on both sides.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ fn groups(images: &Images) -> Groups {
 fn digits(class: u8) -> Images {
     let train = Dataset::Mnist.load(Path::new("data"), Part::Train).unwrap();
     let of_class = (0..train.labels.len()).filter(|&index| train.labels[index] == class);
-    let pixels: Vec<&[u8]> = of_class.map(|index| train.images.image(index).unwrap()).collect();
+    let pixels: Vec<Cow<[u8]>> = of_class.map(|index| train.images.image(index).unwrap()).collect();
     Images::new(pixels.len(), 1, 28, 28, pixels.concat()).unwrap()
 }
 
@@ -123,18 +124,18 @@ fn no_group_is_on_both_sides() {
     for (by, groups, training) in [(&GroupBy::Copies, 60, 36), (&by_name, 60, 36), (&GroupBy::Folder, 10, 6)] {
         let read = read(pictures.path(), anomalies.path(), by, 0.2);
         assert_eq!((read.independence.groups, read.independence.train_groups), (groups, training), "{by}");
-        let trained: Vec<&[u8]> =
+        let trained: Vec<Cow<[u8]>> =
             read.split.train.iter().map(|&index| read.train.images.image(index).unwrap()).collect();
         let others = read.split.calibration.iter().map(|&index| read.train.images.image(index).unwrap());
         let tested = (0..read.eval.images.count()).filter(|&index| read.eval.labels[index] == 0);
-        let others: Vec<&[u8]> = others.chain(tested.map(|index| read.eval.images.image(index).unwrap())).collect();
+        let others: Vec<Cow<[u8]>> = others.chain(tested.map(|index| read.eval.images.image(index).unwrap())).collect();
         assert_eq!(read.split.calibration.len(), groups / 5, "{by}: one of each group");
         let mean = |image: &[u8]| image.iter().map(|&value| f64::from(value)).sum::<f64>() / 1024.0;
         for one in &trained {
             for other in &others {
                 let [a, b] = [mean(one), mean(other)];
                 let sum = |f: &dyn Fn(f64, f64) -> f64| -> f64 {
-                    one.iter().zip(*other).map(|(&x, &y)| f(f64::from(x) - a, f64::from(y) - b)).sum()
+                    one.iter().zip(other.iter()).map(|(&x, &y)| f(f64::from(x) - a, f64::from(y) - b)).sum()
                 };
                 let correlation = sum(&|x, y| x * y) / (sum(&|x, _| x * x) * sum(&|_, y| y * y)).sqrt();
                 assert!(correlation < 0.99, "{by}: {correlation}");
