@@ -12,6 +12,7 @@ use pkdgan::data::{Fit, Images, Preprocessing, Range};
 use pkdgan::engine::{self, Activation, Cpu, Executor, Graph, Measure, Variables, Window};
 use pkdgan::model::{Architecture, EncoderLayer, ModelFile, Normal};
 use pkdgan::unstable::calibration::{Calibration, tie_bound};
+use pkdgan::unstable::data::GREY;
 use pkdgan::unstable::export::schema::{self, ElementKind, Length, Node};
 use pkdgan::unstable::export::{ExportError, in_half, onnx};
 use pkdgan::unstable::model::{EdeGan, named};
@@ -188,6 +189,7 @@ fn preprocessing_and_calibration_are_inside() {
     let metadata: HashMap<_, _> = exported.metadata_props.iter().map(|entry| (&*entry.key, &*entry.value)).collect();
     let read: Vec<f32> = serde_json::from_str(metadata["calibration.scores"]).unwrap();
     assert_eq!(read, file.calibration.as_ref().unwrap().scores());
+    assert_eq!(metadata["grey"], format!("{GREY}, rounded, before scaling"));
     assert_eq!((metadata["calibration.count"], metadata["version"]), ("4", env!("CARGO_PKG_VERSION")));
     let json = |key: &str| serde_json::from_str::<serde_json::Value>(metadata[key]).unwrap();
     assert_eq!(json("architecture")["statistics"], "running");
@@ -348,5 +350,44 @@ fn a_model_without_scores_is_not_exported() {
         assert_eq!(output.status.code(), Some(1), "{format}: {}", stderr(&output));
         assert!(stderr(&output).contains("infinite.safetensors: its scores are "), "{}", stderr(&output));
         assert!(!sandbox.path("out").exists());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn models_pages_and_scores_go_where_they_are_told_to() {
+    use std::os::unix::fs::symlink;
+    let sandbox = Sandbox::new();
+    sandbox.trained("run", &["--stage=student"]);
+    let ran = |arguments: &[&str], code: i32| {
+        let output = sandbox.pkdgan(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
+        output
+    };
+    for format in ["--format=onnx", "--format=safetensors-f16"] {
+        ran(&["export", "run", format, "-o", "file", "--force"], 0);
+        let whole = sandbox.read("file");
+        assert!(ran(&["export", "run", format, "-o", "-"], 0).stdout == whole, "{format}");
+        sandbox.write("target", b"old");
+        symlink("target", sandbox.path("link")).unwrap();
+        ran(&["export", "run", format, "-o", "link"], 1);
+        ran(&["export", "run", format, "-o", "link", "--force"], 0);
+        assert!(sandbox.path("link").is_symlink() && sandbox.read("target") == whole, "{format}");
+        std::fs::remove_file(sandbox.path("link")).unwrap();
+        ran(&["export", "run", format, "-o", "/dev/null"], 0);
+    }
+    let page = ran(&["report", "run", "-q", "-o", "-"], 0).stdout;
+    assert!(page.starts_with(b"<!DOCTYPE html>") || page.starts_with(b"<!doctype html>"));
+    let scores = ran(&["eval", "run", "--scores", "-", "-q"], 0);
+    assert!(scores.stdout.starts_with(b"index,label,score\n") && stderr(&scores).contains("AUROC"));
+    assert_eq!(scores.stdout, sandbox.read("run/scores.csv"));
+    for (command, input) in [
+        (&["report", "run", "-o", "run/report.json"][..], "run/report.json"),
+        (&["eval", "run", "--scores", "run/model.safetensors"], "run/model.safetensors"),
+    ] {
+        let before = sandbox.read(input);
+        let output = ran(command, 1);
+        assert!(stderr(&output).contains("it is one of the inputs"), "{}", stderr(&output));
+        assert!(sandbox.read(input) == before);
     }
 }

@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime};
 use sha2::{Digest, Sha256};
 use tracing::{debug, warn};
 
+use super::kept_groups;
 use super::listing::Listing;
 use super::memory::MemoryBudget;
 use super::{
@@ -35,7 +36,7 @@ const NUMBERS: usize = 3;
 /// Bytes of a SHA-256.
 const HASH: usize = 32;
 /// Fewest bytes of pixels that are worth keeping: fewer are decoded in a fraction of a second.
-const KEPT: u64 = 4 << 20;
+pub(super) const KEPT: u64 = 4 << 20;
 /// How the names of kept files end.
 const ENDING: &str = "raw";
 /// How long a kept file stays that nobody uses.
@@ -361,7 +362,7 @@ fn bytes(files: usize, size: usize) -> u64 {
 }
 
 /// Where decoded pictures are kept, if there is a place.
-fn folder() -> Option<PathBuf> {
+pub(super) fn folder() -> Option<PathBuf> {
     cache_folder().map(|cache| cache.join("pictures"))
 }
 
@@ -426,7 +427,8 @@ fn remove_unused(folder: &Path) {
             Ok(age > UNUSED)
         };
         let partial = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(PARTIAL.as_bytes()));
-        let ours = partial || path.extension().is_some_and(|ending| ending == ENDING);
+        let kept = [ENDING, kept_groups::ENDING];
+        let ours = partial || path.extension().is_some_and(|ending| kept.iter().any(|one| ending == *one));
         if ours && old().unwrap_or(false) {
             let _ = fs::remove_file(&path);
         }

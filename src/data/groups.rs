@@ -145,6 +145,27 @@ impl Groups {
         Ok(Self(groups))
     }
 
+    /// The group of each picture.
+    pub(super) fn places(&self) -> Vec<usize> {
+        let mut places = vec![0; self.0.iter().map(Vec::len).sum()];
+        for (place, group) in self.0.iter().enumerate() {
+            group.iter().for_each(|&picture| places[picture] = place);
+        }
+        places
+    }
+
+    /// What [`Groups::places`] gave; `None` for anything else.
+    pub(super) fn from_places(places: impl Iterator<Item = usize>) -> Option<Self> {
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        for (picture, place) in places.enumerate() {
+            if place == groups.len() {
+                groups.push(Vec::new());
+            }
+            groups.get_mut(place)?.push(picture);
+        }
+        Some(Self(groups))
+    }
+
     /// How many groups there are.
     pub fn count(&self) -> usize {
         self.0.len()

@@ -13,6 +13,7 @@ mod idx;
 mod images;
 mod jpeg;
 mod jpeg_scan;
+mod kept_groups;
 mod listing;
 mod manifest;
 mod memory;

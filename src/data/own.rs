@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::groups::Parts;
+use super::kept_groups;
 use super::{
-    DataError, GroupBy, Groups, Images, LabelledImages, LeftOut, Noted, OneClass, PictureError, Pictures,
-    Preprocessing, Search, hex,
+    DataError, GroupBy, Images, LabelledImages, LeftOut, Noted, OneClass, PictureError, Pictures, Preprocessing,
+    Search, hex,
 };
 
 /// Fewest normal pictures that a run is trained on.
@@ -117,7 +118,7 @@ impl OwnImages {
             normal.left_out.extend(calibrating.left_out);
             normal.noted.extend(&calibrating.noted);
         }
-        let groups = Groups::new(held.group_by, &normal.images, &normal.paths)?;
+        let groups = kept_groups::groups(held.group_by, &normal.images, &normal.paths, &digest)?;
         let calibration_evaluates = has_calibration || !has_anomalies;
         let Parts { train_groups, train, calibration, eval } = groups.divide(count, held.share, !calibration_evaluates);
         let pictures = normal.paths.len();
