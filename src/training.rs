@@ -421,6 +421,9 @@ fn settings(problem: &str) -> TrainingError {
 fn flat(error: ReportError) -> TrainingError {
     match error {
         ReportError::Train(error) => (*error).into(),
+        ReportError::Config(error) => error.into(),
+        ReportError::Data(error) => error.into(),
+        ReportError::Run(error) => error.into(),
         error => error.into(),
     }
 }

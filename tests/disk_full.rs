@@ -157,8 +157,9 @@ fn pictures_that_a_disk_has_no_room_for_are_refused_before_anything_is_written()
     }
     let small = Small::mount(sandbox.path("small"));
     // 60 x 48 KiB decoded, where 2 MiB are free.
-    let widths = ["generator", "discriminator"].map(|network| format!("--set=network.{network}=[2,2,2,2,2]"));
-    let more = ["--images=good", "--size=128", "--stage=teacher", "--steps=1", &widths[0], &widths[1]];
+    let networks = ["network.generator", "network.discriminator", "student.discriminator"];
+    let [generator, discriminator, students] = networks.map(|network| format!("--set={network}=[2,2,2,2,2]"));
+    let more = ["--images=good", "--size=128", "--stage=teacher", "--steps=1", &generator, &discriminator, &students];
     let train = |cache: &Path| sandbox.train("run", &more).env("PKDGAN_CACHE", cache).output().unwrap();
     let output = train(&small.0);
     let said = stderr(&output);

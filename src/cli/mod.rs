@@ -136,10 +136,7 @@ pub(crate) fn main() -> ExitCode {
             // Settings that cannot be are wrong usage, whether they came by flag or by file.
             let settings = match (error.downcast_ref(), error.downcast_ref(), error.downcast_ref()) {
                 (Some(TrainError::Config(error)), _, _) | (_, _, Some(ReproduceError::Config(error))) => Some(error),
-                (_, Some(ReportError::Train(error)), _) => match &**error {
-                    TrainError::Config(error) => Some(error),
-                    _ => None,
-                },
+                (_, Some(ReportError::Config(error)), _) => Some(error),
                 _ => error.downcast_ref::<ConfigError>(),
             };
             let usage = settings.is_some_and(is_usage)
