@@ -16,7 +16,8 @@ pub(crate) const CHECKPOINT: u64 = 1;
 pub(crate) const RUN_FOLDER: u64 = 1;
 /// The cache of measured kernels; `kernels.json` says `"format": 2`. Version 1 was a list without an object around it.
 pub(crate) const KERNEL_CACHE: u64 = 2;
-/// Decoded pictures in the cache; the header says it. What is of another version is made again.
+/// Decoded pictures in the cache; the header says it, with the build. What is of another version is made again. Raise it
+/// with every change of what pictures decode to: builds from modified sources all have one name.
 pub(crate) const DECODED: u64 = 1;
 
 /// A file that a newer version of the program wrote.
