@@ -271,6 +271,7 @@ fn report() -> Report {
         peak_rss_bytes: None,
         dataset: Dataset::FashionMnist.into(),
         normal: 8,
+        groups: None,
         networks: Vec::new(),
     }
 }
