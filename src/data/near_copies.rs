@@ -240,7 +240,8 @@ fn search(
                 while let Some(&other) = list.get(place) {
                     let other = other as usize;
                     if !found[other] && summaries[image].may_be_within(&summaries[other], near) {
-                        let distance = summaries[image].distance(&summaries[other], &pixels, &pixels_of(images, other)?);
+                        let distance =
+                            summaries[image].distance(&summaries[other], &pixels, &pixels_of(images, other)?);
                         if distance <= near {
                             found[other] = true;
                             sets.join(image, other);
