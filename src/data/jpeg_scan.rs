@@ -253,15 +253,12 @@ impl<'a> Walk<'a> {
         let codes = self.tables[1][member.others].as_ref().ok_or(HEADER)?;
         if !pass.progressive {
             while k < BLOCK {
-                let symbol = bits.symbol(codes)?;
-                let (zeros, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
+                let symbol = bits.symbol_and_value(codes)?;
+                let (zeros, size) = (usize::from(symbol >> 4), symbol & 15);
                 match (size, zeros) {
                     (0, 15) => k += 16,
                     (0, _) => return Ok(()),
-                    _ => {
-                        bits.skip(size)?;
-                        k += zeros + 1;
-                    }
+                    _ => k += zeros + 1,
                 }
             }
             return if k > BLOCK { Err(CODE) } else { Ok(()) };
@@ -342,7 +339,7 @@ fn refine(bits: &mut Bits, run: &mut u32, codes: &Codes, pass: Pass, nonzero: &m
 /// A table of codes.
 struct Codes {
     /// For the bits that come next: length of the code and its symbol; length 0 for a longer one.
-    short: Vec<(u8, u8)>,
+    short: Box<[(u8, u8); 1 << LOOKUP]>,
     /// By length: the code after the last, in the upper of 16 bits.
     ends: [u32; MAX_CODE + 1],
     /// By length: what to add to a code for the place of its symbol.
@@ -353,7 +350,7 @@ struct Codes {
 impl Codes {
     fn new(lengths: &[u8; MAX_CODE], symbols: &[u8]) -> Self {
         let mut codes =
-            Self { short: vec![(0, 0); 1 << LOOKUP], ends: [0; 17], places: [0; 17], symbols: symbols.to_vec() };
+            Self { short: Box::new([(0, 0); 1 << LOOKUP]), ends: [0; 17], places: [0; 17], symbols: symbols.to_vec() };
         let (mut code, mut place) = (0_u32, 0);
         for (length, &count) in (1..).zip(lengths) {
             codes.places[length] = place as i32 - code as i32;
@@ -387,6 +384,17 @@ struct Bits<'a> {
 
 impl Bits<'_> {
     fn fill(&mut self) {
+        // Four bytes at once where none of them may begin a marker.
+        while self.count <= 32 {
+            let Some(&four) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<4>()) else { break };
+            let word = u32::from_be_bytes(four);
+            if (!word).wrapping_sub(0x0101_0101) & word & 0x8080_8080 != 0 {
+                break;
+            }
+            self.held |= u64::from(word) << (32 - self.count);
+            self.count += 32;
+            self.at += 4;
+        }
         while self.count <= 56 && !self.ended {
             let Some(&byte) = self.bytes.get(self.at) else {
                 self.ended = true;
@@ -405,7 +413,7 @@ impl Bits<'_> {
         }
     }
 
-    /// Passes over at most 16 bits.
+    /// Passes over at most 32 bits.
     #[inline]
     fn skip(&mut self, bits: u32) -> Result<(), &'static str> {
         if self.count < bits {
@@ -425,6 +433,22 @@ impl Bits<'_> {
         let taken = if bits == 0 { 0 } else { self.held >> (64 - bits) };
         self.skip(bits)?;
         Ok(taken as u32)
+    }
+
+    /// A symbol, behind which as many bits are passed over as its lower half says.
+    #[inline]
+    fn symbol_and_value(&mut self, codes: &Codes) -> Result<u8, &'static str> {
+        if self.count < 32 {
+            self.fill();
+        }
+        let (length, symbol) = codes.short[(self.held >> (64 - LOOKUP)) as usize];
+        if length > 0 {
+            self.skip(u32::from(length) + u32::from(symbol & 15))?;
+            return Ok(symbol);
+        }
+        let symbol = self.symbol(codes)?;
+        self.skip(u32::from(symbol & 15))?;
+        Ok(symbol)
     }
 
     #[inline]
