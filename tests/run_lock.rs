@@ -3,6 +3,8 @@
 mod command;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 
 use command::{Held, Sandbox, TINY, stderr};
 use pkdgan::unstable::run::{RunError, RunFile, RunFolder};
@@ -43,21 +45,24 @@ fn who_only_reads_is_not_refused() {
 }
 
 #[test]
-fn a_cell_that_another_process_works_on_is_refused() {
+fn a_cell_that_another_process_works_on_is_waited_for() {
     let sandbox = Sandbox::new();
     let cell = "runs/reproduce/mnist-2-seed3/teacher";
     let held = RunFolder::create(&sandbox.path(cell), false).unwrap();
     let reproduce = || {
         let mut command = sandbox.pkdgan(&["reproduce", "--classes=2", "--seeds=3", "--networks=teacher"]);
-        command.args(&TINY[..10]).args(["--set=training.steps=5", "--set=training.batch_size=2", "--quiet"]);
+        command.args(&TINY[..10]).args(["--set=training.steps=5", "--set=training.batch_size=2"]);
         command
     };
-    let output = reproduce().output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-    let expected = format!("process {} is at work on this run", std::process::id());
-    assert!(stderr(&output).contains(&expected) && stderr(&output).contains(cell), "{}", stderr(&output));
+    let mut waiting = reproduce().stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(waiting.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut lines = lines.skip_while(|line| line != "waiting for 1 cell that other processes are at work on");
+    assert!(lines.next().is_some());
+    assert!(!sandbox.path(cell).join("config.toml").exists());
     drop(held);
-    reproduce().assert().success();
+    lines.for_each(drop);
+    assert!(waiting.wait().unwrap().success());
+    assert!(sandbox.path(cell).join("report.json").exists());
 }
 
 #[test]

@@ -31,6 +31,9 @@ pub trait Observe: Watch {
     /// A cell begins, the `place`-th of all `cells` from 0.
     fn cell(&mut self, place: usize, cells: &[Cell]);
 
+    /// Other processes have all the cells that are left, `left` of them; said each time that they are looked at.
+    fn waits(&mut self, left: usize);
+
     /// Whether to stop before the next cell.
     fn stopped(&self) -> bool;
 }

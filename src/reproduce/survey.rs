@@ -94,6 +94,7 @@ impl Survey {
                 return Ok(Outcome::Stopped(done));
             }
             if passed > left.len() {
+                watch.waits(left.len() + 1);
                 sleep(LOOK_AGAIN);
                 passed = 0;
             }

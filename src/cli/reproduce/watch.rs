@@ -24,6 +24,8 @@ pub(super) struct GridWatcher<'a> {
     done: f64,
     current: f64,
     all: f64,
+    /// Cells that it was last said to wait for.
+    waited: usize,
 }
 
 impl<'a> GridWatcher<'a> {
@@ -33,7 +35,7 @@ impl<'a> GridWatcher<'a> {
         console.say(format!("{all} cells, {} of them done", all - left));
         let watcher = Watcher::new(console, stop.clone(), Instant::now());
         let cost = survey.left().map(Cell::cost).sum();
-        Self { console, watcher, stop, started: Instant::now(), done: 0.0, current: 0.0, all: cost }
+        Self { console, watcher, stop, started: Instant::now(), done: 0.0, current: 0.0, all: cost, waited: 0 }
     }
 
     /// Clears the bar.
@@ -54,6 +56,14 @@ impl Observe for GridWatcher<'_> {
             line += &format!("; {} left for all", HumanDuration(Duration::from_secs_f64(seconds.clamp(0.0, 1e9))));
         }
         self.console.say(line);
+    }
+
+    fn waits(&mut self, left: usize) {
+        if self.waited != left {
+            self.waited = left;
+            let cells = if left == 1 { "cell" } else { "cells" };
+            self.console.say(format!("waiting for {left} {cells} that other processes are at work on"));
+        }
     }
 
     fn stopped(&self) -> bool {
