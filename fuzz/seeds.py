@@ -75,9 +75,39 @@ def model(**changes):
     metadata = {"architecture": architecture | changes, "preprocessing": preprocessing}
     metadata["normal"] = {"dataset": "mnist", "class": 8}
     metadata = {key: json.dumps(value) for key, value in metadata.items()}
-    # Without checksum, as programs other than pkdgan write them, and so without what version 2 also says.
+    # Without checksum, as programs other than pkdgan write them: mutations would not find it again.
     metadata["format"] = "pkdgan-ede-gan-1"
     return network("encoder1", "conv", False) | network("decoder", "deconv", True) | network("encoder2", "conv", False), metadata
+
+
+def version_2(metadata):
+    """The same, with what version 2 says of the layers and the score, as src/model/description.rs does."""
+    architecture = json.loads(metadata["architecture"])
+    encoder, count = architecture["encoder"], len(architecture["encoder"]) + 1
+    leaky = ["leaky_relu", 0.2]
+    down = [[f"conv{n}", "conv", stride, padding, n > 1, *leaky] for n, (_, _, stride, padding) in enumerate(encoder, 1)]
+    up = [
+        [f"deconv{count + 1 - n}", "conv_transpose", stride, padding, n > 1, "relu" if n > 1 else "tanh"]
+        for n, (_, _, stride, padding) in enumerate([*encoder, (0, 0, 1, 0)], 1)
+    ]
+    halvings = len(architecture["discriminator"])
+    judging = [[f"conv{n}", "conv", 2, 1, n > 1, *leaky] for n in range(1, halvings + 1)]
+    networks = {
+        "layer": ["name", "kind", "stride", "padding", "norm", "activation", "slope"],
+        "encoder": [*down, [f"conv{count}", "conv", 1, 0, False, "none"]],
+        "decoder": up[::-1],
+        "discriminator": [*judging, [f"conv{halvings + 1}", "conv", 1, 0, False, "none"]],
+    }
+    score = {
+        "z1": "unit_rms(encoder1(x))",
+        "z2": "unit_rms(encoder2(decoder(z1)))",
+        "score": "sqrt(sum((z1 - z2)^2))",
+        "unit_rms": "v * sqrt(n) / max(sqrt(sum(v^2)), least_norm)",
+        "least_norm": 1e-6,
+        "p_value": "(1 + count(calibration.scores >= score)) / (1 + count(calibration.scores))",
+    }
+    more = {"format": "pkdgan-ede-gan-2", "networks": json.dumps(networks), "score": json.dumps(score)}
+    return metadata | more
 
 
 def model_file(name, tensors, metadata):
@@ -90,6 +120,7 @@ def model_file(name, tensors, metadata):
 tensors, metadata = model()
 model_file("model", tensors, metadata)
 model_file("calibrated", tensors | {"calibration.scores": [3]}, metadata)
+model_file("version2", tensors | {"calibration.scores": [3]}, version_2(metadata))
 tensors, metadata = model(statistics="running")
 averages = {f"decoder.deconv1.norm.running_{of}": [1] for of in ("mean", "var")}
 model_file("running", tensors | averages, metadata)

@@ -2,6 +2,8 @@
 
 mod command;
 
+use std::process::Output;
+
 use command::{Sandbox, stderr};
 use serde_json::Value;
 
@@ -87,4 +89,47 @@ fn evaluations_on_the_way_are_logged_and_change_nothing() {
 
     let output = sandbox.train("none", &["--evaluate-every=0"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+}
+
+#[test]
+fn training_begins_with_an_estimate_of_all_stages() {
+    let sandbox = Sandbox::new();
+    let arguments = ["--stage=all", "--steps=300", "--device=cpu"];
+    let json = [&arguments[..], &["--progress=json", "--checkpoint-every=100"]].concat();
+    let events = |output: &Output| -> Vec<Value> {
+        stderr(output).lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    };
+    let place = |events: &[Value], name: &str| events.iter().position(|event| event["event"] == name);
+    let output = sandbox.train("run", &json).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let told = events(&output);
+    let estimate = place(&told, "estimate").unwrap_or_else(|| panic!("no estimate: {}", stderr(&output)));
+    assert!(estimate < place(&told, "begin").unwrap());
+    let stages = told[estimate]["stages"].as_array().unwrap();
+    let names: Vec<_> = stages.iter().map(|stage| stage["stage"].as_str().unwrap()).collect();
+    assert_eq!(names, ["teacher", "step1", "step2"]);
+    let seconds = |told: &Value| told["seconds"].as_f64().unwrap();
+    assert!(stages.iter().all(|stage| seconds(stage) > 0.0));
+    let sum: f64 = stages.iter().map(seconds).sum();
+    assert!((sum - seconds(&told[estimate])).abs() < 1e-6 * sum, "{}", told[estimate]);
+
+    // It changes no result; who wants to hear nothing does not wait for it.
+    let quiet = sandbox.train("quiet", &[&arguments[..], &["--quiet"]].concat()).output().unwrap();
+    assert!(quiet.status.success() && !stderr(&quiet).contains("training will take"), "{}", stderr(&quiet));
+    for file in ["teacher.safetensors", "model.safetensors", "scores.csv"] {
+        let [run, quiet] = ["run", "quiet"].map(|run| sandbox.read(&format!("{run}/{file}")));
+        assert!(run == quiet, "{file} differs");
+    }
+
+    // On resume it is about what is left.
+    for file in ["model.safetensors", "teacher-joint.safetensors", "student-step1.safetensors", "report.json"] {
+        let _ = std::fs::remove_file(sandbox.path(&format!("run/{file}")));
+    }
+    let output = sandbox.pkdgan(&["train", "--resume", "run", "--device=cpu"]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    // Few steps are left.
+    assert!(!stderr(&output).contains("training will take"), "{}", stderr(&output));
+    let output = sandbox.train("said", &arguments).output().unwrap();
+    let said = stderr(&output);
+    assert!(said.contains("training will take about ") && said.contains(" (teacher "), "{said}");
 }

@@ -5,10 +5,10 @@ mod command;
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
-use command::{Held, Sandbox, stderr};
+use command::{Held, Mounted, Sandbox, stderr};
 
 /// The files that a failure must leave as they are.
 const KEPT: [&str; 5] =
@@ -22,20 +22,6 @@ enum Limit {
     Pages(u64),
 }
 
-/// A small file system in memory, gone when dropped.
-struct Small(PathBuf);
-
-impl Small {
-    fn mount(path: PathBuf) -> Self {
-        fs::create_dir_all(&path).unwrap();
-        let mut mount = Command::new("mount");
-        let output = mount.args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(&path).output();
-        let output = output.expect("no mount: apt-get install -y mount");
-        assert!(output.status.success(), "run this test as root, who may mount: {}", stderr(&output));
-        Self(path)
-    }
-}
-
 /// Leaves so many pages of the file system in a folder.
 fn fill(folder: &Path, pages: u64) {
     let mut filler = fs::File::create(folder.join("filler")).unwrap();
@@ -44,13 +30,6 @@ fn fill(folder: &Path, pages: u64) {
         len += 4096;
     }
     filler.set_len(len.checked_sub(4096 * pages).expect("a file system with that many pages")).unwrap();
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        // Lazily: a failed test may have left a process in it.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }
 
 /// Goes on with the run in `folder` under a limit.
@@ -133,7 +112,7 @@ fn a_full_disk_loses_nothing() {
 #[ignore = "mounts a tmpfs, which takes root"]
 fn a_full_file_system_loses_nothing() {
     let sandbox = sandbox();
-    let _small = Small::mount(sandbox.path("small"));
+    let _small = Mounted::new(sandbox.path("small"));
     check_all(&sandbox, "small/run", [Limit::Pages(8), Limit::Pages(0), Limit::Pages(1)]);
 }
 

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use command::{Sandbox, stderr};
+use image::{Rgb, RgbImage};
 use pkdgan::config::Statistics;
 use pkdgan::data::{Fit, Images, Preprocessing, Range};
 use pkdgan::engine::{self, Activation, Cpu, Executor, Graph, Measure, Variables, Window};
@@ -189,17 +190,102 @@ fn preprocessing_and_calibration_are_inside() {
     let metadata: HashMap<_, _> = exported.metadata_props.iter().map(|entry| (&*entry.key, &*entry.value)).collect();
     let read: Vec<f32> = serde_json::from_str(metadata["calibration.scores"]).unwrap();
     assert_eq!(read, file.calibration.as_ref().unwrap().scores());
-    assert_eq!(metadata["grey"], format!("{GREY}, rounded, before scaling"));
     assert_eq!((metadata["calibration.count"], metadata["version"]), ("4", env!("CARGO_PKG_VERSION")));
     let json = |key: &str| serde_json::from_str::<serde_json::Value>(metadata[key]).unwrap();
     assert_eq!(json("architecture")["statistics"], "running");
     assert_eq!(json("preprocessing")["height"], 9);
     assert_eq!(json("normal")["dataset"], "made-up");
+    let input = serde_json::json!({
+        "name": "image",
+        "type": "uint8",
+        "range": [0, 255],
+        "dimensions": ["images", "channels", "rows", "columns"],
+        "shape": [null, 3, 9, 14],
+        "channels": ["red", "green", "blue"],
+        "fit": "crop",
+        "filter": "bilinear, over all that a pixel covers",
+    });
+    assert_eq!(json("input"), input);
+    assert_eq!(json("output")["anomalous"], "p_value <= alpha");
+    assert_eq!(json("output")["least_alpha"], 0.2);
+    for part in
+        ["Pixels 0 to 255", "(red, green, blue)", "14 x 9", "cut at the longer sides", "choose: 0.2 at the least"]
+    {
+        assert!(exported.doc_string.contains(part), "no {part:?} in {}", exported.doc_string);
+    }
 
     file.calibration = None;
     let exported = onnx(&file).unwrap();
     assert_eq!(exported.graph.unwrap().output.len(), 2);
     assert!(exported.metadata_props.iter().all(|entry| !entry.key.starts_with("calibration")));
+    assert!(exported.doc_string.contains("Without calibration"), "{}", exported.doc_string);
+    let grey = onnx(&model(1, ENCODERS[0], Statistics::Running, [9, 14])).unwrap();
+    assert!(grey.doc_string.contains(&format!("{GREY}, rounded")), "{}", grey.doc_string);
+}
+
+/// Photos of several shapes: colours that differ in brightness and tone, at full size and not.
+fn photos(sandbox: &Sandbox) -> Vec<String> {
+    let colour = |n: u32, width: u32, height: u32| {
+        RgbImage::from_fn(width, height, |x, y| {
+            let wave = |length: u32, shift: u32| {
+                let angle = (x * (n + 2) + y * shift) as f32 / length as f32;
+                (127.5 + 127.5 * angle.sin()) as u8
+            };
+            Rgb([wave(17, 1), wave(11 + n, 3), wave(29, 7)])
+        })
+    };
+    let shapes = [(14, 9), (90, 41), (13, 57), (61, 60), (400, 300)];
+    let names = (0..).zip(shapes).map(|(n, (width, height))| {
+        let name = format!("{n}.png");
+        colour(n, width, height).save(sandbox.path(&name)).unwrap();
+        name
+    });
+    let mut names: Vec<_> = names.collect();
+    // Turned by a quarter.
+    colour(9, 300, 200).save(sandbox.path("upright.jpg")).unwrap();
+    let jpeg = sandbox.read("upright.jpg");
+    let exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    let segment = [&[0xff, 0xe1][..], &(exif.len() as u16 + 2).to_be_bytes(), exif].concat();
+    sandbox.write("turned.jpg", &[&jpeg[..2], &segment, &jpeg[2..]].concat());
+    names.extend(["upright.jpg", "turned.jpg"].map(str::to_owned));
+    names
+}
+
+#[test]
+#[ignore = "takes a Python with onnxruntime and Pillow, named by PKDGAN_PYTHON (python3 otherwise)"]
+fn the_documented_code_scores_photos_as_this_program() {
+    let page = std::fs::read_to_string("docs/onnx.md").unwrap();
+    let code = page.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let sandbox = Sandbox::new();
+    sandbox.write("score.py", code.as_bytes());
+    let photos = photos(&sandbox);
+    let python = std::env::var_os("PKDGAN_PYTHON").unwrap_or_else(|| "python3".into());
+    for (channels, fit) in [1, 3].into_iter().flat_map(|channels| Fit::ALL.map(|fit| (channels, fit))) {
+        let mut file = model(channels, ENCODERS[0], Statistics::PerImage, [9, 14]);
+        file.preprocessing.fit = fit;
+        file.write(&sandbox.path("model.safetensors")).unwrap();
+        onnx(&file).unwrap().write(&sandbox.path("model.onnx")).unwrap();
+        let score = ["score", "model.safetensors", "--threshold=0", "--format=jsonl", "--quiet", "--device=cpu"];
+        let ours = sandbox.pkdgan(&score).args(&photos).output().unwrap();
+        assert!(ours.status.success(), "{}", stderr(&ours));
+        let ours = String::from_utf8(ours.stdout).unwrap();
+        let ours = ours.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let ours: Vec<f64> = ours.map(|row| row["score"].as_f64().unwrap()).collect();
+
+        let mut command = std::process::Command::new(&python);
+        let theirs = command.args(["score.py", "model.onnx"]).args(&photos).current_dir(sandbox.path(""));
+        let theirs = theirs.output().unwrap();
+        assert!(theirs.status.success(), "{}", stderr(&theirs));
+        let theirs = String::from_utf8(theirs.stdout).unwrap();
+        let theirs = theirs.lines().map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap());
+        let theirs: Vec<f64> = theirs.collect();
+        assert_eq!([ours.len(), theirs.len()], [photos.len(); 2]);
+        for ((name, ours), theirs) in photos.iter().zip(&ours).zip(&theirs) {
+            assert!((ours - theirs).abs() <= 2e-3 * ours, "{channels} {fit} {name}: {ours} here, {theirs} in Python");
+        }
+        let spread = ours.iter().copied().fold(0.0, f64::max) / ours.iter().copied().fold(f64::MAX, f64::min);
+        assert!(spread > 1.1, "scores that hardly differ say little");
+    }
 }
 
 #[test]

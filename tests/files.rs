@@ -12,8 +12,8 @@ use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use command::{Sandbox, TEST, images, stderr};
-use image::GrayImage;
+use command::{Held, Mounted, Sandbox, TEST, TINY, images, stderr};
+use image::{GrayImage, Luma};
 use pkdgan::data::PictureError;
 use pkdgan::model::ModelFile;
 use pkdgan::unstable::data::files_below;
@@ -273,6 +273,50 @@ fn other_file_systems_are_named_and_left_out_unless_asked_for() {
     // Named by itself, it is what was asked for.
     let own = files_below(&mounted, false).take(1_000).filter_map(Result::err).find(|error| error.path == mounted);
     assert!(own.is_none(), "{own:?}");
+}
+
+/// The flags of `train` and `score`.
+#[test]
+#[ignore = "mounts a tmpfs, which takes root"]
+fn pictures_on_other_file_systems_are_trained_on_and_scored_when_asked_for() {
+    const EACH: u32 = 25;
+    let sandbox = Sandbox::new();
+    let _more = Mounted::new(sandbox.path("own/more"));
+    for (folder, first) in [("own", 0), ("own/more", EACH)] {
+        for n in first..first + EACH {
+            let picture = GrayImage::from_fn(28, 28, |x, y| Luma([(x * n + y * y) as u8]));
+            picture.save(sandbox.path(&format!("{folder}/{n:02}.png"))).unwrap();
+        }
+    }
+    let said = "own/more: another file system is mounted here";
+    for (run, flag, images) in [("near", None, EACH), ("all", Some("--cross-file-systems"), 2 * EACH)] {
+        let mut command = sandbox.pkdgan(&["train", "--stage=student", "--device=cpu", "--images=own", "--out", run]);
+        let output = command.args(TINY).args(flag).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert_eq!(stderr(&output).contains(said), flag.is_none(), "{}", stderr(&output));
+        let held_out = images / 5;
+        let counted = format!("{} training images, {held_out} more held out", images - held_out);
+        assert!(stderr(&output).contains(&counted), "no {counted:?} in {}", stderr(&output));
+
+        let mut command = sandbox.pkdgan(&["score", run, "own", "--threshold=0", "--device=cpu"]);
+        let output = command.args(flag).output().unwrap();
+        assert_eq!(stderr(&output).contains(said), flag.is_none(), "{}", stderr(&output));
+        let rows = String::from_utf8_lossy(&output.stdout).lines().filter(|row| row.contains(".png,")).count();
+        assert_eq!(rows as u32, images, "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_log_that_cannot_be_read_after_training_is_named() {
+    let sandbox = Sandbox::new();
+    let mut held = Held::start(&sandbox.train("run", &["--device=cpu", "--steps=20"]), 20);
+    held.wait_until(|| true);
+    // The process has the file open, and goes on to write to that.
+    fs::rename(sandbox.path("run/metrics.jsonl"), sandbox.path("kept")).unwrap();
+    fs::create_dir(sandbox.path("run/metrics.jsonl")).unwrap();
+    let (_, said) = held.finish();
+    let warning = "run/metrics.jsonl: Is a directory; it is not known how long stage teacher was trained for";
+    assert!(said.contains(warning), "no {warning:?} in {said}");
 }
 
 #[test]

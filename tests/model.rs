@@ -67,6 +67,14 @@ fn layers_that_do_not_fit_are_refused() {
             },
             "makes 68719476736 numbers",
         ),
+        // The decoder would be 16 million matrix products, each with one tap or none.
+        (
+            Architecture {
+                side: 4096,
+                ..with(vec![EncoderLayer { channels: 1, kernel: 2, stride: 4094, padding: 0 }])
+            },
+            "at most 64 pixels at a time",
+        ),
         (Architecture { latents: 0, ..sound.clone() }, "1 to 4096"),
         (Architecture { side: 30, ..sound.clone() }, "30 pixels"),
         (Architecture { side: usize::MAX, ..sound.clone() }, "1 to 4096"),
@@ -74,4 +82,7 @@ fn layers_that_do_not_fit_are_refused() {
         let problem = broken.check().unwrap_err();
         assert!(problem.contains(part), "{problem}");
     }
+    // Windows side by side are one matrix product, however large.
+    let side_by_side = EncoderLayer { channels: 1, kernel: 1024, stride: 1024, padding: 0 };
+    Architecture { side: 4096, ..with(vec![side_by_side]) }.check().unwrap();
 }

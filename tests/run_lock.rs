@@ -3,8 +3,6 @@
 mod command;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
 
 use command::{Held, Sandbox, TINY, stderr};
 use pkdgan::unstable::run::{RunError, RunFile, RunFolder};
@@ -54,14 +52,12 @@ fn a_cell_that_another_process_works_on_is_waited_for() {
         command.args(&TINY[..10]).args(["--set=training.steps=5", "--set=training.batch_size=2"]);
         command
     };
-    let mut waiting = reproduce().stderr(Stdio::piped()).spawn().unwrap();
-    let lines = BufReader::new(waiting.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let mut lines = lines.skip_while(|line| line != "waiting for 1 cell that other processes are at work on");
-    assert!(lines.next().is_some());
+    let mut waiting = Held::start(&reproduce(), 1_000);
+    waiting.until("waiting for 1 cell that other processes are at work on");
     assert!(!sandbox.path(cell).join("config.toml").exists());
     drop(held);
-    lines.for_each(drop);
-    assert!(waiting.wait().unwrap().success());
+    let (status, said) = waiting.finish();
+    assert!(status.success(), "{said}");
     assert!(sandbox.path(cell).join("report.json").exists());
 }
 

@@ -144,6 +144,14 @@ export class Scorer {
           "The page scores students; score a teacher or a wider student with `pkdgan score`.",
       );
     }
+    const buffers = 4 * Math.max(BATCH * (1 + count(planned.image)), planned.weights);
+    const largest = Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize);
+    if (buffers > largest) {
+      throw new FileError(
+        model.name,
+        `its images or weights need ${buffers} bytes, and this adapter has ${largest}; score with \`pkdgan score\`.`,
+      );
+    }
     const code = await source(planned, width);
     const module = device.createShaderModule({ code, label: "fused_score" });
     const pipeline = await device.createComputePipelineAsync({ layout: "auto", compute: { module } });

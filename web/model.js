@@ -1,7 +1,7 @@
 // Model files: the generator's layers with their tensors, and what is needed to use them; see src/model.
 
 import { Calibration } from "./calibration.js";
-import { FileError, isCount, isObject, readWeights } from "./weights.js";
+import { FileError, isCount, isObject, readWeights, shortened } from "./weights.js";
 
 const LEAKY_RELU = 2,
   RELU = 1,
@@ -9,7 +9,14 @@ const LEAKY_RELU = 2,
   IDENTITY = 0;
 const LEAK = 0.2;
 const MAX_WIDTH = 4096,
-  MAX_LAYERS = 16;
+  MAX_LAYERS = 16,
+  MAX_NUMBERS = 1 << 26,
+  MAX_STRIDE = 64;
+const FORMATS = ["pkdgan-ede-gan-1", "pkdgan-ede-gan-2"];
+/** Most characters of a metadata value: settings of sixteen layers take a third of it. */
+const MAX_VALUE = 2000;
+/** What the metadata say of every model's preprocessing, if they say it. */
+const FIXED = { pixels: "value / 127.5 - 1", padding: "centred, with -1" };
 
 /**
  * Reads a model from a `Blob`. `networks` are encoder, decoder and encoder, each a list of layers: `transposed`,
@@ -23,15 +30,22 @@ export async function readModel(name, blob) {
   if (!weights.metadata.has("architecture")) {
     throw foreign("no model of pkdgan: its metadata has no `architecture`; use model.safetensors of a run folder");
   }
+  const format = weights.metadata.get("format");
+  if (!FORMATS.includes(format)) {
+    throw foreign(`metadata \`format\`: ${shortened(`${format}`)}; this page reads ${FORMATS.join(" and ")}`);
+  }
   const architecture = described(weights, "architecture");
   const preprocessing = described(weights, "preprocessing");
   const normal = described(weights, "normal");
-  const problem = unsound(architecture) ?? mismatched(preprocessing, architecture);
+  const problem = unsound(architecture) ?? mismatched(preprocessing, architecture) ?? unnamed(normal);
   if (problem) throw foreign(problem);
 
   const take = taker(weights);
   const scores = weights.tensors.get("calibration.scores");
-  if (scores && !scores.values.every(Number.isFinite)) throw foreign("a calibration score is not finite; train again");
+  if (scores && !scores.values.every((score) => Number.isFinite(score) && score >= 0))
+    throw foreign("a calibration score is not finite or below 0; train again");
+  if (scores && !(scores.shape.length === 1 && scores.shape[0] > 0))
+    throw foreign("tensor `calibration.scores` is no list of scores");
   const networks = generator(architecture).map(([prefix, layers]) =>
     layers.map((layer, index) => {
       const part = (rest) => `${prefix}.${layer.transposed ? "deconv" : "conv"}${index + 1}.${rest}`;
@@ -43,6 +57,8 @@ export async function readModel(name, blob) {
       const epsilon = Math.fround(architecture.norm_epsilon);
       if (architecture.statistics === "per-image") return { ...layer, ...tensors, norm: epsilon };
       const [means, variances] = ["norm.running_mean", "norm.running_var"].map((rest) => take(part(rest), [to]));
+      if (!variances.every((variance) => variance >= 0))
+        throw foreign(`tensor \`${part("norm.running_var")}\` has variances below 0`);
       return { ...layer, ...tensors, fixed: { means, variances, epsilon } };
     }),
   );
@@ -65,8 +81,10 @@ export function parameters(model) {
 
 function described(weights, key) {
   let value;
+  const text = weights.metadata.get(key) ?? "";
   try {
-    value = JSON.parse(weights.metadata.get(key));
+    // What is longer may be nested deeper than it can be shown.
+    value = text.length <= MAX_VALUE ? JSON.parse(text) : undefined;
   } catch {
     value = undefined;
   }
@@ -80,7 +98,8 @@ const within = (value) => isCount(value) && value >= 1 && value <= MAX_WIDTH;
 function unsound({ channels, side, latents, encoder, statistics, norm_epsilon: epsilon }) {
   const shown = JSON.stringify({ channels, side, latents, encoder, statistics });
   const problem = `metadata \`architecture\` makes no sense: ${shown.slice(0, 200)}`;
-  if (![channels, side, latents].every(within) || !["running", "per-image"].includes(statistics) || !(epsilon >= 0))
+  const positive = typeof epsilon === "number" && Number.isFinite(epsilon) && Math.fround(epsilon) > 0;
+  if (![channels, side, latents].every(within) || !["running", "per-image"].includes(statistics) || !positive)
     return problem;
   if (!Array.isArray(encoder) || encoder.length < 1 || encoder.length > MAX_LAYERS) return problem;
   let left = side;
@@ -91,15 +110,25 @@ function unsound({ channels, side, latents, encoder, statistics, norm_epsilon: e
     if (![outputs, kernel, stride].every(within) || !isCount(padding) || padding >= kernel || room < 0 || room % stride)
       return problem;
     left = room / stride + 1;
+    // The transposed convolution is computed apart for each way in which an output pixel can lie to the windows.
+    const apart = padding === 0 && (stride === kernel || left === 1);
+    if ((!apart && stride > MAX_STRIDE) || outputs * left * left > MAX_NUMBERS) return problem;
   }
 }
 
-function mismatched({ channels, side, height, width, fit }, architecture) {
+function mismatched({ channels, side, height, width, fit, ...others }, architecture) {
+  const other = Object.keys(FIXED).find((key) => Object.hasOwn(others, key) && others[key] !== FIXED[key]);
+  if (other) return `metadata \`preprocessing\`: \`${other}\` is not "${FIXED[other]}"`;
   const fits =
     [height, width].every((length) => within(length) && length <= side) && ["crop", "pad", "stretch"].includes(fit);
   if (!fits || channels !== architecture.channels || side !== architecture.side || ![1, 3].includes(channels)) {
     return "metadata `preprocessing` does not go with the architecture";
   }
+}
+
+function unnamed({ dataset, class: number }) {
+  const named = typeof dataset === "string" && isCount(number) && number <= 255;
+  if (!named) return "metadata `normal` names no data set and class";
 }
 
 /** The layers of the three networks, without tensors; the decoder mirrors the encoder. */
@@ -150,7 +179,7 @@ function taker({ name, tensors }) {
     const found = tensors.get(tensor);
     if (!found) throw new FileError(name, `no tensor \`${tensor}\`; use a model that pkdgan trained`);
     if (`${found.shape}` !== `${shape}`) {
-      throw new FileError(name, `tensor \`${tensor}\` has shape [${found.shape}] where the network has [${shape}]`);
+      throw new FileError(name, `tensor \`${tensor}\` has shape [${shortened(`${found.shape}`)}] where the network has [${shape}]`);
     }
     if (!found.values.every(Number.isFinite)) {
       throw new FileError(

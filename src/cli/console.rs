@@ -72,6 +72,22 @@ impl Console {
         }
     }
 
+    /// Whether anybody is told anything beside results.
+    pub(super) fn is_heard(&self) -> bool {
+        !self.quiet || self.show == Show::Json
+    }
+
+    /// Says how many seconds the stages will take.
+    pub(super) fn estimated(&self, stages: &[(Stage, f64)]) {
+        let all: f64 = stages.iter().map(|(_, seconds)| seconds).sum();
+        let parts: Vec<String> = stages.iter().map(|(stage, seconds)| format!("{stage} {}", about(*seconds))).collect();
+        let parts = if parts.len() > 1 { format!(" ({})", parts.join(", ")) } else { String::new() };
+        self.say(format!("training will take about {}{parts}, if the machine has nothing else to do", about(all)));
+        let stages: Vec<_> =
+            stages.iter().map(|(stage, seconds)| json!({ "stage": stage, "seconds": seconds })).collect();
+        self.event("estimate", json!({ "seconds": all, "stages": stages }));
+    }
+
     /// Says which kind of device proved faster for a stage.
     pub(super) fn chose(&self, stage: Stage, kind: DeviceKind, timed: &TimedDevices) {
         let times: Vec<String> =
@@ -145,6 +161,17 @@ impl Console {
         let bar = if drawn { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         let now = Instant::now();
         Counter { bar, name, unit, started: now, printed: now, lines: !self.quiet && !drawn }
+    }
+}
+
+/// A time as people say it, in its two largest units.
+fn about(seconds: f64) -> String {
+    let whole = seconds.round().min(1e15) as u64;
+    match whole {
+        0..=119 => format!("{} s", whole.max(1)),
+        120..=7199 => format!("{} min", (seconds / 60.0).round()),
+        7200..=172_799 => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+        _ => format!("{} days {} h", whole / 86_400, whole % 86_400 / 3600),
     }
 }
 

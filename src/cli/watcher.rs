@@ -152,6 +152,15 @@ impl Watch for Watcher<'_> {
         self.console.chose(stage, kind, timed);
     }
 
+    fn wants_estimate(&self) -> bool {
+        self.console.is_heard()
+    }
+
+    fn estimated(&mut self, stages: &[(Stage, f64)]) {
+        self.finish();
+        self.console.estimated(stages);
+    }
+
     fn trained(&mut self, stage: Stage, event: Event) -> bool {
         match event {
             Event::Steps(done, losses) => {

@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use prost::Message;
+use serde_json::json;
 
 use super::ExportError;
 use super::builder::{Builder, float, integer, integers, value};
 use super::schema::{ElementKind, Entry, Graph, Model, OperatorSet, Value};
-use crate::calibration::{Calibration, TIE_RATIO, TIE_STEP, tie_bound};
-use crate::data::{GREY, Preprocessing};
+use crate::calibration::{Calibration, TIE_RATIO, TIE_STEP, rounded_up, tie_bound};
+use crate::data::{Fit, GREY, Preprocessing, Source};
 use crate::engine::{Activation, MIN_NORM};
-use crate::model::{Layer, LayerKind, ModelFile, NetworkSpec, Statistics};
+use crate::model::{Layer, LayerKind, ModelFile, NetworkSpec, Normal, Statistics};
 use crate::run::Given;
 use crate::weights::Weights;
 
@@ -45,13 +46,13 @@ pub fn onnx(model: &ModelFile) -> Result<Model, ExportError> {
         ..exporter.builder.graph
     };
     let mut metadata = model.metadata();
-    metadata.insert("grey".into(), format!("{GREY}, rounded, before scaling"));
     if let Some(calibration) = &model.calibration {
         let scores = calibration.scores();
         metadata.insert("calibration.count".into(), scores.len().to_string());
         // Rust's debug form of numbers is JSON with the fewest digits that read back as the same numbers.
         metadata.insert("calibration.scores".into(), format!("{scores:?}"));
     }
+    metadata.extend(interface(model).map(|(key, value)| (key.to_owned(), value)));
     Ok(Model {
         ir_version: IR_VERSION,
         producer_name: env!("CARGO_PKG_NAME").into(),
@@ -85,13 +86,51 @@ impl Model {
 }
 
 fn image(preprocessing: &Preprocessing) -> Value {
+    let Preprocessing { channels, height, width, .. } = *preprocessing;
+    value("image", ElementKind::Uint8, &[channels, height, width], &expected(preprocessing))
+}
+
+/// What the input has to be, for people.
+fn expected(preprocessing: &Preprocessing) -> String {
     let Preprocessing { channels, height, width, fit, .. } = *preprocessing;
-    let colour = if channels == 1 { "grey" } else { "red, green, blue" };
-    let doc = format!(
-        "Pixels, {colour}, 0 to 255. Bring pictures of another size to {height} x {width} first ({fit}), averaging over \
-         what a pixel covers."
-    );
-    value("image", ElementKind::Uint8, &[channels, height, width], &doc)
+    let colour = match channels {
+        1 => format!("grey; of a colour {GREY}, rounded, before scaling"),
+        _ => "red, green, blue".into(),
+    };
+    let fitted = match fit {
+        Fit::Crop => "scaled until they cover it, and cut at the longer sides, equally at both ends",
+        Fit::Pad => "scaled until they lie within, and centred on black",
+        Fit::Stretch => "stretched to it",
+    };
+    format!(
+        "Pixels 0 to 255, as bytes: images, channels ({colour}), rows, columns. Pictures of another size than {width} x \
+         {height} are {fitted}, by a bilinear filter that averages over all that a pixel covers."
+    )
+}
+
+/// The same for programs, and what comes out.
+fn interface(model: &ModelFile) -> [(&'static str, String); 2] {
+    let Preprocessing { channels, height, width, fit, .. } = model.preprocessing;
+    let mut input = json!({
+        "name": "image",
+        "type": "uint8",
+        "range": [0, 255],
+        "dimensions": ["images", "channels", "rows", "columns"],
+        "shape": [null, channels, height, width],
+        "channels": if channels == 1 { json!(["grey"]) } else { json!(["red", "green", "blue"]) },
+        "fit": fit,
+        "filter": "bilinear, over all that a pixel covers",
+    });
+    if channels == 1 {
+        input["grey"] = format!("{GREY}, rounded, before scaling").into();
+    }
+    let mut output = json!({ "score": "at least 0, higher is stranger" });
+    if let Some(calibration) = &model.calibration {
+        output["p_value"] = "(1 + calibration_at_least) / (1 + calibration.count)".into();
+        output["anomalous"] = "p_value <= alpha".into();
+        output["least_alpha"] = calibration.least_alpha().into();
+    }
+    [("input", input.to_string()), ("output", output.to_string())]
 }
 
 fn outputs(model: &ModelFile) -> Vec<Value> {
@@ -138,12 +177,29 @@ fn outputs(model: &ModelFile) -> Vec<Value> {
 }
 
 fn doc(model: &ModelFile) -> String {
-    let [dataset, class] = [&model.normal.dataset, &model.normal.class.to_string()];
-    let calibrated = match &model.calibration {
-        Some(calibration) => format!("calibrated with {} normal images", calibration.scores().len()),
-        None => "not calibrated".into(),
+    let Normal { dataset, class } = &model.normal;
+    let normal = match dataset.parse::<Source>() {
+        Ok(Source::Images) => "its training images".into(),
+        _ => format!("class {class} of {dataset}"),
     };
-    format!("Finds what is not like class {class} of {dataset}: an encoder-decoder-encoder GAN, {calibrated}.")
+    let (calibrated, verdict) = match &model.calibration {
+        Some(calibration) => (
+            format!("calibrated with {} normal images", calibration.scores().len()),
+            format!(
+                "Output `p_value`: of normal images no more than this share is expected to score as high. An image is \
+                 anomalous where p_value <= alpha, the false-alarm rate that you choose: {} at the least.",
+                rounded_up(calibration.least_alpha())
+            ),
+        ),
+        None => ("not calibrated".into(), "Without calibration there is no p-value and no verdict.".into()),
+    };
+    format!(
+        "Finds what is not like {normal}: an encoder-decoder-encoder GAN, {calibrated}.\n\
+         Input `image`: {}\n\
+         Output `score`: at least 0, higher is stranger.\n\
+         {verdict}",
+        expected(&model.preprocessing)
+    )
 }
 
 /// A model on its way into a graph.

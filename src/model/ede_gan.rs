@@ -93,6 +93,9 @@ pub struct Architecture {
 const MAX_WIDTH: usize = 4096;
 /// Most numbers that a layer makes of one image.
 const MAX_NUMBERS: usize = 1 << 26;
+/// Longest stride of windows that overlap or skip pixels: their transposed convolution is computed apart for each of the
+/// `stride x stride` ways in which an output pixel can lie to the windows.
+const MAX_STRIDE: usize = 64;
 /// Most layers of an encoder beside the last.
 const MAX_LAYERS: usize = 16;
 
@@ -125,6 +128,13 @@ impl Architecture {
                 return Err(format!("[{channels}, {kernel}, {stride}, {padding}] on {side} x {side} pixels"));
             };
             side = room / stride + 1;
+            let apart = padding == 0 && (stride == kernel || side == 1);
+            if !apart && stride > MAX_STRIDE {
+                return Err(format!(
+                    "[{channels}, {kernel}, {stride}, {padding}]: windows that overlap or skip pixels go at most \
+                     {MAX_STRIDE} pixels at a time"
+                ));
+            }
             let numbers = channels * side * side;
             if numbers > MAX_NUMBERS {
                 return Err(format!(

@@ -144,7 +144,8 @@ impl<'a> RunDevices<'a> {
 }
 
 /// What can take some steps to be timed.
-trait Steps {
+pub(super) trait Steps {
+    /// Seconds of a step.
     fn trial(&mut self) -> Result<f64, TrainError>;
 }
 

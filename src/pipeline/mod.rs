@@ -4,6 +4,7 @@ mod begin;
 mod complete;
 mod data;
 mod devices;
+mod estimate;
 mod evaluate;
 mod finish;
 mod local_devices;
@@ -39,6 +40,14 @@ pub trait Watch {
 
     /// Several kinds of devices were timed for a stage, and this one is taken.
     fn chose(&mut self, _stage: Stage, _kind: DeviceKind, _timed: &TimedDevices) {}
+
+    /// Whether it wants to be told beforehand how long training will take. Some steps are timed for that.
+    fn wants_estimate(&self) -> bool {
+        false
+    }
+
+    /// Training will take about so long: seconds of each stage that is left.
+    fn estimated(&mut self, _stages: &[(Stage, f64)]) {}
 
     /// An event of the stage. True asks to stop.
     fn trained(&mut self, stage: Stage, event: Event) -> bool;

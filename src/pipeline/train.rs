@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::devices::RunDevices;
-use super::{Data, Devices, Plan, Watch};
+use super::{Data, Devices, Plan, Watch, estimate};
 use crate::calibration::Calibration;
 use crate::config::{Config, Given};
 use crate::engine::Executor;
@@ -42,9 +42,14 @@ pub fn train(
     let devices = RunDevices::new(devices, folder)?;
     let plan = Plan::new(config);
     let mut all_done = true;
+    let mut timed = Vec::new();
     for (place, &stage) in plan.stages.iter().enumerate() {
         if is_done(config, &plan, stage, folder)? {
             continue;
+        }
+        if all_done {
+            // What is left, from the first stage that is not done.
+            timed = estimate::time(config, &plan.stages[place..], data, &devices, watch);
         }
         all_done = false;
         let steps = stage.budget(config).steps;
@@ -63,6 +68,11 @@ pub fn train(
         }
         if let Some(outputs) = outputs {
             trainer.set_teacher_outputs(outputs);
+        }
+        if !timed.is_empty() {
+            let left = |of: Stage| of.budget(config).steps - if of == stage { trainer.steps_done() } else { 0 };
+            let stages: Vec<_> = timed.drain(..).map(|(of, seconds)| (of, seconds * left(of) as f64)).collect();
+            watch.estimated(&stages);
         }
         watch.begin(stage, trainer.steps_done(), steps);
         let outcome = trainer.train(executor, folder, every, periodic, |event| watch.trained(stage, event))?;

@@ -128,15 +128,23 @@ impl MetricsLog {
 
     /// Seconds that a stage was trained for, by its last line in the log at `path`; `None` without such a line.
     pub fn seconds(path: &Path, stage: &str) -> Option<f64> {
-        let opened = open_regular(path);
-        if let Err(error) = &opened
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            warn!("{}: {error}; it is not known how long stage {stage} was trained for", path.display());
-        }
-        let file = opened.ok()?;
-        let lines = RawLines::new(&file).map_while(Result::ok).filter_map(|line| line.parse().ok());
-        lines.filter(|line| line.stage == stage).last()?.seconds
+        let read = open_regular(path).and_then(|file| {
+            let mut seconds = None;
+            for line in RawLines::new(&file) {
+                if let Ok(line) = line?.parse()
+                    && line.stage == stage
+                {
+                    seconds = line.seconds;
+                }
+            }
+            Ok(seconds)
+        });
+        read.unwrap_or_else(|error| {
+            if error.kind() != io::ErrorKind::NotFound {
+                warn!("{}: {error}; it is not known how long stage {stage} was trained for", path.display());
+            }
+            None
+        })
     }
 
     fn append_to(path: &Path) -> Result<Self, RunError> {

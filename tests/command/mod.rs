@@ -190,6 +190,27 @@ impl Held {
     }
 }
 
+/// A small file system in memory, mounted in a folder until dropped. Takes root.
+pub(crate) struct Mounted(PathBuf);
+
+impl Mounted {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        fs::create_dir_all(&path).unwrap();
+        let mut mount = std::process::Command::new("mount");
+        let output = mount.args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(&path).output();
+        let output = output.expect("no mount: apt-get install -y mount");
+        assert!(output.status.success(), "run this test as root, who may mount: {}", stderr(&output));
+        Self(path)
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // Lazily: a failed test may have left a process in it.
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
 /// What a command said on stderr.
 pub(crate) fn stderr(output: &std::process::Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()

@@ -6,6 +6,8 @@ A run of tiny networks is recorded first. Then for each recorded call the run st
 fail. The run must end with exit code 1 and a message, or go on to the same files. After exit code 1, `train --resume`
 must end in the same bytes as the run without a fault. Where no run was begun, the same command does that. The same is done
 with a run that was killed half-way and is being resumed. Needs strace and Linux; takes no package.
+
+The runs are in memory where there is a file system for that: on a disk, most of the time goes into flushing files.
 """
 
 import argparse
@@ -45,6 +47,13 @@ def small_data(folder):
         images, labels = (folder / f"{part}-{of}-ubyte" for of in ("images-idx3", "labels-idx1"))
         images.write_bytes(struct.pack(">4I", 0x803, count, 28, 28) + pixels)
         labels.write_bytes(struct.pack(">2I", 0x801, count) + bytes(n % 10 for n in range(count)))
+
+
+def memory():
+    """A folder on a file system in memory; none where there is no such, or no room for a run of each job."""
+    place = Path("/dev/shm")
+    room = place.is_dir() and os.access(place, os.W_OK) and shutil.disk_usage(place).free > 64 << 20
+    return place if room else None
 
 
 class Trial:
@@ -151,7 +160,7 @@ def main():
     arguments = parser.parse_args()
     began = time.monotonic()
 
-    with tempfile.TemporaryDirectory(prefix="pkdgan-faults-") as around:
+    with tempfile.TemporaryDirectory(prefix="pkdgan-faults-", dir=memory()) as around:
         around = Path(around).resolve()
         small_data(around / "data" / "mnist")
         trial = Trial(str(Path(arguments.program).resolve()), around)

@@ -447,6 +447,10 @@ test("a network that does not fit is refused with its size", async () => {
   await page.locator("#model-file").setInputFiles(join(folder, "teacher.safetensors"));
   const problem = page.locator("#problems").filter({ hasText: "teacher.safetensors: its activations need" });
   await problem.filter({ hasText: "pkdgan score" }).waitFor();
+  // Few weights, and images too large to hand over.
+  const wide = { side: 2048, encoder: [[1, 64, 64, 0]], latents: 1, statistics: "running" };
+  await drop(page, [{ name: "wide.safetensors", bytes: modelFile(wide) }]);
+  await page.locator("#problems").filter({ hasText: "wide.safetensors: its images or weights need" }).waitFor();
   await page.getByText("model.safetensors: normal is class 8").waitFor();
   await end();
 });
