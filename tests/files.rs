@@ -315,7 +315,7 @@ fn a_log_that_cannot_be_read_after_training_is_named() {
     fs::rename(sandbox.path("run/metrics.jsonl"), sandbox.path("kept")).unwrap();
     fs::create_dir(sandbox.path("run/metrics.jsonl")).unwrap();
     let (_, said) = held.finish();
-    let warning = "run/metrics.jsonl: Is a directory; it is not known how long stage teacher was trained for";
+    let warning = "run/metrics.jsonl: it is no regular file; it is not known how long stage teacher was trained for";
     assert!(said.contains(warning), "no {warning:?} in {said}");
 }
 
