@@ -126,6 +126,7 @@ fn sandbox() -> Sandbox {
 }
 
 #[test]
+#[ignore = "mounts a tmpfs, which takes root"]
 fn pictures_that_a_disk_has_no_room_for_are_refused_before_anything_is_written() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("good")).unwrap();
@@ -134,13 +135,14 @@ fn pictures_that_a_disk_has_no_room_for_are_refused_before_anything_is_written()
             .save(sandbox.path(&format!("good/{n}.png")))
             .unwrap();
     }
-    let small = Small::mount(sandbox.path("small"));
+    let small = sandbox.path("small");
+    let _mounted = Mounted::new(small.clone());
     // 60 x 48 KiB decoded, where 2 MiB are free.
     let networks = ["network.generator", "network.discriminator", "student.discriminator"];
     let [generator, discriminator, students] = networks.map(|network| format!("--set={network}=[2,2,2,2,2]"));
     let more = ["--images=good", "--size=128", "--stage=teacher", "--steps=1", &generator, &discriminator, &students];
     let train = |cache: &Path| sandbox.train("run", &more).env("PKDGAN_CACHE", cache).output().unwrap();
-    let output = train(&small.0);
+    let output = train(&small);
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("take 3 MiB, and 1 MiB are free") && said.contains("PKDGAN_CACHE"), "{said}");

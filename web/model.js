@@ -12,11 +12,15 @@ const MAX_WIDTH = 4096,
   MAX_LAYERS = 16,
   MAX_NUMBERS = 1 << 26,
   MAX_STRIDE = 64;
-const FORMATS = ["pkdgan-ede-gan-1", "pkdgan-ede-gan-2"];
+const FORMATS = ["pkdgan-ede-gan-1", "pkdgan-ede-gan-2", "pkdgan-ede-gan-3"];
 /** Most characters of a metadata value: settings of sixteen layers take a third of it. */
 const MAX_VALUE = 2000;
 /** What the metadata say of every model's preprocessing, if they say it. */
-const FIXED = { pixels: "value / 127.5 - 1", padding: "centred, with -1" };
+const FIXED = {
+  pixels: "value / 127.5 - 1",
+  padding: "centred, with -1",
+  grey: "0.212648 R + 0.715179 G + 0.072173 B",
+};
 
 /**
  * Reads a model from a `Blob`. `networks` are encoder, decoder and encoder, each a list of layers: `transposed`,
@@ -32,7 +36,7 @@ export async function readModel(name, blob) {
   }
   const format = weights.metadata.get("format");
   if (!FORMATS.includes(format)) {
-    throw foreign(`metadata \`format\`: ${shortened(`${format}`)}; this page reads ${FORMATS.join(" and ")}`);
+    throw foreign(`metadata \`format\`: ${shortened(`${format}`)}; this page reads ${FORMATS.join(", ")}`);
   }
   const architecture = described(weights, "architecture");
   const preprocessing = described(weights, "preprocessing");

@@ -1,14 +1,17 @@
 // From a picture to the pixels that a network takes; see src/data/preprocessing.rs.
 
-/** The values of a picture `{ width, height, rgba }`, `channels` x `height` x `width`. Transparency is ignored. */
+/** What of red, green and blue is the brightness of a colour; see GREY there. */
+const GREY = [0.212648, 0.715179, 0.072173];
+
+/** The values of a picture `{ width, height, rgba }`, `channels` x `height` x `width`. What is transparent lies on black. */
 export function pixels(preprocessing, picture) {
   const { channels, height, width } = preprocessing;
   const { rgba } = picture;
   let planes = Array.from({ length: channels }, () => new Uint8Array(picture.width * picture.height));
   for (let at = 0, from = 0; from < rgba.length; at++, from += 4) {
-    if (channels === 1)
-      planes[0][at] = Math.round((2126 * rgba[from] + 7152 * rgba[from + 1] + 722 * rgba[from + 2]) / 10000);
-    else for (let channel = 0; channel < channels; channel++) planes[channel][at] = rgba[from + channel];
+    const colour = [0, 1, 2].map((channel) => Math.round((rgba[from + channel] * rgba[from + 3]) / 255));
+    if (channels === 1) planes[0][at] = Math.round(GREY.reduce((sum, share, channel) => sum + share * colour[channel], 0));
+    else for (let channel = 0; channel < channels; channel++) planes[channel][at] = colour[channel];
   }
   if (picture.width !== width || picture.height !== height) {
     planes = planes.map((plane) => fitted(plane, picture, preprocessing));
