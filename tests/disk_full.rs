@@ -139,13 +139,14 @@ fn pictures_that_a_disk_has_no_room_for_are_refused_before_anything_is_written()
     let _mounted = Mounted::new(small.clone());
     // 60 x 48 KiB decoded, where 2 MiB are free.
     let networks = ["network.generator", "network.discriminator", "student.discriminator"];
-    let [generator, discriminator, students] = networks.map(|network| format!("--set={network}=[2,2,2,2,2]"));
-    let more = ["--images=good", "--size=128", "--stage=teacher", "--steps=1", &generator, &discriminator, &students];
+    let widths = networks.map(|network| format!("--set={network}=[2,2,2,2,2]"));
+    let sizes = ["--images=good", "--size=128", "--stage=teacher", "--steps=1"];
+    let more = [&sizes[..], &widths.each_ref().map(String::as_str)].concat();
     let train = |cache: &Path| sandbox.train("run", &more).env("PKDGAN_CACHE", cache).output().unwrap();
     let output = train(&small);
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("take 3 MiB, and 1 MiB are free") && said.contains("PKDGAN_CACHE"), "{said}");
+    assert!(said.contains("take 3 MiB, and 2 MiB are free") && said.contains("PKDGAN_CACHE"), "{said}");
     assert!(!sandbox.path("run").exists());
     // What it says helps.
     let output = train(&sandbox.path("large"));

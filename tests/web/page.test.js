@@ -221,7 +221,7 @@ test("pictures of other shapes, in colour, with transparency", async () => {
   await page.locator("#picture-files").setInputFiles(paths);
   const [found, wanted] = [await rows(page, paths.length), score(paths)];
   found.forEach((row, index) => close(row.score, wanted[index].score, row.name));
-  // The colour of what is transparent counts, as on the command line.
+  // The browser hands over the colour of what is transparent, so that the page can lay it on black as the command line does.
   const exact = await page.evaluate(
     async (bytes) => {
       const { readPicture } = await import("./picture.js");
