@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::write;
 use crate::data::Dataset;
 use crate::results::columns::{Column, auroc, columns};
-use crate::results::csv::write_csv;
-use crate::results::text::{BLANK, class_list, grouped, markdown_table, summary, summary_cells, write_text};
+use crate::results::text::{BLANK, class_list, grouped, markdown_table, summary, summary_cells};
 use crate::results::{Panel, Point, ResultsError, Rows, Series, Summary, svg};
 
 const HEADER: [&str; 11] = [
@@ -160,8 +160,6 @@ impl<'a> BatchSizeStudy<'a> {
     /// # Errors
     /// A plot that cannot be drawn, and a file that cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), ResultsError> {
-        write_text(&folder.join("batch-size.md"), &self.markdown())?;
-        write_text(&folder.join("batch-size.svg"), &self.svg()?)?;
         let mut records = Vec::new();
         for part in &self.parts {
             for equal in Equal::ALL {
@@ -169,7 +167,7 @@ impl<'a> BatchSizeStudy<'a> {
                 records.extend(members.map(|column| part.record(equal, column)));
             }
         }
-        write_csv(&folder.join("batch-size.csv"), &HEADER, &records)
+        write(folder, "batch-size", &self.markdown(), &self.svg()?, &HEADER, &records)
     }
 }
 

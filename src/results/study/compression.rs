@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::write;
 use crate::data::Dataset;
 use crate::results::columns::{Column, auroc, columns};
-use crate::results::csv::write_csv;
-use crate::results::text::{BLANK, class_list, gain, grouped, markdown_table, summary, summary_cells, write_text};
+use crate::results::text::{BLANK, class_list, gain, grouped, markdown_table, summary, summary_cells};
 use crate::results::{Gain, Panel, Point, ResultsError, Rows, Series, Summary, svg};
 
 const HEADER: [&str; 9] =
@@ -79,10 +79,8 @@ impl<'a> CompressionStudy<'a> {
     /// # Errors
     /// A plot that cannot be drawn, and a file that cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), ResultsError> {
-        write_text(&folder.join("compression.md"), &self.markdown())?;
-        write_text(&folder.join("compression.svg"), &self.svg()?)?;
         let records: Vec<_> = self.parts.iter().flat_map(Part::records).collect();
-        write_csv(&folder.join("compression.csv"), &HEADER, &records)
+        write(folder, "compression", &self.markdown(), &self.svg()?, &HEADER, &records)
     }
 }
 

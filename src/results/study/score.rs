@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::write;
 use crate::data::Dataset;
 use crate::results::classes::{class_name, class_title};
 use crate::results::columns::{Column, Figure, auroc, columns, note};
-use crate::results::csv::write_csv;
-use crate::results::text::{class_list, grouped, markdown_table, mean_key, summary, summary_cells, write_text};
+use crate::results::text::{class_list, grouped, markdown_table, mean_key, summary, summary_cells};
 use crate::results::{Panel, Point, ResultsError, Rows, Series, Summary, svg};
 
 const HEADER: [&str; 10] =
@@ -77,10 +77,8 @@ impl<'a> ScoreStudy<'a> {
     /// # Errors
     /// A plot that cannot be drawn, and a file that cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), ResultsError> {
-        write_text(&folder.join("score.md"), &self.markdown())?;
-        write_text(&folder.join("score.svg"), &self.svg()?)?;
         let records: Vec<_> = self.parts.iter().flat_map(Part::records).collect();
-        write_csv(&folder.join("score.csv"), &HEADER, &records)
+        write(folder, "score", &self.markdown(), &self.svg()?, &HEADER, &records)
     }
 }
 

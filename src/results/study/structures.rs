@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::write;
 use crate::data::Dataset;
 use crate::results::columns::{Column, auroc, columns};
-use crate::results::csv::write_csv;
-use crate::results::text::{BLANK, class_list, gain, markdown_table, summary, summary_cells, write_text};
+use crate::results::text::{BLANK, class_list, gain, markdown_table, summary, summary_cells};
 use crate::results::{Panel, Point, ResultsError, Rows, Series, Summary, svg};
 
 const HEADER: [&str; 9] =
@@ -97,10 +97,8 @@ impl<'a> StructureStudy<'a> {
     /// # Errors
     /// A plot that cannot be drawn, and a file that cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), ResultsError> {
-        write_text(&folder.join("structures.md"), &self.markdown())?;
-        write_text(&folder.join("structures.svg"), &self.svg()?)?;
         let records: Vec<_> = self.parts.iter().flat_map(Part::records).collect();
-        write_csv(&folder.join("structures.csv"), &HEADER, &records)
+        write(folder, "structures", &self.markdown(), &self.svg()?, &HEADER, &records)
     }
 }
 
