@@ -75,7 +75,7 @@ impl OwnImages {
     /// evaluate.
     ///
     /// # Errors
-    /// Folders of which one is within the other, too few groups, and those of [`Pictures::read`] and [`Groups::new`].
+    /// Folders of which one is within the other, too few groups, and those of [`Pictures::read`] and [`super::Groups::new`].
     pub fn read(
         folder: &Path,
         anomalies: &Path,
