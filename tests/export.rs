@@ -281,7 +281,7 @@ fn the_documented_code_scores_photos_as_this_program() {
         let theirs: Vec<f64> = theirs.collect();
         assert_eq!([ours.len(), theirs.len()], [photos.len(); 2]);
         for ((name, ours), theirs) in photos.iter().zip(&ours).zip(&theirs) {
-            assert!((ours - theirs).abs() <= 3e-3 * ours, "{channels} {fit} {name}: {ours} here, {theirs} in Python");
+            assert!((ours - theirs).abs() <= 1e-2 * ours, "{channels} {fit} {name}: {ours} here, {theirs} in Python");
         }
         let spread = ours.iter().copied().fold(0.0, f64::max) / ours.iter().copied().fold(f64::MAX, f64::min);
         assert!(spread > 1.1, "scores that hardly differ say little");
