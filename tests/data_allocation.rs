@@ -4,7 +4,7 @@
 mod server;
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::io::Write;
+use std::io::{Cursor, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -98,6 +98,17 @@ fn small_files_that_claim_much_get_little() {
         std::fs::write(&path, picture).unwrap();
         let error = read_picture(&path).unwrap_err().to_string();
         assert!(error.contains("19000 x 15000 pixels"), "{name}: {error}");
+    }
+
+    // A second frame, behind the pixels.
+    for picture in [DynamicImage::new_luma8(8, 8), DynamicImage::new_rgb8(8, 8)] {
+        let mut twice = Vec::new();
+        picture.write_to(&mut Cursor::new(&mut twice), ImageFormat::Jpeg).unwrap();
+        twice.truncate(twice.len() - 2);
+        twice.extend([0xff, 0xc2, 0, 11, 8, 0xff, 0xf0, 0xff, 0xf0, 1, 1, 0x11, 0, 0xff, 0xd9]);
+        std::fs::write(&path, twice).unwrap();
+        let error = read_picture(&path).unwrap_err().to_string();
+        assert!(error.contains("damaged: "), "{error}");
     }
 
     an_archive_is_refused(1 << 40);

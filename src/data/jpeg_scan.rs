@@ -137,6 +137,10 @@ impl<'a> Walk<'a> {
     }
 
     fn frame(&mut self, progressive: bool) -> Result<(), &'static str> {
+        // Memory was lent for the first one, and decoders take no other.
+        if !self.components.is_empty() {
+            return Err(HEADER);
+        }
         let (header, rest) = self.segment()?.split_first_chunk::<6>().ok_or(HEADER)?;
         let [_, h1, h0, w1, w0, count] = *header;
         let [height, width] = [[h1, h0], [w1, w0]].map(|side| usize::from(u16::from_be_bytes(side)));

@@ -4,7 +4,6 @@
 //! and contrast of an image do not count. docs/decisions/independent-groups.md has the measurements behind the numbers.
 
 use std::collections::HashMap;
-use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -185,7 +184,7 @@ fn typical_distance(images: &Images, summaries: &[Summary]) -> Result<f64, DataE
     };
     let mut squares = 0.0;
     for &(one, other) in &pairs {
-        let distance = summaries[one].distance(&summaries[other], &pixels_of(images, one)?, &pixels_of(images, other)?);
+        let distance = summaries[one].distance(&summaries[other], &images.image(one)?, &images.image(other)?);
         squares += distance * distance;
     }
     Ok((squares / pairs.len().max(1) as f64).sqrt())
@@ -233,15 +232,14 @@ fn search(
         let mut next = if found[first] { Vec::new() } else { vec![first] };
         found[first] = true;
         while let Some(image) = next.pop() {
-            let pixels = pixels_of(images, image)?;
+            let pixels = images.image(image)?;
             for key in neighbours(cell(image)) {
                 let Some(list) = cells.get_mut(&key) else { continue };
                 let mut place = 0;
                 while let Some(&other) = list.get(place) {
                     let other = other as usize;
                     if !found[other] && summaries[image].may_be_within(&summaries[other], near) {
-                        let distance =
-                            summaries[image].distance(&summaries[other], &pixels, &pixels_of(images, other)?);
+                        let distance = summaries[image].distance(&summaries[other], &pixels, &images.image(other)?);
                         if distance <= near {
                             found[other] = true;
                             sets.join(image, other);
@@ -258,11 +256,6 @@ fn search(
         }
     }
     Ok(())
-}
-
-/// The values of an image, wherever they lie.
-fn pixels_of(images: &Images, image: usize) -> Result<impl Deref<Target = [u8]>, DataError> {
-    images.image(image)
 }
 
 /// A cell and those around it.
@@ -285,7 +278,7 @@ fn each<T: Send>(images: &Images, of: impl Fn(&[u8]) -> T + Sync) -> Result<Vec<
                 break;
             }
             let taken = first..count.min(first + TAKEN);
-            let made: Result<Vec<T>, DataError> = taken.map(|image| Ok(of(&pixels_of(images, image)?))).collect();
+            let made: Result<Vec<T>, DataError> = taken.map(|image| Ok(of(&images.image(image)?))).collect();
             if sender.send((first, made)).is_err() {
                 break;
             }
