@@ -2,12 +2,16 @@
 
 use std::cell::RefCell;
 use std::path::Path;
+use std::time::Duration;
 
 use super::{Data, Plan, Watch};
 use crate::config::Config;
 use crate::engine::{DeviceKind, EngineError, Executor, KernelChoices};
 use crate::run::{RunFolder, StageDevices, read_devices, read_kernels, write_devices};
 use crate::train::{Stage, TrainError, Trainer};
+
+/// Time for the steps of a trial that chooses between devices.
+const TRIAL: Duration = Duration::from_millis(200);
 
 /// Opens devices, each time anew: every stage has one of its own.
 pub trait Devices {
@@ -120,7 +124,7 @@ impl<'a> RunDevices<'a> {
         let mut timed = TimedDevices::new();
         let mut best: Option<(T, DeviceKind, f64)> = None;
         for (index, &kind) in kinds.iter().enumerate() {
-            let tried = prepare(Some(kind)).and_then(|mut ready| Ok((ready.trial()?, ready)));
+            let tried = prepare(Some(kind)).and_then(|mut ready| Ok((ready.trial(TRIAL)?, ready)));
             let (seconds, ready) = match tried {
                 // Another may be able to.
                 Err(TrainError::Engine(error))
@@ -145,12 +149,12 @@ impl<'a> RunDevices<'a> {
 
 /// What can take some steps to be timed.
 pub(super) trait Steps {
-    /// Seconds of a step.
-    fn trial(&mut self) -> Result<f64, TrainError>;
+    /// Seconds of a step, from steps that take about `time`.
+    fn trial(&mut self, time: Duration) -> Result<f64, TrainError>;
 }
 
 impl Steps for (Box<dyn Executor>, Trainer) {
-    fn trial(&mut self) -> Result<f64, TrainError> {
-        self.1.trial(self.0.as_mut())
+    fn trial(&mut self, time: Duration) -> Result<f64, TrainError> {
+        self.1.trial(self.0.as_mut(), time)
     }
 }

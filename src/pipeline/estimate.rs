@@ -1,10 +1,14 @@
 //! How long a run will train, from some steps of each stage that are timed before it begins. Nothing depends on it.
 
+use std::time::Duration;
+
 use super::devices::{RunDevices, Steps};
 use super::{Data, Watch};
 use crate::config::Config;
 use crate::train::Stage;
 
+/// Time for the steps of a stage. A person waits for them, and wants no more than the size of the answer.
+const TRIAL: Duration = Duration::from_millis(20);
 /// Fewest steps that are worth to be estimated: fewer are done as soon as they are timed.
 const FEWEST: usize = 100;
 
@@ -23,7 +27,7 @@ pub(super) fn time(
     }
     watch.prepare("timing the stages");
     let timed = stages.iter().map(|&stage| {
-        let seconds = devices.trainer(config, stage, data, watch).and_then(|mut ready| ready.trial());
+        let seconds = devices.trainer(config, stage, data, watch).and_then(|mut ready| ready.trial(TRIAL));
         seconds
             .map(|seconds| (stage, seconds))
             .inspect_err(|error| tracing::debug!("stage {stage} is not timed: {error}"))

@@ -12,8 +12,6 @@ use crate::engine::{Executor, Readback};
 const SUBMISSION: Duration = Duration::from_millis(300);
 /// Submissions on their way at once.
 pub(super) const IN_FLIGHT: usize = 2;
-/// Time that a trial should take.
-const TRIAL: Duration = Duration::from_millis(200);
 
 /// Keeps submissions near the time they should take, and well below the history's length.
 pub(super) struct Pacing {
@@ -47,11 +45,12 @@ impl Pacing {
 }
 
 impl Trainer {
-    /// Seconds of a step, from some that are taken to find out; what they train is undone.
+    /// Seconds of a step, from some that are taken to find out; what they train is undone. They take about `time`, and two
+    /// steps at least.
     ///
     /// # Errors
     /// Failures of the device.
-    pub fn trial(&mut self, executor: &mut dyn Executor) -> Result<f64, TrainError> {
+    pub fn trial(&mut self, executor: &mut dyn Executor, time: Duration) -> Result<f64, TrainError> {
         let before = Checkpoint::take(executor, &self.variables, &self.state(), self.stage, 0.0)?;
         let mut done = self.steps_done();
         let mut steps = |count: usize| -> Result<f64, TrainError> {
@@ -68,7 +67,7 @@ impl Trainer {
         // The first finds memory and kernels cold; the second tells how many make a trial.
         steps(1)?;
         let mut seconds = steps(1)?;
-        let half = (TRIAL.as_secs_f64() / seconds.max(1e-9) / 2.0) as usize;
+        let half = (time.as_secs_f64() / seconds.max(1e-9) / 2.0) as usize;
         if half > 0 {
             let half = half.min(HISTORY / 2);
             seconds = steps(half)?.min(steps(half)?);
