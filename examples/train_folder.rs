@@ -1,5 +1,5 @@
-//! Trains on a folder of pictures, all of them normal. Without arguments it draws 60 pictures itself, and trains for a
-//! few seconds only.
+//! Trains on a folder of pictures, all of them normal. Without arguments it draws 60 pictures itself in a new
+//! temporary folder, and trains for a few seconds only.
 //!
 //! ```text
 //! cargo run --release --example train_folder
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (training, run) = match &arguments[..] {
         [pictures, run] => (Training::on_images(pictures), run.clone()),
         [] => {
-            let folder = std::env::temp_dir().join("pkdgan-example");
+            let folder = tempfile::Builder::new().prefix("pkdgan-example-").tempdir()?.keep();
             draw(&folder.join("pictures"))?;
             // A shorter training than a recipe's: any setting can be changed.
             let mut config = Recipe::Default.images(32);
