@@ -1,7 +1,7 @@
 // A whole generator and the distance of its latent vectors; one workgroup an image, activations in workgroup memory.
 // The host adds a function for each implicit matrix product of a layer (common/fused_*.wgsl) and network0, network1,
 // network2, which call them in turn.
-// Prelude: WIDTH, MEMORY, IMAGE, LATENTS, LATENT1 and LATENT2 (where the vectors lie in memory), MIN_NORM.
+// Prelude: WIDTH, MEMORY, IMAGE, LATENTS, LATENT1 and LATENT2 (where the vectors lie in memory), UNIT_RMS, MIN_NORM.
 @group(0) @binding(0) var<storage, read> images: array<f32>;
 @group(0) @binding(2) var<storage, read_write> scores: array<f32>;
 // Written by the decoder, read again by the second encoder: each workgroup sees only its own image.
@@ -32,8 +32,11 @@ fn total_beside(vector: u32, lane: u32, value: f32) -> f32 {
     return sum;
 }
 
-// What scales a vector to a root mean square of one.
-fn unit_rms(vector: u32, lane: u32) -> f32 {
+// What scales a vector to a root mean square of one, where UNIT_RMS; else one.
+fn latent_scale(vector: u32, lane: u32) -> f32 {
+    if !UNIT_RMS {
+        return 1.0;
+    }
     var squares = 0.0;
     for (var i = lane; i < LATENTS; i += WIDTH) {
         squares += memory[vector + i] * memory[vector + i];
@@ -45,7 +48,7 @@ fn unit_rms(vector: u32, lane: u32) -> f32 {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let image = group.x;
     network0(image, lane);
-    let scale1 = unit_rms(LATENT1, lane);
+    let scale1 = latent_scale(LATENT1, lane);
     for (var i = lane; i < LATENTS; i += WIDTH) {
         let v = scale1 * memory[LATENT1 + i];
         memory[LATENT1 + i] = v;
@@ -55,7 +58,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     network1(image, lane);
     storageBarrier();
     network2(image, lane);
-    let scale2 = unit_rms(LATENT2, lane);
+    let scale2 = latent_scale(LATENT2, lane);
     var squares = 0.0;
     for (var i = lane; i < LATENTS; i += WIDTH) {
         let d = latents[image * LATENTS + i] - scale2 * memory[LATENT2 + i];

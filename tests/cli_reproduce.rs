@@ -186,6 +186,26 @@ fn studies_of_distillation_share_their_teachers_with_grids() {
 }
 
 #[test]
+fn a_study_of_the_constraint_trains_teachers_in_five_ways() {
+    let sandbox = Sandbox::new();
+    let output = succeeds(&sandbox, &["--classes=2", "--seeds=0", "--study=constraint"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("# Constraint on latent vectors"), "{text}");
+    let cells =
+        ["teacher", "teacher-none", "teacher-none-no-latent-loss", "teacher-tanh", "teacher-unit-rms-no-latent-loss"];
+    assert_eq!(sandbox.list("runs/reproduce/mnist-2-seed0"), cells);
+    let found = rows(&sandbox, "mnist-constraint");
+    let latents: Vec<_> = found.iter().map(|row| row.latents.as_str()).collect();
+    assert_eq!(latents, ["none", "none, no latent loss", "tanh", "unit-rms", "unit-rms, no latent loss"]);
+    // They are not the same network by another name.
+    let aurocs: std::collections::BTreeSet<_> = found.iter().map(|row| row.auroc.to_bits()).collect();
+    assert_eq!(aurocs.len(), 5);
+    let model = sandbox.path("runs/reproduce/mnist-2-seed0/teacher-tanh/model.safetensors");
+    let model = pkdgan::model::ModelFile::read(&model).unwrap();
+    assert_eq!(model.architecture.latent_constraint.name(), "tanh");
+}
+
+#[test]
 fn grids_that_cannot_be_are_refused_before_anything_is_written() {
     let sandbox = Sandbox::new();
     for (more, named) in [
@@ -204,6 +224,7 @@ fn grids_that_cannot_be_are_refused_before_anything_is_written() {
         (&["--study=compression", "--structures=1"], "--widths"),
         (&["--study=compression", "--widths=0"], "above 0"),
         (&["--widths=1"], "--study compression"),
+        (&["--study=constraint", "--networks=teacher"], "--study constraint"),
     ] {
         let output = reproduce(&sandbox, more).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{more:?}: {}", stderr(&output));

@@ -53,6 +53,7 @@ calibration = 0.1
 [network]
 generator = [48, 96, 192]
 latents = 48
+latent_constraint = "unit-rms"
 discriminator = [32, 64, 128]
 
 [training]

@@ -11,7 +11,7 @@ use image::{Rgb, RgbImage, Rgba, RgbaImage};
 use pkdgan::config::Statistics;
 use pkdgan::data::{Fit, Images, Preprocessing, Range};
 use pkdgan::engine::{self, Activation, Cpu, Executor, Graph, Measure, Variables, Window};
-use pkdgan::model::{Architecture, EncoderLayer, ModelFile, Normal};
+use pkdgan::model::{Architecture, EncoderLayer, LatentConstraint, ModelFile, Normal};
 use pkdgan::unstable::calibration::{Calibration, tie_bound};
 use pkdgan::unstable::data::{GREY, MemoryBudget, read_pixels};
 use pkdgan::unstable::export::schema::{self, ElementKind, Length, Node};
@@ -28,7 +28,9 @@ use tempfile::TempDir;
 /// A model of random numbers; pictures are `height` x `width`.
 fn model(channels: usize, encoder: &[[usize; 4]], statistics: Statistics, [height, width]: [usize; 2]) -> ModelFile {
     let encoder = encoder.iter().copied().map(EncoderLayer::from).collect();
-    let architecture = Architecture { channels, side: 16, encoder, latents: 7, discriminator: vec![2, 3, 4] };
+    let latent_constraint = LatentConstraint::default();
+    let architecture =
+        Architecture { channels, side: 16, encoder, latents: 7, latent_constraint, discriminator: vec![2, 3, 4] };
     architecture.check().unwrap();
     let mut variables = Variables::new();
     let gan = EdeGan::register(&mut variables, "model", &architecture, 1e-3);

@@ -2,7 +2,7 @@
 
 use pkdgan::config::Recipe;
 use pkdgan::data::Dataset;
-use pkdgan::model::{Architecture, EncoderLayer};
+use pkdgan::model::{Architecture, EncoderLayer, LatentConstraint};
 
 #[test]
 fn students_are_as_much_smaller_as_the_papers_state() {
@@ -49,6 +49,7 @@ fn layers_that_do_not_fit_are_refused() {
         side: 32,
         encoder: vec![EncoderLayer::half(4)],
         latents: 8,
+        latent_constraint: LatentConstraint::UnitRms,
         discriminator: vec![2, 3, 4],
     };
     sound.check().unwrap();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pkdgan::config::Statistics;
+use pkdgan::config::{LatentConstraint, Statistics};
 use pkdgan::model::{ModelFile, WeightsError};
 use pkdgan::scoring::{Detector, DetectorOptions, ScoringPath};
 use pkdgan::unstable::weights::Weights;
@@ -54,6 +54,27 @@ fn the_metadata_describe_every_layer_and_the_score() {
     assert_eq!(said("score")["least_norm"], 1e-6);
     let p_value = "(1 + count(max(1.01 * c, c + 0.005) >= score)) / (1 + count(c)), c = calibration.scores";
     assert_eq!(said("score")["p_value"], p_value);
+}
+
+#[test]
+fn what_holds_latent_vectors_is_said_and_read_back() {
+    let (_folder, path) = written();
+    let mut model = student();
+    for (constraint, last) in [(LatentConstraint::Tanh, "tanh"), (LatentConstraint::None, "none")] {
+        model.architecture.latent_constraint = constraint;
+        model.write(&path).unwrap();
+        let metadata = Weights::read(&path).unwrap().metadata;
+        let said = |key: &str| serde_json::from_str::<Value>(&metadata[key]).unwrap();
+        assert_eq!(said("architecture")["latent_constraint"], constraint.name());
+        assert_eq!(said("networks")["encoder"][2], json!(["conv3", "conv", 1, 0, false, last]));
+        assert_eq!(said("score")["z1"], "encoder1(x)");
+        assert_eq!(said("score")["unit_rms"], Value::Null);
+        assert_eq!(ModelFile::read(&path).unwrap().architecture.latent_constraint, constraint);
+    }
+    // The usual one goes without saying: earlier programs read the file too.
+    model.architecture.latent_constraint = LatentConstraint::UnitRms;
+    model.write(&path).unwrap();
+    assert!(!Weights::read(&path).unwrap().metadata["architecture"].contains("constraint"));
 }
 
 #[test]
@@ -169,8 +190,14 @@ fn the_documented_code_scores_as_this_program() {
         }
         padded.extend(square);
     }
-    for statistics in [Statistics::Running, Statistics::PerImage] {
-        let model = student().statistics(statistics);
+    for (statistics, constraint) in [
+        (Statistics::Running, LatentConstraint::UnitRms),
+        (Statistics::PerImage, LatentConstraint::UnitRms),
+        (Statistics::Running, LatentConstraint::Tanh),
+        (Statistics::Running, LatentConstraint::None),
+    ] {
+        let mut model = student().statistics(statistics);
+        model.architecture.latent_constraint = constraint;
         model.write(&path("model.safetensors")).unwrap();
         let python = std::env::var_os("PKDGAN_PYTHON").unwrap_or_else(|| "python3".into());
         let mut command = Command::new(python);

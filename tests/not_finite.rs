@@ -7,7 +7,7 @@ use command::{Sandbox, stderr};
 use common::{VARIANTS, adapter, opened};
 use pkdgan::config::{Config, Goal};
 use pkdgan::engine::{Cpu, EngineError, Executor, Gpu, GpuOptions, Graph, Program, Readback, Statistics, Variables};
-use pkdgan::model::{Architecture, EncoderLayer};
+use pkdgan::model::{Architecture, EncoderLayer, LatentConstraint};
 use pkdgan::unstable::engine::{GpuOptionsInternals, KernelChoices, Reference};
 use pkdgan::unstable::model::{EdeGan, NormMode};
 use pkdgan::unstable::pipeline::{self, Data, GivenFiles, Watch};
@@ -176,6 +176,7 @@ fn norms_of_a_single_value_are_refused_where_the_graph_is_built() {
         side: 8,
         encoder: vec![EncoderLayer::half(2); 3],
         latents: 2,
+        latent_constraint: LatentConstraint::default(),
         discriminator: vec![2, 3, 4],
     };
     let mut variables = Variables::new();

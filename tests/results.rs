@@ -4,8 +4,8 @@ use std::fs;
 
 use pkdgan::data::Dataset;
 use pkdgan::unstable::results::{
-    Baselines, BatchSizeStudy, Budget, CompressionStudy, Gain, Panel, Point, ResultsError, Row, Rows, ScoreStudy,
-    Series, StructureStudy, Summary, Table, class_names, published, svg,
+    Baselines, BatchSizeStudy, Budget, CompressionStudy, ConstraintStudy, Gain, Panel, Point, ResultsError, Row, Rows,
+    ScoreStudy, Series, StructureStudy, Summary, Table, class_names, published, svg,
 };
 use tempfile::TempDir;
 
@@ -30,6 +30,7 @@ fn row(network: &str, structure: &str, normal: u8, seed: u64, auroc: f64) -> Row
         build: String::new(),
         reconstruction_ratio: Some(0.25),
         reconstructs: Some(true),
+        latents: "unit-rms".into(),
     }
 }
 
@@ -466,6 +467,49 @@ fn the_study_of_compression_sorts_students_by_size() {
     let table = Table::new(&rows).markdown();
     assert_eq!(cells(&table, "normal class")[2..4], ["student-alone, 21504 MACs", "student-alone, 86016 MACs"]);
     assert_eq!(cells(&table, "gain over student-alone, points (95 % interval)")[4], "+2.50 (-3.85 to +8.85), 4 pairs");
+}
+
+#[test]
+fn the_study_of_the_constraint_compares_teachers_with_the_usual_one() {
+    let teacher =
+        |latents: &str, class, seed, auroc| Row { latents: latents.into(), ..row("teacher", "", class, seed, auroc) };
+    let spread = [(0, 0, 0.90), (0, 1, 0.92), (4, 0, 0.80), (4, 1, 0.82)];
+    let of = |latents: &'static str, less: f64| {
+        spread.map(|(class, seed, auroc)| teacher(latents, class, seed, auroc - less))
+    };
+    let mut all = [of("unit-rms", 0.0), of("none, no latent loss", 0.10), of("tanh", 0.05)].concat();
+    // Of a class that the others lack, and of another network.
+    all.extend([teacher("unit-rms", 7, 0, 0.5), row("student", "1", 0, 0, 0.7)]);
+    all.iter_mut().filter(|row| row.latents == "tanh").for_each(|row| row.reconstructs = Some(false));
+    let rows = rows(all);
+    let study = ConstraintStudy::new(&rows);
+    let text = study.markdown();
+    assert!(text.contains("## mnist, mean of classes 0, 4\n"), "{text}");
+    assert_eq!(cells(&text, "unit-rms")[1..], ["86.00 ± 1.41, n 2", "–", "81.00 ± 1.41, n 2"]);
+    assert_eq!(cells(&text, "none, no latent loss")[1..3], ["76.00 ± 1.41, n 2", "-10.00 (-10.00 to -10.00), 4 pairs"]);
+    assert_eq!(cells(&text, "tanh †")[1], "81.00 ± 1.41, n 2");
+    assert!(text.contains("do not reconstruct"), "{text}");
+    let folder = TempDir::new().unwrap();
+    study.write(folder.path()).unwrap();
+    let csv = fs::read_to_string(folder.path().join("constraint.csv")).unwrap();
+    assert!(csv.contains("mnist,tanh,0 4,81.0000,1.4142,2,76.0000,1.4142,2,-5.0000,0.0000\n"), "{csv}");
+    let plot = fs::read_to_string(folder.path().join("constraint.svg")).unwrap();
+    assert!(plot.contains("none, no loss") && plot.contains("by reconstruction error"), "{plot}");
+    // In the table they stand apart.
+    let table = Table::new(&rows).markdown();
+    assert_eq!(cells(&table, "normal class")[1..4], ["teacher", "teacher, none, no latent loss", "teacher, tanh"]);
+}
+
+#[test]
+fn rows_of_files_without_the_column_are_of_the_usual_latents() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("runs.csv");
+    rows([row("teacher", "", 0, 0, 0.9)]).write(&path).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.lines().next().unwrap().ends_with(",reconstructs,latents"), "{text}");
+    let without: String = text.lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned() + "\n").collect();
+    fs::write(&path, without).unwrap();
+    assert_eq!(Rows::read(&path).unwrap(), rows([row("teacher", "", 0, 0, 0.9)]));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use common::{adapter, assert_close, random};
 use pkdgan::config::{Recipe, Statistics};
 use pkdgan::data::{Dataset, Part};
 use pkdgan::engine::{Cpu, EngineError, Executor, GpuOptions, Graph, Program, Readback, Variables};
-use pkdgan::model::{Architecture, EncoderLayer, ModelFile, Normal};
+use pkdgan::model::{Architecture, EncoderLayer, LatentConstraint, ModelFile, Normal};
 use pkdgan::scoring::{Detector, DetectorOptions, ScoringError, ScoringPath};
 use pkdgan::unstable::engine::{GpuOptionsInternals, GraphInternals, Precision, Reference};
 use pkdgan::unstable::model::{EdeGan, named};
@@ -54,7 +54,8 @@ fn model(architecture: Architecture, statistics: Statistics, seed: u64) -> Model
 
 fn architecture(channels: usize, side: usize, encoder: &[[usize; 4]], latents: usize) -> Architecture {
     let encoder = encoder.iter().copied().map(EncoderLayer::from).collect();
-    Architecture { channels, side, encoder, latents, discriminator: vec![1; 3] }
+    let latent_constraint = LatentConstraint::default();
+    Architecture { channels, side, encoder, latents, latent_constraint, discriminator: vec![1; 3] }
 }
 
 fn pixels(images: usize, file: &ModelFile) -> Vec<f32> {
@@ -123,6 +124,14 @@ fn random_architectures() -> Vec<Architecture> {
         (3, 8, &[[4, 5, 3, 0]], 9),
     ];
     cases.map(|(channels, side, encoder, latents)| architecture(channels, side, encoder, latents)).into()
+}
+
+#[test]
+fn latent_vectors_that_are_not_normalised() {
+    for latent_constraint in [LatentConstraint::Tanh, LatentConstraint::None] {
+        let small = architecture(1, 8, &[[3, 3, 1, 1], [5, 2, 2, 0]], 7);
+        check(&model(Architecture { latent_constraint, ..small }, Statistics::Running, 50), 11);
+    }
 }
 
 /// The students of the recipes.

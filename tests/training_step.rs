@@ -4,7 +4,7 @@
 mod common;
 
 use common::{VARIANTS, assert_close, random};
-use pkdgan::config::{Config, PseudoAnomaly, Recipe, Statistics, Structure};
+use pkdgan::config::{Config, LatentConstraint, PseudoAnomaly, Recipe, Statistics, Structure};
 use pkdgan::data::Dataset;
 use pkdgan::engine::{Cpu, Executor, GroupId, Program, Readback, VarId, Variables};
 use pkdgan::unstable::engine::{GpuOptionsInternals, Reference};
@@ -189,6 +189,26 @@ fn steps_of_all_stages_are_the_exact_ones() {
             let setup = Setup::of(small(dataset, 3, structure), stage);
             let executors = vec![("gpu", fresh(VARIANTS[1])), ("cpu", Box::new(Cpu::new()) as Box<dyn Executor>)];
             compare(&format!("{dataset}, {stage}, {structure:?}"), &setup, executors);
+        }
+    }
+}
+
+/// With each constraint on latent vectors, and with a second encoder that learns by itself.
+#[test]
+fn steps_of_other_constraints_are_the_exact_ones() {
+    for (constraint, statistics) in [
+        (LatentConstraint::UnitRms, Statistics::PerImage),
+        (LatentConstraint::Tanh, Statistics::Running),
+        (LatentConstraint::None, Statistics::Running),
+    ] {
+        for stage in [Stage::Teacher, Stage::Alone, Stage::Step1] {
+            let mut config = small(Dataset::Mnist, 3, Structure::JointOwn);
+            config.network.latent_constraint = constraint;
+            (config.scoring.statistics, config.student.statistics) = (statistics, statistics);
+            (config.training.weights.latent, config.student.weights.latent) = (0.0, 0.0);
+            let setup = Setup::of(config, stage);
+            let executors = vec![("gpu", fresh(VARIANTS[1])), ("cpu", Box::new(Cpu::new()) as Box<dyn Executor>)];
+            compare(&format!("{constraint:?}, {stage}"), &setup, executors);
         }
     }
 }

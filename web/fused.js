@@ -7,8 +7,8 @@ export const padded = (columns) => 4 * Math.ceil(columns / 4);
 const count = (shape) => shape.reduce((product, side) => product * side, 1);
 const range = (length) => Array.from({ length }, (_, index) => index);
 
-/** Matrix products and places of every layer: `layers` (three lists), `memory` and `weights` in numbers. */
-export function plan(networks) {
+/** Matrix products and places of every layer: `layers` (three lists), `memory` and `weights` in numbers, `unitRms` as given. */
+export function plan(networks, unitRms) {
   const chain = networks.flat();
   const lastOfDecoder = networks[0].length + networks[1].length - 1;
   // What a layer reads and what it writes are there at once, and nothing else: one at each end of the memory.
@@ -41,6 +41,7 @@ export function plan(networks) {
     memory,
     weights,
     image: chain[0].input,
+    unitRms,
     latents: chain[lastOfDecoder + 1 - networks[1].length].input[0],
   };
 }

@@ -47,6 +47,7 @@ export async function source(planned, width) {
     MEMORY: u32(planned.memory),
     IMAGE: u32(count(planned.image)),
     LATENTS: u32(planned.latents),
+    UNIT_RMS: `bool = ${planned.unitRms}`,
     MIN_NORM: f32(MIN_NORM),
     LATENT1: u32(planned.layers[0].at(-1).to.start),
     LATENT2: u32(planned.layers[2].at(-1).to.start),
@@ -135,7 +136,7 @@ function activationConstants([kind, slope]) {
 /** A model on a device, ready to score. */
 export class Scorer {
   static async open({ device, width }, model) {
-    const planned = plan(model.networks);
+    const planned = plan(model.networks, model.unitRms);
     const limit = device.limits.maxComputeWorkgroupStorageSize;
     if (4 * planned.memory > limit) {
       throw new FileError(

@@ -12,6 +12,8 @@ const MAX_WIDTH = 4096,
   MAX_LAYERS = 16,
   MAX_NUMBERS = 1 << 26,
   MAX_STRIDE = 64;
+/** What may be done to latent vectors; the first goes without saying. */
+const CONSTRAINTS = ["unit-rms", "tanh", "none"];
 const FORMATS = ["pkdgan-ede-gan-1", "pkdgan-ede-gan-2", "pkdgan-ede-gan-3"];
 /** Most characters of a metadata value: settings of sixteen layers take a third of it. */
 const MAX_VALUE = 2000;
@@ -26,7 +28,8 @@ const FIXED = {
  * Reads a model from a `Blob`. `networks` are encoder, decoder and encoder, each a list of layers: `transposed`,
  * `input` and `output` (channels, height, width), `kernel`, `stride`, `padding`, `activation`, and the tensors `weight`
  * and `shift`, for a layer with a norm `scale`, and `fixed` (means and variances) where the norm's statistics are fixed.
- * `norm` is the norm's epsilon where they are each image's own.
+ * `norm` is the norm's epsilon where they are each image's own. With `unitRms` latent vectors are scaled to a root mean
+ * square of one.
  */
 export async function readModel(name, blob) {
   const weights = await readWeights(name, blob);
@@ -72,6 +75,7 @@ export async function readModel(name, blob) {
     preprocessing,
     normal,
     networks,
+    unitRms: (architecture.latent_constraint ?? CONSTRAINTS[0]) === "unit-rms",
     calibration: scores ? new Calibration(scores.values) : null,
   };
 }
@@ -99,12 +103,20 @@ function described(weights, key) {
 const within = (value) => isCount(value) && value >= 1 && value <= MAX_WIDTH;
 
 /** What is wrong with an architecture, if anything: each window must fill its image exactly. */
-function unsound({ channels, side, latents, encoder, statistics, norm_epsilon: epsilon }) {
-  const shown = JSON.stringify({ channels, side, latents, encoder, statistics });
+function unsound({
+  channels,
+  side,
+  latents,
+  latent_constraint: constraint = CONSTRAINTS[0],
+  encoder,
+  statistics,
+  norm_epsilon: epsilon,
+}) {
+  const shown = JSON.stringify({ channels, side, latents, latent_constraint: constraint, encoder, statistics });
   const problem = `metadata \`architecture\` makes no sense: ${shown.slice(0, 200)}`;
   const positive = typeof epsilon === "number" && Number.isFinite(epsilon) && Math.fround(epsilon) > 0;
-  if (![channels, side, latents].every(within) || !["running", "per-image"].includes(statistics) || !positive)
-    return problem;
+  const known = ["running", "per-image"].includes(statistics) && CONSTRAINTS.includes(constraint);
+  if (![channels, side, latents].every(within) || !known || !positive) return problem;
   if (!Array.isArray(encoder) || encoder.length < 1 || encoder.length > MAX_LAYERS) return problem;
   let left = side;
   for (const layer of encoder) {
@@ -136,7 +148,7 @@ function unnamed({ dataset, class: number }) {
 }
 
 /** The layers of the three networks, without tensors; the decoder mirrors the encoder. */
-function generator({ channels, side, encoder, latents }) {
+function generator({ channels, side, encoder, latents, latent_constraint: constraint }) {
   let input = [channels, side, side];
   const shrinking = encoder.map(([outputs, kernel, stride, padding], index) => {
     const left = (input[1] + 2 * padding - kernel) / stride + 1;
@@ -161,7 +173,7 @@ function generator({ channels, side, encoder, latents }) {
     stride: 1,
     padding: 0,
     normed: false,
-    activation: [IDENTITY, 0],
+    activation: [constraint === "tanh" ? TANH : IDENTITY, 0],
   });
   const growing = shrinking.map((layer, index) => ({
     ...layer,

@@ -12,6 +12,7 @@ impl Config {
             side: self.data.side,
             encoder: self.network.generator.iter().copied().map(EncoderLayer::half).collect(),
             latents: self.network.latents,
+            latent_constraint: self.network.latent_constraint,
             discriminator: self.network.discriminator.clone(),
         }
     }

@@ -115,6 +115,7 @@ pub(super) fn settings(model: &ModelFile, given: Option<Given>) -> Result<Table,
     let epsilon: f64 = model.norm_epsilon.to_string().parse().unwrap_or(model.norm_epsilon.into());
     say("training.norm_epsilon", Value::from(epsilon));
     say("network.latents", value(architecture.latents)?);
+    say("network.latent_constraint", value(architecture.latent_constraint)?);
     match given {
         Given::Teacher => {
             let halving = |layer: &EncoderLayer| *layer == EncoderLayer::half(layer.channels);

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Colour, Fit, GroupBy, Range, Source};
 
-pub use crate::model::Statistics;
+pub use crate::model::{LatentConstraint, Statistics};
 pub use error::ConfigError;
 pub(crate) use internals::Given;
 pub(crate) use layers::{MAX_CONFIG_BYTES, check_format};
@@ -148,6 +148,10 @@ pub struct NetworkConfig {
     pub generator: Vec<usize>,
     /// Length of a latent vector.
     pub latents: usize,
+    /// What is done to latent vectors, the student's too; scaled to a root mean square of one in the papers and in earlier
+    /// versions.
+    #[serde(default)]
+    pub latent_constraint: LatentConstraint,
     /// Channels of the discriminator.
     pub discriminator: Vec<usize>,
 }
@@ -235,7 +239,8 @@ pub enum PseudoAnomaly {
 pub struct LossWeights {
     /// Of the mean absolute error of the reconstruction.
     pub reconstruction: f64,
-    /// Of the mean squared distance of the two latent vectors.
+    /// Of the mean squared distance of the two latent vectors. With a weight of 0 it trains the second encoder alone, and
+    /// neither the first one nor the decoder hears of it.
     pub latent: f64,
     /// Of the discriminator's verdict on the reconstruction.
     pub adversarial: f64,

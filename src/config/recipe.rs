@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use super::{
     AugmentationConfig, Budget, Config, ConfigError, DataConfig, DistillationConfig, DistillationStep,
-    DistillationWeights, EvalSplit, Goal, ImagesConfig, LossWeights, NetworkConfig, PseudoAnomaly, PseudoAnomalyConfig,
-    RunConfig, Schedule, ScoringConfig, Statistics, Structure, StudentConfig, TrainingConfig,
+    DistillationWeights, EvalSplit, Goal, ImagesConfig, LatentConstraint, LossWeights, NetworkConfig, PseudoAnomaly,
+    PseudoAnomalyConfig, RunConfig, Schedule, ScoringConfig, Statistics, Structure, StudentConfig, TrainingConfig,
 };
 use crate::data::{Dataset, Source};
 
@@ -70,7 +70,12 @@ impl Recipe {
                 calibration: CALIBRATION,
                 images: None,
             },
-            network: NetworkConfig { generator, latents, discriminator: vec![32, 64, 128] },
+            network: NetworkConfig {
+                generator,
+                latents,
+                latent_constraint: LatentConstraint::default(),
+                discriminator: vec![32, 64, 128],
+            },
             training: TrainingConfig {
                 batch_size,
                 steps,

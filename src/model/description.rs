@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Architecture, NetworkSpec};
+use super::{Architecture, LatentConstraint, NetworkSpec};
 use crate::calibration::{TIE_RATIO, TIE_STEP};
 use crate::engine::{Activation, MIN_NORM};
 
@@ -23,8 +23,8 @@ pub(super) fn networks(architecture: &Architecture) -> Value {
 }
 
 /// How a score follows from an image `x`, and a p-value from a score.
-pub(super) fn score() -> Value {
-    let mut score = score_without_ties();
+pub(super) fn score(constraint: LatentConstraint) -> Value {
+    let mut score = score_without_ties(constraint);
     // Short, for some files must be small.
     score["p_value"] =
         format!("(1 + count(max({TIE_RATIO} * c, c + {TIE_STEP}) >= score)) / (1 + count(c)), c = calibration.scores")
@@ -33,15 +33,21 @@ pub(super) fn score() -> Value {
 }
 
 /// The same as version 2 of the format says it. Its p-values are of exact comparisons; this program knows ties there too.
-pub(super) fn score_without_ties() -> Value {
-    json!({
-        "z1": "unit_rms(encoder1(x))",
-        "z2": "unit_rms(encoder2(decoder(z1)))",
+pub(super) fn score_without_ties(constraint: LatentConstraint) -> Value {
+    let mut score = json!({
+        "z1": "encoder1(x)",
+        "z2": "encoder2(decoder(z1))",
         "score": "sqrt(sum((z1 - z2)^2))",
-        "unit_rms": "v * sqrt(n) / max(sqrt(sum(v^2)), least_norm)",
-        "least_norm": number(MIN_NORM),
         "p_value": "(1 + count(calibration.scores >= score)) / (1 + count(calibration.scores))",
-    })
+    });
+    // The others are in the table of layers, or are nothing.
+    if constraint == LatentConstraint::UnitRms {
+        score["z1"] = "unit_rms(encoder1(x))".into();
+        score["z2"] = "unit_rms(encoder2(decoder(z1)))".into();
+        score["unit_rms"] = "v * sqrt(n) / max(sqrt(sum(v^2)), least_norm)".into();
+        score["least_norm"] = number(MIN_NORM);
+    }
+    score
 }
 
 fn layers(spec: &NetworkSpec) -> Value {

@@ -2,6 +2,7 @@
 
 use rand_chacha::ChaCha8Rng;
 
+use super::LatentConstraint;
 use super::network::{Initial, Network, NormMode};
 use super::spec::{Layer, LayerKind, NetworkSpec};
 use crate::engine::{Activation, EngineError, Executor, Graph, GroupId, Measure, Tensor, Variables};
@@ -85,6 +86,8 @@ pub struct Architecture {
     pub encoder: Vec<EncoderLayer>,
     /// Length of a latent vector.
     pub latents: usize,
+    /// What is done to latent vectors.
+    pub latent_constraint: LatentConstraint,
     /// Channels of the discriminator's halving layers.
     pub discriminator: Vec<usize>,
 }
@@ -158,7 +161,12 @@ impl Architecture {
 
     /// The layers of an encoder called `name`.
     pub fn encoder(&self, name: &str) -> NetworkSpec {
-        NetworkSpec { unit_rms: true, ..self.encoder_spec(name, &self.encoder, self.latents) }
+        let mut spec = self.encoder_spec(name, &self.encoder, self.latents);
+        spec.unit_rms = self.latent_constraint == LatentConstraint::UnitRms;
+        if let (LatentConstraint::Tanh, Some(last)) = (self.latent_constraint, spec.layers.last_mut()) {
+            last.activation = Activation::Tanh;
+        }
+        spec
     }
 
     /// The decoder's layers: the encoder's, mirrored.

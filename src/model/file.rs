@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::description;
-use super::{Architecture, EdeGan, EncoderLayer, Named, Statistics};
+use super::{Architecture, EdeGan, EncoderLayer, LatentConstraint, Named, Statistics};
 use crate::calibration::Calibration;
 use crate::data::{GREY, Preprocessing};
 use crate::engine::{VarId, Variables};
@@ -67,6 +67,8 @@ struct Described {
     /// Channels, kernel, stride and padding.
     encoder: Vec<[usize; 4]>,
     latents: usize,
+    #[serde(default, skip_serializing_if = "LatentConstraint::is_default")]
+    latent_constraint: LatentConstraint,
     discriminator: Vec<usize>,
     norm_epsilon: f32,
     statistics: Statistics,
@@ -124,7 +126,8 @@ impl ModelFile {
         let foreign = |message: String| WeightsError::Damaged { path: path.clone(), message };
         // Version 1 has neither. What is there is believed, so it must be what this program computes.
         let is = |version: u64| weights.metadata.get("format") == Some(&format!("{FORMAT}-{version}"));
-        let score = if is(2) { description::score_without_ties() } else { description::score() };
+        let constraint = architecture.latent_constraint;
+        let score = if is(2) { description::score_without_ties(constraint) } else { description::score(constraint) };
         for (key, known) in [(NETWORKS, description::networks(&architecture)), (SCORE, score)] {
             if is(1) && !weights.metadata.contains_key(key) {
                 continue;
@@ -200,12 +203,14 @@ impl ModelFile {
 
     /// What a file says of the model beside its tensors: text by key, most of it JSON.
     pub fn metadata(&self) -> BTreeMap<String, String> {
-        let Architecture { channels, side, encoder, latents, discriminator } = self.architecture.clone();
+        let Architecture { channels, side, encoder, latents, latent_constraint, discriminator } =
+            self.architecture.clone();
         let described = Described {
             channels,
             side,
             encoder: encoder.iter().map(|layer| [layer.channels, layer.kernel, layer.stride, layer.padding]).collect(),
             latents,
+            latent_constraint,
             discriminator,
             norm_epsilon: self.norm_epsilon,
             statistics: self.statistics,
@@ -218,7 +223,7 @@ impl ModelFile {
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
             (ARCHITECTURE, json!(described).to_string()),
             (NETWORKS, networks.to_string()),
-            (SCORE, description::score().to_string()),
+            (SCORE, description::score(latent_constraint).to_string()),
             (PREPROCESSING, preprocessing(&self.preprocessing).to_string()),
             (NORMAL, json!(self.normal).to_string()),
         ];
@@ -282,6 +287,7 @@ fn described(weights: &Weights) -> Result<(Described, Architecture), WeightsErro
         side: described.side,
         encoder: std::mem::take(&mut described.encoder).into_iter().map(EncoderLayer::from).collect(),
         latents: described.latents,
+        latent_constraint: described.latent_constraint,
         discriminator: std::mem::take(&mut described.discriminator),
     };
     architecture.check().map_err(foreign)?;

@@ -5,6 +5,7 @@
 //!
 //! Inside the crate this room also makes the networks' variables and graphs. It knows no executor and no training.
 
+mod constraint;
 mod description;
 mod ede_gan;
 mod file;
@@ -13,6 +14,7 @@ mod spec;
 mod statistics;
 
 pub use crate::weights::{Element, Tensor as WeightTensor, Weights, WeightsError};
+pub use constraint::LatentConstraint;
 pub use ede_gan::{Architecture, EncoderLayer};
 pub use file::{ModelFile, Normal};
 pub(crate) use internals::*;

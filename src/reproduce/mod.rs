@@ -3,6 +3,7 @@
 mod batch_sizes;
 mod cell;
 mod compression;
+mod constraints;
 mod error;
 mod grid;
 mod output;
@@ -15,6 +16,7 @@ mod survey;
 pub use batch_sizes::{BatchSizes, Scoring, Studied};
 pub use cell::{Attempt, Cell, Device, State};
 pub use compression::Compression;
+pub use constraints::Constraints;
 pub use error::ReproduceError;
 pub use grid::{Grid, Networks};
 pub use output::Output;

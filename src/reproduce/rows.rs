@@ -35,9 +35,17 @@ pub fn rows(cell: &Cell, report: &Report) -> Vec<Row> {
             build: report.build.clone(),
             reconstruction_ratio: Some(network.reconstruction_l1_normal / network.blank_l1_normal),
             reconstructs: Some(network.reconstructs()),
+            latents: latents(cell),
         })
     };
     report.networks.iter().filter_map(row).collect()
+}
+
+/// What held the latent vectors of a cell's networks.
+fn latents(cell: &Cell) -> String {
+    let constraint = cell.config.network.latent_constraint.name();
+    let without_loss = cell.config.training.weights.latent == 0.0;
+    if without_loss { format!("{constraint}, no latent loss") } else { constraint.to_owned() }
 }
 
 /// The stages that trained a network of a cell, the teacher's own among them where it was trained beside the student.

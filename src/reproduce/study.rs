@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::results::{BatchSizeStudy, Budget, CompressionStudy, ResultsError, Rows, StructureStudy};
+use crate::results::{BatchSizeStudy, Budget, CompressionStudy, ConstraintStudy, ResultsError, Rows, StructureStudy};
 
 /// A study that has a page of its own.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +18,8 @@ pub enum Study {
     Structures,
     /// Of the student's size.
     Compression,
+    /// Of what holds latent vectors.
+    Constraint,
 }
 
 impl Study {
@@ -27,6 +29,7 @@ impl Study {
             Self::BatchSize { budget, note } => BatchSizeStudy::new(rows, *budget).with_note(note).markdown(),
             Self::Structures => StructureStudy::new(rows).markdown(),
             Self::Compression => CompressionStudy::new(rows).markdown(),
+            Self::Constraint => ConstraintStudy::new(rows).markdown(),
         }
     }
 
@@ -39,6 +42,7 @@ impl Study {
             Self::BatchSize { budget, note } => BatchSizeStudy::new(rows, *budget).with_note(note).write(folder),
             Self::Structures => StructureStudy::new(rows).write(folder),
             Self::Compression => CompressionStudy::new(rows).write(folder),
+            Self::Constraint => ConstraintStudy::new(rows).write(folder),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::rows::network_place;
+use super::rows::{USUAL_LATENTS, network_place};
 use super::{Gain, Row, Rows, Summary};
 use crate::data::Dataset;
 
@@ -24,6 +24,8 @@ pub(super) struct Arm<'a> {
     pub steps: u64,
     /// Multiply-accumulates of the generator for one image.
     pub macs: u64,
+    /// What held latent vectors.
+    pub latents: &'a str,
 }
 
 /// The rows of one network on one data set, in the order of class and seed.
@@ -34,9 +36,16 @@ pub(super) struct Column<'a> {
 }
 
 impl Arm<'_> {
-    /// Name and structure.
+    /// Name and structure, and what holds latent vectors where that is not the usual.
     pub(super) fn title(&self) -> String {
-        if self.structure.is_empty() { self.network.into() } else { format!("{} ({})", self.network, self.structure) }
+        let mut title = self.network.to_owned();
+        if !self.structure.is_empty() {
+            title += &format!(" ({})", self.structure);
+        }
+        if self.latents != USUAL_LATENTS {
+            title += &format!(", {}", self.latents);
+        }
+        title
     }
 }
 
@@ -44,9 +53,9 @@ impl Arm<'_> {
 pub(super) fn columns(rows: &Rows, dataset: Dataset) -> Vec<Column<'_>> {
     let mut arms: BTreeMap<Arm, Vec<&Row>> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.dataset == dataset) {
-        let Row { network, structure, steps, batch_size, macs, .. } = row;
+        let Row { network, structure, steps, batch_size, macs, latents, .. } = row;
         let place = network_place(network);
-        let arm = Arm { place, network, structure, batch_size: *batch_size, steps: *steps, macs: *macs };
+        let arm = Arm { place, network, structure, batch_size: *batch_size, steps: *steps, macs: *macs, latents };
         arms.entry(arm).or_default().push(row);
     }
     arms.into_iter().map(|(arm, rows)| Column { arm, rows }).collect()

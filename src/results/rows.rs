@@ -20,7 +20,7 @@ pub const NETWORKS: [&str; 5] = ["teacher", "student-alone", "student-step1", "s
 /// Longest file that is read, in bytes: the rows of some hundred thousand networks.
 const MAX_BYTES: u64 = 1 << 26;
 
-const HEADER: [&str; 19] = [
+const HEADER: [&str; 20] = [
     "dataset",
     "normal",
     "network",
@@ -40,9 +40,13 @@ const HEADER: [&str; 19] = [
     "build",
     "reconstruction_ratio",
     "reconstructs",
+    "latents",
 ];
 /// Columns of files of version 0.1, which still load.
 const FIRST_COLUMNS: usize = 16;
+
+/// What holds latent vectors unless a study looks at that.
+pub(super) const USUAL_LATENTS: &str = "unit-rms";
 
 /// The figures of one trained network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -89,6 +93,14 @@ pub struct Row {
     /// Whether that is low enough to call the network one that reconstructs; absent likewise.
     #[serde(default)]
     pub reconstructs: Option<bool>,
+    /// What held latent vectors in training: `unit-rms`, `tanh` or `none`, and `, no latent loss` behind it where that loss
+    /// had no weight. Rows that do not say so are of `unit-rms`.
+    #[serde(default = "usual_latents")]
+    pub latents: String,
+}
+
+fn usual_latents() -> String {
+    USUAL_LATENTS.to_owned()
 }
 
 /// What tells one row from all others.
@@ -110,6 +122,8 @@ pub struct Key<'a> {
     pub batch_size: u64,
     /// Multiply-accumulates of the generator for one image.
     pub macs: u64,
+    /// What held latent vectors, as in [`Row::latents`].
+    pub latents: &'a str,
 }
 
 /// Rows with different keys, in the order of their keys.
@@ -128,6 +142,7 @@ impl Row {
             steps: self.steps,
             batch_size: self.batch_size,
             macs: self.macs,
+            latents: &self.latents,
         }
     }
 
@@ -169,6 +184,7 @@ impl Ord for Key<'_> {
             .then_with(|| self.network.cmp(other.network))
             .then_with(|| self.structure.cmp(other.structure))
             .then_with(|| rest(self).cmp(&rest(other)))
+            .then_with(|| self.latents.cmp(other.latents))
     }
 }
 

@@ -28,7 +28,8 @@ impl Generator {
         file.architecture.check().map_err(foreign)?;
         let networks = file.architecture.generator();
         let norm = (file.statistics == Statistics::PerImage).then_some(file.norm_epsilon);
-        let plan = FusedNetworks::new(networks.each_ref().map(|network| layers(network, norm))).map_err(foreign)?;
+        let fused = networks.each_ref().map(|network| layers(network, norm));
+        let plan = FusedNetworks::new(fused, networks[0].unit_rms).map_err(foreign)?;
         let mut raw = Vec::new();
         for network in &networks {
             for (index, layer) in network.layers.iter().enumerate() {

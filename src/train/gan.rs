@@ -2,7 +2,7 @@
 
 use crate::config::LossWeights;
 use crate::engine::{Activation, AdamGroups, AdamSettings, EngineError, Graph, Measure, Tensor, Variables};
-use crate::model::{EdeGan, Generated, NormMode};
+use crate::model::{EdeGan, Generated, NormMode, Statistics};
 
 /// A network's optimizer: what it works on, and when.
 pub(super) struct Optimizer<'a> {
@@ -78,6 +78,21 @@ pub(super) fn generator_losses(
         reconstruction: mean_distance(graph, images, made.reconstruction, Measure::L1)?,
         latent: mean_distance(graph, made.latent, made.reconstruction_latent, Measure::MeanSquared)?,
     })
+}
+
+/// Adds what teaches the second encoder alone: the same latent distance, whose gradient reaches neither the first encoder nor
+/// the decoder. Running averages follow the images once already.
+pub(super) fn second_encoder_loss(
+    graph: &mut Graph,
+    variables: &Variables,
+    gan: &EdeGan,
+    made: &Generated,
+    statistics: Statistics,
+) -> Result<Tensor, EngineError> {
+    let [reconstruction, latent] = [made.reconstruction, made.latent].map(|x| graph.detach(x));
+    let sets = if statistics == Statistics::PerImage { graph.shape(latent)[0] } else { 1 };
+    let again = gan.encoder2.forward(graph, variables, reconstruction, NormMode::Batch { sets })?;
+    mean_distance(graph, latent, again, Measure::MeanSquared)
 }
 
 /// Adds what the latent distances of pseudo-anomalies lack to a margin: `mean max(0, margin - mean (z1 - z2)^2)`.

@@ -1,7 +1,9 @@
 //! The graph of one training step of a stage. It knows neither images nor devices.
 
 use super::distillation::DistillationLosses;
-use super::gan::{Optimizer, generator_losses, pseudo_anomaly_loss, train_discriminator, weighted_sum};
+use super::gan::{
+    Optimizer, generator_losses, pseudo_anomaly_loss, second_encoder_loss, train_discriminator, weighted_sum,
+};
 use super::losses::{History, LossNames};
 use super::networks::Networks;
 use super::ring::{Ring, slots};
@@ -102,15 +104,16 @@ impl TrainingStep {
                 let made = gan.generate(&mut self.graph, variables, images, mode)?;
                 let table = self.table(config, stage, variables, "teacher", learning_rate)?;
                 let pseudo = self.generate_aside(gan, variables, pseudo_anomalies, config.scoring.statistics)?;
-                let learner = Learner { gan, made, pseudo, table };
+                let learner = Learner { gan, made, pseudo, statistics: config.scoring.statistics, table };
                 // Where a student learns too, the log must tell the two apart.
                 let names = if networks.student.is_some() {
                     [LossNames::TEACHER, LossNames::TEACHER_PSEUDO_ANOMALIES]
                 } else {
                     [LossNames::OWN, LossNames::PSEUDO_ANOMALIES]
                 };
-                let terms =
-                    self.own_losses(config, variables, &learner, [images, clock], names, own.unwrap_or_default())?;
+                let own = own.unwrap_or_default();
+                let mut terms = self.own_losses(config, variables, &learner, [images, clock], names, own)?;
+                terms.extend(self.second_encoder(variables, &learner, own)?);
                 self.train_generator(variables, &learner, clock, &terms)?;
                 Some(made)
             }
@@ -121,7 +124,7 @@ impl TrainingStep {
             let made = gan.generate(&mut self.graph, variables, images, mode)?;
             let table = self.table(config, stage, variables, "student", learning_rate)?;
             let pseudo = self.generate_aside(gan, variables, pseudo_anomalies, config.student.statistics)?;
-            let learner = Learner { gan, made, pseudo, table };
+            let learner = Learner { gan, made, pseudo, statistics: config.student.statistics, table };
             let mut terms = Vec::new();
             if let Some(own) = own {
                 terms.extend(self.own_losses(
@@ -132,6 +135,10 @@ impl TrainingStep {
                     [LossNames::OWN, LossNames::PSEUDO_ANOMALIES],
                     own,
                 )?);
+                // Beside a teacher, that one's latent vectors teach it.
+                if teacher_outputs.is_none() {
+                    terms.extend(self.second_encoder(variables, &learner, own)?);
+                }
             }
             if let Some(teacher) = teacher_outputs {
                 let distances = DistillationLosses::new(&mut self.graph, &teacher, &made)?;
@@ -210,6 +217,20 @@ impl TrainingStep {
         Ok(terms)
     }
 
+    /// Where the latent loss has no weight, nothing else would train the second encoder: it gets a term of its own.
+    fn second_encoder(
+        &mut self,
+        variables: &Variables,
+        learner: &Learner,
+        weights: LossWeights,
+    ) -> Result<Option<(Tensor, f64)>, EngineError> {
+        if weights.latent != 0.0 {
+            return Ok(None);
+        }
+        let &Learner { gan, ref made, statistics, .. } = learner;
+        Ok(Some((second_encoder_loss(&mut self.graph, variables, gan, made, statistics)?, 1.0)))
+    }
+
     fn train_generator(
         &mut self,
         variables: &mut Variables,
@@ -230,6 +251,8 @@ struct Learner<'a> {
     made: Generated,
     /// What it made of pseudo-anomalies, where there are any.
     pseudo: Option<Generated>,
+    /// Where its norms take their statistics from.
+    statistics: Statistics,
     table: Table,
 }
 

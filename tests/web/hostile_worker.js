@@ -17,8 +17,8 @@ const files = models.map((path) => readFileSync(path));
 const mutate = mutations(seed);
 const progress = new Int32Array(at);
 /** What the page says and shows of a model, and what it computes before the device limits it. */
-const use = ({ networks, normal, calibration, preprocessing: { height, width } }) => {
-  const planned = plan(networks);
+const use = ({ networks, unitRms, normal, calibration, preprocessing: { height, width } }) => {
+  const planned = plan(networks, unitRms);
   const numbers = [height, width, planned.memory, planned.weights, parameters({ networks }), normal.class];
   if (!numbers.every(Number.isSafeInteger)) throw new Error(`no counts: ${numbers}`);
   if (typeof normal.dataset !== "string") throw new Error("a data set without a name");

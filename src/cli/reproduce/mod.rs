@@ -15,7 +15,7 @@ use clap::{Args, ValueEnum};
 use pkdgan::config::{Config, ConfigError, Statistics, Structure};
 use pkdgan::data::Dataset;
 use pkdgan::unstable::reproduce::{
-    self as grid, BatchSizes, Compression, Grid, Outcome, Output, Pair, Scope, Scoring, Studied, Survey,
+    self as grid, BatchSizes, Compression, Constraints, Grid, Outcome, Output, Pair, Scope, Scoring, Studied, Survey,
 };
 use pkdgan::unstable::results::{Rows, ScoreStudy, Table};
 
@@ -127,12 +127,13 @@ const EXAMPLES: &str = "Examples:
   pkdgan reproduce --study batch-size --network student the same of students, which are cheap
   pkdgan reproduce --study structures --classes 2,5     four single steps and six pairs, from the same teachers
   pkdgan reproduce --study compression --classes 2,5    students of five sizes, alone and distilled
+  pkdgan reproduce --study constraint --classes 2,5     teachers with and without a constraint on latent vectors
 
 Cells that are done are taken as they are; after ctrl-C, or a power cut, the same command goes on.
 Results are runs.csv (a row for each network), table.md and table.csv (beside the papers' figures and
 those of baselines.csv, where the folder of results has one),
-and score.md, score.csv, score.svg. --study batch-size, structures and compression add files of their
-names.";
+and score.md, score.csv, score.svg. --study batch-size, structures, compression and constraint add
+files of their names.";
 
 /// Structures that --study structures looks at: every single step, and pairs that begin with each.
 const STRUCTURES: [(Structure, Option<Structure>); 10] = {
@@ -176,6 +177,8 @@ enum Study {
     Structures,
     /// Sizes of the student, alone and distilled
     Compression,
+    /// What holds latent vectors: normalised, tanh or nothing, with and without the latent loss
+    Constraint,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -207,6 +210,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         Some(Study::Structures) => (arguments.grid().cells(&scope)?, Some(grid::Study::Structures)),
         Some(Study::Compression) => (arguments.compression().cells(&scope)?, Some(grid::Study::Compression)),
+        Some(Study::Constraint) => (Constraints.cells(&scope)?, Some(grid::Study::Constraint)),
         Some(Study::Score) | None => (arguments.grid().cells(&scope)?, None),
     };
     let cells = match arguments.shard {
@@ -293,6 +297,11 @@ impl Arguments {
             }
         } else if !self.widths.is_empty() {
             usage("--widths is for --study compression".into());
+        }
+        if self.study == Some(Study::Constraint)
+            && let Some(flag) = named(&of_grid)
+        {
+            usage(format!("{flag} has no part in --study constraint, which is of teachers"));
         }
         if self.study == Some(Study::Structures) && self.networks != Networks::All {
             usage("--networks has no part in --study structures".into());
@@ -385,6 +394,7 @@ impl Arguments {
             (Some(Study::BatchSize), _) => format!("{sets}-batch-size"),
             (Some(Study::Structures), _) => format!("{sets}-structures"),
             (Some(Study::Compression), _) => format!("{sets}-compression"),
+            (Some(Study::Constraint), _) => format!("{sets}-constraint"),
             _ => sets,
         };
         self.name.clone().unwrap_or(default)

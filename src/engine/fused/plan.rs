@@ -46,19 +46,21 @@ impl PlannedLayer {
 const SUMS: usize = 64;
 
 /// A generator (encoder, decoder, encoder) planned as one op: image to latent vector, to reconstruction, to latent
-/// vector; both vectors scaled to a root mean square of one, and their Euclidean distance the score.
+/// vector; the Euclidean distance of both vectors is the score.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FusedNetworks {
     layers: [Vec<PlannedLayer>; 3],
     memory: usize,
+    unit_rms: bool,
 }
 
 impl FusedNetworks {
-    /// Plans the networks' layers, in the order they run. Inputs and outputs must go together.
+    /// Plans the networks' layers, in the order they run. Inputs and outputs must go together. With `unit_rms` both latent
+    /// vectors are scaled to a root mean square of one.
     ///
     /// # Errors
-    /// What does not.
-    pub fn new(networks: [Vec<FusedLayer>; 3]) -> Result<Self, String> {
+    /// What does not go together.
+    pub fn new(networks: [Vec<FusedLayer>; 3], unit_rms: bool) -> Result<Self, String> {
         check(&networks)?;
         // What a layer reads and what it writes are there at once, and nothing else: one at each end of the memory.
         let chain: Vec<&FusedLayer> = networks.iter().flatten().collect();
@@ -82,7 +84,7 @@ impl FusedNetworks {
         }
         let encoder2 = planned.split_off(last_of_decoder + 1);
         let decoder = planned.split_off(networks[0].len());
-        Ok(Self { layers: [planned, decoder, encoder2], memory })
+        Ok(Self { layers: [planned, decoder, encoder2], memory, unit_rms })
     }
 
     /// The layers of the three networks.
@@ -108,6 +110,11 @@ impl FusedNetworks {
     /// Channels, height and width of the images.
     pub fn image(&self) -> [usize; 3] {
         self.layers[0][0].layer.input
+    }
+
+    /// Whether latent vectors are scaled to a root mean square of one.
+    pub fn unit_rms(&self) -> bool {
+        self.unit_rms
     }
 
     /// Length of a latent vector.

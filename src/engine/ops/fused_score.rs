@@ -73,8 +73,10 @@ impl Rule for FusedScore {
                     let turned = turned(&held, height * width);
                     call.outputs[1][index * len..][..len].copy_from_slice(&turned);
                 } else {
-                    let factor = scale(&held);
-                    held.iter_mut().for_each(|v| *v *= factor);
+                    if self.plan.unit_rms() {
+                        let factor = scale(&held);
+                        held.iter_mut().for_each(|v| *v *= factor);
+                    }
                     vectors.push(held.clone());
                 }
             }
@@ -103,6 +105,7 @@ impl Rule for FusedScore {
             .with("MEMORY", self.plan.memory())
             .with("IMAGE", channels * height * width)
             .with("LATENTS", self.plan.latents())
+            .with("UNIT_RMS", self.plan.unit_rms())
             .with("MIN_NORM", MIN_NORM);
         let mut text = String::new();
         let vector = |layers: &[PlannedLayer]| place(layers[layers.len() - 1].to).1;

@@ -1,4 +1,5 @@
-//! Studies: what the batch size does, the score, the structures of distillation, and the student's size.
+//! Studies: what the batch size does, the score, the structures of distillation, the student's size, and the constraint on
+//! latent vectors.
 
 use std::path::Path;
 
@@ -8,11 +9,13 @@ use super::text::write_text;
 
 mod batch_size;
 mod compression;
+mod constraint;
 mod score;
 mod structures;
 
 pub use batch_size::{BatchSizeStudy, Budget};
 pub use compression::CompressionStudy;
+pub use constraint::ConstraintStudy;
 pub use score::ScoreStudy;
 pub use structures::StructureStudy;
 

@@ -146,7 +146,7 @@ impl CpuScorer {
         for (index, layer) in self.layers.iter().enumerate() {
             let (before, after) = activations.split_at_mut(index + 1);
             layer.run(simd, &mut Memory { input: &before[index], output: &mut after[0], sums });
-            if index + 1 == first || index + 1 == self.layers.len() {
+            if self.plan.unit_rms() && (index + 1 == first || index + 1 == self.layers.len()) {
                 unit_rms::<1>(&mut after[0]);
             }
         }
@@ -177,7 +177,7 @@ impl CpuScorer {
         for (index, layer) in self.layers.iter().enumerate() {
             let (before, after) = batched.split_at_mut(index + 1);
             layer.run_image_per_lane(simd, S::as_simd_f32s(&before[index]).0, S::as_mut_simd_f32s(&mut after[0]).0);
-            if index + 1 == first || index + 1 == self.layers.len() {
+            if self.plan.unit_rms() && (index + 1 == first || index + 1 == self.layers.len()) {
                 unit_rms::<L>(&mut after[0]);
             }
         }
