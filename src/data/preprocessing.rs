@@ -146,18 +146,20 @@ impl Preprocessing {
     }
 }
 
-/// The brightness of each pixel ([`GREY`]), in the memory of its colours: a row is converted at a time.
+/// The brightness of each pixel ([`GREY`]), in the memory of its colours: a block of pixels is converted at a time, however
+/// they lie in the picture, because each conversion has a cost of its own.
 fn brightness(colours: RgbImage) -> Vec<u8> {
-    let width = colours.width();
+    const BLOCK: usize = 1 << 14;
     let mut bytes = colours.into_raw();
-    let rows = bytes.len() / (3 * width as usize);
-    for y in 0..rows {
-        let row = &bytes[3 * y * width as usize..][..3 * width as usize];
-        let Some(row) = RgbImage::from_raw(width, 1, row.to_vec()) else { break };
-        let grey = DynamicImage::ImageRgb8(row).into_luma8();
-        bytes[y * width as usize..][..width as usize].copy_from_slice(&grey);
+    let pixels = bytes.len() / 3;
+    for first in (0..pixels).step_by(BLOCK) {
+        let count = BLOCK.min(pixels - first);
+        let block = bytes[3 * first..][..3 * count].to_vec();
+        let Some(block) = RgbImage::from_raw(count as u32, 1, block) else { break };
+        let grey = DynamicImage::ImageRgb8(block).into_luma8();
+        bytes[first..][..count].copy_from_slice(&grey);
     }
-    bytes.truncate(rows * width as usize);
+    bytes.truncate(pixels);
     bytes
 }
 
