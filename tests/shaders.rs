@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use naga::back::{glsl, hlsl, msl, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
@@ -12,90 +12,19 @@ use naga::{
     AddressSpace, BinaryOperator, Block, Expression, Function, Handle, LocalVariable, Module, ShaderStage, Statement,
     StorageAccess,
 };
-use pkdgan::config::{Recipe, Statistics, Structure};
+use pkdgan::config::Statistics;
 use pkdgan::data::Dataset;
 use pkdgan::engine::{Activation, Graph, Measure, Program, Variables, Window};
-use pkdgan::model::{Layer, LayerKind};
-use pkdgan::unstable::engine::{
-    ConvVariant, FusedLayer, FusedNetworks, GraphInternals, KernelText, Precision, ProgramInternals,
-};
-use pkdgan::unstable::model::{EdeGan, NormMode};
-use pkdgan::unstable::train::{Networks, Stage, TrainingStep};
+use pkdgan::unstable::engine::{ConvVariant, KernelText, ProgramInternals};
+use pkdgan::unstable::model::NormMode;
 use rayon::prelude::*;
 
+use self::programs::{fused, scoring, training};
+
+#[path = "common/programs.rs"]
+mod programs;
+
 const VARIANTS: [ConvVariant; 3] = [ConvVariant::Naive, ConvVariant::Register, ConvVariant::Tiled];
-
-/// A training step of every stage and structure, for the networks of a data set.
-fn training(dataset: Dataset, batch_size: usize, statistics: Statistics) -> Vec<Program> {
-    let mut programs = Vec::new();
-    for structure in Structure::ALL {
-        let mut config = Recipe::Default.config(dataset);
-        config.training.batch_size = batch_size;
-        config.student.alone.batch_size = batch_size;
-        config.distillation.step1.batch_size = batch_size;
-        config.distillation.step1.structure = structure;
-        config.scoring.statistics = statistics;
-        config.student.statistics = statistics;
-        let stages = if structure == Structure::Frozen { &Stage::ALL[..] } else { &[Stage::Step1] };
-        for &stage in stages {
-            let mut variables = Variables::new();
-            let networks = Networks::register(&config, stage, &mut variables);
-            let shape = [dataset.channels(), 32, 32];
-            let step = TrainingStep::build(&config, stage, &networks, &mut variables, 100, shape).unwrap();
-            programs.push(Program::compile(&step.graph, &variables).unwrap());
-        }
-    }
-    programs
-}
-
-/// Teacher and student as they score so many images at once.
-fn scoring(dataset: Dataset, batch: usize, mode: NormMode) -> Vec<Program> {
-    let config = Recipe::Default.config(dataset);
-    let program = |architecture| {
-        let mut variables = Variables::new();
-        let gan = EdeGan::register(&mut variables, "model", &architecture, 1e-5);
-        let mut graph = Graph::new();
-        let images = graph.input("images", [batch, dataset.channels(), 32, 32]);
-        for (name, score) in
-            ["score", "l1", "l2"].into_iter().zip(gan.score(&mut graph, &variables, images, mode).unwrap())
-        {
-            graph.output(name, score);
-        }
-        Program::compile(&graph, &variables).unwrap()
-    };
-    vec![program(config.teacher()), program(config.student())]
-}
-
-/// The student's generator as one kernel, in both precisions.
-fn fused(dataset: Dataset, statistics: Statistics) -> Vec<Program> {
-    let networks = Recipe::Default.config(dataset).student().generator();
-    let norm = (statistics == Statistics::PerImage).then_some(1e-5);
-    let plan = FusedNetworks::new(networks.each_ref().map(|network| {
-        let outputs = network.layer_inputs().skip(1).map(|(_, input)| input).chain([network.output()]);
-        let layer = |((layer, input), output): ((&Layer, [usize; 3]), [usize; 3])| FusedLayer {
-            transposed: layer.kind == LayerKind::ConvTranspose,
-            input,
-            output,
-            kernel: layer.kernel,
-            stride: layer.stride,
-            padding: layer.padding,
-            norm: norm.filter(|_| layer.norm),
-            activation: layer.activation,
-        };
-        network.layer_inputs().zip(outputs).map(layer).collect()
-    }));
-    let plan = Arc::new(plan.unwrap());
-    let program = |(precision, words)| {
-        let mut graph = Graph::new();
-        let images = graph.input("images", [3, dataset.channels(), 32, 32]);
-        let weights = graph.input("weights", [1, 1, 1, words]);
-        let [score, ..] = graph.fused_score(images, weights, plan.clone(), precision).unwrap();
-        graph.output("score", score);
-        Program::compile(&graph, &Variables::new()).unwrap()
-    };
-    let words = plan.weights();
-    [(Precision::Single, words), (Precision::Half, words.div_ceil(2))].map(program).into()
-}
 
 /// Ops and shapes that the networks do not have: odd sides, every measure.
 fn others() -> Program {
