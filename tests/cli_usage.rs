@@ -172,6 +172,42 @@ fn devices_lists_adapters() {
     let output = sandbox.pkdgan(&["devices", "--json"]).output().unwrap();
     let adapters: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(adapters[0]["name"].is_string() && adapters[0]["backend"].is_string());
+    // Every WebGPU adapter allows as much.
+    assert!(adapters[0]["limits"]["maxComputeInvocationsPerWorkgroup"].as_u64().unwrap() >= 256);
+    assert!(adapters[0]["features"].is_array());
+}
+
+#[test]
+fn a_report_says_what_a_maintainer_asks() {
+    let sandbox = Sandbox::new();
+    let report = |arguments: &[&str]| {
+        let mut command = sandbox.pkdgan(arguments);
+        let output = command.env("RAYON_NUM_THREADS", "2").env("A_SECRET", "hidden").output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = report(&["devices", "--report"]);
+    assert!(text.starts_with(&format!("pkdgan {} (", env!("CARGO_PKG_VERSION"))), "{text}");
+    for part in
+        ["system: ", "cpu: CPU executor, 2 threads", "RAYON_NUM_THREADS=2", "0  ", "maxBufferSize: ", "features: "]
+    {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+    assert!(text.contains("trial: as expected"), "{text}");
+    assert!(!text.contains("hidden"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&report(&["devices", "--report", "--json"])).unwrap();
+    let trial = &json["adapters"][0]["trial"]["computed"];
+    assert_eq!(trial["as_expected"], true, "{json:#}");
+    assert!(trial["difference"].as_f64().unwrap() < 1e-4, "{json:#}");
+    // Another driver's file that leads nowhere is said, not fatal.
+    let mut command = sandbox.pkdgan(&["devices", "--report"]);
+    let output =
+        command.env("VK_DRIVER_FILES", "/nowhere.json").env("VK_ICD_FILENAMES", "/nowhere.json").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success() && text.contains("adapters: 0") && text.contains("VK_DRIVER_FILES=/nowhere.json"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn part_of(memory: u64) -> u64 {
 }
 
 /// Bytes of main memory, or the limit of the control group where that is lower; `None` where the system does not tell.
-fn machine_memory() -> Option<u64> {
+pub fn machine_memory() -> Option<u64> {
     let text = |path: &str| read_text(Path::new(path), MAX_BYTES).ok();
     let meminfo = text("/proc/meminfo")?;
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;

@@ -52,7 +52,7 @@ pub(crate) mod internals {
     pub use super::groups::Groups;
     pub use super::idx::{Idx, IdxImages, MAX_VALUES, read_idx};
     pub use super::manifest::{Check, Content, Manifest, Packed, Packing};
-    pub use super::memory::MemoryBudget;
+    pub use super::memory::{MemoryBudget, machine_memory};
     pub use super::one_class::{OneClass, SampleOrder, images_for, order};
     pub use super::own::{HoldOut, Independence, OwnImages};
     pub use super::patterns::{PatternError, Patterns};

@@ -57,7 +57,7 @@ pub use conv::Window;
 pub use cpu::Cpu;
 pub use error::EngineError;
 pub use executor::{DeviceKind, Executor, Pending, ProgramId, Readback};
-pub use gpu::{DEVICE_TIMEOUT, Gpu, GpuOptions, adapters, driver_hung};
+pub use gpu::{AdapterDetails, DEVICE_TIMEOUT, Gpu, GpuOptions, adapter_details, adapters, driver_hung};
 pub use graph::{Graph, Tensor};
 pub(crate) use internals::*;
 pub(crate) use ops::unit_rms::MIN_NORM;

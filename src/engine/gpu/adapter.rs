@@ -69,12 +69,12 @@ pub fn adapters(timeout: Duration) -> Result<Vec<AdapterSummary>, EngineError> {
 /// The graphics APIs that are looked through.
 const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
 
-fn instance() -> wgpu::Instance {
+pub(super) fn instance() -> wgpu::Instance {
     let descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     wgpu::Instance::new(wgpu::InstanceDescriptor { backends: BACKENDS, ..descriptor })
 }
 
-fn found(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
+pub(super) fn found(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
     pollster::block_on(instance.enumerate_adapters(BACKENDS))
 }
 

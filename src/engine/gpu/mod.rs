@@ -2,6 +2,7 @@
 
 mod adapter;
 mod context;
+mod details;
 mod device;
 mod faults;
 mod inject;
@@ -16,6 +17,7 @@ mod submitter;
 mod watchdog;
 
 pub use adapter::{DEVICE_TIMEOUT, GpuOptions, adapters};
+pub use details::{AdapterDetails, adapter_details};
 pub use device::Gpu;
 pub use faults::{Fault, UnknownFault};
 pub use pipeline_cache::PipelineStore;
