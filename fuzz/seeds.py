@@ -121,6 +121,7 @@ tensors, metadata = model()
 model_file("model", tensors, metadata)
 model_file("calibrated", tensors | {"calibration.scores": [3]}, metadata)
 model_file("version2", tensors | {"calibration.scores": [3]}, version_2(metadata))
+model_file("tanh", *model(latent_constraint="tanh"))
 tensors, metadata = model(statistics="running")
 averages = {f"decoder.deconv1.norm.running_{of}": [1] for of in ("mean", "var")}
 model_file("running", tensors | averages, metadata)
