@@ -94,6 +94,7 @@ mod reproduce;
 mod results;
 mod run;
 pub mod scoring;
+mod shard;
 mod stream;
 mod threads;
 mod train;

@@ -74,6 +74,11 @@ pub mod scoring {
     pub use crate::scoring::internals::*;
 }
 
+/// One part of work that several processes share.
+pub mod shard {
+    pub use crate::shard::*;
+}
+
 /// Scoring pictures as they are found; the public part of it is in [`crate::scoring`].
 pub mod stream {
     pub use crate::stream::*;

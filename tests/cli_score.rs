@@ -75,6 +75,66 @@ fn scores(rows: &[Row]) -> Vec<f32> {
 }
 
 #[test]
+fn parts_of_the_pictures_are_the_whole_dealt_out() {
+    let sandbox = sandbox();
+    // A picture that fails and a file that is left out belong to one part each.
+    sandbox.write("pictures/10-broken.png", b"no picture");
+    sandbox.write("pictures/11.json", b"{}");
+    let paths = ["run", "pictures", IDX, "--format=jsonl"];
+    let lines = |more: &[&str], code| -> Vec<String> {
+        let output = ended(score(&sandbox, &[&paths[..], more].concat()), code);
+        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+    };
+    let whole = lines(&[], 1);
+    assert_eq!(whole.len(), 2 * TEST + 1);
+    let parts: Vec<Vec<String>> = (1..=3)
+        .map(|part| {
+            let fails = part == whole.iter().position(|line| line.contains("broken")).unwrap() % 3 + 1;
+            lines(&[&format!("--shard={part}/3")], i32::from(fails))
+        })
+        .collect();
+    assert!(parts.iter().all(|part| part.len().abs_diff(whole.len() / 3) <= 1), "{parts:?}");
+    let mut together = parts.concat();
+    together.sort_by_key(|line| whole.iter().position(|one| one == line));
+    assert_eq!(together, whole);
+    for shard in ["0/3", "4/3", "1"] {
+        let output = ended(score(&sandbox, &["run", "pictures", "--shard", shard]), 2);
+        assert!(stderr(&output).contains("write 1/4 for the first of four"), "{}", stderr(&output));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_array_job_scores_every_picture_once() {
+    let sandbox = sandbox();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/slurm/array.sbatch");
+    let task = |task: usize| {
+        let mut command = Command::new("bash");
+        command.arg(&script).args(["run", "pictures", "results"]).current_dir(sandbox.path(""));
+        command.env("PKDGAN", env!("CARGO_BIN_EXE_pkdgan")).env("SLURM_CPUS_PER_TASK", "1");
+        command.env("SLURM_ARRAY_TASK_ID", task.to_string()).env("SLURM_ARRAY_TASK_COUNT", "4");
+        command
+    };
+    for number in 1..=4 {
+        ended(task(number), 0);
+    }
+    assert_eq!(sandbox.list("results"), ["1.csv", "2.csv", "3.csv", "4.csv"]);
+    // What is there stays, what is not is made.
+    let before = sandbox.read("results/2.csv");
+    sandbox.write("results/1.csv", b"kept");
+    fs::remove_file(sandbox.path("results/2.csv")).unwrap();
+    ended(task(1), 0);
+    ended(task(2), 0);
+    assert_eq!(sandbox.read("results/1.csv"), b"kept");
+    assert!(sandbox.read("results/2.csv") == before);
+    fs::remove_file(sandbox.path("results/1.csv")).unwrap();
+    ended(task(1), 0);
+    let mut found: Vec<Row> = (1..=4).flat_map(|task| rows(&sandbox.read(&format!("results/{task}.csv")))).collect();
+    found.sort_by(|one, other| one.path.cmp(&other.path));
+    assert_eq!(found, rows(&ended(score(&sandbox, &["run", "pictures", "--path=cpu"]), 0).stdout));
+}
+
+#[test]
 fn rows_come_in_order_and_agree_with_evaluation() {
     let sandbox = sandbox();
     let from = |arguments: &[&str]| rows(&ended(score(&sandbox, arguments), 0).stdout);

@@ -12,6 +12,7 @@ use image::GrayImage;
 use super::PictureFault;
 use crate::data::{IdxImages, MAX_FILE, PictureError, PictureProblem, Search, begins_picture};
 use crate::files::text_of;
+use crate::shard::Shard;
 
 /// Endings of picture files, which are not looked into before they are decoded.
 const ENDINGS: [&str; 12] =
@@ -64,6 +65,8 @@ pub struct Sources {
     pub separator: u8,
     /// How folders are looked through.
     pub search: Search,
+    /// Of all pictures, counted in their order, only this part.
+    pub shard: Option<Shard>,
 }
 
 impl Sources {
@@ -77,11 +80,22 @@ impl Sources {
             list: BufReader::new(Box::new(io::empty())),
             separator: b'\n',
             search: Search::default(),
+            shard: None,
         }
     }
 
     /// Finds every picture, in order.
     pub fn each(mut self, emit: &mut Emit) -> ControlFlow<()> {
+        let mut pieces = 0..;
+        let mut emit = |found: Option<Found>| {
+            // What is left out is counted too: other processes leave it out as well.
+            let mine = match (&found, self.shard) {
+                (Some(_), Some(shard)) => pieces.next().is_some_and(|piece| shard.has(piece)),
+                _ => true,
+            };
+            if mine { emit(found) } else { ControlFlow::Continue(()) }
+        };
+        let emit = &mut emit;
         for path in &self.paths {
             if path.as_os_str() == "-" {
                 entries(&mut self.list, self.separator, &self.search, emit)?;

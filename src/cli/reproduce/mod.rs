@@ -2,11 +2,10 @@
 
 mod jobs;
 mod list;
-mod shard;
 mod watch;
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -15,12 +14,13 @@ use clap::{Args, ValueEnum};
 use pkdgan::config::{Config, ConfigError, Statistics, Structure};
 use pkdgan::data::Dataset;
 use pkdgan::unstable::reproduce::{
-    self as grid, BatchSizes, Compression, Constraints, Grid, Outcome, Output, Pair, Scope, Scoring, Studied, Survey,
+    self as grid, BatchSizes, Cell, Compression, Constraints, Grid, Outcome, Output, Pair, Scope, Scoring, Studied,
+    Survey,
 };
 use pkdgan::unstable::results::{Rows, ScoreStudy, Table};
+use pkdgan::unstable::shard::Shard;
 
 use self::list::{List, print_cells, print_status};
-use self::shard::Shard;
 use self::watch::GridWatcher;
 use super::console::{Console, Show, stop_on_interrupt};
 use super::device::Device;
@@ -214,7 +214,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(Study::Score) | None => (arguments.grid().cells(&scope)?, None),
     };
     let cells = match arguments.shard {
-        Some(shard) => shard.cells(cells),
+        Some(shard) => cells_of(shard, cells),
         None => cells,
     };
     if arguments.dry_run {
@@ -265,6 +265,19 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// The cells of a part: those of every so many-th class and seed, so that students stay with their teachers.
+fn cells_of(shard: Shard, cells: Vec<Cell>) -> Vec<Cell> {
+    let spot = |cell: &Cell| cell.folder.parent().map(Path::to_owned);
+    let mut spots = Vec::new();
+    let mut mine = |cell: &Cell| {
+        if spots.last() != Some(&spot(cell)) {
+            spots.push(spot(cell));
+        }
+        shard.has(spots.len() - 1)
+    };
+    cells.into_iter().filter(|cell| mine(cell)).collect()
 }
 
 impl Arguments {

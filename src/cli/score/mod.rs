@@ -18,6 +18,7 @@ use pkdgan::scoring::{PictureFault, ScoringPath};
 use pkdgan::unstable::calibration::Calibration;
 use pkdgan::unstable::data::{MemoryBudget, Noted, Patterns, Search};
 use pkdgan::unstable::run::{Given, model_file};
+use pkdgan::unstable::shard::Shard;
 use pkdgan::unstable::stream::{Inspected, Maps, SharedDetector, Sources, StreamError, Way, inspect};
 
 use super::console::{Console, Counter, stop_on_interrupt};
@@ -48,6 +49,10 @@ pub(super) struct Arguments {
     /// Leave out files and folders whose names fit this pattern; repeatable
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
+    /// Score the I-th of N parts of the pictures only, as 1/4: every so many-th, in the order of the results. For the array
+    /// jobs of a cluster
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
     /// Score damaged pictures too, as far as they can be decoded, and say which they are
     #[arg(long)]
     lenient: bool,
@@ -100,6 +105,7 @@ const HELP: &str = "Examples:
   pkdgan score model.safetensors *.jpg --alpha 0.001  one false alarm in a thousand normal pictures
   find photos -mtime -1 -name '*.png' -print0 | pkdgan score runs/a - -0 --format jsonl
   pkdgan score runs/a data/mnist/t10k-images-idx3-ubyte.gz --output scores.csv
+  pkdgan score runs/a photos --shard 2/8 -o 2.csv     the second of eight parts, for a cluster's array jobs
   pkdgan score runs/a today --fail-on-anomaly --quiet > today.csv || echo look at today.csv
 
 Results are rows of path, score, p_value and verdict in the order of the paths, files below a folder by name. A higher
@@ -173,6 +179,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         list: BufReader::new(Box::new(io::stdin())),
         separator: if arguments.null { 0 } else { b'\n' },
         search: search.clone(),
+        shard: arguments.shard,
     };
     let threads = arguments.threads.map_or_else(|| available_parallelism().map_or(1, Into::into), usize::from);
     let options = arguments.device.detector_options(arguments.path.0);
