@@ -100,6 +100,14 @@ fn small_files_that_claim_much_get_little() {
         assert!(error.contains("19000 x 15000 pixels"), "{name}: {error}");
     }
 
+    // A lossy WebP takes some bits for each block of pixels.
+    let frame =
+        [&[0x10, 0, 0, 0x9d, 1, 0x2a][..], &10_249_u16.to_le_bytes(), &10_408_u16.to_le_bytes(), &[7; 80]].concat();
+    let chunk = [&b"WEBPVP8 "[..], &(frame.len() as u32).to_le_bytes(), &frame].concat();
+    std::fs::write(&path, [&b"RIFF"[..], &(chunk.len() as u32).to_le_bytes(), &chunk].concat()).unwrap();
+    let error = read_picture(&path).unwrap_err().to_string();
+    assert!(error.contains("cut short"), "{error}");
+
     // A second frame, behind the pixels.
     for picture in [DynamicImage::new_luma8(8, 8), DynamicImage::new_rgb8(8, 8)] {
         let mut twice = Vec::new();

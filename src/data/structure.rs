@@ -12,6 +12,10 @@ const MAX_METADATA: u64 = 1 << 20;
 /// Blocks and chunks of a file that are looked through. Files of many megapixels have some 100,000.
 const MAX_PARTS: usize = 1 << 24;
 
+/// Most blocks of 16 x 16 pixels that a byte of a lossy WebP stands for. How a block is predicted takes 3.4 bits at least: the
+/// probabilities of key frames are fixed (RFC 6386, section 11.2).
+const MAX_VP8_BLOCKS_PER_BYTE: u64 = 3;
+
 /// What the structure of a file says.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Structure {
@@ -193,10 +197,16 @@ fn webp(file: &mut (impl BufRead + Seek), length: u64, found: &mut Structure) ->
                 // Transparency comes apart, in a picture of its own; a frame is put onto a canvas.
                 per_pixel = 7 + if flags & 2 != 0 { 8 } else { 0 };
             }
-            b"VP8 " if pixels == 0 => {
+            b"VP8 " => {
                 let [.., w0, w1, h0, h1] = bytes::<10>(file)?;
-                let side = |bytes| u64::from(u16::from_le_bytes(bytes) & 0x3fff).next_multiple_of(16);
-                (pixels, per_pixel) = (side([w0, w1]) * side([h0, h1]), 2);
+                let blocks = |bytes| u64::from(u16::from_le_bytes(bytes) & 0x3fff).div_ceil(16);
+                let blocks = blocks([w0, w1]) * blocks([h0, h1]);
+                if blocks > MAX_VP8_BLOCKS_PER_BYTE * length {
+                    found.lack = Some(CUT);
+                }
+                if pixels == 0 {
+                    (pixels, per_pixel) = (256 * blocks, 2);
+                }
             }
             b"VP8L" if pixels == 0 => {
                 let [_, b0, b1, b2, b3] = bytes::<5>(file)?;
