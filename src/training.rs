@@ -190,14 +190,16 @@ pub struct Training<'a> {
 type Callback<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
 
 enum TrainOn {
-    Images { folder: PathBuf, anomalies: Option<PathBuf> },
+    Images { folder: PathBuf, anomalies: Option<PathBuf>, test_normal: Option<PathBuf> },
     Class { dataset: Dataset, class: u8, folder: Option<PathBuf> },
 }
 
 impl<'a> Training<'a> {
-    /// On the picture files (PNG, JPEG, BMP, TIFF, WebP, GIF, PNM) of a folder, however deep, all of them normal. At least 20, some hundreds are good.
+    /// On the picture files (PNG, JPEG, BMP, TIFF, WebP, GIF, PNM) of a folder, however deep, all of them normal. At least 20,
+    /// some hundreds are good. A folder with `train/good` and `test` is taken for the layout of MVTec AD: the first trains, the
+    /// second judges.
     pub fn on_images(folder: impl Into<PathBuf>) -> Self {
-        Self::on(TrainOn::Images { folder: folder.into(), anomalies: None })
+        Self::on(TrainOn::Images { folder: folder.into(), anomalies: None, test_normal: None })
     }
 
     /// On one class, 0 to 9, of a published data set, which `pkdgan data fetch` downloads.
@@ -226,6 +228,16 @@ impl<'a> Training<'a> {
     pub fn anomalies(mut self, folder: impl Into<PathBuf>) -> Self {
         if let TrainOn::Images { anomalies, .. } = &mut self.source {
             *anomalies = Some(folder.into());
+        }
+        self
+    }
+
+    /// Normal pictures to test with beside the anomalous ones, so that no others are held out of training for that. The folder
+    /// may lie within that of the anomalous ones.
+    #[must_use]
+    pub fn test_normal(mut self, folder: impl Into<PathBuf>) -> Self {
+        if let TrainOn::Images { test_normal, .. } = &mut self.source {
+            *test_normal = Some(folder.into());
         }
         self
     }
@@ -308,7 +320,7 @@ impl<'a> Training<'a> {
             (None, &TrainOn::Class { dataset, .. }) => self.recipe.config(dataset),
         };
         match &self.source {
-            TrainOn::Images { folder, anomalies } => {
+            TrainOn::Images { folder, anomalies, test_normal } => {
                 config.data.dataset = Source::Images;
                 config.data.normal = 0;
                 let images = config.data.images.get_or_insert_with(ImagesConfig::default);
@@ -317,6 +329,10 @@ impl<'a> Training<'a> {
                 if let Some(anomalies) = anomalies {
                     images.anomalies.clone_from(anomalies);
                 }
+                if let Some(test_normal) = test_normal {
+                    images.test_normal.clone_from(test_normal);
+                }
+                images.take_layout();
             }
             TrainOn::Class { dataset, class, folder } => {
                 config.data.dataset = Source::Published(*dataset);
@@ -387,6 +403,7 @@ impl<'a> Training<'a> {
                 if found.digest == images.digest {
                     found.folder.clone_from(&images.folder);
                     found.anomalies.clone_from(&images.anomalies);
+                    found.test_normal.clone_from(&images.test_normal);
                 }
             }
             if let Some(difference) = found.difference(&config)? {

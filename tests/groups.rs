@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use image::codecs::jpeg::JpegEncoder;
 use image::{GrayImage, Luma, RgbImage};
 use pkdgan::data::{Dataset, Fit, GroupBy, Images, Part, Preprocessing, Range};
-use pkdgan::unstable::data::{Groups, HoldOut, OwnImages, Search, images_for};
+use pkdgan::unstable::data::{Groups, HoldOut, OwnFolders, OwnImages, Search, images_for};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -112,8 +112,10 @@ fn folder(scenes: u64) -> tempfile::TempDir {
 fn read(folder: &Path, anomalies: &Path, group_by: &GroupBy, share: f64) -> OwnImages {
     let preprocessing =
         Preprocessing { channels: 1, height: 32, width: 32, side: 32, fit: Fit::Pad, range: Range::Full };
-    let held = HoldOut { share, group_by, folder: Path::new("") };
-    OwnImages::read(folder, anomalies, &preprocessing, &held, &Search::default(), &mut |_, _| {}).unwrap()
+    let held = HoldOut { share, group_by };
+    let none = Path::new("");
+    let folders = OwnFolders { normal: folder, anomalies, test_normal: none, calibration: none };
+    OwnImages::read(&folders, &preprocessing, &held, &Search::default(), &mut |_, _| {}).unwrap()
 }
 
 #[test]

@@ -161,7 +161,9 @@ fn narrow(data: &mut Data, config: &Config, patterns: &Patterns) -> anyhow::Resu
         bail!("--include and --exclude are for runs on own images; this one has a data set")
     };
     let wanted = |path: &Path| {
-        let folders = [&images.folder, &images.anomalies].into_iter().filter(|folder| !folder.as_os_str().is_empty());
+        let folders = [&images.folder, &images.test_normal, &images.anomalies]
+            .into_iter()
+            .filter(|folder| !folder.as_os_str().is_empty());
         let inner = folders.into_iter().find_map(|folder| path.strip_prefix(folder).ok()).unwrap_or(path);
         // A folder that is left out takes all in it along.
         let mut above = inner.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());

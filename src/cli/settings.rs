@@ -47,6 +47,10 @@ pub(super) struct Settings {
     /// --calibration, is then held out of training for the test
     #[arg(long, value_name = "DIR", help_heading = "Own images", requires = "images")]
     anomalies: Option<PathBuf>,
+    /// Folder of normal pictures to test with, beside --anomalies, so that none of --images are held out for the test; it may
+    /// lie within that of --anomalies
+    #[arg(long, value_name = "DIR", help_heading = "Own images", requires = "anomalies")]
+    test_normal: Option<PathBuf>,
     /// Folder of normal pictures that set the threshold, so that none of --images are held out of training
     #[arg(long, value_name = "DIR", help_heading = "Own images", requires = "images", conflicts_with = "calibration")]
     calibration_images: Option<PathBuf>,
@@ -126,6 +130,7 @@ impl Settings {
         Moved {
             images: self.images.clone(),
             anomalies: self.anomalies.clone(),
+            test_normal: self.test_normal.clone(),
             calibration_images: self.calibration_images.clone(),
         }
     }
@@ -155,6 +160,7 @@ impl Settings {
             ("data.normal", normal.map(|normal| normal.to_string())),
             ("data.images.folder", self.images.as_ref().map(folder)),
             ("data.images.anomalies", self.anomalies.as_ref().map(folder)),
+            ("data.images.test_normal", self.test_normal.as_ref().map(folder)),
             ("data.images.calibration", self.calibration_images.as_ref().map(folder)),
             ("data.images.group_by", self.group_by.as_ref().map(|by| quoted(by))),
             ("data.side", self.size.map(|side| side.to_string())),

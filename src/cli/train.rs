@@ -90,6 +90,7 @@ const EXAMPLES: &str = "Examples:
   pkdgan train --dataset fashion-mnist --normal 5       sandals; see `pkdgan data`
   pkdgan train --images photos/good --size 64           your own pictures, all of them normal
   pkdgan train --images photos/good --anomalies photos/bad
+  pkdgan train --images bottle                          with bottle/train/good, bottle/test/good, bottle/test/broken
                                                         and a test on anomalous ones
   pkdgan train --images photos/good --group-by '^(tile[0-9]+)_'
                                                         several photos of each tile
@@ -117,7 +118,9 @@ network's file holds their scores, so that a false-alarm rate can be promised wi
 
 Own images (--images) are PNG, JPEG, BMP, TIFF, WebP, GIF or PNM files, in folders as deep as you
 like. Some hundreds are good, 20 the least. With --anomalies as many of them as calibrate are held
-out once more, for the test beside the anomalous ones. Files that cannot be read, or do not decode
+out once more, for the test beside the anomalous ones, unless --test-normal names others for it. A
+folder with train/good and test, as MVTec AD has them, is taken so: train/good trains, test/good and the
+other folders of test judge. A folder among normal images that is named after defects is refused. Files that cannot be read, or do not decode
 to their end, are named and skipped; more than 5 % of them stop the run. Files beside pictures
 (.json, .xml, .txt and others) are counted and left out. report.json lists what was not used.
 
@@ -246,6 +249,16 @@ fn describe(config: &Config, data: &Data) -> String {
             _ => format!("{test} to evaluate on"),
         }
     );
+    if let Some((top, images)) = config.data.images.as_ref().and_then(|images| Some((images.layout_folder()?, images)))
+    {
+        let judge = match (images.test_normal.starts_with(top), images.anomalies.starts_with(top)) {
+            _ if images.anomalies.as_os_str().is_empty() => "",
+            (true, true) => ", test/good and the other folders of test judge",
+            (false, true) => ", the folders of test judge",
+            _ => "",
+        };
+        text += &format!("\nlayout: of {} train/good trains{judge}", top.display());
+    }
     let independence = data.own.as_ref().map(|own| &own.independence);
     let grouped = independence.filter(|of| of.groups < of.pictures);
     if let Some(Independence { pictures, groups, largest, train_groups, left_out, .. }) = grouped {
@@ -301,6 +314,7 @@ impl Arguments {
         if let Some(images) = &mut config.data.images {
             // A new run may begin with other pictures than the one whose settings it takes.
             images.digest.clear();
+            images.take_layout();
         }
         Ok(config)
     }
@@ -310,7 +324,8 @@ impl Arguments {
         let (data, seed) = (&config.data, config.training.seed);
         let subject = match &data.images {
             Some(images) => {
-                images.folder.file_name().map_or_else(|| "images".into(), |name| name.to_string_lossy().into_owned())
+                let top = images.layout_folder().unwrap_or(&images.folder);
+                top.file_name().map_or_else(|| "images".into(), |name| name.to_string_lossy().into_owned())
             }
             None => format!("{}-{}", data.dataset, data.normal),
         };

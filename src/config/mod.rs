@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Colour, Fit, GroupBy, Range, Source};
+use crate::data::{Colour, Fit, GroupBy, Layout, Range, Source};
 
 pub use crate::model::{LatentConstraint, Statistics};
 pub use error::ConfigError;
@@ -111,6 +111,10 @@ pub struct ImagesConfig {
     pub folder: PathBuf,
     /// Folder of anomalous pictures, to test with; empty for none.
     pub anomalies: PathBuf,
+    /// Folder of normal pictures to test with, so that none of `folder` are held out for that; empty for none. It may lie
+    /// within that of the anomalous ones.
+    #[serde(default)]
+    pub test_normal: PathBuf,
     /// Folder of normal pictures that calibrate, so that none of `folder` are held out; empty for none.
     #[serde(default)]
     pub calibration: PathBuf,
@@ -403,6 +407,25 @@ pub enum Schedule {
     Cosine,
     /// Stays as it is.
     Constant,
+}
+
+impl ImagesConfig {
+    /// Takes a folder that is laid out as inspection data sets are for what it is: `train/good` trains, `test/good` and the
+    /// other folders of `test` judge. Folders that are named already stay. Returns the folder where it is laid out so.
+    pub fn take_layout(&mut self) -> Option<PathBuf> {
+        let Layout { train, test_normal, anomalies } = Layout::of(&self.folder)?;
+        let untested = self.anomalies.as_os_str().is_empty() && self.test_normal.as_os_str().is_empty();
+        if let Some(anomalies) = anomalies.filter(|_| untested) {
+            self.anomalies = anomalies;
+            self.test_normal = test_normal.unwrap_or_default();
+        }
+        Some(std::mem::replace(&mut self.folder, train))
+    }
+
+    /// The folder that is laid out so, where its `train/good` trains.
+    pub fn layout_folder(&self) -> Option<&Path> {
+        self.folder.ends_with("train/good").then(|| self.folder.ancestors().nth(2)).flatten()
+    }
 }
 
 impl Config {

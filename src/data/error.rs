@@ -243,14 +243,26 @@ pub enum DataError {
         /// The folder of anomalous ones.
         anomalies: PathBuf,
     },
-    /// The folder of pictures that calibrate is another one's, or within it, or holds it.
+    /// A folder within that of the normal pictures is named after defects.
     #[error(
-        "{} and {}: one holds the other, and pictures that calibrate must be used for nothing else; keep them apart",
-        calibration.display(), other.display()
+        "{}: a folder of that name among the normal pictures of {} holds defective ones, it seems; move it out and name it \
+         with --anomalies, or leave it out with --exclude; if its pictures are normal, give it another name",
+        defects.display(), normal.display()
     )]
-    NestedCalibration {
-        /// The folder of pictures that calibrate.
-        calibration: PathBuf,
+    DefectsAmongNormal {
+        /// The folder of normal pictures.
+        normal: PathBuf,
+        /// The one in it.
+        defects: PathBuf,
+    },
+    /// The folder of pictures that calibrate or test is another one's, or within it, or holds it.
+    #[error(
+        "{} and {}: one holds the other, and pictures that calibrate or test must be used for nothing else; keep them apart",
+        held_out.display(), other.display()
+    )]
+    NestedHeldOut {
+        /// The folder of pictures that calibrate or test.
+        held_out: PathBuf,
         /// The other one.
         other: PathBuf,
     },

@@ -16,6 +16,8 @@ pub struct Search {
     pub cross_file_systems: bool,
     /// Which files are wanted.
     pub patterns: Patterns,
+    /// Folders that are not entered, by their canonical paths: their pictures are something else.
+    pub without: Vec<PathBuf>,
 }
 
 /// What systems and programs put into folders of pictures, beside what begins with a dot.
@@ -43,7 +45,7 @@ impl Search {
 }
 
 fn found(folder: &Path, search: Search) -> impl Iterator<Item = Result<PathBuf, PictureError>> + use<> {
-    let Search { cross_file_systems, patterns } = search;
+    let Search { cross_file_systems, patterns, without } = search;
     // To take the names out of thousands of paths, here and for each comparison, would be slow.
     let hidden = |entry: &DirEntry| {
         let path = entry.path().as_os_str().as_encoded_bytes();
@@ -86,6 +88,10 @@ fn found(folder: &Path, search: Search) -> impl Iterator<Item = Result<PathBuf, 
             if entry.depth() > 0 && !patterns.is_empty() && patterns.excludes(inner()) {
                 entries.skip_current_dir();
                 return failed(entry.into_path(), PictureProblem::Excluded);
+            }
+            if !without.is_empty() && entry.path().canonicalize().is_ok_and(|path| without.contains(&path)) {
+                entries.skip_current_dir();
+                continue;
             }
             let there = match entry.metadata() {
                 Ok(there) => there,

@@ -14,6 +14,7 @@ mod images;
 mod jpeg;
 mod jpeg_scan;
 mod kept_groups;
+mod layout;
 mod listing;
 mod manifest;
 mod memory;
@@ -51,10 +52,11 @@ pub(crate) mod internals {
     pub use super::folder::{Search, files_below};
     pub use super::groups::Groups;
     pub use super::idx::{Idx, IdxImages, MAX_VALUES, read_idx};
+    pub use super::layout::Layout;
     pub use super::manifest::{Check, Content, Manifest, Packed, Packing};
     pub use super::memory::{MemoryBudget, machine_memory};
     pub use super::one_class::{OneClass, SampleOrder, images_for, order};
-    pub use super::own::{HoldOut, Independence, OwnImages};
+    pub use super::own::{HoldOut, Independence, OwnFolders, OwnImages};
     pub use super::patterns::{PatternError, Patterns};
     pub use super::picture::{
         FORMATS, MAX_FILE, MAX_SIDE, begins_picture, picture_of, read_noted, read_picture, read_pixels,

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::groups::Parts;
 use super::kept_groups;
+use super::layout::folder_of_defects;
 use super::{
     DataError, GroupBy, Images, LabelledImages, LeftOut, Noted, OneClass, PictureError, Pictures, Preprocessing,
     Search, hex,
@@ -14,15 +15,27 @@ use super::{
 /// Fewest normal pictures that a run is trained on.
 const MIN_PICTURES: usize = 20;
 
+/// Where pictures of one's own lie. All but the first may be empty, for none.
+#[derive(Debug, Clone, Copy)]
+pub struct OwnFolders<'a> {
+    /// Normal pictures to train on.
+    pub normal: &'a Path,
+    /// Anomalous ones to test with.
+    pub anomalies: &'a Path,
+    /// Normal ones to test with, so that none of the first are held out for that. It may lie within the folder of anomalous ones,
+    /// as `test/good` does in `test`: what is in here is normal.
+    pub test_normal: &'a Path,
+    /// Normal ones to calibrate with, so that none of the first are held out for that.
+    pub calibration: &'a Path,
+}
+
 /// What is held out of training to calibrate with.
 #[derive(Debug, Clone, Copy)]
 pub struct HoldOut<'a> {
-    /// Share of the groups of normal pictures.
+    /// Share of the groups of normal pictures, without a folder for it.
     pub share: f64,
     /// What makes pictures a group.
     pub group_by: &'a GroupBy,
-    /// Folder of pictures that calibrate instead; empty for none.
-    pub folder: &'a Path,
 }
 
 /// How independent the normal pictures are, and what becomes of them.
@@ -47,8 +60,8 @@ pub struct Independence {
 pub struct OwnImages {
     /// The normal ones, of class 0; those of a folder for calibration come last.
     pub train: LabelledImages,
-    /// What the networks are evaluated on: normal pictures of class 0 that were held out, and all anomalous ones, of
-    /// class 1. Without anomalous ones, or with a folder for calibration, the pictures that calibrate.
+    /// What the networks are evaluated on: normal pictures of class 0 that were held out, or those of a folder for it, and all
+    /// anomalous ones, of class 1. Without anomalous ones, or with a folder for calibration, the pictures that calibrate.
     pub eval: LabelledImages,
     /// Which are used for what.
     pub split: OneClass,
@@ -70,45 +83,44 @@ pub struct OwnImages {
 }
 
 impl OwnImages {
-    /// Reads the pictures below `folder`, and those below `anomalies` unless that is empty. A share of the groups of
-    /// normal ones calibrates, one picture of each, spread evenly; where there are anomalous ones, as many more groups
-    /// evaluate.
+    /// Reads the pictures of all folders. A share of the groups of normal ones calibrates, one picture of each, spread
+    /// evenly; where there are anomalous ones and no normal ones to test with, as many more groups evaluate.
     ///
     /// # Errors
-    /// Folders of which one is within the other, too few groups, and those of [`Pictures::read`] and [`super::Groups::new`].
+    /// Folders of which one is within the other, a folder of normal pictures that is named after defects, too few groups,
+    /// and those of [`Pictures::read`] and [`super::Groups::new`].
     pub fn read(
-        folder: &Path,
-        anomalies: &Path,
+        folders: &OwnFolders,
         preprocessing: &Preprocessing,
         held: &HoldOut,
         search: &Search,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, DataError> {
-        let [has_anomalies, has_calibration] = [anomalies, held.folder].map(|path| !path.as_os_str().is_empty());
-        if has_anomalies && nested(folder, anomalies) {
-            return Err(DataError::Nested { normal: folder.to_owned(), anomalies: anomalies.to_owned() });
-        }
-        for other in [folder, anomalies].into_iter().filter(|other| !other.as_os_str().is_empty() && has_calibration) {
-            if nested(held.folder, other) {
-                return Err(DataError::NestedCalibration {
-                    calibration: held.folder.to_owned(),
-                    other: other.to_owned(),
-                });
-            }
-        }
+        folders.check()?;
+        let &OwnFolders { normal: folder, anomalies, test_normal, calibration: held_out } = folders;
+        let [has_anomalies, has_test, has_calibration] =
+            [anomalies, test_normal, held_out].map(|path| !path.as_os_str().is_empty());
         let mut normal = Pictures::read(folder, preprocessing, MIN_PICTURES, search, progress)?;
-        let mut read_more = |wanted: bool, folder: &Path| {
+        if let Some(defects) = folder_of_defects(folder, &normal.paths) {
+            return Err(DataError::DefectsAmongNormal { normal: folder.to_owned(), defects });
+        }
+        let mut read_more = |wanted: bool, folder: &Path, search: &Search| {
             wanted.then(|| Pictures::read(folder, preprocessing, 1, search, progress)).transpose()
         };
-        let calibrating = read_more(has_calibration, held.folder)?;
-        let anomalous = read_more(has_anomalies, anomalies)?;
+        let calibrating = read_more(has_calibration, held_out, search)?;
+        let testing = read_more(has_test, test_normal, search)?;
+        let without = test_normal.canonicalize().ok().filter(|_| has_test).into_iter().collect();
+        let anomalous = read_more(has_anomalies, anomalies, &Search { without, ..search.clone() })?;
 
-        let mut folders = vec![(folder, Some(&normal)), (anomalies, anomalous.as_ref())];
+        let mut all = vec![(folder, Some(&normal)), (anomalies, anomalous.as_ref())];
         if has_calibration {
-            folders.push((held.folder, calibrating.as_ref()));
+            all.push((held_out, calibrating.as_ref()));
         }
-        let (digest, names) = (digest(&folders, true)?, digest(&folders, false)?);
-        let grey = folders.iter().filter_map(|(_, pictures)| *pictures).all(Pictures::are_grey);
+        if has_test {
+            all.push((test_normal, testing.as_ref()));
+        }
+        let (digest, names) = (digest(&all, true)?, digest(&all, false)?);
+        let grey = all.iter().filter_map(|(_, pictures)| *pictures).all(Pictures::are_grey);
 
         let count = normal.paths.len();
         if let Some(calibrating) = calibrating {
@@ -119,17 +131,18 @@ impl OwnImages {
             normal.noted.extend(&calibrating.noted);
         }
         let groups = kept_groups::groups(held.group_by, &normal.images, &normal.paths, &digest)?;
-        let calibration_evaluates = has_calibration || !has_anomalies;
-        let Parts { train_groups, train, calibration, eval } = groups.divide(count, held.share, !calibration_evaluates);
+        let calibration_evaluates = !has_test && (has_calibration || !has_anomalies);
+        let holds_out = !has_test && !calibration_evaluates;
+        let Parts { train_groups, train, calibration, eval } = groups.divide(count, held.share, holds_out);
         let pictures = normal.paths.len();
-        if train.is_empty() || calibration.is_empty() || (eval.is_empty() && !calibration_evaluates) {
-            let folder = if has_calibration { held.folder } else { folder }.to_owned();
-            let least = if has_calibration { 1 } else { 2 + usize::from(has_anomalies) };
+        if train.is_empty() || calibration.is_empty() || (eval.is_empty() && holds_out) {
+            let folder = if has_calibration { held_out } else { folder }.to_owned();
+            let least = if has_calibration { 1 } else { 2 + usize::from(holds_out) };
             let groups = if has_calibration { calibration.len() } else { groups.count() };
             return Err(DataError::TooFewGroups { folder, pictures, groups, least });
         }
         let eval = if calibration_evaluates { calibration.clone() } else { eval };
-        let used = train.len() + calibration.len() + if calibration_evaluates { 0 } else { eval.len() };
+        let used = train.len() + calibration.len() + if holds_out { eval.len() } else { 0 };
         let independence = Independence {
             pictures,
             groups: groups.count(),
@@ -143,13 +156,14 @@ impl OwnImages {
         let mut images = normal.images.select(&eval)?;
         let mut labels = vec![0; eval.len()];
         let (mut skipped, mut left_out, mut noted) = (normal.skipped, normal.left_out, normal.noted);
-        if let Some(anomalous) = anomalous {
-            images = images.then(anomalous.images);
-            labels.resize(labels.len() + anomalous.paths.len(), 1);
-            eval_paths.extend(anomalous.paths);
-            skipped.extend(anomalous.skipped);
-            left_out.extend(anomalous.left_out);
-            noted.extend(&anomalous.noted);
+        for (label, more) in [(0, testing), (1, anomalous)].into_iter().filter_map(|(label, more)| Some((label, more?)))
+        {
+            images = images.then(more.images);
+            labels.resize(labels.len() + more.paths.len(), label);
+            eval_paths.extend(more.paths);
+            skipped.extend(more.skipped);
+            left_out.extend(more.left_out);
+            noted.extend(&more.noted);
         }
         Ok(Self {
             split: OneClass { normal: 0, train, calibration, test: (0..labels.len()).collect() },
@@ -172,10 +186,35 @@ impl OwnImages {
     }
 }
 
+impl OwnFolders<'_> {
+    /// Refuses folders that share pictures, but for normal ones beside anomalous ones.
+    fn check(&self) -> Result<(), DataError> {
+        let &Self { normal, anomalies, test_normal, calibration } = self;
+        let there = |path: &Path| !path.as_os_str().is_empty();
+        if there(anomalies) && nested(normal, anomalies) {
+            return Err(DataError::Nested { normal: normal.to_owned(), anomalies: anomalies.to_owned() });
+        }
+        let within = |one: &Path, other: &Path| one != other && canonical(one).starts_with(canonical(other));
+        if there(test_normal) && there(anomalies) && nested(test_normal, anomalies) && !within(test_normal, anomalies) {
+            return Err(DataError::Nested { normal: test_normal.to_owned(), anomalies: anomalies.to_owned() });
+        }
+        for (one, others) in [(calibration, &[normal, anomalies, test_normal][..]), (test_normal, &[normal])] {
+            if let Some(other) = others.iter().find(|other| there(one) && there(other) && nested(one, other)) {
+                return Err(DataError::NestedHeldOut { held_out: one.to_owned(), other: (*other).to_owned() });
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Whether one of two folders is within the other.
 fn nested(one: &Path, other: &Path) -> bool {
-    let [one, other] = [one, other].map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned()));
+    let [one, other] = [one, other].map(canonical);
     one.starts_with(&other) || other.starts_with(&one)
+}
+
+fn canonical(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// The SHA-256 of the names of pictures below their folders, and of their pixels if so asked, in hexadecimal.

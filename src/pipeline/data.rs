@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use crate::calibration::{Calibration, CalibrationError};
 use crate::config::{Config, EvalSplit, ImagesConfig};
 use crate::data::{
-    Colour, DataError, Dataset, HoldOut, Independence, LabelledImages, LeftOut, Noted, OneClass, OwnImages, Part,
-    Patterns, PictureError, Preprocessing, Range, Search, Source,
+    Colour, DataError, Dataset, HoldOut, Independence, LabelledImages, LeftOut, Noted, OneClass, OwnFolders, OwnImages,
+    Part, Patterns, PictureError, Preprocessing, Range, Search, Source,
 };
 use crate::run::{GroupsReport, ThresholdReport};
 use crate::train::Evaluation;
@@ -78,11 +78,16 @@ impl Data {
         let (mut preprocessing, share) = (config.preprocessing(), config.data.calibration);
         let patterns = Patterns::new(&images.include, &images.exclude)
             .map_err(|error| DataError::Patterns { message: error.to_string() })?;
-        let search = Search { cross_file_systems: images.cross_file_systems, patterns };
-        let held = HoldOut { share, group_by: &images.group_by, folder: &images.calibration };
-        let mut read = |preprocessing: &Preprocessing| {
-            OwnImages::read(&images.folder, &images.anomalies, preprocessing, &held, &search, progress)
+        let search = Search { cross_file_systems: images.cross_file_systems, patterns, ..Search::default() };
+        let held = HoldOut { share, group_by: &images.group_by };
+        let folders = OwnFolders {
+            normal: &images.folder,
+            anomalies: &images.anomalies,
+            test_normal: &images.test_normal,
+            calibration: &images.calibration,
         };
+        let mut read =
+            |preprocessing: &Preprocessing| OwnImages::read(&folders, preprocessing, &held, &search, progress);
         let (mut read, range) = match (read(&preprocessing)?, preprocessing.range) {
             // Decided by all of them, so that they are read once more where they do not use all bits.
             (first, Range::Auto) => match first.noted.range() {
@@ -157,7 +162,8 @@ impl Data {
             images.colour = own.colour;
             images.range = own.range;
             images.digest.clone_from(&own.digest);
-            for folder in [&mut images.folder, &mut images.anomalies, &mut images.calibration] {
+            for folder in [&mut images.folder, &mut images.anomalies, &mut images.test_normal, &mut images.calibration]
+            {
                 // Empty stands for none, and has no absolute path.
                 if let Ok(absolute) = std::path::absolute(&*folder) {
                     *folder = absolute;

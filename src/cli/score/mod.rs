@@ -166,7 +166,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let given = arguments.output.as_deref().unwrap_or(Path::new("-"));
     let given = Given::new(given, inputs.map(PathBuf::as_path))?;
     let patterns = Patterns::new(&arguments.include, &arguments.exclude)?;
-    let search = Search { cross_file_systems: arguments.cross_file_systems, patterns };
+    let search = Search { cross_file_systems: arguments.cross_file_systems, patterns, ..Search::default() };
     let model = ModelFile::read(&model_path)?;
     let calibration = model.calibration.clone();
     let rule = Rule::new(arguments.threshold, arguments.alpha, calibration.as_ref(), arguments.fail_on_anomaly)?;

@@ -1,0 +1,143 @@
+//! `pkdgan train --images` on folders as inspection data sets have them, and normal pictures to test with.
+
+mod command;
+
+use std::fs;
+use std::process::Output;
+
+use command::{Sandbox, TINY, stderr};
+use image::{GrayImage, Luma};
+use pkdgan::config::Config;
+
+/// Pictures of a blob whose place goes by a number, from `first` on.
+fn pictures(sandbox: &Sandbox, folder: &str, first: u32, count: u32) {
+    fs::create_dir_all(sandbox.path(folder)).unwrap();
+    for n in first..first + count {
+        let (x0, y0) = (10 + n % 5, 10 + n % 9);
+        let picture = GrayImage::from_fn(32, 32, |x, y| {
+            let distance = x.abs_diff(x0).pow(2) + y.abs_diff(y0).pow(2);
+            Luma([255_u32.saturating_sub(2 * distance) as u8])
+        });
+        picture.save(sandbox.path(&format!("{folder}/{n:03}.png"))).unwrap();
+    }
+}
+
+/// 30 normal pictures to train on, 6 to test with, and 5 and 4 of two kinds of defects.
+fn bottle(sandbox: &Sandbox, folder: &str) {
+    pictures(sandbox, &format!("{folder}/train/good"), 0, 30);
+    pictures(sandbox, &format!("{folder}/test/good"), 30, 6);
+    for (kind, value) in [("broken_large", 40), ("contamination", 90)] {
+        let inner = sandbox.path(&format!("{folder}/test/{kind}"));
+        fs::create_dir_all(&inner).unwrap();
+        for n in 0..if value == 40 { 5 } else { 4 } {
+            GrayImage::from_pixel(32, 32, Luma([value + n])).save(inner.join(format!("{n:03}.png"))).unwrap();
+        }
+    }
+    // Masks judge places, and are no pictures of the part.
+    pictures(sandbox, &format!("{folder}/ground_truth/broken_large"), 0, 5);
+}
+
+fn train(sandbox: &Sandbox, more: &[&str]) -> Output {
+    let mut command = sandbox.pkdgan(&["train", "--stage=student", "--group-by=none"]);
+    command.args(TINY).args(more).output().unwrap()
+}
+
+fn succeeds(sandbox: &Sandbox, more: &[&str]) -> Output {
+    let output = train(sandbox, more);
+    assert!(output.status.success(), "{}", stderr(&output));
+    output
+}
+
+/// How many pictures of each label, and the paths.
+fn scored(sandbox: &Sandbox, file: &str) -> ([usize; 2], Vec<String>) {
+    let mut reader = csv::Reader::from_path(sandbox.path(file)).unwrap();
+    let rows: Vec<(String, u8, f32)> = reader.deserialize().map(Result::unwrap).collect();
+    let of = |label: u8| rows.iter().filter(|(_, one, _)| *one == label).count();
+    ([of(0), of(1)], rows.into_iter().map(|(path, ..)| path).collect())
+}
+
+#[test]
+fn a_folder_in_the_layout_of_an_inspection_set_is_taken_so() {
+    let sandbox = Sandbox::new();
+    bottle(&sandbox, "bottle");
+    let output = succeeds(&sandbox, &["--images", "bottle"]);
+    let said = stderr(&output);
+    let layout = "bottle train/good trains, test/good and the other folders of test judge";
+    assert!(said.contains(layout) && said.contains("15 to evaluate on"), "{said}");
+    // Of 30 normal pictures a fifth sets the threshold, and none is spent on the test.
+    assert!(said.contains("24 training images, 6 more held out"), "{said}");
+    // The run is named after the part.
+    let run = "runs/bottle-default-seed0";
+    let (counts, paths) = scored(&sandbox, &format!("{run}/scores.csv"));
+    assert_eq!(counts, [6, 9]);
+    assert!(paths.iter().all(|path| path.contains("/bottle/test/")), "{paths:?}");
+    assert!(paths[..6].iter().all(|path| path.contains("/test/good/")), "{paths:?}");
+    let report = sandbox.json(&format!("{run}/report.json"));
+    let threshold = &report["networks"][0]["threshold"];
+    assert!(threshold["false_alarm_rate"].is_f64() && threshold["detection_rate"].is_f64(), "{report}");
+    let images = Config::read(&sandbox.path(&format!("{run}/config.toml"))).unwrap().data.images.unwrap();
+    assert!(images.folder.ends_with("bottle/train/good") && images.anomalies.ends_with("bottle/test"), "{images:?}");
+    assert!(images.test_normal.ends_with("bottle/test/good"), "{images:?}");
+
+    // Moved as a whole, one flag tells.
+    let scores = sandbox.read(&format!("{run}/scores.csv"));
+    fs::rename(sandbox.path("bottle"), sandbox.path("moved")).unwrap();
+    for place in ["moved", "moved/train/good"] {
+        let output = sandbox.pkdgan(&["eval", run, "--images", place, "--scores=again.csv"]).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        let (counts, paths) = scored(&sandbox, "again.csv");
+        assert_eq!(counts, [6, 9]);
+        assert!(paths.iter().all(|path| path.starts_with("moved/test/")), "{paths:?}");
+    }
+    let before = format!("{}/", sandbox.path("bottle").display());
+    let renamed = String::from_utf8(scores).unwrap().replace(&before, "moved/");
+    assert_eq!(renamed.as_bytes(), sandbox.read("again.csv"));
+}
+
+#[test]
+fn normal_pictures_to_test_with_spare_those_that_train() {
+    let sandbox = Sandbox::new();
+    bottle(&sandbox, "b");
+    pictures(&sandbox, "good", 0, 30);
+    let output = succeeds(&sandbox, &["--images=good", "--anomalies=b/test/contamination", "--out=spent"]);
+    assert!(stderr(&output).contains("18 training images, 6 more held out"), "{}", stderr(&output));
+    let more = ["--images=good", "--anomalies=b/test", "--test-normal=b/test/good", "--out=spared"];
+    let output = succeeds(&sandbox, &more);
+    assert!(stderr(&output).contains("24 training images, 6 more held out"), "{}", stderr(&output));
+    assert_eq!(scored(&sandbox, "spared/scores.csv").0, [6, 9]);
+    // Folders that are named stay as they are named.
+    let more = ["--images=b", "--anomalies=b/test/contamination", "--out=named"];
+    let output = succeeds(&sandbox, &more);
+    assert!(stderr(&output).contains("b train/good trains"), "{}", stderr(&output));
+    assert_eq!(scored(&sandbox, "named/scores.csv").0, [6, 4]);
+
+    let failed = |more: &[&str], code: i32, part: &str| {
+        let output = train(&sandbox, more);
+        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+        assert!(stderr(&output).contains(part), "{part}: {}", stderr(&output));
+    };
+    failed(&["--images=good", "--test-normal=b/test/good"], 2, "--anomalies");
+    failed(&["--images=good", "--anomalies=b/test/good", "--test-normal=b/test/good"], 1, "keep them apart");
+    failed(&["--images=good", "--anomalies=b/test/good", "--test-normal=b/test"], 1, "keep them apart");
+    failed(&["--images=good", "--anomalies=b/test", "--test-normal=good"], 1, "used for nothing else");
+    assert_eq!(sandbox.list("runs"), Vec::<String>::new());
+}
+
+#[test]
+fn folders_of_defects_are_no_normal_pictures() {
+    let sandbox = Sandbox::new();
+    bottle(&sandbox, "b");
+    pictures(&sandbox, "b/test/good", 40, 20);
+    let output = train(&sandbox, &["--images=b/test"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    for part in ["test/broken_large", "--anomalies", "--exclude"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(sandbox.list("runs"), Vec::<String>::new());
+    // The ways out that it names.
+    succeeds(&sandbox, &["--images=b/test", "--exclude=broken_large", "--exclude=contamination", "--out=run"]);
+    fs::rename(sandbox.path("b/test/broken_large"), sandbox.path("away")).unwrap();
+    fs::rename(sandbox.path("b/test/contamination"), sandbox.path("more")).unwrap();
+    succeeds(&sandbox, &["--images=b/test", "--anomalies=away", "--out=tested"]);
+}
