@@ -12,7 +12,9 @@ const RESULTS: [&str; 6] = ["runs.csv", "score.csv", "score.md", "score.svg", "t
 
 /// `pkdgan reproduce` of tiny networks.
 fn reproduce(sandbox: &Sandbox, more: &[&str]) -> Command {
-    let mut command = sandbox.pkdgan(&["reproduce", "--device=cpu", "--set=training.steps=20"]);
+    // An adapter that is named says what to compute on.
+    let device = if more.iter().any(|flag| flag.starts_with("--adapter")) { "--device=gpu" } else { "--device=cpu" };
+    let mut command = sandbox.pkdgan(&["reproduce", device, "--set=training.steps=20"]);
     // Batch sizes of teachers are settings here, not a flag.
     command.args(TINY.iter().filter(|argument| argument.starts_with("--set"))).arg("--set=training.batch_size=2");
     command.args(more);
@@ -315,6 +317,25 @@ fn workers_end_with_the_process_that_started_them() {
     // They save where they are.
     waits(&|| at_work(&sandbox, "mnist-2-seed0/teacher").is_none());
     assert!(sandbox.path("runs/reproduce/mnist-2-seed0/teacher/checkpoint.safetensors").exists());
+}
+
+/// The software driver named twice stands for two GPUs.
+#[test]
+fn adapters_share_out_a_grid() {
+    const GRID: [&str; 4] = ["--classes=2,5", "--seeds=0", "--networks=student", "--set=student.alone.steps=20"];
+    let sandbox = Sandbox::new();
+    let output = succeeds(&sandbox, &[&GRID[..], &["--adapter=0", "--adapter=0"]].concat());
+    assert!(stderr(&output).contains("2 processes"), "{}", stderr(&output));
+    let found = rows(&sandbox, "mnist");
+    assert_eq!(found.len(), 2);
+    assert!(found.iter().all(|row| !row.adapter.starts_with("CPU executor")), "{found:?}");
+    succeeds(&sandbox, &[&GRID[..], &["--adapter=0", "--runs=alone", "--name=alone"]].concat());
+    assert_eq!(figures(&found), figures(&rows(&sandbox, "alone")));
+    // A name that leads nowhere ends the process that it is for; the others train on.
+    let half = ["--adapter=0", "--adapter=nowhere", "--runs=half", "--name=half"];
+    let output = reproduce(&sandbox, &[&GRID[..], &half].concat()).output().unwrap();
+    assert!(output.status.success() && stderr(&output).contains("nowhere"), "{}", stderr(&output));
+    assert_eq!(figures(&found), figures(&rows(&sandbox, "half")));
 }
 
 #[test]

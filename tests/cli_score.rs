@@ -74,6 +74,22 @@ fn scores(rows: &[Row]) -> Vec<f32> {
     rows.iter().map(|row| row.score).collect()
 }
 
+/// The software driver named twice stands for two GPUs.
+#[test]
+fn adapters_share_out_pictures() {
+    let sandbox = sandbox();
+    let from =
+        |more: &[&str]| ended(score(&sandbox, &[&["run", "pictures", IDX, "--path=fused-f32"], more].concat()), 0);
+    let one = from(&["--adapter=0"]);
+    let two = from(&["--adapter=0", "--adapter=0"]);
+    assert!(one.stdout == two.stdout);
+    assert!(stderr(&two).contains("path fused-f32 on 2 adapters"), "{}", stderr(&two));
+    assert!(!stderr(&one).contains("adapters"), "{}", stderr(&one));
+    let output =
+        ended(score(&sandbox, &["run", "pictures", "--path=fused-f32", "--adapter=0", "--adapter=nowhere"]), 1);
+    assert!(stderr(&output).contains("nowhere"), "{}", stderr(&output));
+}
+
 #[test]
 fn parts_of_the_pictures_are_the_whole_dealt_out() {
     let sandbox = sandbox();

@@ -102,6 +102,7 @@ fn an_unknown_adapter_is_answered_with_those_there_are() {
     let sandbox = Sandbox::new();
     refused(&sandbox, &["--adapter", "no such card"], 1, &["no such card", "pkdgan devices"]);
     refused(&sandbox, &["--adapter", "99"], 1, &["99", "pkdgan devices"]);
+    refused(&sandbox, &["--adapter", "0", "--adapter", "0"], 2, &["`score` and `reproduce` share out"]);
 }
 
 #[test]

@@ -28,9 +28,10 @@ pub(super) struct Device {
     /// drivers included; `cpu` for all cores of this machine, without a driver
     #[arg(long, value_name = "DEVICE", default_value = "auto", help_heading = "Device")]
     device: Wanted,
-    /// Adapter by number or part of its name, as `pkdgan devices` lists them [default: the best one]
+    /// Adapter by number or part of its name, as `pkdgan devices` lists them; `score` and `reproduce` share out their work
+    /// where there are several: repeatable [default: the best one]
     #[arg(long, value_name = "NAME|INDEX", help_heading = "Device")]
-    adapter: Option<String>,
+    adapter: Vec<String>,
     /// Where the adapter cannot be opened, or fails, go on without it: training from the last checkpoint, evaluation
     /// from its start, `score` where it is
     #[arg(long, help_heading = "Device")]
@@ -48,6 +49,9 @@ pub(super) struct Device {
     /// The GPU that is there, if any, once it was looked for.
     #[arg(skip)]
     gpu: OnceCell<Option<AdapterSummary>>,
+    /// Of several adapters the one that this process is to use.
+    #[arg(skip)]
+    share: Cell<Option<usize>>,
     /// Whether the adapter failed and the CPU executor took its place.
     #[arg(skip)]
     fallen_back: Cell<bool>,
@@ -90,7 +94,7 @@ impl Devices for Device {
                 Some(DeviceKind::Cpu)
             }
             Wanted::Gpu => Some(DeviceKind::Gpu),
-            Wanted::Auto => self.adapter.is_some().then_some(DeviceKind::Gpu),
+            Wanted::Auto => (!self.adapter.is_empty()).then_some(DeviceKind::Gpu),
         }
     }
 
@@ -148,7 +152,17 @@ impl Device {
         }
     }
 
-    /// What a detector may use.
+    /// How many adapters there are to share out work on, if several are named.
+    pub(super) fn adapters(&self) -> usize {
+        self.adapter.len()
+    }
+
+    /// Has this process use one of the adapters that are named: the first for 0, and again from the start after the last.
+    pub(super) fn take_share(&self, number: usize) {
+        self.share.set(self.adapter.len().checked_sub(1).map(|last| number % (last + 1)));
+    }
+
+    /// What a detector may use, with the first adapter.
     pub(super) fn detector_options(&self, path: Option<ScoringPath>) -> DetectorOptions {
         if self.fixed() == Some(DeviceKind::Cpu)
             && let Some(path) = path.filter(|&path| path != ScoringPath::Cpu)
@@ -160,12 +174,17 @@ impl Device {
         DetectorOptions::default()
             .path(path)
             .without_device(without_device)
-            .device(self.options())
+            .device(self.options_of(self.adapter.first()))
             .cpu_fallback(self.allow_cpu_fallback)
     }
 
+    /// How to open the other adapters that are named.
+    pub(super) fn more_adapters(&self) -> Vec<GpuOptions> {
+        self.adapter.iter().skip(1).map(|adapter| self.options_of(Some(adapter))).collect()
+    }
+
     fn refuse_adapter(&self) {
-        if self.adapter.is_some() {
+        if !self.adapter.is_empty() {
             refuse("--adapter chooses among GPUs; leave it out with --device cpu\n");
         }
     }
@@ -199,6 +218,14 @@ impl Device {
     }
 
     fn options(&self) -> GpuOptions {
+        match (self.share.get(), &self.adapter[..]) {
+            (Some(share), several) => self.options_of(several.get(share)),
+            (None, [] | [_]) => self.options_of(self.adapter.first()),
+            (None, _) => refuse("several times --adapter: only `score` and `reproduce` share out their work\n"),
+        }
+    }
+
+    fn options_of(&self, adapter: Option<&String>) -> GpuOptions {
         let fault = std::env::var(FAULT_VARIABLE).ok().map(|text| {
             text.parse::<Fault>().unwrap_or_else(|error| {
                 let message = format!("{FAULT_VARIABLE}: {error}\n");
@@ -206,7 +233,7 @@ impl Device {
             })
         });
         GpuOptions::default()
-            .adapter(self.adapter.clone())
+            .adapter(adapter.cloned())
             .timeout(Duration::from_secs_f64(self.device_timeout))
             .fault(fault)
             .pipelines(cache_folder().map(|folder| Arc::new(PipelineFiles::new(folder)) as _))

@@ -1,12 +1,13 @@
 //! What the threads score with.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::list::has_picture_ending;
 use crate::data::Search;
-use crate::engine::CpuScorer;
+use crate::engine::{CpuScorer, GpuOptions};
 use crate::model::ModelFile;
 use crate::scoring::{
     Choice, Detector, DetectorOptions, Generator, Scores, ScoringError, ScoringPath, Submitted, time_one_image,
@@ -22,10 +23,12 @@ const MAX_CPU_TIME: Duration = Duration::from_micros(40);
 /// Pictures that are counted beforehand: more are many.
 const MAX_COUNTED: usize = 50_000;
 
-/// A model that many threads score with: on one device, by turns, or else each by itself.
+/// A model that many threads score with: on one device or several, by turns, or else each by itself.
 #[derive(Clone)]
 pub struct SharedDetector {
-    device: Option<Arc<Mutex<Detector>>>,
+    devices: Vec<Arc<Mutex<Detector>>>,
+    /// Whose turn it is where all are at work.
+    turn: Arc<AtomicUsize>,
     /// What scores without a device, or in the place of one that fails.
     cpu: Arc<CpuScorer>,
     /// Whether it may take its place.
@@ -36,7 +39,8 @@ pub struct SharedDetector {
 
 impl SharedDetector {
     /// Makes a model ready, on the path asked for or else on the fastest one; for the CPU path where it is fast anyhow,
-    /// no other is tried. How many pictures `paths` hold is looked up where it matters and `options` does not say.
+    /// no other is tried. How many pictures `paths` hold is looked up where it matters and `options` does not say. The
+    /// devices of `more` score too, on the same path, unless that is the CPU path.
     ///
     /// # Errors
     /// As of [`Detector::choose`], but no failure of the device where the options let the CPU path take its place.
@@ -46,10 +50,12 @@ impl SharedDetector {
         search: &Search,
         threads: usize,
         mut options: DetectorOptions,
+        more: Vec<GpuOptions>,
     ) -> Result<(Self, Choice), ScoringError> {
         let generator = Generator::new(file)?;
         let cpu = Arc::new(generator.on_cpu());
-        let mut shared = Self { device: None, cpu, fallback: options.cpu_fallback, failure: Arc::default() };
+        let (turn, failure) = Default::default();
+        let mut shared = Self { devices: Vec::new(), turn, cpu, fallback: options.cpu_fallback, failure };
         // An adapter that was named is tried.
         if options.path.is_none() && !options.without_device && options.device.adapter.is_none() {
             let seconds = time_one_image(&shared.cpu) / threads as u32;
@@ -63,16 +69,26 @@ impl SharedDetector {
         }
         let few = options.images.filter(|_| options.path.is_none());
         let capacity = BATCH.min(few.unwrap_or(BATCH));
-        let (detector, choice) = match Detector::choose_for(file, &generator, capacity, &options) {
+        let all = |options: &mut DetectorOptions| {
+            let (first, choice) = Detector::choose_for(file, &generator, capacity, options)?;
+            let mut detectors = vec![first];
+            options.path = Some(choice.path);
+            for device in more.iter().filter(|_| choice.path != ScoringPath::Cpu) {
+                options.device = device.clone();
+                detectors.push(Detector::choose_for(file, &generator, capacity, options)?.0);
+            }
+            Ok::<_, ScoringError>((detectors, choice))
+        };
+        let (detectors, choice) = match all(&mut options) {
             Err(error) if shared.fallback && error.is_of_device() => {
                 shared.failure = Arc::new(OnceLock::from(Arc::new(error)));
                 options.path = Some(ScoringPath::Cpu);
-                Detector::choose_for(file, &generator, capacity, &options)?
+                all(&mut options)?
             }
             chosen => chosen?,
         };
         if choice.path != ScoringPath::Cpu || !generator.is_small() {
-            shared.device = Some(Arc::new(Mutex::new(detector)));
+            shared.devices = detectors.into_iter().map(|detector| Arc::new(Mutex::new(detector))).collect();
         }
         Ok((shared, choice))
     }
@@ -84,18 +100,29 @@ impl SharedDetector {
 
     /// Fewest and most pictures of a chunk: a device works on whole batches.
     pub(super) fn chunk(&self) -> [usize; 2] {
-        self.device.as_ref().map_or([1, CHUNK], |detector| [locked(detector).capacity(); 2])
+        self.devices.first().map_or([1, CHUNK], |detector| [locked(detector).capacity(); 2])
     }
 
-    /// Threads beside `decoding` ones that keep all of them busy: one waits for the device.
+    /// Devices that score.
+    pub fn devices(&self) -> usize {
+        self.devices.len()
+    }
+
+    /// Threads beside `decoding` ones that keep all of them busy: one waits for each device.
     pub(super) fn threads(&self, decoding: usize) -> usize {
-        decoding + usize::from(self.device.is_some())
+        decoding + self.devices.len()
+    }
+
+    /// A device that is free; if none is, one that others wait for too.
+    fn device(&self) -> Option<MutexGuard<'_, Detector>> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.devices.len().max(1);
+        let free = self.devices.iter().find_map(|device| device.try_lock().ok());
+        free.or_else(|| self.devices.get(turn).map(|device| locked(device)))
     }
 
     /// Scores images `[n, C, H, W]` with pixels in -1..1, at least one and at most as many as a chunk has.
     pub(super) fn score(&self, pixels: &[f32], reconstructions: bool) -> Result<Scores, Arc<ScoringError>> {
-        if let Some(device) = &self.device {
-            let mut detector = locked(device);
+        if let Some(mut detector) = self.device() {
             // Asked by whose turn it is: a device that hangs would hold up whoever uses it again.
             let failure = match self.failure.get() {
                 Some(failure) => failure,

@@ -74,7 +74,7 @@ pub fn score_pictures(
 ) -> Result<InspectedPictures, ScoringError> {
     let paths: Vec<PathBuf> = paths.into_iter().map(Into::into).collect();
     let threads = available_parallelism().map_or(1, Into::into);
-    let (detector, choice) = SharedDetector::choose(model, &paths, &Search::default(), threads, options)?;
+    let (detector, choice) = SharedDetector::choose(model, &paths, &Search::default(), threads, options, Vec::new())?;
     let memory = Arc::new(MemoryBudget::of_machine());
     let way = Way { preprocessing: model.preprocessing, lenient: false, memory };
     let chunks = inspect(Sources::of(paths), &way, &detector, threads, None);

@@ -39,7 +39,7 @@ pub(super) fn run(jobs: usize, cells: &[Cell], console: &Console, stop: &AtomicB
     let threads = (available_parallelism().map_or(1, usize::from) / jobs).max(1);
     console.say(format!("{jobs} processes, {threads} {} each", if threads == 1 { "thread" } else { "threads" }));
     let mut progress = Progress::new(cells)?;
-    let mut workers = (0..jobs).map(|_| Worker::start(threads)).collect::<Result<Vec<_>, _>>()?;
+    let mut workers = (0..jobs).map(|number| Worker::start(number, threads)).collect::<Result<Vec<_>, _>>()?;
     let mut said = HashSet::new();
     let mut looks = 0;
     while !workers.is_empty() {
@@ -71,11 +71,11 @@ pub(super) fn run(jobs: usize, cells: &[Cell], console: &Console, stop: &AtomicB
 }
 
 impl Worker {
-    /// Starts a process that runs cells of the same grid.
-    fn start(threads: usize) -> anyhow::Result<Self> {
+    /// Starts a process that runs cells of the same grid, with its share of the adapters.
+    fn start(number: usize, threads: usize) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("the program's own file cannot be found")?;
         let mut command = Command::new(program);
-        command.args(std::env::args_os().skip(1)).arg("--worker");
+        command.args(std::env::args_os().skip(1)).arg(format!("--worker={number}"));
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         if std::env::var_os(THREADS).is_none() {
             command.env(THREADS, threads.to_string());

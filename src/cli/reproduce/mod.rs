@@ -85,9 +85,10 @@ pub(super) struct Arguments {
     /// Folder of runs: each cell of the grid is a run folder in it
     #[arg(long, value_name = "DIR", default_value = "runs/reproduce", help_heading = "Output")]
     runs: PathBuf,
-    /// Train in so many processes at once, each with its share of the cores
-    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN, help_heading = "Processes")]
-    jobs: NonZeroUsize,
+    /// Train in so many processes at once, each with its share of the cores; where several adapters are named, they take
+    /// turns at those [default: 1, or as many as there are adapters named]
+    #[arg(long, value_name = "N", help_heading = "Processes")]
+    jobs: Option<NonZeroUsize>,
     /// Train the I-th of N parts of the grid only, as 1/4; processes on other computers train the others into the same
     /// folders
     #[arg(long, value_name = "I/N", help_heading = "Processes")]
@@ -95,9 +96,9 @@ pub(super) struct Arguments {
     /// Say which cells are done, running and failed, and how much work is left; train nothing
     #[arg(long, conflicts_with = "dry_run", help_heading = "Processes")]
     status: bool,
-    /// One of the processes that --jobs starts
+    /// One of the processes that --jobs starts, from 0
     #[arg(long, hide = true)]
-    worker: bool,
+    worker: Option<usize>,
     /// List the cells of the grid, which of them are done, and their settings; train nothing
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
@@ -199,7 +200,8 @@ enum ScoredBy {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     arguments.check();
     let started = SystemTime::now();
-    let (quiet, progress) = if arguments.worker { (true, Show::None) } else { (arguments.quiet, arguments.progress) };
+    let (quiet, progress) =
+        if arguments.worker.is_some() { (true, Show::None) } else { (arguments.quiet, arguments.progress) };
     let console = Console::showing(quiet, progress);
     let scope = arguments.scope()?;
     let (cells, study) = match arguments.study {
@@ -231,10 +233,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(grid::Device { devices: &arguments.device, kernels: opened.kernels })
     };
     let stop = stop_on_interrupt("after the steps under way")?;
-    if arguments.worker {
+    let jobs = arguments.jobs.map_or(arguments.device.adapters().max(1), NonZeroUsize::get);
+    arguments.device.take_share(arguments.worker.unwrap_or_default());
+    if arguments.worker.is_some() {
         jobs::stop_with_parent(&stop);
-    } else if arguments.jobs.get() > 1 && survey.left().next().is_some() {
-        jobs::run(arguments.jobs.get(), &cells, &console, &stop)?;
+    } else if jobs > 1 && survey.left().next().is_some() {
+        jobs::run(jobs, &cells, &console, &stop)?;
         survey = Survey::new(cells.clone(), started)?;
     }
     let mut watcher = GridWatcher::new(&console, stop, &survey);
@@ -248,7 +252,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         // What there is to say is for the process that started it.
-        Outcome::Stopped(_) | Outcome::Failed(_) if arguments.worker => Ok(ExitCode::SUCCESS),
+        Outcome::Stopped(_) | Outcome::Failed(_) if arguments.worker.is_some() => Ok(ExitCode::SUCCESS),
         Outcome::Stopped(done) => {
             let all = survey.cells().len();
             output::note(format_args!(

@@ -184,7 +184,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let threads = arguments.threads.map_or_else(|| available_parallelism().map_or(1, Into::into), usize::from);
     let options = arguments.device.detector_options(arguments.path.0);
     let preparing = console.preparing("scoring");
-    let (detector, choice) = SharedDetector::choose(&model, &arguments.paths, &search, threads, options)?;
+    let more = arguments.device.more_adapters();
+    let (detector, choice) = SharedDetector::choose(&model, &arguments.paths, &search, threads, options, more)?;
     drop(preparing);
     let memory = Arc::new(arguments.memory.map_or_else(MemoryBudget::of_machine, MemoryBudget::new));
     let way = Way { preprocessing: model.preprocessing, lenient: arguments.lenient, memory };
@@ -247,7 +248,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         if left_out > 0 { format!(", {left_out} left out") } else { String::new() },
         (scored + failed) as f64 / seconds,
         choice.path,
-        adapter.map(|adapter| format!(" on {}", adapter.name)).unwrap_or_default(),
+        match (adapter, detector.devices()) {
+            (Some(_), several @ 2..) => format!(" on {several} adapters"),
+            (adapter, _) => adapter.map(|adapter| format!(" on {}", adapter.name)).unwrap_or_default(),
+        },
         if failed_over { ", then cpu" } else { "" }
     );
     // What has no score is no result that a quiet program may pass over.
