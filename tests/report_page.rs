@@ -67,17 +67,19 @@ impl Page {
         }
         let ids: Vec<&str> = self.all("[id]").iter().map(|element| element.attr("id").unwrap()).collect();
         assert_eq!(ids.len(), ids.iter().collect::<BTreeSet<_>>().len(), "an id twice");
-        for link in self.all("[href]") {
-            let target = link.attr("href").unwrap();
-            assert!(target.strip_prefix('#').is_some_and(|id| ids.contains(&id)), "{target}");
-        }
+        // What is followed by hand only: within the page, and from a picture of one's own to its file.
+        let files = self.all(".tiles a[href^='file:///'], .grid a[href^='file:///']").len();
+        let within: Vec<&str> =
+            self.all("[href]").iter().filter_map(|link| link.attr("href")?.strip_prefix('#')).collect();
+        assert!(within.iter().all(|id| ids.contains(id)), "{within:?}");
+        assert_eq!(self.all("[href]").len(), within.len() + files);
         for attribute in ["srcset", "action", "background", "poster", "ping", "data", "style"] {
             assert!(self.all(&format!("[{attribute}]")).is_empty(), "{attribute}=");
         }
         let css = self.texts("style").concat();
         assert!(!css.contains("url(") && !css.contains("@import"), "the style sheet loads something");
         let addresses = self.text.matches("://").count();
-        assert_eq!(addresses, self.text.matches("xmlns=\"http://www.w3.org/2000/svg\"").count(), "an address");
+        assert_eq!(addresses, self.text.matches("xmlns=\"http://www.w3.org/2000/svg\"").count() + files, "an address");
         for image in self.all("[src]") {
             let file = image.attr("src").unwrap().strip_prefix("data:image/png;base64,").expect("an inline PNG");
             let picture = image::load_from_memory(&BASE64_STANDARD.decode(file).unwrap()).unwrap();
@@ -133,6 +135,7 @@ impl Page {
                 ("ink", "back"),
                 ("soft", "back"),
                 ("link", "back"),
+                ("link", "card"),
                 ("ink", "card"),
                 ("soft", "card"),
                 ("wrong", "card"),
@@ -163,6 +166,8 @@ fn a_run_ends_with_a_page_that_has_every_part() {
     sandbox.train("run", &all).assert().success();
     let page = Page::read(&sandbox, "run/report.html");
     page.check();
+    // Images of a data set have no files of their own.
+    assert!(page.all("[href^='file:']").is_empty());
 
     let parts = ["Results", "Scores", "Images by score", "Reconstructions", "Training", "Networks and time"];
     let parts: Vec<_> = parts.into_iter().chain(["Machine", "Settings"]).map(str::to_owned).collect();
@@ -316,6 +321,15 @@ fn own_pictures_have_a_page_with_and_without_anomalies() {
     assert_eq!(page.texts(".grid caption"), ["Normal images, lowest score first"]);
     assert!(page.all(".wrong").is_empty());
     assert_eq!(page.texts("#scores td")[1], "at most 14.29 %");
+    // Each picture is named, and leads to its file.
+    let links: Vec<&str> = page.all(".tiles a, .grid a").iter().map(|link| link.attr("href").unwrap()).collect();
+    assert_eq!(links.len(), page.all(".tiles li, .grid tbody tr").len());
+    let folder = sandbox.path("good").canonicalize().unwrap();
+    for link in links {
+        let path = std::path::Path::new(link.strip_prefix("file://").unwrap());
+        assert!(path.exists() && path.starts_with(&folder), "{link}");
+    }
+    assert!(page.texts(".tiles a").iter().all(|name| name.ends_with(".png") && !name.contains('/')));
 
     let page = train("judged", &["--anomalies=bad"]);
     assert!(page.texts("figure h3").contains(&"ROC curve".to_owned()));

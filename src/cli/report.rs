@@ -92,7 +92,7 @@ impl Arguments {
         let data = self.data(&folders[0], console)?;
         console.say(self.device.open_first()?.describe("scoring"));
         let open = || self.device.open(None);
-        Ok(comparison(folders, &runs, Some(Gallery { images: &data.eval, open: &open }))?)
+        Ok(comparison(folders, &runs, Some(Gallery { images: &data.eval, paths: data.paths(), open: &open }))?)
     }
 
     /// The evaluation images of a run.

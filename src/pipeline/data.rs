@@ -117,6 +117,11 @@ impl Data {
         Ok(Self { train, eval, split, own: Some(own) })
     }
 
+    /// Where each evaluation picture lies, where they are own pictures.
+    pub fn paths(&self) -> Option<&[PathBuf]> {
+        self.own.as_ref().map(|own| &own.eval_paths[..])
+    }
+
     /// Whether a digest is that which an earlier version made of the names of these pictures.
     pub fn has_names(&self, digest: &str) -> bool {
         self.own.as_ref().is_some_and(|own| own.names == digest)

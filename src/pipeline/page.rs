@@ -32,5 +32,9 @@ pub fn page(
     }
     let result = Plan::new(&config).result;
     let devices = RunDevices::new(devices, folder)?;
-    crate::report::page(folder, &run, Gallery { images: &data.eval, open: &|| devices.open(result) })
+    crate::report::page(
+        folder,
+        &run,
+        Gallery { images: &data.eval, paths: data.paths(), open: &|| devices.open(result) },
+    )
 }

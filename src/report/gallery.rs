@@ -1,6 +1,8 @@
 //! The pictures that a page shows: the ends of the ranking, and what networks make of some images.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use super::view::RunView;
 use super::{Open, ReportError, pictures};
@@ -13,6 +15,14 @@ const ENDS: usize = 32;
 /// Images of each kind that are shown with their reconstructions.
 const ROWS: usize = 6;
 
+/// A picture's file.
+pub(super) struct NamedFile {
+    /// Its name, without folders.
+    pub name: String,
+    /// Where it lies, for a link.
+    pub link: String,
+}
+
 /// An image with its score.
 pub(super) struct Example {
     /// The picture.
@@ -23,6 +33,8 @@ pub(super) struct Example {
     pub score: String,
     /// Its class.
     pub class: String,
+    /// Its file, where it has one of its own.
+    pub file: Option<NamedFile>,
     /// Whether it stands at the wrong end.
     pub wrong: bool,
 }
@@ -47,8 +59,10 @@ pub(super) struct Grid {
 pub(super) struct Row {
     /// Its class.
     pub class: String,
-    /// Its place in its file.
+    /// Its place among the images.
     pub index: usize,
+    /// Its file, where it has one of its own.
+    pub file: Option<NamedFile>,
     /// The picture.
     pub input: String,
     /// By network.
@@ -70,6 +84,8 @@ pub(super) struct Made {
 pub struct Gallery<'a> {
     /// All images that the scores may point to.
     pub images: &'a LabelledImages,
+    /// Where each lies, where each has a file of its own.
+    pub paths: Option<&'a [PathBuf]>,
     /// Opens a device anew: each network has one of its own.
     pub open: &'a Open<'a>,
 }
@@ -84,7 +100,7 @@ impl Gallery<'_> {
             let alt = format!("image {}, {class}, score {text}", score.index);
             let uri = pictures::read(&self.images.images, score.index as usize)?;
             let wrong = run.has_anomalies() && run.is_normal(score.label) == wrong_kind;
-            Ok(Example { uri, alt, score: text, class, wrong })
+            Ok(Example { uri, alt, score: text, class, file: self.file(score.index as usize), wrong })
         };
         let normal = ranked.iter().take(ENDS).map(|score| example(score, false));
         let anomalous = ranked.iter().rev().take(ENDS).map(|score| example(score, true));
@@ -111,7 +127,8 @@ impl Gallery<'_> {
                 let input = images.to_signed_padded(&[score.index as usize], side)?;
                 let input = pictures::signed(&input, images.channels(), side)?;
                 let made = made.iter_mut().filter_map(Iterator::next).collect();
-                Ok(Row { class: run.class(score.label), index: score.index as usize, input, made })
+                let index = score.index as usize;
+                Ok(Row { class: run.class(score.label), index, file: self.file(index), input, made })
             });
             let rows = rows.collect::<Result<Vec<Row>, ReportError>>()?;
             if !rows.is_empty() {
@@ -121,8 +138,15 @@ impl Gallery<'_> {
         Ok(Grid { networks: networks.iter().map(|(name, _)| name.clone()).collect(), parts })
     }
 
+    fn file(&self, index: usize) -> Option<NamedFile> {
+        let path = self.paths?.get(index)?;
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        Some(NamedFile { name, link: link(&absolute) })
+    }
+
     /// What the network in a file makes of images.
-    fn made(&self, path: &std::path::Path, indices: &[usize]) -> Result<Vec<Made>, ReportError> {
+    fn made(&self, path: &Path, indices: &[usize]) -> Result<Vec<Made>, ReportError> {
         let mut opened = (self.open)().map_err(crate::train::TrainError::from)?;
         let executor = opened.as_mut();
         let model = Model::load(path, executor)?;
@@ -143,6 +167,16 @@ impl Gallery<'_> {
     }
 }
 
+/// The address of a file: bytes that an address cannot have are written as `%20`.
+fn link(path: &Path) -> String {
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'~');
+    let mut path = percent_encode(path.as_os_str().as_encoded_bytes(), KEPT).to_string();
+    if cfg!(windows) {
+        path = path.replace("%5C", "/").replace("%3A", ":");
+    }
+    format!("file://{}{path}", if path.starts_with('/') { "" } else { "/" })
+}
+
 /// In ascending order of the score, then of the place.
 fn ranked(scores: &[Score]) -> Vec<Score> {
     let mut ranked = scores.to_vec();
@@ -159,4 +193,15 @@ fn spread(ranked: &[Score]) -> Vec<Score> {
 
 fn decimals(score: f32) -> String {
     format!("{score:.3}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_names_can_be_linked_to() {
+        assert_eq!(link(Path::new("/a b/50%#1?.png")), "file:///a%20b/50%25%231%3F.png");
+        assert_eq!(link(Path::new("/zwölf/\"x\".png")), "file:///zw%C3%B6lf/%22x%22.png");
+    }
 }
