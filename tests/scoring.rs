@@ -331,8 +331,8 @@ fn the_choice_of_a_path() {
         assert!(choice.timings.is_empty());
         assert_eq!(choice.adapter.is_some(), path != ScoringPath::Cpu);
     }
-    // One image is not worth a device.
-    let (detector, choice) = choose(DetectorOptions::default().images(Some(1)));
+    // One image is not worth a device, unless one is named.
+    let (detector, choice) = Detector::choose(&file, 8, &DetectorOptions::default().images(Some(1))).unwrap();
     assert_eq!(detector.path(), ScoringPath::Cpu);
     assert!(choice.adapter.is_none());
     let (detector, _) = choose(DetectorOptions::default().without_device(true));
