@@ -9,7 +9,7 @@ use crate::data::Search;
 use crate::engine::CpuScorer;
 use crate::model::ModelFile;
 use crate::scoring::{
-    Choice, Detector, DetectorOptions, Generator, Scores, ScoringError, ScoringPath, Submitted, time_one_image,
+    Choice, Detector, DetectorOptions, Generator, Scores, ScoringError, ScoringPath, Submitted, Wanted, time_one_image,
 };
 
 /// Pictures of a chunk at most where each thread scores for itself.
@@ -92,14 +92,19 @@ impl SharedDetector {
         decoding + usize::from(self.device.is_some())
     }
 
+    /// Numbers of an image, and of its latent vector.
+    pub(super) fn lens(&self) -> [usize; 2] {
+        [self.cpu.image_len(), self.cpu.latents()]
+    }
+
     /// Scores images `[n, C, H, W]` with pixels in -1..1, at least one and at most as many as a chunk has.
-    pub(super) fn score(&self, pixels: &[f32], reconstructions: bool) -> Result<Scores, Arc<ScoringError>> {
+    pub(super) fn score(&self, pixels: &[f32], wanted: Wanted) -> Result<Scores, Arc<ScoringError>> {
         if let Some(device) = &self.device {
             let mut detector = locked(device);
             // Asked by whose turn it is: a device that hangs would hold up whoever uses it again.
             let failure = match self.failure.get() {
                 Some(failure) => failure,
-                None => match detector.submit(pixels, reconstructions).and_then(Submitted::wait) {
+                None => match detector.submit_wanted(pixels, wanted).and_then(Submitted::wait) {
                     Err(error) if error.is_of_device() => self.failure.get_or_init(|| Arc::new(error)),
                     scored => return scored.map_err(Arc::new),
                 },
@@ -108,11 +113,13 @@ impl SharedDetector {
                 return Err(failure.clone());
             }
         }
-        let mut scores = vec![0.0; pixels.len() / self.cpu.image_len()];
-        let mut room = reconstructions.then(|| vec![0.0; pixels.len()]);
+        let images = pixels.len() / self.cpu.image_len();
+        let mut scores = vec![0.0; images];
+        let mut room = wanted.reconstructions.then(|| vec![0.0; pixels.len()]);
+        let mut latents = wanted.latents.then(|| vec![0.0; images * self.cpu.latents()]);
         // The other threads have pictures of their own.
-        self.cpu.score_here(pixels, &mut scores, room.as_deref_mut());
-        Ok(Scores { scores, reconstructions: room })
+        self.cpu.score_with_latents_here(pixels, &mut scores, room.as_deref_mut(), latents.as_deref_mut());
+        Ok(Scores { scores, reconstructions: room, latents })
     }
 }
 
