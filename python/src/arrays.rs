@@ -1,6 +1,7 @@
 //! NumPy arrays in and out. None is copied on the way.
 
-use numpy::{PyArray, PyArray1, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods};
+use numpy::ndarray::IntoDimension;
+use numpy::{Element, PyArray, PyArray1, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pkdgan::unstable::stream::PixelArray;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -23,14 +24,10 @@ pub(crate) fn pixel_arrays<'a>(arrays: &'a [Pixels<'_>]) -> PyResult<Vec<PixelAr
 }
 
 /// Numbers as an array of a shape that they fill.
-pub(crate) fn shaped<'py, T: numpy::Element, const D: usize>(
+pub(crate) fn shaped<'py, T: Element, S: IntoDimension>(
     py: Python<'py>,
     numbers: Vec<T>,
-    shape: [usize; D],
-) -> PyResult<Bound<'py, PyArray<T, numpy::ndarray::Dim<[usize; D]>>>>
-where
-    numpy::ndarray::Dim<[usize; D]>: numpy::ndarray::Dimension,
-    [usize; D]: numpy::IntoDimension<Dim = numpy::ndarray::Dim<[usize; D]>>,
-{
+    shape: S,
+) -> PyResult<Bound<'py, PyArray<T, S::Dim>>> {
     PyArray1::from_vec(py, numbers).reshape(shape)
 }

@@ -1,15 +1,15 @@
 //! The engine's graphs, and the executors that run them. Tensors are numbers here; `pkdgan/graph.py` wraps them.
 
+use std::sync::mpsc::Sender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use numpy::{PyArrayDyn, PyReadonlyArrayDyn, PyUntypedArrayMethods};
+use numpy::{PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pkdgan::engine::{
     Activation, Cpu, EngineError, Executor, Gpu, Graph, Measure, Program, ProgramId, Readback, Statistics, Tensor,
     Variables, Window,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use std::sync::mpsc::Sender;
 
 use crate::arrays::shaped;
 use crate::detached::long;

@@ -70,14 +70,15 @@ pub(crate) fn train(
     let images = ["data.dataset=images".to_owned(), "data.normal=0".to_owned()];
     let sets: Vec<String> = images.into_iter().chain(settings).collect();
     let config = resolve(recipe, None, &sets).map_err(|error| exception(&error))?;
-    let mut training = Training::on_images(pictures).config(config).goal(goal).gpu(gpu_options(adapter));
-    if let Some(kind) = device_kind(device)? {
-        training = training.device(kind);
-    }
-    if let Some(anomalies) = anomalies {
-        training = training.anomalies(anomalies);
-    }
-    let work = move |stop: &AtomicBool, events: &Sender<Event>| {
+    let kind = device_kind(device)?;
+    let work = |stop: &AtomicBool, events: &Sender<Event>| {
+        let mut training = Training::on_images(pictures).config(config).goal(goal).gpu(gpu_options(adapter));
+        if let Some(kind) = kind {
+            training = training.device(kind);
+        }
+        if let Some(anomalies) = anomalies {
+            training = training.anomalies(anomalies);
+        }
         let watched = training.on_progress(|progress| {
             if let Some(event) = Event::of(&progress) {
                 // Nobody may listen any more.
