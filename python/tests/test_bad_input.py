@@ -20,7 +20,7 @@ ARRAYS = [
     (GOOD.astype(complex), TypeError, "dtype complex128"),
     (GOOD[0], ValueError, "X[None]"),
     (GOOD[0, 0], ValueError, "[N, H, W]"),
-    (np.uint8(3), TypeError, None),
+    (np.uint8(3), ValueError, "has shape ()"),
     (GOOD[:, None], ValueError, "channels come last"),
     (np.zeros((2, 28, 28, 2), np.uint8), ValueError, "2 channels"),
     (np.zeros((2, 3, 4, 5, 1), np.uint8), ValueError, "[N, H, W, C]"),
