@@ -24,7 +24,7 @@ import numpy as np
 import pkdgan
 
 ROOT = Path(__file__).resolve().parents[2]
-MODEL = ROOT / "tests" / "data" / "student" / "model.safetensors"
+MODEL = ROOT / "web" / "model.safetensors"
 # What a program does that scores an IDX file by the wheel and writes what `pkdgan score` writes.
 PROCESS = """
 import sys, numpy as np, pkdgan

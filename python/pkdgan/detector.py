@@ -38,7 +38,7 @@ class Detector:
     array([-1, -1])
     """
 
-    def __init__(self, raw: Any, asked: str) -> None:
+    def __init__(self, raw: Any, asked: str = "auto") -> None:
         if not isinstance(raw, _pkdgan.RawDetector):
             raise TypeError("a Detector is made by Detector.load(path)")
         self._raw = raw

@@ -26,7 +26,8 @@ class Tensor:
     @property
     def shape(self) -> Tuple[int, int, int, int]:
         """``(N, C, H, W)``."""
-        return tuple(self.graph._raw.shape(self._handle))
+        n, c, h, w = self.graph._raw.shape(self._handle)
+        return n, c, h, w
 
     def __add__(self, other: "Tensor") -> "Tensor":
         return self.graph.add(self, other)
@@ -142,8 +143,8 @@ class Graph:
         self, x: Tensor, weight: Tensor, bias: Optional[Tensor] = None, *, stride: Pair = 1, padding: Pair = 0
     ) -> Tensor:
         """Convolution of ``x`` ``(N, C, H, W)`` with ``weight`` ``(O, C, K, K)``; ``bias`` is ``(1, O, 1, 1)``."""
-        x, weight, bias = self._handle(x), self._handle(weight), self._optional(bias)
-        return self._made(self._raw.conv2d(x, weight, bias, _pair("stride", stride), _pair("padding", padding)))
+        handles = self._handle(x), self._handle(weight), self._optional(bias)
+        return self._made(self._raw.conv2d(*handles, _pair("stride", stride), _pair("padding", padding)))
 
     def conv_transpose2d(
         self,
@@ -156,9 +157,9 @@ class Graph:
         output_padding: Pair = 0,
     ) -> Tensor:
         """Transposed convolution of ``x`` ``(N, C, H, W)`` with ``weight`` ``(C, O, K, K)``; ``bias`` is ``(1, O, 1, 1)``."""
-        x, weight, bias = self._handle(x), self._handle(weight), self._optional(bias)
+        handles = self._handle(x), self._handle(weight), self._optional(bias)
         pairs = _pair("stride", stride), _pair("padding", padding), _pair("output_padding", output_padding)
-        return self._made(self._raw.conv_transpose2d(x, weight, bias, *pairs))
+        return self._made(self._raw.conv_transpose2d(*handles, *pairs))
 
     def batch_norm(
         self,
@@ -175,8 +176,8 @@ class Graph:
         Mean and variance are those of the batch, cut into so many ``sets`` of images; or ``statistics`` ``(1, 2, C, 1)``, means
         and then variances.
         """
-        handles = [self._handle(tensor) for tensor in (x, scale, shift)]
-        return self._made(self._raw.batch_norm(*handles, self._optional(statistics), int(sets), float(epsilon)))
+        handles = self._handle(x), self._handle(scale), self._handle(shift), self._optional(statistics)
+        return self._made(self._raw.batch_norm(*handles, _length("sets", sets), float(epsilon)))
 
     def batch_concat(self, a: Tensor, b: Tensor) -> Tensor:
         """The images of ``a``, then those of ``b``."""

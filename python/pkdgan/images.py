@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, List, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, List, Sequence, Tuple, Union
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeGuard
 
 __all__ = ["Images", "Pixels", "arrays_of", "is_path", "opaque"]
 
@@ -20,7 +23,8 @@ _CHANNELS = (1, 3, 4)
 _PLAIN = ("L", "LA", "RGB", "RGBA")
 
 
-def is_path(item: Any) -> bool:
+def is_path(item: Any) -> TypeGuard[Union[str, os.PathLike[str]]]:
+    """Whether it is the path of a file or a folder."""
     return isinstance(item, (str, os.PathLike))
 
 

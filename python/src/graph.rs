@@ -63,6 +63,8 @@ impl Traced {
     ) -> PyResult<usize> {
         let inputs = inputs.iter().map(|&input| self.tensor(input)).collect::<PyResult<Vec<_>>>()?;
         let made = make(&mut self.graph, &inputs).map_err(|error| exception(&error))?;
+        // What is refused stays on the tape, where nothing reads it.
+        checked(&self.graph.shape(made))?;
         Ok(self.keep(made))
     }
 }

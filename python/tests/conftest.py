@@ -11,7 +11,9 @@ import pytest
 import pkdgan
 
 ROOT = Path(__file__).resolve().parents[2]
-MODEL = ROOT / "tests" / "data" / "student" / "model.safetensors"
+# A student of MNIST that is calibrated, and one that is not.
+MODEL = ROOT / "web" / "model.safetensors"
+UNCALIBRATED = ROOT / "tests" / "data" / "student" / "model.safetensors"
 TEST_IMAGES = ROOT / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
 # As few steps as a training that is looked at only for its form may have.
 QUICK = {

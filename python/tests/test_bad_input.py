@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import MODEL, write_png
+from conftest import MODEL, UNCALIBRATED, write_png
 
 import pkdgan
 from pkdgan import _pkdgan
@@ -164,6 +164,15 @@ def test_rates_that_cannot_be_promised(detector, alpha):
         one_line(error, "false-alarm rate")
     with pytest.raises(TypeError):
         detector.predict(GOOD, alpha="low")
+
+
+def test_a_model_that_is_not_calibrated_scores_all_the_same():
+    detector = pkdgan.Detector.load(UNCALIBRATED, path="cpu")
+    assert detector.score_samples(GOOD).shape == (2,) and detector.calibration_scores is None
+    for method in (detector.p_values, detector.predict, detector.decision_function):
+        with pytest.raises(ValueError) as error:
+            method(GOOD)
+        one_line(error, "not calibrated")
 
 
 def test_a_panic_is_an_exception():

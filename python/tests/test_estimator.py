@@ -1,8 +1,6 @@
 """The scikit-learn estimator: what it trains, and what scikit-learn does with it."""
 
-import os
 import pickle
-import signal
 import subprocess
 import sys
 import threading

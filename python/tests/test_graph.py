@@ -165,6 +165,7 @@ def test_what_cannot_be_is_a_python_error():
         (TypeError, "whole number", lambda: graph.input("y", (1, 1, 1, 1.5))),
         (TypeError, "whole number", lambda: graph.conv2d(x, w, stride=(1, "a"))),
         (ValueError, "give one number, or two", lambda: graph.conv2d(x, w, padding=(1, 2, 3))),
+        (ValueError, "more than", lambda: graph.conv_transpose2d(x, graph.constant(np.ones((2, 1, 2, 2))), stride=1 << 30)),
         (ValueError, "no measure", lambda: graph.distance(x, x, "far")),
         (ValueError, "no array of numbers", lambda: graph.constant([[1, 2], [3]])),
         (TypeError, "give numbers", lambda: graph.constant("text")),
