@@ -83,7 +83,6 @@ class RawGraph:
 def train(
     pictures: Path,
     run_folder: Path,
-    anomalies: Optional[Path],
     recipe: str,
     stage: str,
     settings: Sequence[str],

@@ -118,7 +118,6 @@ class OneClassDetector(OutlierMixin, BaseEstimator):
             raise TypeError(f"random_state is {self.random_state!r}; give a number, so that clones train alike")
         if self.device != "cpu":
             quieten_driver()
-        settings = {"data.side": self.side, "training.seed": int(self.random_state), **(self.settings or {})}
         with tempfile.TemporaryDirectory(prefix="pkdgan-") as made:
             if is_path(X):
                 pictures = Path(os.fspath(X))
@@ -127,10 +126,16 @@ class OneClassDetector(OutlierMixin, BaseEstimator):
                 pictures.mkdir()
                 _write(self._images(X), pictures)
             run = Path(made, "run") if self.run_folder is None else Path(os.fspath(self.run_folder))
+            settings = {
+                "data.images.folder": str(pictures),
+                "data.side": self.side,
+                "training.seed": int(self.random_state),
+                **(self.settings or {}),
+            }
+            sets = [f"{key}={_toml(value)}" for key, value in settings.items()]
             adapter = None if self.adapter is None else str(self.adapter)
             model, _, seconds, skipped = _pkdgan.train(
-                pictures, run, None, self.recipe, self.stage, [f"{key}={_toml(value)}" for key, value in settings.items()],
-                self.device, adapter, self.callback,
+                pictures, run, self.recipe, self.stage, sets, self.device, adapter, self.callback
             )
             model_bytes = Path(model).read_bytes()
         # Set at the end, so that what stops leaves the estimator as it was.

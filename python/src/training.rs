@@ -40,14 +40,13 @@ impl Event {
 }
 
 /// Trains on the pictures of a folder, fills the run folder, and returns the path of the model and what was found out.
-/// `settings` are as those of `--set`.
+/// `settings` are as those of `--set`, the folder of the pictures among them.
 #[pyfunction]
 #[allow(clippy::too_many_arguments, reason = "Python names them")]
 pub(crate) fn train(
     py: Python<'_>,
     pictures: PathBuf,
     run_folder: PathBuf,
-    anomalies: Option<PathBuf>,
     recipe: &str,
     stage: &str,
     settings: Vec<String>,
@@ -75,9 +74,6 @@ pub(crate) fn train(
         let mut training = Training::on_images(pictures).config(config).goal(goal).gpu(gpu_options(adapter));
         if let Some(kind) = kind {
             training = training.device(kind);
-        }
-        if let Some(anomalies) = anomalies {
-            training = training.anomalies(anomalies);
         }
         let watched = training.on_progress(|progress| {
             if let Some(event) = Event::of(&progress) {
