@@ -145,8 +145,8 @@ class OneClassDetector(OutlierMixin, BaseEstimator):
         return self
 
     def score_samples(self, X: Images) -> np.ndarray:
-        """Anomaly scores. **Higher is more anomalous**, as of :meth:`Detector.score_samples`."""
-        return self._fitted().score_samples(self._images(X))
+        """Anomaly scores. **Higher is more anomalous**: those of :meth:`Detector.score_samples`, as float64."""
+        return self._fitted().score_samples(self._images(X)).astype(np.float64)
 
     def decision_function(self, X: Images) -> np.ndarray:
         """The threshold minus the score: below 0 is anomalous, as scikit-learn has it."""
