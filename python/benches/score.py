@@ -46,7 +46,7 @@ def onnx_scorer(model, folder, binary, batch):
     import onnxruntime
 
     path = folder / "model.onnx"
-    subprocess.run([binary, "export", model, "--format", "onnx", "--output", path], check=True, capture_output=True)
+    subprocess.run([binary, "export", model, "--format", "onnx", "--out", path], check=True, capture_output=True)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     options = onnxruntime.RunOptions()
     # What only p-values need does not run.
