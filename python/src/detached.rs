@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, Builder};
 use std::time::Duration;
@@ -14,6 +14,27 @@ use crate::errors::InternalError;
 
 /// How often signals are looked for.
 const LISTEN: Duration = Duration::from_millis(50);
+
+/// The process that has threads which stay, or a driver; 0 for none.
+static OWNER: AtomicU32 = AtomicU32::new(0);
+
+/// Refuses work on threads that stay, and on drivers, in a process that was forked from one that has them: a fork takes no
+/// threads along, so the work would wait for ever.
+pub(crate) fn same_process() -> PyResult<()> {
+    let owner = OWNER.load(Ordering::Relaxed);
+    if owner == 0 || owner == std::process::id() {
+        return Ok(());
+    }
+    Err(PyRuntimeError::new_err(
+        "this process was forked from one that had computed with pkdgan, whose threads are missing here; start processes \
+         by multiprocessing's `spawn`",
+    ))
+}
+
+/// Takes note that this process has threads which stay, or a driver.
+pub(crate) fn keeps_threads() {
+    OWNER.store(std::process::id(), Ordering::Relaxed);
+}
 
 /// Does short work without Python's lock, on this thread.
 pub(crate) fn short<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult<T> {

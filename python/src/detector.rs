@@ -9,17 +9,17 @@ use std::thread::available_parallelism;
 use numpy::{PyArray1, PyReadonlyArray1};
 use pkdgan::data::Preprocessing;
 use pkdgan::model::ModelFile;
-use pkdgan::scoring::{Calibration, Choice, DetectorOptions, Scores, StreamError};
+use pkdgan::scoring::{Calibration, Choice, DetectorOptions, Scores, ScoringPath, StreamError};
 use pkdgan::unstable::data::{MemoryBudget, Search};
 use pkdgan::unstable::run::model_file;
-use pkdgan::unstable::scoring::Wanted;
+use pkdgan::unstable::scoring::{Generator, Wanted};
 use pkdgan::unstable::stream::{PictureSet, SharedDetector, Way, score_set};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::arrays::{Pixels, pixel_arrays, shaped};
-use crate::detached::{long, short};
+use crate::detached::{keeps_threads, long, same_process, short};
 use crate::errors::exception;
 use crate::options::{gpu_options, scoring_path};
 
@@ -41,6 +41,8 @@ pub(crate) struct RawDetector {
     calibration: Option<Calibration>,
     latents: usize,
     threads: usize,
+    /// Whether it scores on threads of its own that end with the call.
+    alone: bool,
 }
 
 #[pymethods]
@@ -183,23 +185,33 @@ impl RawDetector {
         if !(1..=MAX_THREADS).contains(&threads) {
             return Err(PyValueError::new_err(format!("threads is {threads}; it must be 1 to {MAX_THREADS}")));
         }
-        let options = DetectorOptions::default().path(scoring_path(path)?).device(gpu_options(adapter)).images(MANY);
+        let asked = scoring_path(path)?;
+        let generator = Generator::new(&model).map_err(|error| exception(&error))?;
+        if asked != Some(ScoringPath::Cpu) || !generator.is_small() {
+            same_process()?;
+        }
+        let options = DetectorOptions::default().path(asked).device(gpu_options(adapter)).images(MANY);
         let chosen = long(
             py,
             |_, _: &Sender<()>| SharedDetector::choose(&model, &[], &Search::default(), threads, options),
             |_, ()| Ok(()),
         )?;
         let (detector, choice) = chosen.map_err(|error| exception(&error))?;
+        let alone = choice.path == ScoringPath::Cpu && generator.is_small();
+        if !alone || !choice.timings.is_empty() {
+            keeps_threads();
+        }
         let memory = Arc::new(MemoryBudget::of_machine());
         Ok(Self {
             bytes,
             origin: model.weights.origin.clone(),
             detector,
-            choice,
             way: Way { preprocessing: model.preprocessing, lenient: false, memory },
             latents: model.architecture.latents,
             calibration: model.calibration,
             threads,
+            alone,
+            choice,
         })
     }
 
@@ -210,6 +222,9 @@ impl RawDetector {
         set: PictureSet<'_>,
         wanted: Wanted,
     ) -> PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>)> {
+        if !self.alone {
+            same_process()?;
+        }
         let count = set.count();
         let score = |stop: &AtomicBool| score_set(&set, &self.way, &self.detector, self.threads, wanted, stop);
         let few = count <= FEW && matches!(set, PictureSet::Arrays(_)) && self.path() == "cpu";

@@ -12,7 +12,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::arrays::shaped;
-use crate::detached::long;
+use crate::detached::{keeps_threads, long, same_process};
 use crate::errors::exception;
 use crate::options::{device_kind, gpu_options};
 
@@ -284,6 +284,8 @@ impl RawGraph {
         let given = inputs.iter().map(|(name, array)| Ok((name.as_str(), numbers(name, array)?)));
         let given: Vec<(&str, &[f32])> = given.collect::<PyResult<_>>()?;
         device_kind(device)?;
+        same_process()?;
+        keeps_threads();
         let work = |_: &_, _: &Sender<()>| self.computed(&given, &outputs, device, adapter);
         let values = long(py, work, |_, ()| Ok(()))?.map_err(|error| exception(&error))?;
         let arrays = outputs.into_iter().zip(values).zip(shapes);

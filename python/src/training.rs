@@ -12,7 +12,7 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::detached::long;
+use crate::detached::{keeps_threads, long, same_process};
 use crate::errors::exception;
 use crate::options::{device_kind, gpu_options};
 
@@ -54,6 +54,8 @@ pub(crate) fn train(
     adapter: Option<String>,
     callback: Option<Py<PyAny>>,
 ) -> PyResult<(PathBuf, Option<f64>, f64, Vec<String>)> {
+    same_process()?;
+    keeps_threads();
     let recipe = Recipe::ALL
         .into_iter()
         .find(|known| known.name() == recipe)

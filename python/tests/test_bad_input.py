@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -181,6 +183,32 @@ def test_a_panic_is_an_exception():
             _pkdgan._panic_on_purpose(on_thread)
         one_line(error, "on purpose", "please report this")
     assert issubclass(pkdgan.InternalError, RuntimeError) and issubclass(pkdgan.DeviceError, RuntimeError)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_does_not_wait_for_threads_that_it_lacks():
+    program = '''if True:
+        import os, sys, numpy as np, pkdgan
+        X = np.zeros((100, 28, 28), np.uint8)
+        student = pkdgan.Detector.load(sys.argv[1], path="cpu")
+        expected = student.score_samples(X)
+        graph = pkdgan.Graph()
+        graph.output("y", graph.relu(graph.input("x", (1, 1, 1, 1))))
+        graph.run({"x": [[[[1]]]]})
+        if os.fork() == 0:
+            # A small network takes threads of its own.
+            assert (student.score_samples(X) == expected).all()
+            for work in (lambda: graph.run({"x": [[[[1]]]]}), lambda: pkdgan.Detector.load(sys.argv[1])):
+                try:
+                    work()
+                except RuntimeError as error:
+                    print(error, flush=True)
+            os._exit(0)
+        os.wait()
+        graph.run({"x": [[[[1]]]]})
+    '''
+    done = subprocess.run([sys.executable, "-c", program, MODEL], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stdout.count("was forked from one") == 2, (done.stdout, done.stderr)
 
 
 def test_ctrl_c_stops_scoring(mnist):

@@ -121,6 +121,8 @@ def test_pipelines_and_cross_validation(normal):
     assert set(pipeline.predict(X)) <= {-1, 1}
     scores = cross_val_score(Pipeline([("detect", quick())]), X, y, cv=StratifiedKFold(3), scoring="roc_auc")
     assert scores.shape == (3,) and np.isfinite(scores).all()
+    cut = StratifiedKFold(3)
+    np.testing.assert_array_equal(cross_val_score(quick(), X, y, cv=cut, scoring="roc_auc", n_jobs=2), scores)
     search = GridSearchCV(quick(), {"random_state": [0, 1]}, scoring="roc_auc", cv=StratifiedKFold(2)).fit(X, y)
     assert search.best_params_["random_state"] in (0, 1)
     assert (quick().fit_predict(normal) == quick().fit(normal).predict(normal)).all()

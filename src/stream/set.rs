@@ -190,7 +190,7 @@ fn fill(
     }
     thread::scope(|scope| {
         // Where the system starts none, this thread does all of the work.
-        let others = start_each(1..workers, |_| thread::Builder::new().spawn_scoped(scope, &work)).unwrap_or_default();
+        let others = start_each(1..workers, |_| thread::Builder::new().spawn_scoped(scope, work)).unwrap_or_default();
         let mut results = vec![work()];
         results.extend(others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic))));
         let errors = results.into_iter().filter_map(Result::err);
