@@ -155,3 +155,26 @@ fn unsafe_code_is_where_it_is_known_to_be() {
         assert!(std::fs::read_to_string(root.join(file)).unwrap().contains(attribute), "{file}: {attribute}");
     }
 }
+
+#[test]
+fn the_wheel_is_made_of_the_same_versions() {
+    let locked = |name: &str| -> BTreeMap<String, BTreeSet<String>> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        let lock: toml::Table = std::fs::read_to_string(path).unwrap().parse().unwrap();
+        let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for package in lock["package"].as_array().unwrap() {
+            let text = |key: &str| package[key].as_str().unwrap().to_owned();
+            versions.entry(text("name")).or_default().insert(text("version"));
+        }
+        versions
+    };
+    let (ours, wheel) = (locked("Cargo.lock"), locked("python/Cargo.lock"));
+    let shared = wheel.iter().filter_map(|(name, versions)| Some((name, versions, ours.get(name)?)));
+    let mut count = 0;
+    for (name, versions, known) in shared {
+        let other: Vec<_> = versions.difference(known).collect();
+        assert!(other.is_empty(), "{name} {other:?} in python/Cargo.lock: copy Cargo.lock there, then `cargo fetch`");
+        count += 1;
+    }
+    assert!(count > 100, "{count}");
+}

@@ -39,11 +39,12 @@ pub use error::DataError;
 pub use groups::{GroupBy, UnknownGroups};
 pub use images::{Images, LabelledImages};
 pub(crate) use internals::*;
-pub(crate) use padding::levels;
+pub(crate) use padding::{append_signed, levels};
 pub use picture::{PictureError, PictureProblem};
 pub use preprocessing::{Colour, Fit, Preprocessing, UnknownColour, UnknownFit};
 pub use remarks::Remarks;
 pub use source::Source;
+pub(crate) use values::opaque;
 pub use values::{Range, UnknownRange};
 pub(crate) use verify::hex;
 

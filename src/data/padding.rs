@@ -12,6 +12,22 @@ pub(crate) fn levels() -> [f32; 256] {
     std::array::from_fn(|byte| level(byte as u8))
 }
 
+/// Appends the network input of one image to `input`: its bytes, `channels` x `height` x `width` with at most `side` rows and
+/// columns, as [`Images::to_signed_padded`] makes numbers of them.
+pub(crate) fn append_signed(bytes: &[u8], [channels, height, width]: [usize; 3], side: usize, input: &mut Vec<f32>) {
+    if (height, width) == (side, side) {
+        return input.extend(bytes.iter().map(|&byte| level(byte)));
+    }
+    let (top, left) = ((side - height) / 2, (side - width) / 2);
+    let start = input.len();
+    input.resize(start + channels * side * side, level(0));
+    let planes = input[start..].chunks_exact_mut(side * side);
+    let targets = planes.flat_map(|plane| plane.chunks_exact_mut(side).skip(top).take(height));
+    for (row, target) in bytes.chunks_exact(width).zip(targets) {
+        row.iter().zip(&mut target[left..]).for_each(|(&byte, number)| *number = level(byte));
+    }
+}
+
 impl Images {
     /// The bytes of image `index`, centred in a square of `side` pixels whose border is background (0): as many as
     /// `square` has, channels x side x side. Takes no memory, unless a file holds images that are smaller.

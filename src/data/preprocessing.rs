@@ -1,5 +1,6 @@
 //! From a picture to the pixels that a network takes.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +12,7 @@ use image::{DynamicImage, RgbImage};
 use serde::{Deserialize, Serialize};
 
 use super::Range;
-use super::picture::PictureProblem;
+use super::picture::{MAX_SIDE, PictureProblem};
 
 /// How a picture of another shape is made to fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -78,6 +79,13 @@ pub trait PreprocessingInternals {
     /// # Errors
     /// [`PictureProblem::Scale`] where the picture cannot be scaled.
     fn pixels(&self, picture: DynamicImage) -> Result<Vec<u8>, PictureProblem>;
+
+    /// The same of a picture that somebody else holds: `height` x `width` pixels of one value or three. Nothing is copied
+    /// where it has the right size and number of values already.
+    ///
+    /// # Errors
+    /// As of [`Self::pixels`].
+    fn pixels_of<'a>(&self, bytes: &'a [u8], size: [usize; 2], values: usize) -> Result<Cow<'a, [u8]>, PictureProblem>;
 }
 
 impl PreprocessingInternals for Preprocessing {
@@ -89,6 +97,31 @@ impl PreprocessingInternals for Preprocessing {
             colour if self.channels == 1 => (brightness(colour.into_rgb8()), 1),
             colour => (colour.into_rgb8().into_raw(), 3),
         };
+        Ok(self.fitted(bytes.into(), [height, width], values)?.into_owned())
+    }
+
+    fn pixels_of<'a>(&self, bytes: &'a [u8], size: [usize; 2], values: usize) -> Result<Cow<'a, [u8]>, PictureProblem> {
+        let [height, width] = size.map(|length| u32::try_from(length).unwrap_or(u32::MAX));
+        if height > MAX_SIDE || width > MAX_SIDE {
+            return Err(PictureProblem::TooLarge { width, height });
+        }
+        if values == 3 && self.channels == 1 {
+            let picture = RgbImage::from_raw(width, height, bytes.to_vec()).map(DynamicImage::ImageRgb8);
+            let other = || PictureProblem::Scale(format!("{} bytes for {width} x {height} pixels", bytes.len()));
+            return Ok(self.pixels(picture.ok_or_else(other)?)?.into());
+        }
+        self.fitted(bytes.into(), [height, width], values)
+    }
+}
+
+impl Preprocessing {
+    /// Scaled, and in planes. Colours that are to be grey are so already.
+    fn fitted<'a>(
+        &self,
+        bytes: Cow<'a, [u8]>,
+        [height, width]: [u32; 2],
+        values: usize,
+    ) -> Result<Cow<'a, [u8]>, PictureProblem> {
         let same = (height as usize, width as usize) == (self.height, self.width);
         let interleaved = if same {
             bytes
@@ -97,7 +130,7 @@ impl PreprocessingInternals for Preprocessing {
                 1 => self.scaled::<U8>(width, height, &bytes),
                 _ => self.scaled::<U8x3>(width, height, &bytes),
             };
-            scaled.map_err(|problem| PictureProblem::Scale(problem.to_string()))?
+            Cow::Owned(scaled.map_err(|problem| PictureProblem::Scale(problem.to_string()))?)
         };
         if self.channels == 1 && values == 1 {
             return Ok(interleaved);
@@ -109,11 +142,9 @@ impl PreprocessingInternals for Preprocessing {
                 planes[channel * plane + place] = pixel[channel % values];
             }
         }
-        Ok(planes)
+        Ok(planes.into())
     }
-}
 
-impl Preprocessing {
     /// Scaled to `height` x `width`, averaging over what one pixel of the result covers. The type of a pixel is known here,
     /// because a resizer for every type would be two fifths of the library's code.
     fn scaled<P: PixelTrait>(&self, width: u32, height: u32, bytes: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {

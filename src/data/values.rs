@@ -1,5 +1,6 @@
 //! Values of decoded pictures as bytes: which part of 16 bits they fill, and what becomes of transparency.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -139,6 +140,26 @@ pub(super) fn narrowed(mut bytes: Vec<u8>, colour: ColorType, range: Range) -> (
     bytes.truncate(pixels * kept);
     bytes.shrink_to_fit();
     (bytes, seen)
+}
+
+/// The colours or the brightness of pixels in memory, with how many values each keeps: of one value (grey), two (grey and
+/// opacity), three (colours) or four (colours and opacity), of a byte each, or of two in the machine's order if `wide`. It is
+/// done as with the pixels of files. Bytes without opacity stay where they are.
+///
+/// # Errors
+/// Another number of values.
+pub(crate) fn opaque(bytes: &[u8], values: usize, wide: bool, range: Range) -> Result<(Cow<'_, [u8]>, usize), usize> {
+    let colour = match (values, wide) {
+        (1 | 3, false) => return Ok((bytes.into(), values)),
+        (2, false) => ColorType::La8,
+        (4, false) => ColorType::Rgba8,
+        (1, true) => ColorType::L16,
+        (2, true) => ColorType::La16,
+        (3, true) => ColorType::Rgb16,
+        (4, true) => ColorType::Rgba16,
+        _ => return Err(values),
+    };
+    Ok((narrowed(bytes.to_vec(), colour, range).0.into(), kept(colour)))
 }
 
 #[cfg(test)]

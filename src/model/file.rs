@@ -110,6 +110,14 @@ impl ModelFile {
         Self::of(Weights::read_at_most(path, most_bytes)?)
     }
 
+    /// [`Self::read`] of a file whose bytes are in memory; `path` names it in errors.
+    ///
+    /// # Errors
+    /// As of [`Self::read`].
+    pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, WeightsError> {
+        Self::of(Weights::of_bytes(bytes, path, most_bytes)?)
+    }
+
     /// The model that weights are; `None` where their metadata describes no network.
     ///
     /// # Errors

@@ -32,6 +32,8 @@ pub struct DetectorOptions {
     pub images: Option<usize>,
     /// Which adapter to open, if one is.
     pub device: GpuOptions,
+    /// Other adapters that score a stream of pictures too, on the same path.
+    pub more_devices: Vec<GpuOptions>,
     /// Never opens a device.
     pub without_device: bool,
     /// Whether scoring of a stream goes on on the CPU path where the device cannot be opened or fails.
@@ -61,6 +63,12 @@ impl DetectorOptions {
     #[must_use]
     pub fn device(self, device: GpuOptions) -> Self {
         Self { device, ..self }
+    }
+
+    /// Which other adapters score a stream of pictures too.
+    #[must_use]
+    pub fn more_devices(self, more_devices: Vec<GpuOptions>) -> Self {
+        Self { more_devices, ..self }
     }
 
     /// Whether no device may be opened.

@@ -13,11 +13,21 @@ pub struct Detector {
     backend: Backend,
     capacity: usize,
     image: [usize; 3],
+    latents: usize,
 }
 
 pub(super) enum Backend {
     Cpu(CpuScorer),
     Device(Box<DeviceScorer>),
+}
+
+/// What is wanted of images beside their scores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Wanted {
+    /// Reconstructions.
+    pub reconstructions: bool,
+    /// Latent vectors.
+    pub latents: bool,
 }
 
 /// Scores of a batch.
@@ -27,6 +37,8 @@ pub struct Scores {
     pub scores: Vec<f32>,
     /// Their reconstructions, `[n, C, H, W]` with pixels in -1..1, where they were asked for.
     pub reconstructions: Option<Vec<f32>>,
+    /// Their latent vectors, `[n, latents]`, where they were asked for.
+    pub latents: Option<Vec<f32>>,
 }
 
 /// A batch that is being scored.
@@ -34,7 +46,8 @@ pub struct Scores {
 pub struct Submitted {
     state: State,
     images: usize,
-    image_len: usize,
+    /// Numbers of each thing that was asked for beside the scores, an image.
+    lens: [Option<usize>; 2],
 }
 
 enum State {
@@ -52,14 +65,15 @@ impl Submitted {
             State::Ready(scores) => return Ok(scores),
             State::InFlight(pending) => pending,
         };
-        let mut values = pending.wait()?.into_iter();
+        let mut values = pending.wait()?.into_iter().peekable();
         let mut scores = values.next().unwrap_or_default();
         scores.truncate(self.images);
-        let reconstructions = values.next().map(|mut pixels| {
-            pixels.truncate(self.images * self.image_len);
-            pixels
+        let [reconstructions, latents] = self.lens.map(|len| {
+            let mut numbers = values.next_if(|_| len.is_some())?;
+            numbers.truncate(self.images * len.unwrap_or_default());
+            Some(numbers)
         });
-        Ok(Scores { scores, reconstructions })
+        Ok(Scores { scores, reconstructions, latents })
     }
 }
 
@@ -106,13 +120,14 @@ impl Detector {
     /// Makes ready what whole batches take.
     pub(super) fn prepare(&mut self) -> Result<(), ScoringError> {
         if let Backend::Device(device) = &mut self.backend {
-            device.program(self.path, self.capacity)?;
+            device.program(self.path, self.capacity, false)?;
         }
         Ok(())
     }
 
     pub(super) fn with(path: ScoringPath, backend: Backend, capacity: usize, generator: &Generator) -> Self {
-        Self { path, backend, capacity: capacity.max(1), image: generator.plan.image() }
+        let plan = &generator.plan;
+        Self { path, backend, capacity: capacity.max(1), image: plan.image(), latents: plan.latents() }
     }
 
     /// Takes another path of the same backend.
@@ -146,6 +161,11 @@ impl Detector {
     /// # Errors
     /// Pixels that are no such batch; failures of the device.
     pub fn submit(&mut self, pixels: &[f32], reconstructions: bool) -> Result<Submitted, ScoringError> {
+        self.submit_wanted(pixels, Wanted { reconstructions, latents: false })
+    }
+
+    /// The same, with latent vectors where they are wanted. On the CPU path one thread computes those.
+    pub(crate) fn submit_wanted(&mut self, pixels: &[f32], wanted: Wanted) -> Result<Submitted, ScoringError> {
         let image_len = self.image_len();
         let images = pixels.len() / image_len;
         if !pixels.len().is_multiple_of(image_len) || !(1..=self.capacity).contains(&images) {
@@ -154,15 +174,20 @@ impl Detector {
         let state = match &mut self.backend {
             Backend::Cpu(scorer) => {
                 let mut scores = vec![0.0; images];
-                let mut room = reconstructions.then(|| vec![0.0; pixels.len()]);
-                scorer.score(pixels, &mut scores, room.as_deref_mut());
-                State::Ready(Scores { scores, reconstructions: room })
+                let mut room = wanted.reconstructions.then(|| vec![0.0; pixels.len()]);
+                let mut latents = wanted.latents.then(|| vec![0.0; images * self.latents]);
+                match &mut latents {
+                    None => scorer.score(pixels, &mut scores, room.as_deref_mut()),
+                    latents => {
+                        scorer.score_with_latents_here(pixels, &mut scores, room.as_deref_mut(), latents.as_deref_mut())
+                    }
+                }
+                State::Ready(Scores { scores, reconstructions: room, latents })
             }
-            Backend::Device(scorer) => {
-                State::InFlight(scorer.submit(self.path, pixels, self.capacity, reconstructions)?)
-            }
+            Backend::Device(scorer) => State::InFlight(scorer.submit(self.path, pixels, self.capacity, wanted)?),
         };
-        Ok(Submitted { state, images, image_len })
+        let lens = [wanted.reconstructions.then_some(image_len), wanted.latents.then_some(self.latents)];
+        Ok(Submitted { state, images, lens })
     }
 
     /// Scores a batch and waits for it.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::detector::Wanted;
 use super::error::ScoringError;
 use super::generator::Generator;
 use super::path::ScoringPath;
@@ -15,6 +16,7 @@ use crate::train::TrainError;
 const IMAGES: &str = "images";
 const SCORE: &str = "score";
 const RECONSTRUCTION: &str = "reconstruction";
+const LATENTS: &str = "latents";
 
 /// A generator on an executor, on any of the paths that take one.
 pub(super) struct DeviceScorer {
@@ -24,7 +26,8 @@ pub(super) struct DeviceScorer {
     variables: Variables,
     gan: Option<EdeGan>,
     packed: HashMap<ScoringPath, VarId>,
-    programs: HashMap<(ScoringPath, usize), ProgramId>,
+    /// By path, batch size, and whether latent vectors can be read.
+    programs: HashMap<(ScoringPath, usize, bool), ProgramId>,
     /// A batch filled up to what a program takes.
     filled: Vec<f32>,
 }
@@ -43,14 +46,14 @@ impl DeviceScorer {
         }
     }
 
-    /// Begins to score `[n, C, H, W]`, at most `capacity` images: scores, then reconstructions where wanted, of at least as
-    /// many.
+    /// Begins to score `[n, C, H, W]`, at most `capacity` images: scores, then reconstructions and latent vectors where
+    /// wanted, of at least as many.
     pub(super) fn submit(
         &mut self,
         path: ScoringPath,
         pixels: &[f32],
         capacity: usize,
-        reconstructions: bool,
+        wanted: Wanted,
     ) -> Result<Pending, ScoringError> {
         let len: usize = self.generator.plan.image().iter().product();
         let images = pixels.len() / len;
@@ -61,7 +64,7 @@ impl DeviceScorer {
             ScoringPath::Cpu => images,
             _ => images.next_power_of_two().min(capacity),
         };
-        let program = self.program(path, batch)?;
+        let program = self.program(path, batch, wanted.latents)?;
         if images == batch {
             self.executor.input(program, IMAGES, pixels)?;
         } else {
@@ -70,37 +73,48 @@ impl DeviceScorer {
             self.filled.resize(batch * len, 0.0);
             self.executor.input(program, IMAGES, &self.filled)?;
         }
-        let outputs = [Readback::Output(program, SCORE), Readback::Output(program, RECONSTRUCTION)];
-        Ok(self.executor.run_and_read(program, &outputs[..1 + usize::from(reconstructions)])?)
+        let mut outputs = vec![Readback::Output(program, SCORE)];
+        outputs.extend(wanted.reconstructions.then_some(Readback::Output(program, RECONSTRUCTION)));
+        outputs.extend(wanted.latents.then_some(Readback::Output(program, LATENTS)));
+        Ok(self.executor.run_and_read(program, &outputs)?)
     }
 
     /// The program for batches of so many images.
-    pub(super) fn program(&mut self, path: ScoringPath, batch: usize) -> Result<ProgramId, ScoringError> {
-        if let Some(&program) = self.programs.get(&(path, batch)) {
+    pub(super) fn program(
+        &mut self,
+        path: ScoringPath,
+        batch: usize,
+        with_latents: bool,
+    ) -> Result<ProgramId, ScoringError> {
+        if let Some(&program) = self.programs.get(&(path, batch, with_latents)) {
             return Ok(program);
         }
         let [channels, height, width] = self.generator.plan.image();
         let mut graph = Graph::new();
         let images = graph.input(IMAGES, [batch, channels, height, width]);
-        let (score, reconstruction) = match path {
+        let (score, reconstruction, latents) = match path {
             ScoringPath::OpByOp | ScoringPath::Cpu => {
                 let gan = self.networks()?;
                 let mode = self.file.statistics.scoring();
                 let (score, made) = gan.score_with(&mut graph, &self.variables, images, mode)?;
-                (score, made.reconstruction)
+                (score, made.reconstruction, made.latent)
             }
             ScoringPath::FusedF32 | ScoringPath::FusedF16 => {
                 let precision = if path == ScoringPath::FusedF16 { Precision::Half } else { Precision::Single };
                 let weights = self.weights(path)?;
                 let weights = graph.variable(&self.variables, weights);
-                let [score, made, _] = graph.fused_score(images, weights, self.generator.plan.clone(), precision)?;
-                (score, made)
+                let [score, made, latents] =
+                    graph.fused_score(images, weights, self.generator.plan.clone(), precision)?;
+                (score, made, latents)
             }
         };
         graph.output(SCORE, score);
         graph.output(RECONSTRUCTION, reconstruction);
+        if with_latents {
+            graph.output(LATENTS, latents);
+        }
         let program = self.executor.load(Program::compile(&graph, &self.variables)?)?;
-        self.programs.insert((path, batch), program);
+        self.programs.insert((path, batch, with_latents), program);
         Ok(program)
     }
 

@@ -38,6 +38,7 @@ pub use path::ScoringPath;
 
 /// What is not of the public API: `pkdgan::unstable::scoring`.
 pub(crate) mod internals {
+    pub use super::detector::Wanted;
     pub use super::generator::Generator;
     pub use super::measure::{Figure, Measurement, measure};
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::list::has_picture_ending;
 use crate::data::Search;
-use crate::engine::{CpuScorer, GpuOptions};
+use crate::engine::CpuScorer;
 use crate::model::ModelFile;
 use crate::scoring::{
-    Choice, Detector, DetectorOptions, Generator, Scores, ScoringError, ScoringPath, Submitted, time_one_image,
+    Choice, Detector, DetectorOptions, Generator, Scores, ScoringError, ScoringPath, Submitted, Wanted, time_one_image,
 };
 
 /// Pictures of a chunk at most where each thread scores for itself.
@@ -40,7 +40,7 @@ pub struct SharedDetector {
 impl SharedDetector {
     /// Makes a model ready, on the path asked for or else on the fastest one; for the CPU path where it is fast anyhow,
     /// no other is tried. How many pictures `paths` hold is looked up where it matters and `options` does not say. The
-    /// devices of `more` score too, on the same path, unless that is the CPU path.
+    /// other devices that `options` name score too, on the same path, unless that is the CPU path.
     ///
     /// # Errors
     /// As of [`Detector::choose`], but no failure of the device where the options let the CPU path take its place.
@@ -50,7 +50,6 @@ impl SharedDetector {
         search: &Search,
         threads: usize,
         mut options: DetectorOptions,
-        more: Vec<GpuOptions>,
     ) -> Result<(Self, Choice), ScoringError> {
         let generator = Generator::new(file)?;
         let cpu = Arc::new(generator.on_cpu());
@@ -73,9 +72,10 @@ impl SharedDetector {
             let (first, choice) = Detector::choose_for(file, &generator, capacity, options)?;
             let mut detectors = vec![first];
             options.path = Some(choice.path);
-            for device in more.iter().filter(|_| choice.path != ScoringPath::Cpu) {
-                options.device = device.clone();
-                detectors.push(Detector::choose_for(file, &generator, capacity, options)?.0);
+            let more = if choice.path == ScoringPath::Cpu { Vec::new() } else { options.more_devices.clone() };
+            for device in more {
+                let options = options.clone().device(device);
+                detectors.push(Detector::choose_for(file, &generator, capacity, &options)?.0);
             }
             Ok::<_, ScoringError>((detectors, choice))
         };
@@ -120,13 +120,18 @@ impl SharedDetector {
         free.or_else(|| self.devices.get(turn).map(|device| locked(device)))
     }
 
+    /// Numbers of an image, and of its latent vector.
+    pub(super) fn lens(&self) -> [usize; 2] {
+        [self.cpu.image_len(), self.cpu.latents()]
+    }
+
     /// Scores images `[n, C, H, W]` with pixels in -1..1, at least one and at most as many as a chunk has.
-    pub(super) fn score(&self, pixels: &[f32], reconstructions: bool) -> Result<Scores, Arc<ScoringError>> {
+    pub(super) fn score(&self, pixels: &[f32], wanted: Wanted) -> Result<Scores, Arc<ScoringError>> {
         if let Some(mut detector) = self.device() {
             // Asked by whose turn it is: a device that hangs would hold up whoever uses it again.
             let failure = match self.failure.get() {
                 Some(failure) => failure,
-                None => match detector.submit(pixels, reconstructions).and_then(Submitted::wait) {
+                None => match detector.submit_wanted(pixels, wanted).and_then(Submitted::wait) {
                     Err(error) if error.is_of_device() => self.failure.get_or_init(|| Arc::new(error)),
                     scored => return scored.map_err(Arc::new),
                 },
@@ -135,11 +140,13 @@ impl SharedDetector {
                 return Err(failure.clone());
             }
         }
-        let mut scores = vec![0.0; pixels.len() / self.cpu.image_len()];
-        let mut room = reconstructions.then(|| vec![0.0; pixels.len()]);
+        let images = pixels.len() / self.cpu.image_len();
+        let mut scores = vec![0.0; images];
+        let mut room = wanted.reconstructions.then(|| vec![0.0; pixels.len()]);
+        let mut latents = wanted.latents.then(|| vec![0.0; images * self.cpu.latents()]);
         // The other threads have pictures of their own.
-        self.cpu.score_here(pixels, &mut scores, room.as_deref_mut());
-        Ok(Scores { scores, reconstructions: room })
+        self.cpu.score_with_latents_here(pixels, &mut scores, room.as_deref_mut(), latents.as_deref_mut());
+        Ok(Scores { scores, reconstructions: room, latents })
     }
 }
 

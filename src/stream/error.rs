@@ -62,6 +62,9 @@ pub enum StreamError {
     /// Not a single thread could be started.
     #[error("no thread can be started: {0}; let other processes end, or raise the limit (ulimit -u)")]
     Thread(io::Error),
+    /// A picture has no score, where all must have one.
+    #[error(transparent)]
+    Picture(Box<PictureFault>),
     /// A map cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),

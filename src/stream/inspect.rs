@@ -15,7 +15,7 @@ use crate::data::{
     Images, MemoryBudget, PictureError, Preprocessing, PreprocessingInternals, Remarks, Search, picture_of, read_noted,
 };
 use crate::model::ModelFile;
-use crate::scoring::{Choice, DetectorOptions, ScoringError};
+use crate::scoring::{Choice, DetectorOptions, ScoringError, Wanted};
 
 /// What came of a picture.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ pub fn score_pictures(
 ) -> Result<InspectedPictures, ScoringError> {
     let paths: Vec<PathBuf> = paths.into_iter().map(Into::into).collect();
     let threads = available_parallelism().map_or(1, Into::into);
-    let (detector, choice) = SharedDetector::choose(model, &paths, &Search::default(), threads, options, Vec::new())?;
+    let (detector, choice) = SharedDetector::choose(model, &paths, &Search::default(), threads, options)?;
     let memory = Arc::new(MemoryBudget::of_machine());
     let way = Way { preprocessing: model.preprocessing, lenient: false, memory };
     let chunks = inspect(Sources::of(paths), &way, &detector, threads, None);
@@ -147,7 +147,7 @@ fn scored(
         let Preprocessing { channels, height, width, side, .. } = *preprocessing;
         let images = Images::new(places.len(), channels, height, width, pixels.concat())?;
         let signed = images.to_signed_padded(&(0..places.len()).collect::<Vec<_>>(), side)?;
-        let scored = detector.score(&signed, maps.is_some())?;
+        let scored = detector.score(&signed, Wanted { reconstructions: maps.is_some(), latents: false })?;
         if let (Some(maps), Some(reconstructions)) = (maps, &scored.reconstructions) {
             let each = reconstructions.chunks_exact(signed.len() / places.len());
             for ((&place, pixels), reconstruction) in places.iter().zip(pixels).zip(each) {

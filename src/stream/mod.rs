@@ -9,9 +9,11 @@ mod inspect;
 mod list;
 mod maps;
 mod ordered;
+mod set;
 
 pub use detector::{BATCH, SharedDetector};
 pub use error::{PictureFault, StreamError};
 pub use inspect::{Inspected, InspectedPictures, Way, inspect, score_pictures};
 pub use list::{Content, Found, Picture, Sources};
 pub use maps::{Maps, map_file};
+pub use set::{PictureSet, PixelArray, score_set};

@@ -128,6 +128,18 @@ impl Weights {
         Self::parse(input, size, path, most)
     }
 
+    /// As [`Weights::read_at_most`], of a file whose bytes are in memory; `path` names it.
+    ///
+    /// # Errors
+    /// As those of [`Weights::read_at_most`].
+    pub(crate) fn of_bytes(
+        bytes: &[u8],
+        path: &Path,
+        most: impl FnOnce(&Self) -> Result<u64, WeightsError>,
+    ) -> Result<Self, WeightsError> {
+        Self::parse(bytes, Some(bytes.len() as u64), path, most)
+    }
+
     /// As [`Weights::read_at_most`], with the bytes of the file. It is read once, for it may be a pipe.
     ///
     /// # Errors

@@ -184,8 +184,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let threads = arguments.threads.map_or_else(|| available_parallelism().map_or(1, Into::into), usize::from);
     let options = arguments.device.detector_options(arguments.path.0);
     let preparing = console.preparing("scoring");
-    let more = arguments.device.more_adapters();
-    let (detector, choice) = SharedDetector::choose(&model, &arguments.paths, &search, threads, options, more)?;
+    let options = options.more_devices(arguments.device.more_adapters());
+    let (detector, choice) = SharedDetector::choose(&model, &arguments.paths, &search, threads, options)?;
     drop(preparing);
     let memory = Arc::new(arguments.memory.map_or_else(MemoryBudget::of_machine, MemoryBudget::new));
     let way = Way { preprocessing: model.preprocessing, lenient: arguments.lenient, memory };

@@ -70,6 +70,11 @@ impl CpuScorer {
         self.plan.image().iter().product()
     }
 
+    /// Numbers of a latent vector.
+    pub fn latents(&self) -> usize {
+        self.plan.latents()
+    }
+
     /// Scores whole images, `[n, C, H, W]` with pixels in -1..1, on all cores: a score for each. Where
     /// `reconstructions` has room for them (`[n, C, H, W]` too), they are written there.
     ///
@@ -98,8 +103,25 @@ impl CpuScorer {
     ///
     /// # Panics
     /// If the slices do not hold the same number of images.
-    pub fn score_here(&self, pixels: &[f32], scores: &mut [f32], mut reconstructions: Option<&mut [f32]>) {
+    pub fn score_here(&self, pixels: &[f32], scores: &mut [f32], reconstructions: Option<&mut [f32]>) {
+        self.score_with_latents_here(pixels, scores, reconstructions, None);
+    }
+
+    /// The same, and the images' latent vectors, `[n, latents]`, where there is room for them.
+    ///
+    /// # Panics
+    /// If the slices do not hold the same number of images.
+    pub fn score_with_latents_here(
+        &self,
+        pixels: &[f32],
+        scores: &mut [f32],
+        mut reconstructions: Option<&mut [f32]>,
+        mut latents: Option<&mut [f32]>,
+    ) {
         self.check(pixels, scores, reconstructions.as_deref());
+        let vector = self.latents();
+        let fits = latents.as_deref().is_none_or(|room| room.len() == scores.len() * vector);
+        assert!(fits, "room for as many latent vectors");
         let idle = self.idle.lock().ok().and_then(|mut idle| idle.pop());
         let mut workspace = idle.unwrap_or_else(|| self.workspace());
         let len = self.image_len();
@@ -111,6 +133,7 @@ impl CpuScorer {
                 workspace: &mut workspace,
                 pixels: &pixels[first * len..][..count * len],
                 room: reconstructions.as_mut().map(|room| &mut room[first * len..][..count * len]),
+                latents: latents.as_mut().map(|room| &mut room[first * vector..][..count * vector]),
                 scores: &mut scores[first..][..count],
             };
             match count {
@@ -139,7 +162,13 @@ impl CpuScorer {
 
     /// Scores an image.
     #[inline(always)]
-    fn one<S: Simd>(&self, simd: S, workspace: &mut Workspace, pixels: &[f32], room: Option<&mut [f32]>) -> f32 {
+    fn one<S: Simd>(
+        &self,
+        simd: S,
+        workspace: &mut Workspace,
+        pixels: &[f32],
+        [room, latents]: [Option<&mut [f32]>; 2],
+    ) -> f32 {
         let Workspace { activations, sums, .. } = workspace;
         let [first, second] = self.ends;
         self.layers[0].input.fill::<1>(&mut activations[0], pixels);
@@ -153,6 +182,9 @@ impl CpuScorer {
         if let Some(room) = room {
             self.layers[second].input.take(&activations[second], room, [0, 1]);
         }
+        if let Some(latents) = latents {
+            self.layers[first].input.take(&activations[first], latents, [0, 1]);
+        }
         let [score] = distance(&activations[first], &activations[self.layers.len()]);
         score
     }
@@ -164,7 +196,7 @@ impl CpuScorer {
         simd: S,
         workspace: &mut Workspace,
         pixels: &[f32],
-        room: Option<&mut [f32]>,
+        [room, latents]: [Option<&mut [f32]>; 2],
     ) -> [f32; L] {
         let Workspace { activations, batched, .. } = workspace;
         batched.resize_with(activations.len(), Vec::new);
@@ -184,6 +216,11 @@ impl CpuScorer {
         if let Some(room) = room {
             for (lane, room) in room.chunks_exact_mut(len).enumerate() {
                 self.layers[second].input.take(&batched[second], room, [lane, L]);
+            }
+        }
+        if let Some(latents) = latents {
+            for (lane, latents) in latents.chunks_exact_mut(self.latents()).enumerate() {
+                self.layers[first].input.take(&batched[first], latents, [lane, L]);
             }
         }
         distance(&batched[first], &batched[self.layers.len()])
@@ -207,6 +244,7 @@ struct Call<'a> {
     workspace: &'a mut Workspace,
     pixels: &'a [f32],
     room: Option<&'a mut [f32]>,
+    latents: Option<&'a mut [f32]>,
     scores: &'a mut [f32],
 }
 
@@ -222,8 +260,8 @@ impl WithSimd for One<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Call { scorer, workspace, pixels, room, scores } = self.0;
-        scores[0] = scorer.one(simd, workspace, pixels, room);
+        let Call { scorer, workspace, pixels, room, latents, scores } = self.0;
+        scores[0] = scorer.one(simd, workspace, pixels, [room, latents]);
     }
 }
 
@@ -232,10 +270,11 @@ impl WithSimd for ImagePerLane<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Call { scorer, workspace, pixels, room, scores } = self.0;
+        let Call { scorer, workspace, pixels, room, latents, scores } = self.0;
+        let rooms = [room, latents];
         match S::F32_LANES {
-            8 => scores.copy_from_slice(&scorer.image_per_lane::<S, 8>(simd, workspace, pixels, room)),
-            4 => scores.copy_from_slice(&scorer.image_per_lane::<S, 4>(simd, workspace, pixels, room)),
+            8 => scores.copy_from_slice(&scorer.image_per_lane::<S, 8>(simd, workspace, pixels, rooms)),
+            4 => scores.copy_from_slice(&scorer.image_per_lane::<S, 4>(simd, workspace, pixels, rooms)),
             lanes => unreachable!("vectors of {lanes} numbers"),
         }
     }
