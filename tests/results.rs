@@ -5,7 +5,7 @@ use std::fs;
 use pkdgan::data::Dataset;
 use pkdgan::unstable::results::{
     Baselines, BatchSizeStudy, Budget, CompressionStudy, ConstraintStudy, Gain, Panel, Point, ResultsError, Row, Rows,
-    ScoreStudy, Series, StructureStudy, Summary, Table, class_names, published, svg,
+    ScoreStudy, Series, StructureStudy, Study, Summary, Table, class_names, published, svg,
 };
 use tempfile::TempDir;
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Cell, ReproduceError, Study, rows};
-use crate::results::{Baselines, ResultsError, Row, Rows, ScoreStudy, Table};
+use crate::results::{Baselines, ResultsError, Row, Rows, ScoreStudy, Study as _, Table};
 use crate::run::{Lock, Report, RunError};
 
 /// The folder of results: rows, table and studies of the cells that are done.

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::results::{BatchSizeStudy, Budget, CompressionStudy, ConstraintStudy, ResultsError, Rows, StructureStudy};
+use crate::results::{
+    BatchSizeStudy, Budget, CompressionStudy, ConstraintStudy, ResultsError, Rows, StructureStudy, Study as _,
+};
 
 /// A study that has a page of its own.
 #[derive(Debug, Clone, PartialEq)]

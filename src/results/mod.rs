@@ -21,6 +21,6 @@ pub use plot::{Panel, Point, Series, svg};
 pub use published::{PUBLISHED, Published, published};
 pub use rows::{Key, NETWORKS, Row, Rows};
 pub use stats::{Gain, Summary};
-pub use study::{BatchSizeStudy, Budget, CompressionStudy, ConstraintStudy, ScoreStudy, StructureStudy};
+pub use study::{BatchSizeStudy, Budget, CompressionStudy, ConstraintStudy, ScoreStudy, StructureStudy, Study};
 pub use table::Table;
 pub(crate) use text::grouped;

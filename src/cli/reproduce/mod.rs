@@ -17,7 +17,7 @@ use pkdgan::unstable::reproduce::{
     self as grid, BatchSizes, Cell, Compression, Constraints, Grid, Outcome, Output, Pair, Scope, Scoring, Studied,
     Survey,
 };
-use pkdgan::unstable::results::{Rows, ScoreStudy, Table};
+use pkdgan::unstable::results::{Rows, ScoreStudy, Study as _, Table};
 use pkdgan::unstable::shard::Shard;
 
 use self::list::{List, print_cells, print_status};

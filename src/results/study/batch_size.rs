@@ -1,27 +1,12 @@
 //! AUROC by batch size, at equal images seen and at equal steps.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
-use super::write;
+use super::Study;
 use crate::data::Dataset;
 use crate::results::columns::{Column, auroc, columns};
 use crate::results::text::{BLANK, class_list, grouped, markdown_table, summary, summary_cells};
-use crate::results::{Panel, Point, ResultsError, Rows, Series, Summary, svg};
-
-const HEADER: [&str; 11] = [
-    "dataset",
-    "network",
-    "structure",
-    "series",
-    "batch_size",
-    "steps",
-    "images_seen",
-    "classes",
-    "auroc_mean",
-    "auroc_sd",
-    "seeds",
-];
+use crate::results::{Panel, Point, Rows, Series, Summary};
 
 /// What is held equal while the batch size changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,9 +89,26 @@ impl<'a> BatchSizeStudy<'a> {
         note.clone_into(&mut self.note);
         self
     }
+}
 
-    /// For a reader: a table for each network on each data set.
-    pub fn markdown(&self) -> String {
+impl Study for BatchSizeStudy<'_> {
+    const NAME: &'static str = "batch-size";
+    const HEADER: &'static [&'static str] = &[
+        "dataset",
+        "network",
+        "structure",
+        "series",
+        "batch_size",
+        "steps",
+        "images_seen",
+        "classes",
+        "auroc_mean",
+        "auroc_sd",
+        "seeds",
+    ];
+
+    /// A table for each network on each data set.
+    fn markdown(&self) -> String {
         let Budget { images_seen, steps } = self.budget;
         let mut text = format!(
             "# Batch size\n\nOne series sees {} images at every batch size, the other trains for {} steps. AUROC by \
@@ -146,20 +148,11 @@ impl<'a> BatchSizeStudy<'a> {
         text
     }
 
-    /// The plot, as an SVG document: a panel for each network on each data set.
-    ///
-    /// # Errors
-    /// A plot that cannot be drawn.
-    pub fn svg(&self) -> Result<String, ResultsError> {
-        let panels: Vec<_> = self.parts.iter().map(|part| part.panel(self.budget)).collect();
-        svg(&panels)
+    fn panels(&self) -> Vec<Panel> {
+        self.parts.iter().map(|part| part.panel(self.budget)).collect()
     }
 
-    /// Writes `batch-size.md`, `batch-size.csv` (AUROC in percent) and `batch-size.svg`.
-    ///
-    /// # Errors
-    /// A plot that cannot be drawn, and a file that cannot be written.
-    pub fn write(&self, folder: &Path) -> Result<(), ResultsError> {
+    fn records(&self) -> Vec<Vec<String>> {
         let mut records = Vec::new();
         for part in &self.parts {
             for equal in Equal::ALL {
@@ -167,7 +160,7 @@ impl<'a> BatchSizeStudy<'a> {
                 records.extend(members.map(|column| part.record(equal, column)));
             }
         }
-        write(folder, "batch-size", &self.markdown(), &self.svg()?, &HEADER, &records)
+        records
     }
 }
 

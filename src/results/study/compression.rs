@@ -1,16 +1,12 @@
 //! AUROC by the student's size, with and without distillation.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
-use super::write;
+use super::Study;
 use crate::data::Dataset;
 use crate::results::columns::{Column, auroc, columns};
 use crate::results::text::{BLANK, class_list, gain, grouped, markdown_table, summary, summary_cells};
-use crate::results::{Gain, Panel, Point, ResultsError, Rows, Series, Summary, svg};
-
-const HEADER: [&str; 9] =
-    ["dataset", "network", "structure", "macs", "params", "classes", "auroc_mean", "auroc_sd", "seeds"];
+use crate::results::{Gain, Panel, Point, Rows, Series, Summary};
 
 /// The networks that are compared.
 const NETWORKS: [&str; 2] = ["student-alone", "student"];
@@ -43,9 +39,15 @@ impl<'a> CompressionStudy<'a> {
         };
         Self { parts: rows.datasets().map(part).collect() }
     }
+}
 
-    /// For a reader: a table for each data set.
-    pub fn markdown(&self) -> String {
+impl Study for CompressionStudy<'_> {
+    const NAME: &'static str = "compression";
+    const HEADER: &'static [&'static str] =
+        &["dataset", "network", "structure", "macs", "params", "classes", "auroc_mean", "auroc_sd", "seeds"];
+
+    /// A table for each data set.
+    fn markdown(&self) -> String {
         let mut text = String::from(
             "# Compression\n\nStudents of several sizes, trained alone and by distillation. AUROC by latent distance, in \
              percent: mean over the classes that every size ran, ± sample standard deviation over the n seeds that ran \
@@ -65,22 +67,12 @@ impl<'a> CompressionStudy<'a> {
         text
     }
 
-    /// The plot, as an SVG document: a panel for each data set.
-    ///
-    /// # Errors
-    /// A plot that cannot be drawn.
-    pub fn svg(&self) -> Result<String, ResultsError> {
-        let panels: Vec<_> = self.parts.iter().map(Part::panel).collect();
-        svg(&panels)
+    fn panels(&self) -> Vec<Panel> {
+        self.parts.iter().map(Part::panel).collect()
     }
 
-    /// Writes `compression.md`, `compression.csv` (AUROC in percent) and `compression.svg`.
-    ///
-    /// # Errors
-    /// A plot that cannot be drawn, and a file that cannot be written.
-    pub fn write(&self, folder: &Path) -> Result<(), ResultsError> {
-        let records: Vec<_> = self.parts.iter().flat_map(Part::records).collect();
-        write(folder, "compression", &self.markdown(), &self.svg()?, &HEADER, &records)
+    fn records(&self) -> Vec<Vec<String>> {
+        self.parts.iter().flat_map(Part::records).collect()
     }
 }
 

@@ -1,28 +1,13 @@
 //! AUROC by what holds latent vectors in training.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
-use super::write;
+use super::Study;
 use crate::data::Dataset;
 use crate::results::columns::{Column, Figure, auroc, columns, note};
 use crate::results::rows::USUAL_LATENTS;
 use crate::results::text::{class_list, gain, markdown_table, summary, summary_cells};
-use crate::results::{Gain, Panel, Point, ResultsError, Row, Rows, Series, Summary, svg};
-
-const HEADER: [&str; 11] = [
-    "dataset",
-    "latents",
-    "classes",
-    "auroc_mean",
-    "auroc_sd",
-    "seeds",
-    "reconstruction_auroc_l1_mean",
-    "reconstruction_auroc_l1_sd",
-    "reconstruction_auroc_l1_seeds",
-    "gain_mean",
-    "gain_half_width",
-];
+use crate::results::{Gain, Panel, Point, Row, Rows, Series, Summary};
 
 /// The study of the constraint: a part for each data set.
 #[derive(Debug)]
@@ -57,9 +42,26 @@ impl<'a> ConstraintStudy<'a> {
         };
         Self { parts: rows.datasets().map(part).collect() }
     }
+}
 
-    /// For a reader: a table for each data set.
-    pub fn markdown(&self) -> String {
+impl Study for ConstraintStudy<'_> {
+    const NAME: &'static str = "constraint";
+    const HEADER: &'static [&'static str] = &[
+        "dataset",
+        "latents",
+        "classes",
+        "auroc_mean",
+        "auroc_sd",
+        "seeds",
+        "reconstruction_auroc_l1_mean",
+        "reconstruction_auroc_l1_sd",
+        "reconstruction_auroc_l1_seeds",
+        "gain_mean",
+        "gain_half_width",
+    ];
+
+    /// A table for each data set.
+    fn markdown(&self) -> String {
         let mut text = String::from(
             "# Constraint on latent vectors\n\nTeachers whose latent vectors are scaled to a root mean square of one \
              (`unit-rms`), pass through a hyperbolic tangent (`tanh`) or are left alone (`none`), in training and in \
@@ -85,22 +87,12 @@ impl<'a> ConstraintStudy<'a> {
         text
     }
 
-    /// The plot, as an SVG document: a panel for each data set.
-    ///
-    /// # Errors
-    /// A plot that cannot be drawn.
-    pub fn svg(&self) -> Result<String, ResultsError> {
-        let panels: Vec<_> = self.parts.iter().map(Part::panel).collect();
-        svg(&panels)
+    fn panels(&self) -> Vec<Panel> {
+        self.parts.iter().map(Part::panel).collect()
     }
 
-    /// Writes `constraint.md`, `constraint.csv` (AUROC in percent) and `constraint.svg`.
-    ///
-    /// # Errors
-    /// A plot that cannot be drawn, and a file that cannot be written.
-    pub fn write(&self, folder: &Path) -> Result<(), ResultsError> {
-        let records: Vec<_> = self.parts.iter().flat_map(Part::records).collect();
-        write(folder, "constraint", &self.markdown(), &self.svg()?, &HEADER, &records)
+    fn records(&self) -> Vec<Vec<String>> {
+        self.parts.iter().flat_map(Part::records).collect()
     }
 }
 

@@ -1,17 +1,13 @@
 //! AUROC by what is taken as the score: latent distance or reconstruction error.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
-use super::write;
+use super::Study;
 use crate::data::Dataset;
 use crate::results::classes::{class_name, class_title};
 use crate::results::columns::{Column, Figure, auroc, columns, note};
 use crate::results::text::{class_list, grouped, markdown_table, mean_key, summary, summary_cells};
-use crate::results::{Panel, Point, ResultsError, Rows, Series, Summary, svg};
-
-const HEADER: [&str; 10] =
-    ["dataset", "network", "structure", "steps", "batch_size", "score", "normal", "auroc_mean", "auroc_sd", "seeds"];
+use crate::results::{Panel, Point, Rows, Series, Summary};
 
 const SCORES: [(&str, Figure); 3] = [
     ("latent distance", auroc),
@@ -37,9 +33,25 @@ impl<'a> ScoreStudy<'a> {
         let parts = |dataset| columns(rows, dataset).into_iter().map(move |column| Part { dataset, column });
         Self { parts: rows.datasets().flat_map(parts).collect() }
     }
+}
 
-    /// For a reader: a table for each network on each data set.
-    pub fn markdown(&self) -> String {
+impl Study for ScoreStudy<'_> {
+    const NAME: &'static str = "score";
+    const HEADER: &'static [&'static str] = &[
+        "dataset",
+        "network",
+        "structure",
+        "steps",
+        "batch_size",
+        "score",
+        "normal",
+        "auroc_mean",
+        "auroc_sd",
+        "seeds",
+    ];
+
+    /// A table for each network on each data set.
+    fn markdown(&self) -> String {
         let mut text = String::from(
             "# Score\n\nThe same networks, judged by the distance of their two latent vectors, by the mean absolute (L1) \
              and by the mean squared (L2) error of their reconstructions. AUROC in percent: mean ± sample standard \
@@ -63,22 +75,12 @@ impl<'a> ScoreStudy<'a> {
         text
     }
 
-    /// The plot, as an SVG document: a panel for each network on each data set.
-    ///
-    /// # Errors
-    /// A plot that cannot be drawn.
-    pub fn svg(&self) -> Result<String, ResultsError> {
-        let panels: Vec<_> = self.parts.iter().map(Part::panel).collect();
-        svg(&panels)
+    fn panels(&self) -> Vec<Panel> {
+        self.parts.iter().map(Part::panel).collect()
     }
 
-    /// Writes `score.md`, `score.csv` (AUROC in percent) and `score.svg`.
-    ///
-    /// # Errors
-    /// A plot that cannot be drawn, and a file that cannot be written.
-    pub fn write(&self, folder: &Path) -> Result<(), ResultsError> {
-        let records: Vec<_> = self.parts.iter().flat_map(Part::records).collect();
-        write(folder, "score", &self.markdown(), &self.svg()?, &HEADER, &records)
+    fn records(&self) -> Vec<Vec<String>> {
+        self.parts.iter().flat_map(Part::records).collect()
     }
 }
 

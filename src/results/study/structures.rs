@@ -1,16 +1,12 @@
 //! AUROC by the structures of distillation: single steps and progressive pairs.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
-use super::write;
+use super::Study;
 use crate::data::Dataset;
 use crate::results::columns::{Column, auroc, columns};
 use crate::results::text::{BLANK, class_list, gain, markdown_table, summary, summary_cells};
-use crate::results::{Panel, Point, ResultsError, Rows, Series, Summary, svg};
-
-const HEADER: [&str; 9] =
-    ["dataset", "network", "structure", "classes", "auroc_mean", "auroc_sd", "seeds", "gain_mean", "gain_half_width"];
+use crate::results::{Panel, Point, Rows, Series, Summary};
 
 /// Names of the networks in the plot, each with the one it is compared to.
 const NETWORKS: [(&str, &str, &str); 2] =
@@ -46,9 +42,24 @@ impl<'a> StructureStudy<'a> {
         };
         Self { parts: rows.datasets().map(part).collect() }
     }
+}
 
-    /// For a reader: a table for each data set.
-    pub fn markdown(&self) -> String {
+impl Study for StructureStudy<'_> {
+    const NAME: &'static str = "structures";
+    const HEADER: &'static [&'static str] = &[
+        "dataset",
+        "network",
+        "structure",
+        "classes",
+        "auroc_mean",
+        "auroc_sd",
+        "seeds",
+        "gain_mean",
+        "gain_half_width",
+    ];
+
+    /// A table for each data set.
+    fn markdown(&self) -> String {
         let mut text = String::from(
             "# Structures of distillation\n\nA single number is one step; a pair is two steps, one after the other. \
              AUROC by latent distance, in percent: mean over the classes that every structure ran, ± sample standard \
@@ -83,22 +94,12 @@ impl<'a> StructureStudy<'a> {
         text
     }
 
-    /// The plot, as an SVG document: a panel for each data set.
-    ///
-    /// # Errors
-    /// A plot that cannot be drawn.
-    pub fn svg(&self) -> Result<String, ResultsError> {
-        let panels: Vec<_> = self.parts.iter().map(Part::panel).collect();
-        svg(&panels)
+    fn panels(&self) -> Vec<Panel> {
+        self.parts.iter().map(Part::panel).collect()
     }
 
-    /// Writes `structures.md`, `structures.csv` (AUROC in percent) and `structures.svg`.
-    ///
-    /// # Errors
-    /// A plot that cannot be drawn, and a file that cannot be written.
-    pub fn write(&self, folder: &Path) -> Result<(), ResultsError> {
-        let records: Vec<_> = self.parts.iter().flat_map(Part::records).collect();
-        write(folder, "structures", &self.markdown(), &self.svg()?, &HEADER, &records)
+    fn records(&self) -> Vec<Vec<String>> {
+        self.parts.iter().flat_map(Part::records).collect()
     }
 }
 
