@@ -21,7 +21,7 @@ class Detector:
 
     - an array of uint8, ``[N, H, W]`` or ``[N, H, W, C]`` with 1, 3 or 4 channels (brightness; red, green, blue; and
       opacity),
-    - a list of paths of picture files, or
+    - a list of paths of picture files, which are read as they are scored, or
     - a list of Pillow's images, of any size.
 
     Images of any size are scaled to what the network takes, as ``pkdgan score`` does it. On the same path the scores are
