@@ -80,7 +80,7 @@ fn rows_read_back_in_a_fixed_order() {
     assert_eq!(
         lines[0],
         "dataset,normal,network,structure,seed,steps,batch_size,auroc,average_precision,reconstruction_auroc_l1,\
-         reconstruction_auroc_l2,macs,params,seconds,adapter,version,build,reconstruction_ratio,reconstructs"
+         reconstruction_auroc_l2,macs,params,seconds,adapter,version,build,reconstruction_ratio,reconstructs,latents"
     );
     assert!(lines[1].starts_with("mnist,0,student-alone,,0,1500,8,0.9,0.99,"), "{text}");
     assert!(lines[3].starts_with("mnist,0,student,1+4,0,"), "{text}");
@@ -127,7 +127,7 @@ fn a_damaged_file_is_refused_by_line_and_column() {
     for (text, part) in [
         (String::new(), "line 1: the header"),
         (whole.replace("average_precision", "ap"), "line 1: the header"),
-        (whole.replacen(&third, "mnist,0,student", 1), "line 3: 3 columns instead of 19"),
+        (whole.replacen(&third, "mnist,0,student", 1), "line 3: 3 columns instead of 20"),
         (whole.replacen(&third, &third.replace("1500", "many"), 1), "line 3: `steps`: "),
         (whole.replacen(&third, &third.replace("0.92", "NaN"), 1), "line 3: `auroc` is NaN"),
         (whole.replacen(&third, &third.replace("0.92", "92"), 1), "line 3: `auroc` is 92"),
@@ -224,7 +224,7 @@ fn rows_of_version_0_1_still_load() {
     unknown.write(&path).unwrap();
     assert_eq!(Rows::read(&path).unwrap(), unknown);
     let text = fs::read_to_string(&path).unwrap();
-    let old: String = text.lines().map(|line| line.rsplitn(4, ',').last().unwrap().to_owned() + "\n").collect();
+    let old: String = text.lines().map(|line| line.rsplitn(5, ',').last().unwrap().to_owned() + "\n").collect();
     assert!(old.lines().next().unwrap().ends_with(",adapter,version"), "{old}");
     fs::write(&path, old).unwrap();
     assert_eq!(Rows::read(&path).unwrap(), unknown);
@@ -345,13 +345,13 @@ fn rows_say_their_build_and_those_of_old_say_none() {
     let of = |build: &str, seed| Row { build: build.into(), ..row("teacher", "", 0, seed, 0.9) };
     rows([of("0123456789ab", 0), of("ba9876543210", 1)]).write(&path).unwrap();
     let text = fs::read_to_string(&path).unwrap();
-    assert!(text.lines().nth(1).unwrap().ends_with(",llvmpipe,0.1.0,0123456789ab,0.25,true"), "{text}");
+    assert!(text.lines().nth(1).unwrap().ends_with(",llvmpipe,0.1.0,0123456789ab,0.25,true,unit-rms"), "{text}");
     let read = Rows::read(&path).unwrap();
     assert_eq!(read.iter().map(|row| row.build.as_str()).collect::<Vec<_>>(), ["0123456789ab", "ba9876543210"]);
     let said = Table::new(&read).markdown();
     assert!(said.contains("Version: 0.1.0 (0123456789ab), 0.1.0 (ba9876543210)."), "{said}");
 
-    let old = text.lines().map(|line| line.rsplitn(4, ',').last().unwrap().to_owned() + "\n");
+    let old = text.lines().map(|line| line.rsplitn(5, ',').last().unwrap().to_owned() + "\n");
     fs::write(&path, old.collect::<String>()).unwrap();
     let mut read = Rows::read(&path).unwrap();
     assert!(read.iter().all(|row| row.build.is_empty() && row.version == "0.1.0"));

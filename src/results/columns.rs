@@ -24,6 +24,8 @@ pub(super) struct Arm<'a> {
     pub steps: u64,
     /// Multiply-accumulates of the generator for one image.
     pub macs: u64,
+    /// Whether latent vectors were held in another way than usual.
+    unusual: bool,
     /// What held latent vectors.
     pub latents: &'a str,
 }
@@ -55,7 +57,16 @@ pub(super) fn columns(rows: &Rows, dataset: Dataset) -> Vec<Column<'_>> {
     for row in rows.iter().filter(|row| row.dataset == dataset) {
         let Row { network, structure, steps, batch_size, macs, latents, .. } = row;
         let place = network_place(network);
-        let arm = Arm { place, network, structure, batch_size: *batch_size, steps: *steps, macs: *macs, latents };
+        let arm = Arm {
+            place,
+            network,
+            structure,
+            batch_size: *batch_size,
+            steps: *steps,
+            macs: *macs,
+            unusual: latents != USUAL_LATENTS,
+            latents,
+        };
         arms.entry(arm).or_default().push(row);
     }
     arms.into_iter().map(|(arm, rows)| Column { arm, rows }).collect()
