@@ -152,8 +152,7 @@ pub struct NetworkConfig {
     pub generator: Vec<usize>,
     /// Length of a latent vector.
     pub latents: usize,
-    /// What is done to latent vectors, the student's too; scaled to a root mean square of one in the papers and in earlier
-    /// versions.
+    /// What is done to latent vectors, the student's too. Files of earlier versions do not say: they mean the default.
     #[serde(default)]
     pub latent_constraint: LatentConstraint,
     /// Channels of the discriminator.
