@@ -17,8 +17,7 @@ take() { # ending
         strip -o "$programs/$name$1" "$program"
     done
 }
-cargo build --release
-strip -o "$programs/pkdgan" target/release/pkdgan
+# With the tests comes the program itself.
 cargo test --release --no-run --message-format json \
     --test kernels --test known_answers --test training_step --test scoring --test device_faults | take ""
 cargo bench --no-run --message-format json --bench training --bench kernels --bench gpu_run | take _bench
