@@ -360,7 +360,7 @@ fn rows_say_their_build_and_those_of_old_say_none() {
     assert_eq!(Rows::read(&path).unwrap(), read);
     // The tables in the repository follow from their rows.
     let baselines = Baselines::read(std::path::Path::new("results/baselines.csv")).unwrap();
-    for name in ["mnist", "fashion-mnist", "cifar-10", "mnist-batch-size-student"] {
+    for name in ["mnist", "fashion-mnist", "cifar-10", "mnist-batch-size-student", "mnist-constraint"] {
         let folder = std::path::Path::new("results").join(name);
         let rows = Rows::read(&folder.join("runs.csv")).unwrap();
         let table = Table::new(&rows).with_baselines(&baselines);
