@@ -72,6 +72,11 @@ pub(super) fn columns(rows: &Rows, dataset: Dataset) -> Vec<Column<'_>> {
     arms.into_iter().map(|(arm, rows)| Column { arm, rows }).collect()
 }
 
+/// The classes that every one of the columns ran, so that their means are of the same classes.
+pub(super) fn common_classes<'a>(columns: impl IntoIterator<Item = &'a Column<'a>>) -> BTreeSet<u8> {
+    columns.into_iter().map(Column::classes).reduce(|common, classes| &common & &classes).unwrap_or_default()
+}
+
 /// What the mark means, below a table that has one.
 pub(super) fn note<'a>(columns: impl IntoIterator<Item = &'a Column<'a>>) -> &'static str {
     if columns.into_iter().all(|column| column.mark(&column.classes()).is_empty()) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Study;
 use crate::data::Dataset;
-use crate::results::columns::{Column, auroc, columns};
+use crate::results::columns::{Column, auroc, columns, common_classes};
 use crate::results::text::{BLANK, class_list, grouped, markdown_table, summary, summary_cells};
 use crate::results::{Panel, Point, Rows, Series, Summary};
 
@@ -220,9 +220,4 @@ fn seen(column: &Column) -> u64 {
 
 fn batch_sizes(columns: &[Column]) -> BTreeSet<u64> {
     columns.iter().map(|column| column.arm.batch_size).collect()
-}
-
-/// The classes that every one of the columns ran, so that their means are of the same classes.
-fn common_classes(columns: &[Column]) -> BTreeSet<u8> {
-    columns.iter().map(Column::classes).reduce(|common, classes| &common & &classes).unwrap_or_default()
 }

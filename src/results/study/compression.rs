@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Study;
 use crate::data::Dataset;
-use crate::results::columns::{Column, auroc, columns};
+use crate::results::columns::{Column, auroc, columns, common_classes};
 use crate::results::text::{BLANK, class_list, gain, grouped, markdown_table, summary, summary_cells};
 use crate::results::{Gain, Panel, Point, Rows, Series, Summary};
 
@@ -32,8 +32,7 @@ impl<'a> CompressionStudy<'a> {
         let part = |dataset| {
             let (students, others): (Vec<_>, Vec<_>) =
                 columns(rows, dataset).into_iter().partition(|column| NETWORKS.contains(&column.arm.network));
-            let ran = students.iter().map(Column::classes);
-            let classes = ran.reduce(|common, classes| &common & &classes).unwrap_or_default();
+            let classes = common_classes(&students);
             let teacher = others.into_iter().find(|column| column.arm.network == "teacher");
             Part { dataset, columns: students, classes, teacher }
         };

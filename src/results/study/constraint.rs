@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Study;
 use crate::data::Dataset;
-use crate::results::columns::{Column, Figure, auroc, columns, note};
+use crate::results::columns::{Column, Figure, auroc, columns, common_classes, note};
 use crate::results::rows::USUAL_LATENTS;
 use crate::results::text::{class_list, gain, markdown_table, summary, summary_cells};
 use crate::results::{Gain, Panel, Point, Row, Rows, Series, Summary};
@@ -36,8 +36,7 @@ impl<'a> ConstraintStudy<'a> {
             let mut columns = columns(rows, dataset);
             columns.retain(|column| column.arm.network == "teacher");
             columns.sort_by_key(|column| (column.arm.latents != USUAL_LATENTS, column.arm.latents));
-            let ran = columns.iter().map(Column::classes);
-            let classes = ran.reduce(|common, classes| &common & &classes).unwrap_or_default();
+            let classes = common_classes(&columns);
             Part { dataset, columns, classes }
         };
         Self { parts: rows.datasets().map(part).collect() }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Study;
 use crate::data::Dataset;
-use crate::results::columns::{Column, auroc, columns};
+use crate::results::columns::{Column, auroc, columns, common_classes};
 use crate::results::text::{BLANK, class_list, gain, markdown_table, summary, summary_cells};
 use crate::results::{Panel, Point, Rows, Series, Summary};
 
@@ -36,8 +36,7 @@ impl<'a> StructureStudy<'a> {
             let mut structures: Vec<_> = columns.iter().filter_map(distilled).collect();
             structures.sort_by_key(|structure| (structure.len(), *structure));
             structures.dedup();
-            let ran = columns.iter().filter(|column| distilled(column).is_some()).map(Column::classes);
-            let classes = ran.reduce(|common, classes| &common & &classes).unwrap_or_default();
+            let classes = common_classes(columns.iter().filter(|column| distilled(column).is_some()));
             Part { dataset, columns, classes, structures }
         };
         Self { parts: rows.datasets().map(part).collect() }
