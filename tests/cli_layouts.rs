@@ -135,6 +135,20 @@ fn folders_of_defects_are_no_normal_pictures() {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert_eq!(sandbox.list("runs"), Vec::<String>::new());
+    // A run that an earlier version began goes on: its settings say which pictures they are.
+    fs::rename(sandbox.path("b/test"), sandbox.path("b/was")).unwrap();
+    for (kind, name) in [("broken_large", "x1"), ("contamination", "x2")] {
+        fs::rename(sandbox.path(&format!("b/was/{kind}")), sandbox.path(&format!("b/was/{name}"))).unwrap();
+    }
+    succeeds(&sandbox, &["--images=b/was", "--out=old"]);
+    for (kind, name) in [("broken_large", "x1"), ("contamination", "x2")] {
+        fs::rename(sandbox.path(&format!("b/was/{name}")), sandbox.path(&format!("b/was/{kind}"))).unwrap();
+    }
+    fs::rename(sandbox.path("b/was"), sandbox.path("b/test")).unwrap();
+    let output = sandbox.pkdgan(&["eval", "old", "--images=b/test"]).output().unwrap();
+    // Not refused for the name: other names are other pictures.
+    assert!(stderr(&output).contains("not those that the run began with"), "{}", stderr(&output));
+
     // The ways out that it names.
     succeeds(&sandbox, &["--images=b/test", "--exclude=broken_large", "--exclude=contamination", "--out=run"]);
     fs::rename(sandbox.path("b/test/broken_large"), sandbox.path("away")).unwrap();

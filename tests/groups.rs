@@ -114,7 +114,7 @@ fn read(folder: &Path, anomalies: &Path, group_by: &GroupBy, share: f64) -> OwnI
         Preprocessing { channels: 1, height: 32, width: 32, side: 32, fit: Fit::Pad, range: Range::Full };
     let held = HoldOut { share, group_by };
     let none = Path::new("");
-    let folders = OwnFolders { normal: folder, anomalies, test_normal: none, calibration: none };
+    let folders = OwnFolders { normal: folder, anomalies, test_normal: none, calibration: none, begun: false };
     OwnImages::read(&folders, &preprocessing, &held, &Search::default(), &mut |_, _| {}).unwrap()
 }
 

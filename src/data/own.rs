@@ -27,6 +27,8 @@ pub struct OwnFolders<'a> {
     pub test_normal: &'a Path,
     /// Normal ones to calibrate with, so that none of the first are held out for that.
     pub calibration: &'a Path,
+    /// Whether a run has begun with them: what its folders are called is no longer looked at.
+    pub begun: bool,
 }
 
 /// What is held out of training to calibrate with.
@@ -87,8 +89,8 @@ impl OwnImages {
     /// evenly; where there are anomalous ones and no normal ones to test with, as many more groups evaluate.
     ///
     /// # Errors
-    /// Folders of which one is within the other, a folder of normal pictures that is named after defects, too few groups,
-    /// and those of [`Pictures::read`] and [`super::Groups::new`].
+    /// Folders of which one is within the other, a folder of normal pictures that is named after defects where no run has
+    /// begun, too few groups, and those of [`Pictures::read`] and [`super::Groups::new`].
     pub fn read(
         folders: &OwnFolders,
         preprocessing: &Preprocessing,
@@ -97,11 +99,11 @@ impl OwnImages {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, DataError> {
         folders.check()?;
-        let &OwnFolders { normal: folder, anomalies, test_normal, calibration: held_out } = folders;
+        let &OwnFolders { normal: folder, anomalies, test_normal, calibration: held_out, begun } = folders;
         let [has_anomalies, has_test, has_calibration] =
             [anomalies, test_normal, held_out].map(|path| !path.as_os_str().is_empty());
         let mut normal = Pictures::read(folder, preprocessing, MIN_PICTURES, search, progress)?;
-        if let Some(defects) = folder_of_defects(folder, &normal.paths) {
+        if let Some(defects) = folder_of_defects(folder, &normal.paths).filter(|_| !begun) {
             return Err(DataError::DefectsAmongNormal { normal: folder.to_owned(), defects });
         }
         let mut read_more = |wanted: bool, folder: &Path, search: &Search| {
@@ -189,7 +191,7 @@ impl OwnImages {
 impl OwnFolders<'_> {
     /// Refuses folders that share pictures, but for normal ones beside anomalous ones.
     fn check(&self) -> Result<(), DataError> {
-        let &Self { normal, anomalies, test_normal, calibration } = self;
+        let &Self { normal, anomalies, test_normal, calibration, .. } = self;
         let there = |path: &Path| !path.as_os_str().is_empty();
         if there(anomalies) && nested(normal, anomalies) {
             return Err(DataError::Nested { normal: normal.to_owned(), anomalies: anomalies.to_owned() });

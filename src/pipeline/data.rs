@@ -85,6 +85,7 @@ impl Data {
             anomalies: &images.anomalies,
             test_normal: &images.test_normal,
             calibration: &images.calibration,
+            begun: !images.digest.is_empty(),
         };
         let mut read =
             |preprocessing: &Preprocessing| OwnImages::read(&folders, preprocessing, &held, &search, progress);
