@@ -76,6 +76,7 @@
 
 #![deny(unsafe_code)]
 
+mod baselines;
 mod cache;
 mod calibration;
 pub mod config;
@@ -94,6 +95,7 @@ mod reproduce;
 mod results;
 mod run;
 pub mod scoring;
+mod sensitivity;
 mod shard;
 mod stream;
 mod threads;

@@ -4,6 +4,11 @@
 //! The modules have the names of the rooms that ARCHITECTURE.md describes. A room that the public API opens in part, such
 //! as [`crate::engine`], shows here only the rest of it.
 
+/// Simple detectors on the same pixels.
+pub mod baselines {
+    pub use crate::baselines::*;
+}
+
 /// The user's cache folder: measured kernels, compiled kernels.
 pub mod cache {
     pub use crate::cache::*;
@@ -72,6 +77,11 @@ pub mod run {
 /// The planned generator, and measurements of detectors; the rest is in [`crate::scoring`].
 pub mod scoring {
     pub use crate::scoring::internals::*;
+}
+
+/// Defects painted into normal images.
+pub mod sensitivity {
+    pub use crate::sensitivity::*;
 }
 
 /// One part of work that several processes share.

@@ -282,6 +282,7 @@ fn report() -> Report {
             sixteen_bit: 6,
             bits_used: 12,
         }),
+        sensitivity: None,
         networks: Vec::new(),
     }
 }

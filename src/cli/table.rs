@@ -2,8 +2,8 @@
 
 use pkdgan::data::Source;
 use pkdgan::metrics::BestF1;
-use pkdgan::unstable::calibration::rounded_up_to;
-use pkdgan::unstable::run::{Report, ThresholdReport};
+use pkdgan::unstable::calibration::{percent, rounded_up_to};
+use pkdgan::unstable::run::{Report, SensitivityReport, ThresholdReport};
 
 use super::units::count;
 
@@ -30,7 +30,31 @@ pub(super) fn of(report: &Report) -> String {
     if let Some(result) = report.networks.last() {
         text += &thresholds(result.threshold.as_ref(), result.best_f1.as_ref());
     }
+    text += &report.sensitivity.as_ref().map_or_else(String::new, sensitivity);
     text + &format!("{} in all", report.duration())
+}
+
+/// What each detector finds of painted defects, a line each.
+fn sensitivity(of: &SensitivityReport) -> String {
+    let mut text = format!(
+        "defects painted into {} normal images, found at {} false alarms; report.html shows them\n{:<18} {:>8} {:>8} {:>18}\n",
+        of.images,
+        percent(of.alpha),
+        "detector",
+        "found",
+        "AUROC",
+        "AUROC, anomalies"
+    );
+    for detector in &of.detectors {
+        text += &format!(
+            "{:<18} {:>8} {:>8.4} {:>18}\n",
+            detector.detector,
+            format!("{:.1} %", 100.0 * detector.found),
+            detector.auroc,
+            figure(detector.anomalies_auroc)
+        );
+    }
+    text
 }
 
 /// What was trained on.

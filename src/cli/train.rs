@@ -226,6 +226,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                  much; train for longer (--epochs, --steps), or choose another --size",
             );
         }
+        let found = report.sensitivity.as_ref().zip(report.networks.last());
+        for better in found.into_iter().flat_map(|(found, result)| found.better_detectors(&result.network)) {
+            output::note(format_args!("warning: {better}"));
+        }
         console.say(format!("written: {}", folder.path().display()));
     }
     // What was not looked at is nothing that a quiet program may pass over.

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::devices::RunDevices;
+use super::sensitivity::SensitivityTest;
 use super::{Data, Devices, Plan, Watch};
 use crate::config::Config;
 use crate::engine::AdapterSummary;
-use crate::run::{MetricsLog, NetworkReport, RunFile, RunFolder, Score};
+use crate::run::{MetricsLog, NetworkReport, RunFile, RunFolder, Score, SensitivityReport};
 use crate::train::{Evaluation, Model, Stage, TrainError, scoring_latency};
 
 /// What the networks of a run are worth.
@@ -17,6 +18,8 @@ pub struct Evaluated {
     pub scores: Vec<Score>,
     /// The teacher's, where it is not the result itself.
     pub teacher: Option<Vec<Score>>,
+    /// What was found of defects painted into normal images, in a run on own pictures.
+    pub sensitivity: Option<SensitivityReport>,
     /// What the result was computed on.
     pub adapter: Option<AdapterSummary>,
 }
@@ -51,6 +54,7 @@ pub fn evaluate(
     let mut networks = Vec::new();
     let (mut scores, mut teacher, mut adapter) = (Vec::new(), None, None);
     let mut candidates = candidates(config, &plan, folder);
+    let mut test = SensitivityTest::new(config, data)?;
     candidates.retain(|candidate| !leave_out.contains(&candidate.name));
     for Candidate { name, file, stage } in candidates {
         let images = data.split.test.len();
@@ -61,6 +65,10 @@ pub fn evaluate(
         let model = Model::load_for(config, &folder.file(file), executor)?;
         let report = |done: usize| watch.scored(name, done, images);
         let evaluation = Evaluation::run(executor, &model, &data.eval, &data.split, report)?;
+        if let Some(test) = &mut test {
+            let report = |done, images| watch.scored(&format!("{name}, painted defects"), done, images);
+            test.network(name, executor, &model, &evaluation, data.split.normal, report)?;
+        }
         let budget = stage.budget(config);
         let threshold = |calibration| data.threshold(&evaluation, calibration, None);
         networks.push(NetworkReport {
@@ -87,7 +95,11 @@ pub fn evaluate(
             teacher = Some(former);
         }
     }
-    Ok(Evaluated { networks, scores, teacher, adapter })
+    let sensitivity = test.map(|test| {
+        watch.prepare("simple detectors on the same pixels");
+        test.report(data)
+    });
+    Ok(Evaluated { networks, scores, teacher, sensitivity: sensitivity.transpose()?, adapter })
 }
 
 /// What there is to evaluate, the run's result last.

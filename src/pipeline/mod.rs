@@ -11,6 +11,7 @@ mod local_devices;
 mod page;
 mod plan;
 mod programs;
+mod sensitivity;
 mod train;
 
 pub use begin::{GivenFiles, begin};

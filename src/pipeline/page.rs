@@ -2,6 +2,7 @@
 
 use super::devices::RunDevices;
 use super::evaluate::TEACHER;
+use super::sensitivity::painted;
 use super::{Data, Devices, Plan};
 use crate::config::Config;
 use crate::model::ModelFile;
@@ -32,9 +33,7 @@ pub fn page(
     }
     let result = Plan::new(&config).result;
     let devices = RunDevices::new(devices, folder)?;
-    crate::report::page(
-        folder,
-        &run,
-        Gallery { images: &data.eval, paths: data.paths(), open: &|| devices.open(result) },
-    )
+    let painted = report.sensitivity.is_some().then(|| painted(&config, data)).transpose()?;
+    let gallery = Gallery { images: &data.eval, paths: data.paths(), open: &|| devices.open(result) };
+    crate::report::page(folder, &run, gallery, painted.as_ref())
 }

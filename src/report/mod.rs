@@ -6,6 +6,7 @@ mod error;
 mod figures;
 mod gallery;
 mod page;
+mod painted;
 mod parts;
 mod pictures;
 mod tables;

@@ -4,12 +4,14 @@ use askama::Template;
 
 use super::ReportError;
 use super::gallery::{Ends, Gallery, Grid};
+use super::painted::Sensitivity;
 use super::parts::{Figure, Table};
 use super::view::RunView;
 use super::{figures, tables, training_curves};
 use crate::model::{Architecture, ModelFile};
 use crate::results::grouped;
 use crate::run::{NetworkReport, RunFile, RunFolder};
+use crate::sensitivity::DefectSet;
 use crate::train::TrainError;
 
 /// A figure that matters, large.
@@ -34,6 +36,7 @@ struct RunPage<'a> {
     curves: Vec<Figure>,
     histograms: Vec<Figure>,
     thresholds: Table,
+    sensitivity: Option<Sensitivity>,
     ends: Ends,
     grid: Grid,
     course: Vec<Figure>,
@@ -57,11 +60,16 @@ struct ComparisonPage<'a> {
     course: Vec<Figure>,
 }
 
-/// The page of one run, with its evaluation images.
+/// The page of one run, with its evaluation images and those that defects were painted into.
 ///
 /// # Errors
 /// Networks that are missing or damaged, images that the scores do not go with, and failures of the device.
-pub fn page(folder: &RunFolder, run: &RunView, gallery: Gallery) -> Result<String, ReportError> {
+pub fn page(
+    folder: &RunFolder,
+    run: &RunView,
+    gallery: Gallery,
+    painted: Option<&DefectSet>,
+) -> Result<String, ReportError> {
     let report = &run.report;
     let result = run.result();
     let model = |file| ModelFile::read(&folder.file(file)).map_err(TrainError::from);
@@ -93,6 +101,12 @@ pub fn page(folder: &RunFolder, run: &RunView, gallery: Gallery) -> Result<Strin
         curves: figures::curves(&evaluated)?,
         histograms: histograms.collect::<Result<_, _>>()?,
         thresholds: tables::thresholds(run),
+        sensitivity: report
+            .sensitivity
+            .as_ref()
+            .zip(painted)
+            .map(|(found, painted)| Sensitivity::new(found, painted, &result.network))
+            .transpose()?,
         ends: gallery.ends(run)?,
         grid: gallery.grid(run, &shown)?,
         course: training_curves::figures(&run.log)?,

@@ -9,6 +9,7 @@ mod metrics_log;
 mod process;
 mod report;
 mod scores;
+mod sensitivity;
 mod tensorboard;
 
 pub use crate::files::{Given, WriteError, rename_whole, replace_whole, text_of, write_whole, write_whole_keeping};
@@ -21,4 +22,5 @@ pub use metrics_log::{Logged, MetricsLog, read_metrics};
 pub use process::Processes;
 pub use report::{FilesReport, GroupsReport, NetworkReport, Report, ThresholdReport, UnusedFile, peak_rss_bytes};
 pub use scores::{Score, picture_score_rows, read_scores, score_rows, write_picture_scores, write_scores};
+pub use sensitivity::{DetectorSensitivity, FoundDefect, SensitivityReport};
 pub use tensorboard::EventFile;

@@ -1,0 +1,135 @@
+//! The test that every run on own pictures ends with: what each network, and simple detectors on the same pixels, find of
+//! defects painted into normal images that training did not see.
+
+use super::Data;
+use crate::baselines::{Baseline, baselines};
+use crate::calibration::Calibration;
+use crate::config::Config;
+use crate::engine::Executor;
+use crate::metrics::auroc;
+use crate::run::{DetectorSensitivity, FoundDefect, SensitivityReport};
+use crate::sensitivity::{Defect, DefectSet};
+use crate::train::{Evaluation, Model, SCORED_AT_ONCE, Scorer, TrainError};
+
+/// Most evaluation images that simple detectors score, spread evenly over all.
+const MOST: usize = 4_000;
+
+/// The painted images of a run, and what was found of them up to now.
+pub(super) struct SensitivityTest {
+    set: DefectSet,
+    detectors: Vec<DetectorSensitivity>,
+    alpha: f64,
+}
+
+/// What a detector says of the images of a test.
+struct Verdicts<'a> {
+    /// Of the normal evaluation images.
+    normal: &'a [f32],
+    /// Of the anomalous ones.
+    anomalous: &'a [f32],
+    /// Of the painted ones.
+    painted: &'a [f32],
+}
+
+/// The painted images of a run on own pictures.
+///
+/// # Errors
+/// Images that cannot be read.
+pub(super) fn painted(config: &Config, data: &Data) -> Result<DefectSet, TrainError> {
+    let normal = data.split.test.iter().copied().filter(|&index| data.eval.labels[index] == data.split.normal);
+    Ok(DefectSet::new(&data.eval.images, &normal.collect::<Vec<_>>(), config.training.seed)?)
+}
+
+impl SensitivityTest {
+    /// The test of a run on own pictures; none of a run on a data set, which has anomalous images, or without held-out
+    /// images, which promises nothing.
+    ///
+    /// # Errors
+    /// Images that cannot be read.
+    pub(super) fn new(config: &Config, data: &Data) -> Result<Option<Self>, TrainError> {
+        if data.own.is_none() || data.split.calibration.is_empty() {
+            return Ok(None);
+        }
+        let alpha = Calibration::new(vec![0.0; data.split.calibration.len()])?.default_alpha();
+        Ok(Some(Self { set: painted(config, data)?, detectors: Vec::new(), alpha }))
+    }
+
+    /// Has a network score the painted images. One that is not calibrated, as a given teacher may be, is left out.
+    ///
+    /// # Errors
+    /// Failures of the device.
+    pub(super) fn network(
+        &mut self,
+        name: &str,
+        executor: &mut dyn Executor,
+        model: &Model,
+        evaluation: &Evaluation,
+        normal: u8,
+        mut progress: impl FnMut(usize, usize),
+    ) -> Result<(), TrainError> {
+        let Some(calibration) = &model.calibration else { return Ok(()) };
+        let indices: Vec<usize> = (0..self.set.images.count()).collect();
+        let scorer = Scorer::new(executor, &model.variables, &model.gan, model.statistics, SCORED_AT_ONCE)?;
+        let scored = scorer.score(executor, &self.set.images, &indices, |done| progress(done, indices.len()))?;
+        let painted: Vec<f32> = scored.iter().map(|scored| scored.score).collect();
+        let of = |wanted: bool| {
+            let scores = evaluation.scores.iter().filter(|score| (score.label == normal) == wanted);
+            scores.map(|score| score.score).collect::<Vec<_>>()
+        };
+        let (normal, anomalous) = (of(true), of(false));
+        self.add(name, calibration, &Verdicts { normal: &normal, anomalous: &anomalous, painted: &painted })
+    }
+
+    /// Has the simple detectors do the same, and gives the report.
+    ///
+    /// # Errors
+    /// Images that cannot be read.
+    pub(super) fn report(mut self, data: &Data) -> Result<SensitivityReport, TrainError> {
+        let of = |wanted: bool| {
+            let labels = &data.eval.labels;
+            let all = data.split.test.iter().copied().filter(|&index| (labels[index] == data.split.normal) == wanted);
+            let all: Vec<usize> = all.collect();
+            (0..all.len().min(MOST)).map(|place| all[place * all.len() / all.len().min(MOST)]).collect::<Vec<_>>()
+        };
+        let (normal, anomalous) = (of(true), of(false));
+        let painted: Vec<usize> = (0..self.set.images.count()).collect();
+        for baseline in baselines(&data.train.images, &data.split.train)? {
+            let baseline: &dyn Baseline = baseline.as_ref();
+            let calibration = Calibration::new(baseline.scores(&data.train.images, &data.split.calibration)?)?;
+            let verdicts = Verdicts {
+                normal: &baseline.scores(&data.eval.images, &normal)?,
+                anomalous: &baseline.scores(&data.eval.images, &anomalous)?,
+                painted: &baseline.scores(&self.set.images, &painted)?,
+            };
+            self.add(baseline.name(), &calibration, &verdicts)?;
+        }
+        Ok(SensitivityReport { images: self.set.normal.len() as u64, alpha: self.alpha, detectors: self.detectors })
+    }
+
+    fn add(&mut self, name: &str, calibration: &Calibration, verdicts: &Verdicts) -> Result<(), TrainError> {
+        let &Verdicts { normal, anomalous, painted } = verdicts;
+        let p_values = painted.iter().map(|&score| calibration.p_value(score)).collect::<Result<Vec<_>, _>>()?;
+        let share = |places: &mut dyn Iterator<Item = usize>| {
+            let (found, count) = places
+                .fold((0, 0), |(found, count), place| (found + usize::from(p_values[place] <= self.alpha), count + 1));
+            found as f64 / f64::from(count.max(1))
+        };
+        let each = Defect::all().count();
+        let defects = Defect::all().enumerate().map(|(place, Defect { kind, size, contrast })| FoundDefect {
+            kind,
+            size,
+            contrast,
+            found: share(&mut (place..painted.len()).step_by(each)),
+        });
+        let defects = defects.collect();
+        let found = share(&mut (0..painted.len()));
+        self.detectors.push(DetectorSensitivity {
+            detector: name.into(),
+            auroc: auroc(normal, painted)?.unwrap_or_default(),
+            found,
+            anomalies_auroc: auroc(normal, anomalous)?,
+            defects,
+        });
+        Ok(())
+    }
+}

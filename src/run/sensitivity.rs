@@ -1,0 +1,84 @@
+//! What a run found of defects painted into normal images, in `report.json`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::sensitivity::{Contrast, Kind, Size};
+
+/// What was found of defects painted into held-out normal images, by each network and by simple detectors on the same
+/// pixels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SensitivityReport {
+    /// Normal images that every defect was painted into.
+    pub images: u64,
+    /// The false-alarm rate at which defects were found.
+    pub alpha: f64,
+    /// The networks in their order, then the simple detectors.
+    pub detectors: Vec<DetectorSensitivity>,
+}
+
+/// What one detector found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DetectorSensitivity {
+    /// The network's name, `nearest-neighbour` or `pca`.
+    pub detector: String,
+    /// Area under the ROC curve, in [0, 1]: painted images against the normal ones of the evaluation.
+    pub auroc: f64,
+    /// Share of the painted images with a p-value of at most `alpha`.
+    pub found: f64,
+    /// Area under the ROC curve on the evaluation images, in [0, 1]; absent without anomalous images.
+    pub anomalies_auroc: Option<f64>,
+    /// The same by defect.
+    pub defects: Vec<FoundDefect>,
+}
+
+/// How many of a defect were found.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct FoundDefect {
+    /// What it is.
+    pub kind: Kind,
+    /// How large it is.
+    pub size: Size,
+    /// How well it shows.
+    pub contrast: Contrast,
+    /// Share of the images with it that have a p-value of at most `alpha`.
+    pub found: f64,
+}
+
+/// An AUROC must be higher by so much before it is called better.
+const BETTER: f64 = 0.005;
+
+impl SensitivityReport {
+    /// What a user must know: each detector that tells defects better than the result does, by how much, and on what. Of
+    /// the networks only the teacher is held against it.
+    pub fn better_detectors(&self, result: &str) -> Vec<String> {
+        let Some(own) = self.detectors.iter().find(|detector| detector.detector == result) else {
+            return Vec::new();
+        };
+        let passing = |name: &str| name.starts_with("student") || name == "teacher-joint" || name == own.detector;
+        let mut better = Vec::new();
+        for other in self.detectors.iter().filter(|other| !passing(&other.detector)) {
+            let painted = ("painted defects", Some(own.auroc), Some(other.auroc));
+            let anomalies = ("the anomalous images", own.anomalies_auroc, other.anomalies_auroc);
+            for (on, ours, theirs) in [painted, anomalies] {
+                if let (Some(ours), Some(theirs)) = (ours, theirs)
+                    && theirs > ours + BETTER
+                {
+                    let (name, network) = (&other.detector, &own.detector);
+                    better.push(format!(
+                        "{name} does better than the {network} on {on}: AUROC {theirs:.4}, not {ours:.4}"
+                    ));
+                }
+            }
+        }
+        better
+    }
+}
+
+impl DetectorSensitivity {
+    /// The mean share found of a kind and size, over both contrasts.
+    pub fn found_of(&self, kind: Kind, size: Size) -> f64 {
+        let of = self.defects.iter().filter(|defect| defect.kind == kind && defect.size == size);
+        let (sum, count) = of.fold((0.0, 0.0), |(sum, count), defect| (sum + defect.found, count + 1.0));
+        if count > 0.0 { sum / count } else { 0.0 }
+    }
+}
