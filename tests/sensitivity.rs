@@ -165,8 +165,8 @@ fn a_report_says_which_detectors_do_better_than_the_result() {
     assert_eq!(
         report.better_detectors("student"),
         [
-            "teacher does better than the student on the anomalous images: AUROC 0.8000, not 0.7500",
-            "nearest-neighbour does better than the student on painted defects: AUROC 0.8200, not 0.8000",
+            "the teacher does better than the student on the anomalous images, AUROC 0.8000 to 0.7500",
+            "a nearest neighbour on pixels does better than the student on painted defects, AUROC 0.8200 to 0.8000",
         ]
     );
     report.detectors.retain(|detector| detector.detector != "student");

@@ -63,7 +63,14 @@ impl SensitivityReport {
                 if let (Some(ours), Some(theirs)) = (ours, theirs)
                     && theirs > ours + BETTER
                 {
-                    let (name, network) = (&other.detector, &own.detector);
+                    let name = match other.detector.as_str() {
+                        "nearest-neighbour" => "a nearest neighbour on pixels",
+                        "pca" => "PCA on pixels",
+                        _ => "the teacher",
+                    };
+                    let network = &own.detector;
+                    better
+                        .push(format!("{name} does better than the {network} on {on}, AUROC {theirs:.4} to {ours:.4}"));
                     better.push(format!(
                         "{name} does better than the {network} on {on}: AUROC {theirs:.4}, not {ours:.4}"
                     ));
