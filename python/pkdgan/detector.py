@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Optional, Tuple, Union
+from typing import Any, Dict, Optional, Tuple, Union
 
 import numpy as np
 
@@ -21,7 +21,8 @@ class Detector:
 
     - an array of uint8, ``[N, H, W]`` or ``[N, H, W, C]`` with 1, 3 or 4 channels (brightness; red, green, blue; and
       opacity),
-    - a list of paths of picture files, which are read as they are scored, or
+    - a list of paths of picture files, which are read as they are scored,
+    - a list of the bytes of picture files, or
     - a list of Pillow's images, of any size.
 
     Images of any size are scaled to what the network takes, as ``pkdgan score`` does it. On the same path the scores are
@@ -99,6 +100,27 @@ class Detector:
         A picture that cannot be scored raises: ValueError, or OSError where the file cannot be read.
         """
         return self._run(X)[0]
+
+    def score_each(self, X: Images) -> Tuple[np.ndarray, Dict[int, Exception]]:
+        """Scores of those pictures that have one, and why the others have none.
+
+        The scores are those of :meth:`score_samples`, float32 ``[N]``, with NaN where a picture cannot be read, is damaged or
+        gets no finite score. The dict has the exception of each of these by its place. What is wrong with all of ``X`` raises.
+
+        >>> import pkdgan
+        >>> detector = pkdgan.Detector.load(MODEL, path="cpu")
+        >>> scores, errors = detector.score_each([b"P5 1 1 255 \\x80", b"no picture"])
+        >>> scores.shape, list(errors)
+        ((2,), [1])
+        """
+        given = arrays_of(X)
+        if isinstance(given[0], tuple):
+            scores, faults = self._raw.score_each_array(given)
+        elif isinstance(given[0], bytes):
+            scores, faults = self._raw.score_each_encoded(given)
+        else:
+            scores, faults = self._raw.score_each_file(given)
+        return scores, dict(faults)
 
     def decision_function(self, X: Images, alpha: Optional[float] = None) -> np.ndarray:
         """The threshold minus the score, float64 ``[N]``: scikit-learn's sign, so that below 0 is anomalous.
@@ -180,6 +202,8 @@ class Detector:
         given = arrays_of(X)
         if isinstance(given[0], tuple):
             return self._raw.score_arrays(given, reconstructions, latents)
+        if isinstance(given[0], bytes):
+            return self._raw.score_encoded(given, reconstructions, latents)
         return self._raw.score_files(given, reconstructions, latents)
 
     def __reduce__(self) -> Tuple[Any, ...]:
