@@ -121,8 +121,9 @@ def score(
     )
     if output is None:
         return rows
-    # Writing is cheap, and must go on where actors hold every CPU.
-    rows.write_parquet(output, ray_remote_args={"num_cpus": 0})
+    # Writing is cheap, and must go on where actors hold every CPU. It needs no more processes than there are actors.
+    most = actors if isinstance(actors, int) else actors[1]
+    rows.write_parquet(output, ray_remote_args={"num_cpus": 0}, concurrency=most)
     return ray.data.read_parquet(output)
 
 
