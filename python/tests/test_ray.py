@@ -293,7 +293,7 @@ def test_cells_of_a_grid(cluster, binary, small_data, tmp_path):
     grid += ["--set", "student.alone.steps=4", "--set", "student.alone.batch_size=4"]
     folders, heard = dict(runs=tmp_path / "runs", results=tmp_path / "results"), []
     rows = pkdgan.ray.reproduce(grid, program=binary, callback=heard.append, **folders)
-    assert [(row["normal"], row["network"], row["steps"]) for row in rows] == [(2, "student", 4), (5, "student", 4)]
+    assert [(row["normal"], row["network"], row["steps"]) for row in rows] == [(2, "student-alone", 4), (5, "student-alone", 4)]
     assert sorted(event["part"] for event in heard) == ["mnist class 2 seed 0", "mnist class 5 seed 0"]
     assert {event["state"] for event in heard} == {"done"} and heard[-1]["done"] == heard[-1]["total"] == 2
     assert list(tmp_path.glob("results/*/table.md"))
