@@ -32,8 +32,6 @@ COUNT = 60
 
 @pytest.fixture(scope="module")
 def cluster():
-    # Ray's workers step back behind all others; where something else runs, they would take ten times as long.
-    os.environ["RAY_worker_niceness"] = "0"
     node = dict(num_cpus=1, object_store_memory=150_000_000, include_dashboard=False)
     made = Cluster(initialize_head=True, head_node_args=node)
     made.add_node(**node)
