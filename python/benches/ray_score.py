@@ -4,9 +4,9 @@
     pip install './python[ray]'
     python python/benches/ray_score.py [--rows 1000000] [--nodes 1,2]
 
-Each node is a Ray node of one CPU on this machine, with one actor. The images are MNIST's test images, repeated; tasks of Ray
-make them, so the driver never has them. Rows go to Parquet. A first, short job starts workers and is not timed. Nothing
-else should run on the machine.
+Each node is a Ray node of one CPU on this machine, with one actor. The images are MNIST's test images, repeated; tasks
+of Ray make them, so the driver never has them. Rows go to Parquet. A first, short job starts workers and is not timed.
+Nothing else should run on the machine.
 """
 
 import argparse
@@ -87,9 +87,8 @@ def measure(nodes, sizes, folder):
         written = pyarrow.dataset.dataset(output).count_rows()
         assert written == rows, (written, rows)
         if name != "warm":
-            print(
-                f"| {nodes} | {rows:,} | {seconds:.1f} | {rows / seconds:,.0f} | {before:.0f} | {watch.most:.0f} |", flush=True
-            )
+            cells = f"{rows:,} | {seconds:.1f} | {rows / seconds:,.0f} | {before:.0f} | {watch.most:.0f}"
+            print(f"| {nodes} | {cells} |", flush=True)
     ray.shutdown()
     cluster.shutdown()
 
@@ -103,12 +102,13 @@ def main():
     os.environ["RAY_worker_niceness"] = "0"
     with gzip.open(ROOT / "data" / "mnist" / "t10k-images-idx3-ubyte.gz") as file:
         images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28, 28)
-    print("| nodes | rows | seconds | rows a second | driver before, MiB | driver's most, MiB |\n|---|---|---|---|---|---|")
+    print("| nodes | rows | seconds | rows a second | driver before, MiB | driver's most, MiB |\n" + "|---" * 6 + "|")
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder, "images.npy"), images)
         for nodes in map(int, given.nodes.split(",")):
             measure(nodes, [int(rows) for rows in given.rows.split(",")], folder)
-    print(f"\nmost of the whole process, shared memory with it: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"\nmost of the whole process, shared memory with it: {most:.0f} MiB")
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ class Detector:
     - a list of the bytes of picture files, or
     - a list of Pillow's images, of any size.
 
-    Images of any size are scaled to what the network takes, as ``pkdgan score`` does it. On the same path the scores are
-    the same to the bit. Python's lock is released meanwhile, and ctrl-C stops. An array in C order is not copied.
+    Images of any size are scaled to what the network takes, as ``pkdgan score`` does it. On the same path the scores
+    are the same to the bit. Python's lock is released meanwhile, and ctrl-C stops. An array in C order is not copied.
 
     >>> import numpy as np
     >>> import pkdgan
@@ -104,8 +104,9 @@ class Detector:
     def score_each(self, X: Images) -> Tuple[np.ndarray, Dict[int, Exception]]:
         """Scores of those pictures that have one, and why the others have none.
 
-        The scores are those of :meth:`score_samples`, float32 ``[N]``, with NaN where a picture cannot be read, is damaged or
-        gets no finite score. The dict has the exception of each of these by its place. What is wrong with all of ``X`` raises.
+        The scores are those of :meth:`score_samples`, float32 ``[N]``, with NaN where a picture cannot be read, is
+        damaged or gets no finite score. The dict has the exception of each of these by its place. What is wrong with
+        all of ``X`` raises.
 
         >>> import pkdgan
         >>> detector = pkdgan.Detector.load(MODEL, path="cpu")
@@ -141,8 +142,8 @@ class Detector:
     def predict(self, X: Images, alpha: Optional[float] = None) -> np.ndarray:
         """+1 for normal images and -1 for anomalous ones, those whose p-value is at most ``alpha``: int64 ``[N]``.
 
-        Of normal images at most the share ``alpha`` is called anomalous. None stands for 0.01, or for the smallest rate that
-        the model can promise if that is larger.
+        Of normal images at most the share ``alpha`` is called anomalous. None stands for 0.01, or for the smallest rate
+        that the model can promise if that is larger.
         """
         _, alpha = self._raw.threshold(alpha)
         return np.where(self.p_values(X) <= alpha, -1, 1)
@@ -150,8 +151,8 @@ class Detector:
     def reconstruct(self, X: Images) -> np.ndarray:
         """What the network makes of images, in their values: float32, 0 to 255.
 
-        ``[N, H, W]`` of a network of brightness, ``[N, H, W, 3]`` of one of colours. ``H`` and ``W`` are those that images
-        are scaled to (:attr:`image_shape`).
+        ``[N, H, W]`` of a network of brightness, ``[N, H, W, 3]`` of one of colours. ``H`` and ``W`` are those that
+        images are scaled to (:attr:`image_shape`).
         """
         channels, height, width, side = self._raw.image
         made = self._run(X, reconstructions=True)[1]

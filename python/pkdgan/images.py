@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Images", "Pixels", "arrays_of", "is_path", "opaque"]
 
-#: ``[N, H, W]`` or ``[N, H, W, C]`` of uint8; a list of such arrays of one image each, of paths, of the bytes of picture
-#: files, or of Pillow's images.
+#: ``[N, H, W]`` or ``[N, H, W, C]`` of uint8; a list of such arrays of one image each, of paths, of the bytes of
+#: picture files, or of Pillow's images.
 Images = Union[np.ndarray, Sequence[Any]]
 #: Bytes ``[N, H, W, values]`` in C order, and whether each value is two of them.
 Pixels = Tuple[np.ndarray, bool]
@@ -34,7 +34,7 @@ def _is_pillow(item: Any) -> bool:
 
 
 def arrays_of(X: Images) -> Union[List[Pixels], List[Path], List[bytes]]:
-    """The pixels of ``X``, its paths, or the bytes of its files. Nothing is copied where ``X`` is an array of uint8 in C order."""
+    """The pixels of ``X``, its paths, or the bytes of its files. An array of uint8 in C order is not copied."""
     if is_path(X):
         raise TypeError(f"X is a path; give a list of paths: [{os.fspath(X)!r}]")
     if _is_pillow(X):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MODEL, QUICK, ROOT, UNCALIBRATED, write_idx, write_png
+from conftest import MODEL, QUICK, ROOT, UNCALIBRATED, run, write_idx, write_png
 
 import pkdgan
 
@@ -149,6 +149,9 @@ def test_batches_of_every_kind(detector, mnist):
     with pytest.raises(ValueError, match="columns a, b; name the one with the images: images='a'"):
         scorer(pa.table({"a": [1], "b": [2]}))
 
+    # Ray may hand over a batch without rows.
+    assert scorer(pa.table({"data": ArrowTensorArray.from_numpy(mnist[:1])}).slice(0, 0)).num_rows == 0
+
     # By a threshold, and without calibration.
     threshold = float(np.median(detector.score_samples(mnist[:20])))
     by_threshold = _Scorer(UNCALIBRATED.read_bytes(), dict(path="cpu", threads=1), (None, threshold), None, ())
@@ -179,7 +182,9 @@ def test_options_that_cannot_be(cluster, tmp_path):
         pkdgan.ray.score(dataset, "missing.safetensors")
     with pytest.raises(TypeError, match="the model is a int"):
         pkdgan.ray.score(dataset, 1)
-    for said, folders in [("folders is empty", {}), ("cannot be the name", {"a/b": "x"}), ("cannot be the name", {"": "x"})]:
+    no_name = "cannot be the name"
+    cases = [("folders is empty", {}), (no_name, {"a/b": "x"}), (no_name, {"": "x"}), (no_name, {".a": "x"})]
+    for said, folders in cases:
         with pytest.raises(ValueError, match=said):
             pkdgan.ray.fit_many(folders, tmp_path)
     with pytest.raises(ValueError, match="--shard"):
@@ -189,7 +194,7 @@ def test_options_that_cannot_be(cluster, tmp_path):
 
 
 class Gate:
-    """Makes images of numbers. From half of them on it waits until it is let through, and says on which node it does."""
+    """Makes images of numbers. From half of them on it waits until it is let through, and says on which node."""
 
     def __init__(self, folder, half):
         self.folder, self.half = folder, half
@@ -226,7 +231,8 @@ def test_a_node_dies_in_mid_job(cluster, detector, mnist, tmp_path):
     assert not working.is_alive() and not failed, failed
     rows = held(pq.read_table(tmp_path / "rows"), "id")
     assert set(rows) == set(range(count))
-    scores, p_values, verdicts = (work(mnist[:count]) for work in (detector.score_samples, detector.p_values, detector.predict))
+    asked = (detector.score_samples, detector.p_values, detector.predict)
+    scores, p_values, verdicts = (ask(mnist[:count]) for ask in asked)
     for place in range(count):
         check(rows[place], scores[place], p_values[place], verdicts[place])
 
@@ -291,17 +297,16 @@ def test_cells_of_a_grid(cluster, binary, small_data, tmp_path):
     grid += ["--set", "student.alone.steps=4", "--set", "student.alone.batch_size=4"]
     folders, heard = dict(runs=tmp_path / "runs", results=tmp_path / "results"), []
     rows = pkdgan.ray.reproduce(grid, program=binary, callback=heard.append, **folders)
-    assert [(row["normal"], row["network"], row["steps"]) for row in rows] == [(2, "student-alone", 4), (5, "student-alone", 4)]
+    found = [(row["normal"], row["network"], row["steps"]) for row in rows]
+    assert found == [(2, "student-alone", 4), (5, "student-alone", 4)]
     assert sorted(event["part"] for event in heard) == ["mnist class 2 seed 0", "mnist class 5 seed 0"]
     assert {event["state"] for event in heard} == {"done"} and heard[-1]["done"] == heard[-1]["total"] == 2
     assert list(tmp_path.glob("results/*/table.md"))
 
     # As the program itself has them; what is done is taken as it is.
-    alone = subprocess.run(
-        [binary, "reproduce", *map(str, grid), "--runs", tmp_path / "alone", "--results", tmp_path / "other", "--json", "-q"],
-        capture_output=True, text=True, check=True,
-    )
-    assert [row["auroc"] for row in json.loads(alone.stdout)] == [row["auroc"] for row in rows]
+    others = ["--runs", tmp_path / "alone", "--results", tmp_path / "other"]
+    alone = json.loads(run(binary, "reproduce", *grid, *others, "--json", "-q"))
+    assert [row["auroc"] for row in alone] == [row["auroc"] for row in rows]
     reports = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/**/report.json")}
     assert len(reports) == 2
     assert pkdgan.ray.reproduce(grid, program=binary, **folders) == rows
@@ -316,9 +321,9 @@ def test_the_commands(cluster, detector, mnist, tmp_path):
     (tmp_path / "in" / "deeper").mkdir(parents=True)
     files = [write_png(tmp_path / "in" / "deeper" / f"{place}.png", image) for place, image in enumerate(mnist[:30])]
     (tmp_path / "in" / "notes.txt").write_text("left out")
-    command = [sys.executable, "-m", "pkdgan.ray"]
+    command = [sys.executable, "-m", "pkdgan.ray", "--address", cluster.address, "-q"]
     process = subprocess.run(
-        [*command, "--address", cluster.address, "-q", "score", MODEL, tmp_path / "in", "-o", tmp_path / "rows", "--alpha", "0.2"],
+        [*command, "score", MODEL, tmp_path / "in", "-o", tmp_path / "rows", "--alpha", "0.2"],
         capture_output=True, text=True, timeout=LONG,
     )
     assert process.returncode == 0, process.stderr

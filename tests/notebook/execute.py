@@ -4,7 +4,8 @@
     pip install -r examples/requirements.txt
     python tests/notebook/execute.py examples/notebook.ipynb
 
-Fails where a cell does, and where one shows something of another kind than in the file: a cell with a plot must show a plot.
+Fails where a cell does, and where one shows something of another kind than in the file: a cell with a plot must show a
+plot.
 """
 
 import sys

@@ -29,8 +29,8 @@ Every node must reach them, and --output, under the same paths.
   python -m pkdgan.ray score runs/a shots.parquet --images jpeg --keep camera --output rows
   python -m pkdgan.ray --address 10.0.0.1:6379 score runs/a /mnt/photos --output /mnt/rows --alpha 0.001
 
-Rows are path, score, p_value, verdict, error and the columns of --keep, in Parquet files. A higher score is more anomalous.
-A picture that cannot be scored has a row with the reason. Counts go to standard output, as JSON.
+Rows are path, score, p_value, verdict, error and the columns of --keep, in Parquet files. A higher score is more
+anomalous. A picture that cannot be scored has a row with the reason. Counts go to standard output, as JSON.
 
 Exit code: 0 done, 1 something failed (rows of the others are written), 2 wrong usage, 3 with --fail-on-anomaly where a
 picture is anomalous, whatever failed besides."""
@@ -40,8 +40,8 @@ Each NAME=FOLDER is a folder of normal pictures; --folders takes every folder in
   python -m pkdgan.ray fit-many bolt=parts/bolt nut=parts/nut --out runs
   python -m pkdgan.ray fit-many --folders parts --out runs --seed 1 --cpus 4 --set training.steps=3000
 
-Run folders are OUT/NAME. The same command goes on with what was interrupted. A training's seed follows from --seed and its
-name: the first four bytes of SHA-256 of SEED/NAME. Results go to standard output, as a JSON list.
+Run folders are OUT/NAME. The same command goes on with what was interrupted. A training's seed follows from --seed and
+its name: the first four bytes of SHA-256 of SEED/NAME. Results go to standard output, as a JSON list.
 
 Exit code: 0 done, 1 some failed (the others are done), 2 wrong usage."""
 _GRID = """\
@@ -50,8 +50,8 @@ What stands behind -- goes to `pkdgan reproduce`, whose --help explains it.
   python -m pkdgan.ray reproduce -- --classes 2,5 --seeds 0-4
   python -m pkdgan.ray reproduce --cpus 4 --runs /mnt/runs --results /mnt/results -- --dataset fashion-mnist
 
-A task runs the cells of one class and seed. The same command goes on with what was interrupted. Rows go to standard output,
-as JSON.
+A task runs the cells of one class and seed. The same command goes on with what was interrupted. Rows go to standard
+output, as JSON.
 
 Exit code: 0 done, 1 some failed (the others are done), 2 wrong usage."""
 
@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m pkdgan.ray", description="pkdgan on the machines of a Ray cluster.", formatter_class=raw
     )
-    parser.add_argument("--address", help="the cluster, as HOST:PORT or auto [default: RAY_ADDRESS, or this machine alone]")
+    parser.add_argument("--address", help="the cluster, as HOST:PORT [default: RAY_ADDRESS, or this machine alone]")
     parser.add_argument("--quiet", "-q", action="store_true", help="print results and errors only")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -69,13 +69,13 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("model", help="model file, or a run folder")
     made.add_argument("paths", nargs="+", metavar="PATH", help="what to score; of one kind")
     made.add_argument("--output", "-o", required=True, metavar="DIR", help="folder for Parquet files, new or empty")
-    made.add_argument("--images", metavar="COLUMN", help="the column with the images [default: image, bytes, data or path]")
-    made.add_argument("--keep", action="append", default=[], metavar="COLUMN", help="a column that goes along; repeatable")
+    made.add_argument("--images", metavar="COLUMN", help="column with the images [default: image, bytes, data or path]")
+    made.add_argument("--keep", action="append", default=[], metavar="COLUMN", help="column to keep; repeatable")
     rule = made.add_mutually_exclusive_group()
     rule.add_argument("--alpha", type=float, metavar="RATE", help="anomalous is what has a p-value of at most this")
     rule.add_argument("--threshold", type=float, metavar="SCORE", help="anomalous is what has a score above this")
     made.add_argument("--fail-on-anomaly", action="store_true", help="exit with code 3 where a picture is anomalous")
-    made.add_argument("--actors", type=int, metavar="N", help="how many score [default: one a CPU, or a GPU with --gpus]")
+    made.add_argument("--actors", type=int, metavar="N", help="how many score [default: one a CPU, or a GPU]")
     made.add_argument("--batch-size", type=int, default=256, metavar="N", help="rows at a time of each [default: 256]")
     made.add_argument("--path", default="cpu", help="how to run the network, as of pkdgan score [default: cpu]")
     _resources(made, cpus=0)

@@ -21,8 +21,8 @@ __all__ = ["Fitted", "fit_many", "seed_of"]
 
 Folder = Union[str, "os.PathLike[str]"]
 
-#: Seconds before a task that failed ends, so that what it met may be over when it is tried again: a process of a lost node
-#: lets go of its run folder a little after Ray has given the node up.
+#: Seconds before a task that failed ends, so that what it met may be over when it is tried again: a process of a lost
+#: node lets go of its run folder a little after Ray has given the node up.
 _PAUSE = 5.0
 #: Seconds between two messages of a training, and between two looks at them.
 _EVERY = 1.0
@@ -89,22 +89,22 @@ def fit_many(
 ) -> Dict[str, Fitted]:
     """Trains a detector for each of many folders of normal pictures: part numbers, cameras and the like.
 
-    ``folders`` has a name for each folder. A folder that is laid out as ``train/good`` and ``test/KIND`` is tested too, as
-    ``pkdgan train --images`` does it. ``out`` is where run folders go, one of each name. Every node must reach the folders and
-    ``out`` under the same paths.
+    ``folders`` has a name for each folder. A folder that is laid out as ``train/good`` and ``test/KIND`` is tested too,
+    as ``pkdgan train --images`` does it. ``out`` is where run folders go, one of each name. Every node must reach the
+    folders and ``out`` under the same paths.
 
-    ``stage``, ``side``, ``recipe``, ``settings``, ``device`` and ``adapter`` are those of :class:`pkdgan.OneClassDetector`. Each
-    training has its own seed, ``seed_of(seed, name)``, and ``cpus`` threads. On the CPU the same seed gives the same bytes,
-    on whatever node it runs and however often it was interrupted.
+    ``stage``, ``side``, ``recipe``, ``settings``, ``device`` and ``adapter`` are those of
+    :class:`pkdgan.OneClassDetector`. Each training has its own seed, ``seed_of(seed, name)``, and ``cpus`` threads. On
+    CPUs of one kind the same seed gives the same bytes, however often a training was interrupted.
 
-    A task holds ``cpus`` and ``gpus`` of its node. If its node dies, or a file or a device fails, it is tried again, ``retries``
-    times, and goes on from the last checkpoint in its run folder. The same call does so too: detectors that are done are
-    taken as they are. What no other try can mend, such as a folder without pictures, is that name's ``error`` at once. The
-    others go on.
+    A task holds ``cpus`` and ``gpus`` of its node. If its node dies, or a file or a device fails, it is tried again,
+    ``retries`` times, and goes on from the last checkpoint in its run folder. The same call does so too: detectors that
+    are done are taken as they are. What no other try can mend, such as a folder without pictures, is that name's
+    ``error`` at once. The others go on.
 
     ``callback`` is called with a dict about once a second for each training that got on, and when one ends: ``name``,
-    ``phase`` (text), ``done`` and ``total`` (numbers, 0 if not known). At the end ``phase`` is ``done`` or ``failed``, and
-    ``result`` is the :class:`Fitted`. Ctrl-C, or an exception that it raises, stops all trainings.
+    ``phase`` (text), ``done`` and ``total`` (numbers, 0 if not known). At the end ``phase`` is ``done`` or ``failed``,
+    and ``result`` is the :class:`Fitted`. Ctrl-C, or an exception that it raises, stops all trainings.
 
     Raises ValueError and TypeError for names, folders and options that cannot be.
     """
@@ -116,7 +116,7 @@ def fit_many(
         raise ValueError(f"cpus is {cpus} and retries is {retries}; give 1 or more cpus, and 0 or more retries")
     for name, folder in folders.items():
         if not isinstance(name, str) or not name or name.startswith(".") or set(name) & set("/\\\0"):
-            raise ValueError(f"{name!r} cannot be the name of a run folder; give a name without slash that begins with no dot")
+            raise ValueError(f"{name!r} cannot be the name of a run folder; leave out slashes, and a dot in front")
         if not is_path(folder):
             raise TypeError(f"the folder of {name!r} is a {type(folder).__name__}; give a path")
     out = os.path.abspath(os.fspath(out))
@@ -194,7 +194,7 @@ def _fit(plan: Fitted, pictures: str, how: Tuple[Any, ...], board: Any) -> Fitte
         nonlocal told
         if time.monotonic() - told >= _EVERY:
             told = time.monotonic()
-            board.tell.remote(dict(name=plan.name, phase=progress["phase"], done=progress["done"], total=progress["total"]))
+            board.tell.remote({"name": plan.name, **{key: progress[key] for key in ("phase", "done", "total")}})
 
     if device != "cpu":
         quieten_driver()

@@ -19,7 +19,7 @@ __all__ = ["reproduce"]
 Folder = Union[str, "os.PathLike[str]"]
 
 #: Flags that this module gives, or that have no part in it.
-_OURS = ("--runs", "--results", "--shard", "--jobs", "--json", "--quiet", "-q", "--dry-run", "--status", "--progress", "--help")
+_OURS = ("--runs", "--results", "--shard", "--jobs", "--json", "--quiet", "-q", "--dry-run", "--status", "--progress")
 #: Seconds before a task that failed ends: what held its cells, such as a process of a lost node, may be gone by then.
 _PAUSE = 5.0
 
@@ -37,28 +37,30 @@ def reproduce(
 ) -> List[Dict[str, Any]]:
     """Runs the grid of ``pkdgan reproduce ARGUMENTS``, spread over the cluster, and returns its rows.
 
-    ``arguments`` are those of the command, such as ``["--classes", "2,5", "--seeds", "0-4"]``; ``pkdgan reproduce --help``
-    explains them. Relative paths in them are taken from the current folder, which every node must have.
+    ``arguments`` are those of the command, such as ``["--classes", "2,5", "--seeds", "0-4"]``; ``pkdgan reproduce
+    --help`` explains them. Relative paths in them are taken from the current folder, which every node must have.
 
-    Each task runs the program ``pkdgan`` for one class and seed of a data set: the cells that start from one teacher, in their
-    order. Run folders lie in ``runs``, tables in ``results``; every node must reach both under the same paths. A cell is done
-    when its report is there. So if a node dies its cells go on elsewhere from their last checkpoints, ``retries`` times, and
-    the same call goes on after any interruption. At the end the program writes the tables of the whole grid.
+    Each task runs the program ``pkdgan`` for one class and seed of a data set: the cells that start from one teacher,
+    in their order. Run folders lie in ``runs``, tables in ``results``; every node must reach both under the same paths.
+    A cell is done when its report is there. So if a node dies its cells go on elsewhere from their last checkpoints,
+    ``retries`` times, and the same call goes on after any interruption. At the end the program writes the tables of the
+    whole grid.
 
-    ``program`` is where the program lies on every node; None for the one that each finds in PATH, or beside its Python. A task
-    holds ``cpus`` and ``gpus`` of its node, and trains with so many threads.
+    ``program`` is where the program lies on every node; None for the one that each finds in PATH, or beside its Python.
+    A task holds ``cpus`` and ``gpus`` of its node, and trains with so many threads.
 
-    ``callback`` is called with a dict as a part of the grid ends: ``part`` (text), ``state`` (``done`` or ``failed``), ``done``
-    and ``total`` (parts that ended, and all). Ctrl-C, or an exception that it raises, stops all.
+    ``callback`` is called with a dict as a part of the grid ends: ``part`` (text), ``state`` (``done`` or ``failed``),
+    ``done`` and ``total`` (parts that ended, and all). Ctrl-C, or an exception that it raises, stops all.
 
     The rows are those of ``pkdgan reproduce --json``: a dict for each network.
 
-    Raises ValueError for arguments that the program refuses, FileNotFoundError where there is no program, and RuntimeError for
-    parts that failed; the others are done then.
+    Raises ValueError for arguments that the program refuses, FileNotFoundError where there is no program, and
+    RuntimeError for parts that failed; the others are done then.
     """
     for argument in arguments:
         if str(argument).split("=")[0] in _OURS:
-            raise ValueError(f"{argument} is no argument of the grid; leave it out (folders: runs=, results=; processes: Ray's)")
+            said = "leave it out (folders are runs= and results=; Ray deals out the parts)"
+            raise ValueError(f"{argument} is no argument of the grid; {said}")
     command = ["reproduce", *map(str, arguments), "--runs", os.path.abspath(os.fspath(runs))]
     command += ["--results", os.path.abspath(os.fspath(results)), "--json", "--quiet"]
     named = None if program is None else os.path.abspath(os.fspath(program))
@@ -107,14 +109,14 @@ def _program(named: Optional[str]) -> str:
     if found is None or shutil.which(found) is None:
         where = "in PATH" if named is None else f"at {named}"
         raise FileNotFoundError(
-            f"{os.uname().nodename}: there is no program pkdgan {where}; install it on every node (cargo install --path . in the "
-            "source tree), or name it: program="
+            f"{os.uname().nodename}: there is no program pkdgan {where}; install it on every node "
+            "(cargo install --path . in the source tree), or name it: program="
         )
     return found
 
 
 def _dies_with_parent() -> Callable[[], None]:
-    """What a child calls so that it stops when the thread that started it ends: a lost worker leaves no program behind."""
+    """What a child calls so that it stops when the thread that started it ends: a lost worker leaves no program."""
     if not sys.platform.startswith("linux"):
         return lambda: None
     prctl = ctypes.CDLL(None).prctl

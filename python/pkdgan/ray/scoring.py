@@ -45,8 +45,8 @@ def score(
 ) -> Dataset:
     """Scores the images of a Ray Dataset: a Dataset of one row for each of its rows.
 
-    ``images`` names the column with the images. If None it is the first that there is of ``image``, ``bytes``, ``data`` and
-    ``path``. It holds
+    ``images`` names the column with the images. If None it is the first that there is of ``image``, ``bytes``, ``data``
+    and ``path``. It holds
 
     - text: paths of picture files that every node can read,
     - binary: the bytes of picture files,
@@ -63,25 +63,26 @@ def score(
     error     string   why there is no score, for a damaged picture and the like; else null
     ========  =======  ==============================================================================
 
-    and the columns of ``keep``, as they are. Ray gives rows in any order unless ``preserve_order`` is set in its DataContext.
+    and the columns of ``keep``, as they are. Ray gives rows in any order unless ``preserve_order`` is set in its
+    DataContext.
 
-    ``alpha`` and ``threshold`` are those of ``pkdgan score``: anomalous is what has a p-value of at most ``alpha``, or a score
-    above ``threshold``. ``model`` is a model file, a run folder, the bytes of a model file, or a Detector. Its bytes go to
-    each actor once.
+    ``alpha`` and ``threshold`` are those of ``pkdgan score``: anomalous is what has a p-value of at most ``alpha``, or
+    a score above ``threshold``. ``model`` is a model file, a run folder, the bytes of a model file, or a Detector. Its
+    bytes go to each actor once.
 
-    ``output`` is a folder for Parquet files, new or empty. With it the work is done before this returns, and the Dataset reads
-    them. Without it nothing is done before the Dataset is consumed.
+    ``output`` is a folder for Parquet files, new or empty. With it the work is done before this returns, and the
+    Dataset reads them. Without it nothing is done before the Dataset is consumed.
 
-    ``actors`` is how many score, or the least and the most; None for one a CPU of the cluster, or one a GPU if ``gpus`` is
-    given. ``cpus`` and ``gpus`` are what each holds of its node, ``threads`` how many threads it uses. By default they hold no
-    CPU, as other actors of Ray: so tasks that read the dataset always find one. ``path`` is that of
+    ``actors`` is how many score, or the least and the most; None for one a CPU of the cluster, or one a GPU if ``gpus``
+    is given. ``cpus`` and ``gpus`` are what each holds of its node, ``threads`` how many threads it uses. By default
+    they hold no CPU, as other actors of Ray: so tasks that read the dataset always find one. ``path`` is that of
     :meth:`pkdgan.Detector.load`. All actors use the same, so that every row has the numbers of the same path.
 
-    Memory is bounded. Ray holds back what reads while actors are busy, an actor works on ``batch_size`` rows at a time, and no
-    rows go through this process. A node that dies costs time: its rows are made anew elsewhere.
+    Memory is bounded. Ray holds back what reads while actors are busy, an actor works on ``batch_size`` rows at a time,
+    and no rows go through this process. A node that dies costs time: its rows are made anew elsewhere.
 
-    Raises ValueError and TypeError for options that cannot be, and FileExistsError for an ``output`` that has files. An array of
-    another type than uint8 fails the job with a TypeError.
+    Raises ValueError and TypeError for options that cannot be, and FileExistsError for an ``output`` that has files. An
+    array of another type than uint8 fails the job with a TypeError.
     """
     detector = _loaded(model)
     calibrated = detector.calibration_scores is not None
@@ -187,7 +188,8 @@ class _Scorer:
             paths = batch["path"].to_pylist()
         scores, errors = self._score(column)
         # Pictures in memory are called by their place in the batch, which says nothing to anybody else.
-        errors = {place: error.split(": ", 1)[-1] if error.startswith("X#") else error for place, error in errors.items()}
+        for place, error in errors.items():
+            errors[place] = error.split(": ", 1)[-1] if error.startswith("X#") else error
         return self._rows(batch, paths, scores, errors)
 
     def _score(self, column: pa.Array) -> Tuple[np.ndarray, Dict[int, str]]:
@@ -195,6 +197,8 @@ class _Scorer:
         kind = column.type
         scores = np.full(len(column), np.nan, np.float32)
         errors: Dict[int, str] = {}
+        if not len(column):
+            return scores, errors
         if isinstance(kind, pa.BaseExtensionType):
             if column.null_count == 0 and hasattr(column, "to_numpy_ndarray"):
                 values = column.to_numpy_ndarray()
@@ -216,7 +220,8 @@ class _Scorer:
             try:
                 if item is None:
                     raise ValueError("there is no image: null")
-                given.append((_pixels(np.asarray(item)[None]), False) if isinstance(kind, pa.BaseExtensionType) else item)
+                pixels = isinstance(kind, pa.BaseExtensionType)
+                given.append((_pixels(np.asarray(item)[None]), False) if pixels else item)
                 places.append(place)
             except (TypeError, ValueError) as error:
                 errors[place] = str(error)
