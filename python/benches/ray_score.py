@@ -4,9 +4,9 @@
     pip install './python[ray]'
     python python/benches/ray_score.py [--rows 1000000] [--nodes 1,2]
 
-Each node is a Ray node of one CPU on this machine, with one actor. The images are MNIST's test images, repeated; tasks
-of Ray make them, so the driver never has them. Rows go to Parquet. A first, short job starts workers and is not timed.
-Nothing else should run on the machine.
+Each node is a Ray node of one CPU on this machine, with one actor, and its processes keep to one core. The images are
+MNIST's test images, repeated; tasks of Ray make them, so the driver never has them. Rows go to Parquet. A first, short
+job starts workers and is not timed. Nothing else should run on the machine.
 """
 
 import argparse
@@ -69,9 +69,13 @@ def measure(nodes, sizes, folder):
     import pkdgan.ray
 
     node = dict(num_cpus=1, object_store_memory=500_000_000, include_dashboard=False)
-    cluster = Cluster(initialize_head=True, head_node_args=node)
-    for _ in range(nodes - 1):
+    cores = sorted(os.sched_getaffinity(0))
+    # What a process starts keeps to the same core.
+    cluster = Cluster()
+    for core in cores[:nodes]:
+        os.sched_setaffinity(0, {core})
         cluster.add_node(**node)
+    os.sched_setaffinity(0, {cores[0]})
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
     ray.data.DataContext.get_current().enable_progress_bars = False
@@ -91,6 +95,7 @@ def measure(nodes, sizes, folder):
             print(f"| {nodes} | {cells} |", flush=True)
     ray.shutdown()
     cluster.shutdown()
+    os.sched_setaffinity(0, cores)
 
 
 def main():

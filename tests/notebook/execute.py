@@ -16,7 +16,9 @@ from nbclient import NotebookClient
 
 
 def kinds(cell):
-    return [sorted(output.get("data", {})) or output["output_type"] for output in cell.get("outputs", [])]
+    # On standard error a library may say something the first time that it is used.
+    shown = [output for output in cell.get("outputs", []) if output.get("name") != "stderr"]
+    return [sorted(output.get("data", {})) or output["output_type"] for output in shown]
 
 
 path = Path(sys.argv[1]).resolve()

@@ -8,13 +8,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 pkdgan=$(realpath "${1:-target/release/pkdgan}")
+PATH=$PATH:/usr/sbin
 for program in slurmctld slurmd munged sbatch; do
-    command -v $program >/dev/null || PATH=$PATH:/usr/sbin command -v $program >/dev/null || {
+    command -v $program >/dev/null || {
         echo "$program is missing: apt-get install --no-install-recommends slurmctld slurmd slurm-client munge" >&2
         exit 1
     }
 done
-PATH=$PATH:/usr/sbin
 
 place=$(mktemp -d)
 chmod 711 "$place"

@@ -40,6 +40,7 @@ def score(
     actors: Optional[Union[int, Tuple[int, int]]] = None,
     cpus: float = 0,
     gpus: float = 0,
+    memory: int = 256 << 20,
     threads: int = 1,
     path: str = "cpu",
 ) -> Dataset:
@@ -74,9 +75,10 @@ def score(
     Dataset reads them. Without it nothing is done before the Dataset is consumed.
 
     ``actors`` is how many score, or the least and the most; None for one a CPU of the cluster, or one a GPU if ``gpus``
-    is given. ``cpus`` and ``gpus`` are what each holds of its node, ``threads`` how many threads it uses. By default
-    they hold no CPU, as other actors of Ray: so tasks that read the dataset always find one. ``path`` is that of
-    :meth:`pkdgan.Detector.load`. All actors use the same, so that every row has the numbers of the same path.
+    is given. ``cpus``, ``gpus`` and ``memory`` (bytes) are what each holds of its node, ``threads`` how many threads it
+    uses. By default they hold no CPU, as other actors of Ray: so tasks that read the dataset always find one. ``path``
+    is that of :meth:`pkdgan.Detector.load`. All actors use the same, so that every row has the numbers of the same
+    path. Graphics drivers know nothing of Ray's shares: on a node with several GPUs, every actor takes the same one.
 
     Memory is bounded. Ray holds back what reads while actors are busy, an actor works on ``batch_size`` rows at a time,
     and no rows go through this process. A node that dies costs time: its rows are made anew elsewhere.
@@ -119,6 +121,8 @@ def score(
         compute=ActorPoolStrategy(max_tasks_in_flight_per_actor=2, **pool),
         num_cpus=cpus,
         num_gpus=gpus or None,
+        # It also spreads them: actors that hold nothing at all would lie on one node, all of them.
+        memory=memory,
     )
     if output is None:
         return rows
