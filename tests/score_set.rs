@@ -12,7 +12,9 @@ use pkdgan::scoring::{Detector, DetectorOptions, Scores, ScoringPath, score_pict
 use pkdgan::unstable::data::{MemoryBudget, Search};
 use pkdgan::unstable::model::{EdeGan, NormMode, arrange};
 use pkdgan::unstable::scoring::Wanted;
-use pkdgan::unstable::stream::{PictureFault, PictureSet, PixelArray, SharedDetector, StreamError, Way, score_set};
+use pkdgan::unstable::stream::{
+    PictureFault, PictureSet, PixelArray, SharedDetector, StreamError, Way, score_each, score_set,
+};
 
 const STUDENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/student/model.safetensors");
 const ALL: Wanted = Wanted { reconstructions: true, latents: true };
@@ -144,6 +146,40 @@ fn the_first_picture_that_has_no_score_is_named() {
             try_score(&model, PictureSet::Arrays(&set), 1, ALL).map_err(|error| error.to_string())
         });
         assert!(scored.unwrap_err().starts_with(said));
+    }
+}
+
+#[test]
+fn each_picture_has_its_score_or_its_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = student();
+    let picture = |index: usize| values(28 * 28).iter().map(|&v| v.wrapping_add(index as u8)).collect();
+    let files: Vec<PathBuf> = (0..100).map(|index| folder.path().join(format!("{index}.png"))).collect();
+    for (index, file) in files.iter().enumerate() {
+        GrayImage::from_raw(28, 28, picture(index)).unwrap().save(file).unwrap();
+    }
+    let expected = try_score(&model, PictureSet::Files(&files), 1, Wanted::default()).unwrap().scores;
+    let mut encoded: Vec<Vec<u8>> = files.iter().map(|file| std::fs::read(file).unwrap()).collect();
+    let bad = [0, 40, 41, 99];
+    for place in bad {
+        encoded[place].truncate(60);
+        std::fs::write(&files[place], &encoded[place]).unwrap();
+    }
+    let encoded: Vec<&[u8]> = encoded.iter().map(Vec::as_slice).collect();
+    for (set, threads) in [PictureSet::Files(&files), PictureSet::Encoded(&encoded)].into_iter().zip([1, 3]) {
+        let options = DetectorOptions::default().path(ScoringPath::Cpu);
+        let (detector, _) = SharedDetector::choose(&model, &[], &Search::default(), threads, options).unwrap();
+        let memory = Arc::new(MemoryBudget::of_machine());
+        let way = Way { preprocessing: model.preprocessing, lenient: false, memory };
+        let (scores, faults) = score_each(&set, &way, &detector, threads, &AtomicBool::new(false)).unwrap().unwrap();
+        assert_eq!(faults.iter().map(|&(place, _)| place).collect::<Vec<_>>(), bad);
+        assert!(faults.iter().all(|(_, fault)| matches!(fault, PictureFault::Picture(_))));
+        for (place, (score, expected)) in scores.iter().zip(&expected).enumerate() {
+            let same = score.to_bits() == expected.to_bits();
+            assert!(if bad.contains(&place) { score.is_nan() } else { same }, "{place}: {score}, {expected}");
+        }
+        let error = try_score(&model, set, threads, Wanted::default()).unwrap_err();
+        assert!(matches!(&error, StreamError::Picture(fault) if matches!(**fault, PictureFault::Picture(_))));
     }
 }
 

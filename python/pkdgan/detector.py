@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Optional, Tuple, Union
+from typing import Any, Dict, Optional, Tuple, Union
 
 import numpy as np
 
@@ -21,11 +21,12 @@ class Detector:
 
     - an array of uint8, ``[N, H, W]`` or ``[N, H, W, C]`` with 1, 3 or 4 channels (brightness; red, green, blue; and
       opacity),
-    - a list of paths of picture files, which are read as they are scored, or
+    - a list of paths of picture files, which are read as they are scored,
+    - a list of the bytes of picture files, or
     - a list of Pillow's images, of any size.
 
-    Images of any size are scaled to what the network takes, as ``pkdgan score`` does it. On the same path the scores are
-    the same to the bit. Python's lock is released meanwhile, and ctrl-C stops. An array in C order is not copied.
+    Images of any size are scaled to what the network takes, as ``pkdgan score`` does it. On the same path the scores
+    are the same to the bit. Python's lock is released meanwhile, and ctrl-C stops. An array in C order is not copied.
 
     >>> import numpy as np
     >>> import pkdgan
@@ -100,6 +101,28 @@ class Detector:
         """
         return self._run(X)[0]
 
+    def score_each(self, X: Images) -> Tuple[np.ndarray, Dict[int, Exception]]:
+        """Scores of those pictures that have one, and why the others have none.
+
+        The scores are those of :meth:`score_samples`, float32 ``[N]``, with NaN where a picture cannot be read, is
+        damaged or gets no finite score. The dict has the exception of each of these by its place. What is wrong with
+        all of ``X`` raises.
+
+        >>> import pkdgan
+        >>> detector = pkdgan.Detector.load(MODEL, path="cpu")
+        >>> scores, errors = detector.score_each([b"P5 1 1 255 \\x80", b"no picture"])
+        >>> scores.shape, list(errors)
+        ((2,), [1])
+        """
+        given = arrays_of(X)
+        if isinstance(given[0], tuple):
+            scores, faults = self._raw.score_each_array(given)
+        elif isinstance(given[0], bytes):
+            scores, faults = self._raw.score_each_encoded(given)
+        else:
+            scores, faults = self._raw.score_each_file(given)
+        return scores, dict(faults)
+
     def decision_function(self, X: Images, alpha: Optional[float] = None) -> np.ndarray:
         """The threshold minus the score, float64 ``[N]``: scikit-learn's sign, so that below 0 is anomalous.
 
@@ -119,8 +142,8 @@ class Detector:
     def predict(self, X: Images, alpha: Optional[float] = None) -> np.ndarray:
         """+1 for normal images and -1 for anomalous ones, those whose p-value is at most ``alpha``: int64 ``[N]``.
 
-        Of normal images at most the share ``alpha`` is called anomalous. None stands for 0.01, or for the smallest rate that
-        the model can promise if that is larger.
+        Of normal images at most the share ``alpha`` is called anomalous. None stands for 0.01, or for the smallest rate
+        that the model can promise if that is larger.
         """
         _, alpha = self._raw.threshold(alpha)
         return np.where(self.p_values(X) <= alpha, -1, 1)
@@ -128,8 +151,8 @@ class Detector:
     def reconstruct(self, X: Images) -> np.ndarray:
         """What the network makes of images, in their values: float32, 0 to 255.
 
-        ``[N, H, W]`` of a network of brightness, ``[N, H, W, 3]`` of one of colours. ``H`` and ``W`` are those that images
-        are scaled to (:attr:`image_shape`).
+        ``[N, H, W]`` of a network of brightness, ``[N, H, W, 3]`` of one of colours. ``H`` and ``W`` are those that
+        images are scaled to (:attr:`image_shape`).
         """
         channels, height, width, side = self._raw.image
         made = self._run(X, reconstructions=True)[1]
@@ -180,6 +203,8 @@ class Detector:
         given = arrays_of(X)
         if isinstance(given[0], tuple):
             return self._raw.score_arrays(given, reconstructions, latents)
+        if isinstance(given[0], bytes):
+            return self._raw.score_encoded(given, reconstructions, latents)
         return self._raw.score_files(given, reconstructions, latents)
 
     def __reduce__(self) -> Tuple[Any, ...]:

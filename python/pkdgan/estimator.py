@@ -20,6 +20,7 @@ from . import _pkdgan
 from .adapters import quieten_driver
 from .detector import Detector
 from .images import Images, Pixels, arrays_of, is_path, opaque
+from .settings import toml_value
 
 __all__ = ["OneClassDetector"]
 
@@ -132,7 +133,7 @@ class OneClassDetector(OutlierMixin, BaseEstimator):
                 "training.seed": int(self.random_state),
                 **(self.settings or {}),
             }
-            sets = [f"{key}={_toml(value)}" for key, value in settings.items()]
+            sets = [f"{key}={toml_value(value)}" for key, value in settings.items()]
             adapter = None if self.adapter is None else str(self.adapter)
             model, _, seconds, skipped = _pkdgan.train(
                 pictures, run, self.recipe, self.stage, sets, self.device, adapter, self.callback
@@ -184,18 +185,6 @@ class OneClassDetector(OutlierMixin, BaseEstimator):
         return tags
 
 
-def _toml(value: Any) -> str:
-    """A value in TOML's syntax."""
-    if isinstance(value, (bool, np.bool_)):
-        return "true" if value else "false"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
-    return str(value)
-
-
 def _write(X: Images, folder: Path) -> None:
     """Each image as a file, in order."""
     given: List[Any] = list(arrays_of(X))
@@ -204,6 +193,10 @@ def _write(X: Images, folder: Path) -> None:
         if isinstance(item, Path):
             # The bytes as they are, under a name that keeps the order. Its ending says nothing: contents do.
             shutil.copyfile(item, folder / f"{place:08}{item.suffix}")
+            place += 1
+            continue
+        if isinstance(item, bytes):
+            (folder / f"{place:08}.picture").write_bytes(item)
             place += 1
             continue
         for image in _netpbm(item):

@@ -1,4 +1,4 @@
-"""What ``X`` may be: arrays, paths and Pillow's images, as pixels that the compiled module takes."""
+"""What ``X`` may be: arrays, paths, bytes of files and Pillow's images, as the compiled module takes them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Images", "Pixels", "arrays_of", "is_path", "opaque"]
 
-#: ``[N, H, W]`` or ``[N, H, W, C]`` of uint8, a list of such arrays of one image each, of paths, or of Pillow's images.
+#: ``[N, H, W]`` or ``[N, H, W, C]`` of uint8; a list of such arrays of one image each, of paths, of the bytes of
+#: picture files, or of Pillow's images.
 Images = Union[np.ndarray, Sequence[Any]]
 #: Bytes ``[N, H, W, values]`` in C order, and whether each value is two of them.
 Pixels = Tuple[np.ndarray, bool]
@@ -32,8 +33,8 @@ def _is_pillow(item: Any) -> bool:
     return type(item).__module__.split(".")[0] == "PIL" or (hasattr(item, "mode") and hasattr(item, "getbands"))
 
 
-def arrays_of(X: Images) -> Union[List[Pixels], List[Path]]:
-    """The pixels of ``X``, or its paths. Nothing is copied where ``X`` is an array of uint8 in C order."""
+def arrays_of(X: Images) -> Union[List[Pixels], List[Path], List[bytes]]:
+    """The pixels of ``X``, its paths, or the bytes of its files. An array of uint8 in C order is not copied."""
     if is_path(X):
         raise TypeError(f"X is a path; give a list of paths: [{os.fspath(X)!r}]")
     if _is_pillow(X):
@@ -52,6 +53,9 @@ def arrays_of(X: Images) -> Union[List[Pixels], List[Path]]:
     if is_path(items[0]):
         _all(items, is_path, "a path")
         return [Path(os.fspath(item)) for item in items]
+    if isinstance(items[0], bytes):
+        _all(items, lambda item: isinstance(item, bytes), "bytes")
+        return items
     if _is_pillow(items[0]):
         _all(items, _is_pillow, "an image")
         return [_of_pillow(place, item) for place, item in enumerate(items)]

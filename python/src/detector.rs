@@ -13,9 +13,10 @@ use pkdgan::scoring::{Calibration, Choice, DetectorOptions, Scores, ScoringPath,
 use pkdgan::unstable::data::{MemoryBudget, Search};
 use pkdgan::unstable::run::model_file;
 use pkdgan::unstable::scoring::{Generator, Wanted};
-use pkdgan::unstable::stream::{PictureSet, SharedDetector, Way, score_set};
-use pyo3::exceptions::PyValueError;
+use pkdgan::unstable::stream::{PictureSet, SharedDetector, Way, score_each, score_set};
+use pyo3::exceptions::{PyBaseException, PyValueError};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 use crate::arrays::{Pixels, pixel_arrays, shaped};
@@ -29,6 +30,9 @@ const MANY: usize = 1 << 20;
 const FEW: usize = 32;
 /// Most threads that decode and score, as the command line has it.
 const MAX_THREADS: usize = 1024;
+
+/// Scores, and for each picture without one its place and the exception.
+type Each<'py> = (Bound<'py, PyArray1<f32>>, Vec<(usize, Py<PyBaseException>)>);
 
 /// A trained model, ready to score: what `pkdgan.Detector` holds.
 #[pyclass(frozen, module = "pkdgan._pkdgan")]
@@ -101,6 +105,36 @@ impl RawDetector {
         latents: bool,
     ) -> PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>)> {
         self.score(py, PictureSet::Files(&files), Wanted { reconstructions, latents })
+    }
+
+    /// The same of the bytes of picture files.
+    #[allow(clippy::type_complexity, reason = "a tuple of arrays")]
+    fn score_encoded<'py>(
+        &self,
+        py: Python<'py>,
+        files: Vec<PyBackedBytes>,
+        reconstructions: bool,
+        latents: bool,
+    ) -> PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>)> {
+        let files: Vec<&[u8]> = files.iter().map(|file| &**file).collect();
+        self.score(py, PictureSet::Encoded(&files), Wanted { reconstructions, latents })
+    }
+
+    /// Scores of those pictures that have one, NaN of the others, and for each of these its place and the exception.
+    fn score_each_array<'py>(&self, py: Python<'py>, arrays: Vec<Pixels<'py>>) -> PyResult<Each<'py>> {
+        let pictures = pixel_arrays(&arrays)?;
+        self.score_each(py, PictureSet::Arrays(&pictures))
+    }
+
+    /// The same of picture files.
+    fn score_each_file<'py>(&self, py: Python<'py>, files: Vec<PathBuf>) -> PyResult<Each<'py>> {
+        self.score_each(py, PictureSet::Files(&files))
+    }
+
+    /// The same of the bytes of picture files.
+    fn score_each_encoded<'py>(&self, py: Python<'py>, files: Vec<PyBackedBytes>) -> PyResult<Each<'py>> {
+        let files: Vec<&[u8]> = files.iter().map(|file| &**file).collect();
+        self.score_each(py, PictureSet::Encoded(&files))
     }
 
     /// The p-value of each score.
@@ -240,6 +274,23 @@ impl RawDetector {
         let images = reconstructions.map(|numbers| shaped(py, numbers, [count, channels, side, side])).transpose()?;
         let vectors = latents.map(|numbers| shaped(py, numbers, [count, self.latents])).transpose()?;
         Ok((PyArray1::from_vec(py, scores).into_any(), images.map(Bound::into_any), vectors.map(Bound::into_any)))
+    }
+
+    fn score_each<'py>(&self, py: Python<'py>, set: PictureSet<'_>) -> PyResult<Each<'py>> {
+        if !self.alone {
+            same_process()?;
+        }
+        let scored = long(
+            py,
+            |stop, _: &Sender<()>| score_each(&set, &self.way, &self.detector, self.threads, stop),
+            |_, ()| Ok(()),
+        )?;
+        // What is stopped has been raised.
+        let Some((scores, faults)) = scored.map_err(|error| exception(&error))? else {
+            return Err(PyValueError::new_err("stopped"));
+        };
+        let faults = faults.iter().map(|(index, fault)| (*index, exception(fault).into_value(py))).collect();
+        Ok((PyArray1::from_vec(py, scores), faults))
     }
 
     fn calibration(&self) -> PyResult<&Calibration> {

@@ -53,6 +53,43 @@ def test_pictures_of_any_kind_are_prepared_as_the_program_does_it(binary, detect
         assert detector.score_samples([file]) == expected, shape
 
 
+def test_bytes_of_files_have_the_scores_of_the_files(detector, mnist, tmp_path):
+    files = [write_png(tmp_path / f"{place:02}.png", image) for place, image in enumerate(mnist[:40])]
+    encoded = [file.read_bytes() for file in files]
+    expected = detector.score_samples(files)
+    np.testing.assert_array_equal(detector.score_samples(encoded), expected)
+    np.testing.assert_array_equal(detector.latents(encoded), detector.latents(files))
+    with pytest.raises(ValueError, match="X#1: "):
+        detector.score_samples([encoded[0], b"no picture"])
+    with pytest.raises(TypeError, match="one kind only"):
+        detector.score_samples([encoded[0], files[1]])
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_pictures_that_cannot_be_scored_leave_the_others_theirs(mnist, threads, tmp_path):
+    detector = pkdgan.Detector.load(MODEL, path="cpu", threads=threads)
+    images = mnist[:COUNT]
+    expected = detector.score_samples(images)
+    scores, errors = detector.score_each(images)
+    assert errors == {}
+    np.testing.assert_array_equal(bits(scores), bits(expected))
+    files = [write_png(tmp_path / f"{place:04}.png", image) for place, image in enumerate(images)]
+    bad = [0, 7, 8, 500, COUNT - 1]
+    files[0] = tmp_path / "missing.png"
+    for place in bad[1:]:
+        files[place].write_bytes(files[place].read_bytes()[:100])
+    scores, errors = detector.score_each(files)
+    assert list(errors) == bad and isinstance(errors[0], FileNotFoundError) and "missing.png" in str(errors[0])
+    assert all(isinstance(errors[place], ValueError) and files[place].name in str(errors[place]) for place in bad[1:])
+    np.testing.assert_array_equal(np.flatnonzero(np.isnan(scores)), bad)
+    good = np.setdiff1d(np.arange(COUNT), bad)
+    np.testing.assert_array_equal(bits(scores[good]), bits(expected[good]))
+    encoded = [file.read_bytes() if file.exists() else b"" for file in files]
+    scores, errors = detector.score_each(encoded)
+    assert list(errors) == bad and str(errors[500]).startswith("X#500: ")
+    np.testing.assert_array_equal(bits(scores[good]), bits(expected[good]))
+
+
 def test_pictures_of_pillow(binary, detector, tmp_path):
     Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
     random = np.random.default_rng(1)

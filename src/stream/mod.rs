@@ -16,4 +16,4 @@ pub use error::{PictureFault, StreamError};
 pub use inspect::{Inspected, InspectedPictures, Way, inspect, score_pictures};
 pub use list::{Content, Found, Picture, Sources};
 pub use maps::{Maps, map_file};
-pub use set::{PictureSet, PixelArray, score_set};
+pub use set::{Faults, PictureSet, PixelArray, score_each, score_set};

@@ -1,4 +1,4 @@
-//! Scores of a set of pictures that all must have one: arrays in memory, or files. It reads no folders and no lists.
+//! Scores of a set of pictures: arrays in memory, or files, read here or already in memory. It reads no folders and no lists.
 
 use std::borrow::Cow;
 use std::panic::resume_unwind;
@@ -13,7 +13,8 @@ use super::inspect::Way;
 use super::list::Picture;
 use super::{PictureFault, StreamError};
 use crate::data::{
-    DataError, PictureError, PictureProblem, Preprocessing, PreprocessingInternals, append_signed, opaque, read_noted,
+    DataError, PictureError, PictureProblem, Preprocessing, PreprocessingInternals, append_signed, opaque, picture_of,
+    read_noted,
 };
 use crate::scoring::{Scores, Wanted};
 use crate::threads::start_each;
@@ -60,13 +61,15 @@ impl<'a> PixelArray<'a> {
     }
 }
 
-/// Pictures that all must have a score.
+/// Pictures to score.
 #[derive(Clone, Copy, Debug)]
 pub enum PictureSet<'a> {
     /// In memory, one array after the other.
     Arrays(&'a [PixelArray<'a>]),
     /// Picture files.
     Files(&'a [PathBuf]),
+    /// The bytes of picture files.
+    Encoded(&'a [&'a [u8]]),
 }
 
 impl PictureSet<'_> {
@@ -75,6 +78,7 @@ impl PictureSet<'_> {
         match self {
             Self::Arrays(arrays) => arrays.iter().map(|array| array.shape[0]).sum(),
             Self::Files(files) => files.len(),
+            Self::Encoded(files) => files.len(),
         }
     }
 
@@ -84,6 +88,10 @@ impl PictureSet<'_> {
             Self::Arrays(arrays) => arrays,
             Self::Files(files) => {
                 return Ok(read_noted(&files[index], &way.preprocessing, way.lenient, &way.memory)?.0.into());
+            }
+            Self::Encoded(files) => {
+                let name: PathBuf = self.name(index).to_string().into();
+                return Ok(picture_of(files[index], &name, &way.preprocessing, way.lenient, &way.memory)?.0.into());
             }
         };
         let mut place = index;
@@ -99,11 +107,14 @@ impl PictureSet<'_> {
 
     fn name(&self, index: usize) -> Picture {
         match self {
-            Self::Arrays(_) => Picture { file: Path::new(IN_MEMORY).into(), index: Some(index) },
+            Self::Arrays(_) | Self::Encoded(_) => Picture { file: Path::new(IN_MEMORY).into(), index: Some(index) },
             Self::Files(files) => Picture { file: files[index].as_path().into(), index: None },
         }
     }
 }
+
+/// Why pictures have no score, each with its place in the set.
+pub type Faults = Vec<(usize, PictureFault)>;
 
 /// Where the results of the next pictures go.
 struct Rooms<'a> {
@@ -144,6 +155,37 @@ pub fn score_set(
     wanted: Wanted,
     stop: &AtomicBool,
 ) -> Result<Option<Scores>, StreamError> {
+    score(set, way, detector, threads, wanted, stop, None)
+}
+
+/// Scores pictures as [`score_set`] does it, those that can be scored: the others have NaN, and a fault each, with the place in
+/// the set, in order.
+///
+/// # Errors
+/// What fails all of them, such as a device that is lost.
+pub fn score_each(
+    set: &PictureSet,
+    way: &Way,
+    detector: &SharedDetector,
+    threads: usize,
+    stop: &AtomicBool,
+) -> Result<Option<(Vec<f32>, Faults)>, StreamError> {
+    let faults = Mutex::new(Faults::new());
+    let scored = score(set, way, detector, threads, Wanted::default(), stop, Some(&faults))?;
+    let mut faults = faults.into_inner().unwrap_or_else(PoisonError::into_inner);
+    faults.sort_unstable_by_key(|&(index, _)| index);
+    Ok(scored.map(|scored| (scored.scores, faults)))
+}
+
+fn score(
+    set: &PictureSet,
+    way: &Way,
+    detector: &SharedDetector,
+    threads: usize,
+    wanted: Wanted,
+    stop: &AtomicBool,
+    faults: Option<&Mutex<Faults>>,
+) -> Result<Option<Scores>, StreamError> {
     let (count, lens) = (set.count(), detector.lens());
     let [_, chunk] = detector.chunk();
     let mut scores = vec![0.0; count];
@@ -157,7 +199,7 @@ pub fn score_set(
             others: [chunks(reconstructions, chunk * lens[0]), chunks(latents, chunk * lens[1])],
         };
         let workers = detector.threads(threads).min(count.div_ceil(chunk));
-        fill(rooms, workers, stop, |room, input| scored(set, way, detector, wanted, room, input))?;
+        fill(rooms, workers, stop, |room, input| scored(set, way, detector, wanted, room, input, faults))?;
     }
     let [reconstructions, latents] = others;
     Ok((!stop.load(Ordering::Relaxed)).then_some(Scores { scores, reconstructions, latents }))
@@ -198,6 +240,7 @@ fn fill(
     })
 }
 
+/// Fills a room. Of a picture without a score the fault goes to `faults`; where there is no such list, it is the error.
 fn scored(
     set: &PictureSet,
     way: &Way,
@@ -205,21 +248,43 @@ fn scored(
     wanted: Wanted,
     room: Room,
     input: &mut Vec<f32>,
+    faults: Option<&Mutex<Faults>>,
 ) -> Result<(), (usize, StreamError)> {
     let Preprocessing { channels, height, width, side, .. } = way.preprocessing;
-    let at = |index: usize| move |fault: PictureFault| (index, StreamError::Picture(Box::new(fault)));
+    let noted = |index: usize, fault: PictureFault| match faults {
+        Some(faults) => {
+            faults.lock().unwrap_or_else(PoisonError::into_inner).push((index, fault));
+            Ok(())
+        }
+        None => Err((index, StreamError::Picture(Box::new(fault)))),
+    };
     let Room { first, scores, others } = room;
     input.clear();
+    // The places of those that are left out.
+    let mut missing = Vec::new();
     for index in first..first + scores.len() {
-        let pixels = set.prepared(index, way).map_err(at(index))?;
-        append_signed(&pixels, [channels, height, width], side, input);
+        match set.prepared(index, way) {
+            Ok(pixels) => append_signed(&pixels, [channels, height, width], side, input),
+            Err(fault) => {
+                noted(index, fault)?;
+                missing.push(index - first);
+                // Its place is kept, so that those behind it are at theirs.
+                input.resize(input.len() + channels * side * side, 0.0);
+            }
+        }
     }
     let made = detector.score(input, wanted).map_err(|error| (first, error.into()))?;
-    if let Some(place) = made.scores.iter().position(|score| !score.is_finite()) {
-        let index = first + place;
-        return Err(at(index)(PictureFault::NotFinite { picture: set.name(index), score: made.scores[place] }));
-    }
     scores.copy_from_slice(&made.scores);
+    for &place in &missing {
+        scores[place] = f32::NAN;
+    }
+    for (place, &score) in made.scores.iter().enumerate() {
+        if !score.is_finite() && !missing.contains(&place) {
+            let index = first + place;
+            noted(index, PictureFault::NotFinite { picture: set.name(index), score })?;
+            scores[place] = f32::NAN;
+        }
+    }
     for (room, numbers) in others.into_iter().zip([made.reconstructions, made.latents]) {
         if let (Some(room), Some(numbers)) = (room, numbers) {
             room.copy_from_slice(&numbers);
