@@ -29,7 +29,7 @@ const TAIL: u64 = 8;
 /// Longest metadata that are read, in bytes: those of some hundred thousand row groups.
 const MAX_METADATA: u64 = 64 << 20;
 /// Longest page that is read, in bytes, packed or not.
-const MAX_PAGE: u64 = 256 << 20;
+const MAX_PAGE: u64 = 512 << 20;
 /// Lengths of a page's header that are tried, in bytes. It may quote the least and the greatest value.
 const HEADERS: [u64; 3] = [1 << 12, 1 << 16, 16 << 20];
 /// Deepest nesting of columns.
