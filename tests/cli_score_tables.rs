@@ -4,7 +4,7 @@
 mod command;
 
 use std::fs;
-use std::io::Write;
+use std::io::{Cursor, Write};
 use std::path::Path;
 use std::process::{Output, Stdio};
 
@@ -138,11 +138,11 @@ fn parquet_and_arrow_have_the_rows_of_json() {
         assert_eq!(note("pkdgan.threshold"), None);
     }
 
-    let stream = StreamReader::try_new(&printed("arrow")[..], None).unwrap();
+    let stream = StreamReader::try_new(Cursor::new(printed("arrow")), None).unwrap();
     assert_eq!(stream.schema().metadata().get("pkdgan.alpha").map(|alpha| alpha.to_string()).as_deref(), Some("0.01"));
     let rows: Vec<Row> = stream.flat_map(|batch| from_arrow(&batch.unwrap())).collect();
     assert_eq!(rows, expected);
-    let file = FileReader::try_new(std::io::Cursor::new(written("arrow")), None).unwrap();
+    let file = FileReader::try_new(Cursor::new(written("arrow")), None).unwrap();
     assert_eq!(file.num_batches(), 1);
     let rows: Vec<Row> = file.flat_map(|batch| from_arrow(&batch.unwrap())).collect();
     assert_eq!(rows, expected);
@@ -158,7 +158,7 @@ fn files_without_rows_have_their_columns() {
     fs::create_dir(sandbox.path("none")).unwrap();
     let printed = |format: &str| ended(&sandbox, &["none", "--format", format], 0).stdout;
     assert!(from_parquet(printed("parquet")).0.is_empty());
-    let stream = StreamReader::try_new(&printed("arrow")[..], None).unwrap();
+    let stream = StreamReader::try_new(Cursor::new(printed("arrow")), None).unwrap();
     assert_eq!(stream.schema().fields().len(), 5);
     assert_eq!(stream.count(), 0);
 }
@@ -212,7 +212,7 @@ fn npy(shape: &str, values: &[u8]) -> Vec<u8> {
 }
 
 fn npz(arrays: &[(&str, Vec<u8>)], packed: bool) -> Vec<u8> {
-    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let method = if packed { zip::CompressionMethod::Deflated } else { zip::CompressionMethod::Stored };
     for (name, bytes) in arrays {
         let options = zip::write::SimpleFileOptions::default().compression_method(method);
@@ -252,7 +252,7 @@ fn the_same_images_have_the_same_scores_in_every_file() {
     sandbox.write("images.dat", &npz(&[("x", array.clone()), ("y", labels)], false));
     sandbox.write("packed.npz", &npz(&[("one", array.clone()), ("two", array)], true));
     let png = |pixels: &[u8]| {
-        let mut bytes = std::io::Cursor::new(Vec::new());
+        let mut bytes = Cursor::new(Vec::new());
         let picture = GrayImage::from_raw(28, 28, pixels.to_vec()).unwrap();
         picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
         bytes.into_inner()

@@ -9,7 +9,7 @@ use pkdgan::unstable::data::{ImageFile, RawImage, Stored};
 use tempfile::TempDir;
 
 const HEIGHT: usize = 5;
-const WIDTH: usize = 4;
+const WIDTH: usize = 6;
 
 /// See `tests/data/image_files/make.py`.
 fn file(name: &str) -> PathBuf {
@@ -79,7 +79,7 @@ fn numpy_arrays_that_are_no_images_are_refused_with_the_remedy() {
     for (name, said) in [
         ("fortran.npy", "save numpy.ascontiguousarray(x)"),
         ("floats.npy", "values of type <f4; 'uint8' and 'uint16' are read"),
-        ("photo.npy", "shape [5, 4, 3]; if it is one image whose channels come last, save x[None]"),
+        ("photo.npy", "shape [5, 6, 3]; if it is one image whose channels come last, save x[None]"),
         ("labels.npy", "shape [3]; images are [H, W]"),
         ("records.npy", "values of type [('a', '|u1'), ('b', '<f4')]"),
         ("labels.npz", "none of its 1 arrays has a shape of images"),
@@ -124,7 +124,7 @@ fn rows(name: &str) -> Vec<Result<Vec<u8>, String>> {
 
 #[test]
 fn parquet_files_give_the_bytes_of_each_row() {
-    let picture = |n| [&b"P5\n4 5\n255\n"[..], &values(n, 1)].concat();
+    let picture = |n| [&b"P5\n6 5\n255\n"[..], &values(n, 1)].concat();
     let names = ["none", "snappy", "gzip", "zstd", "dictionary"];
     let versions = names.iter().flat_map(|name| ["v1", "v2"].map(|version| format!("{name}-{version}")));
     let others = ["checksum", "struct", "named"].map(str::to_owned);

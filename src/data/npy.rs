@@ -224,7 +224,7 @@ impl Words<'_> {
         let rest = &self.text[self.place..];
         let end = rest.iter().position(|&byte| byte == quote).ok_or((self.place, "a quote is not closed"))?;
         self.place += end + 1;
-        Ok(String::from_utf8_lossy(&rest[..end]).into_owned())
+        Ok(text(&rest[..end]))
     }
 
     /// The type of an element; that of a record is a list, which no image has.
@@ -242,7 +242,7 @@ impl Words<'_> {
             }
             self.place += 1;
         }
-        Ok(String::from_utf8_lossy(&self.text[start..self.place]).into_owned())
+        Ok(text(&self.text[start..self.place]))
     }
 
     fn truth(&mut self) -> Result<bool, Wrong> {
@@ -280,6 +280,11 @@ impl Words<'_> {
         }
         Ok(shape)
     }
+}
+
+/// What messages quote.
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).replace(char::is_control, "\u{fffd}")
 }
 
 /// The images of a NumPy array one after the other, in memory that does not grow with their number.

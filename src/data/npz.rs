@@ -17,7 +17,7 @@ use crate::message::shortened;
 /// How an archive begins, and the names of arrays in it end.
 pub(super) const MAGIC: &[u8] = b"PK\x03\x04";
 const ENDING: &str = ".npy";
-/// Most arrays that are looked at.
+/// Most files of an archive.
 const MAX_ARRAYS: usize = 1 << 16;
 
 /// Whether these first bytes of an archive say that its first file is a NumPy array.
@@ -47,11 +47,14 @@ impl Npz {
     pub(super) fn open(path: &Path, file: BufReader<File>) -> Result<Self, DataError> {
         let mut archive = ZipArchive::new(file).map_err(|error| fault(path, &error))?;
         let mut found = Vec::new();
-        for place in (0..archive.len()).take(MAX_ARRAYS) {
+        if archive.len() > MAX_ARRAYS {
+            return Err(array(path, ArrayProblem::Archive(format!("more than {MAX_ARRAYS} files"))));
+        }
+        for place in 0..archive.len() {
             // A name that is no text is none of NumPy's.
             let name = archive.name_for_index(place).and_then(Result::ok);
             let Some(name) = name.as_deref().and_then(|name| name.strip_suffix(ENDING)) else { continue };
-            let name: Arc<str> = shortened(name).into();
+            let name: Arc<str> = shortened(name).replace(char::is_control, "\u{fffd}").into();
             // What has no header that can be read is said when its turn comes.
             let header = member(&mut archive, path, place).and_then(|mut input| Header::read(path, &mut input));
             found.push((header.map_or(usize::MAX, |header| header.shape.len()), place, name));
@@ -95,7 +98,6 @@ fn member<'a, R: Read + Seek>(
 }
 
 fn fault(path: &Path, error: &ZipError) -> DataError {
-    // Several lines are one here.
-    let words = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = error.to_string().replace(char::is_control, " ");
     array(path, ArrayProblem::Archive(shortened(&words).into_owned()))
 }

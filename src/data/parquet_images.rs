@@ -444,8 +444,9 @@ impl Schema {
             while groups.pop_if(|group| group.left == 0).is_some() {}
             let above = groups.last_mut().ok_or(Fault::Damaged)?;
             above.left -= 1;
-            let name = String::from_utf8_lossy(name);
-            let name = if above.name.is_empty() { name.into_owned() } else { format!("{}.{name}", above.name) };
+            // Messages quote it.
+            let name = String::from_utf8_lossy(name).replace(char::is_control, "\u{fffd}");
+            let name = if above.name.is_empty() { name } else { format!("{}.{name}", above.name) };
             let name = if name.len() <= MAX_NAME { name } else { shortened(&name).into_owned() };
             let levels = above.levels + u64::from(repetition != 0);
             let repeats = above.repeats || repetition == 2;

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 HERE = Path(__file__).parent
-N, H, W = 3, 5, 4
+N, H, W = 3, 5, 6
 
 
 def images(*shape):
