@@ -33,6 +33,22 @@ for name, content in [("labels", idx(5)), ("images", idx(2, 3, 4))]:
     seed("idx", name, content)
     seed("idx", f"{name}.gz", gzip.compress(content, mtime=0))
 
+# Files as NumPy and pyarrow write them, whole and taken apart as the target puts them together again.
+for path in sorted((Path(__file__).parent.parent / "tests" / "data" / "image_files").iterdir()):
+    content = path.read_bytes()
+    if path.suffix in (".npy", ".npz", ".parquet"):
+        seed("image_file", path.name, b"\0" + content)
+    if path.suffix == ".npy" and content[6] == 1:
+        length = struct.unpack("<H", content[8:10])[0]
+        apart = content[10 : 10 + length] + b"\0" + content[10 + length :]
+        for kind in (1, 2, 3):
+            seed("image_file", f"{path.stem}.{kind}", bytes([kind]) + apart)
+    if path.suffix == ".parquet":
+        end = len(content) - 8
+        pages = end - struct.unpack("<I", content[end : end + 4])[0]
+        seed("image_file", f"{path.stem}.apart", b"\4" + struct.pack("<H", pages - 4) + content[4:end])
+seed("image_file", "idx", b"\0" + idx(2, 3, 4))
+
 records = [bytes([label]) + bytes(i % 251 for i in range(3072)) for label in (3, 9)]
 seed("cifar", "one", records[0])
 seed("cifar", "two", b"".join(records))

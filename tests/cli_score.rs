@@ -508,7 +508,16 @@ fn a_reader_that_leaves_early_is_no_proof_that_all_is_normal() {
 #[test]
 fn an_interrupt_while_the_list_is_open_writes_nothing_when_it_ends() {
     let sandbox = sandbox();
-    let mut child = process(&sandbox, &["run", "-", "--output=out.csv", "--save-maps=maps"]);
+    for format in ["csv", "parquet", "arrow"] {
+        interrupted(&sandbox, format);
+        fs::remove_dir_all(sandbox.path("maps")).unwrap();
+    }
+}
+
+/// Interrupts it after the first picture of a list that goes on.
+#[cfg(unix)]
+fn interrupted(sandbox: &Sandbox, format: &str) {
+    let mut child = process(sandbox, &["run", "-", "--output=out", "--format", format, "--save-maps=maps"]);
     let mut list = child.stdin.take().unwrap();
     list.write_all(b"pictures/00.png\n").unwrap();
     while !sandbox.path("maps/pictures/00.png.map.png").exists() {
@@ -525,7 +534,7 @@ fn an_interrupt_while_the_list_is_open_writes_nothing_when_it_ends() {
     let last: Vec<String> = said.collect();
     assert_eq!(child.wait().unwrap().code(), Some(1), "{last:?}");
     assert!(last.iter().any(|line| line.contains("stopped; nothing was written")), "{last:?}");
-    assert!(!sandbox.path("out.csv").exists());
+    assert!(!sandbox.path("out").exists());
 }
 
 /// What comes of this on standard input.

@@ -5,6 +5,8 @@ mod server;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{Cursor, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -16,7 +18,7 @@ use pkdgan::data::{DataError, Fit, Preprocessing, Range};
 use pkdgan::model::ModelFile;
 use pkdgan::unstable::data::fetch::{EntryFault, FetchError, fetch};
 use pkdgan::unstable::data::{
-    Check, Content, Manifest, MemoryBudget, Packed, Packing, PreprocessingInternals, read_idx, read_picture,
+    Check, Content, ImageFile, Manifest, MemoryBudget, Packed, Packing, PreprocessingInternals, read_idx, read_picture,
     read_pixels,
 };
 use pkdgan::unstable::train::Checkpoint;
@@ -123,6 +125,81 @@ fn small_files_that_claim_much_get_little() {
 
     let largest = LARGEST.load(Ordering::Relaxed);
     assert!((100..1 << 20).contains(&largest), "{largest} bytes were asked for at once");
+}
+
+/// How many images a file of many gives, errors among them, of the first so many.
+fn given_by(path: &Path, most: usize) -> usize {
+    let mut count = 0;
+    if let Ok(Some(images)) = ImageFile::open(path) {
+        let _ = images.each(&mut |_, _| {
+            count += 1;
+            if count < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+    }
+    count
+}
+
+/// A header of a `.npy` file.
+fn npy(shape: &str) -> Vec<u8> {
+    let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}}}");
+    [b"\x93NUMPY\x01\0", &(header.len() as u16).to_le_bytes()[..], header.as_bytes()].concat()
+}
+
+#[test]
+fn files_of_many_images_get_what_they_hold() {
+    let _alone = WATCHING.lock().unwrap();
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("small");
+    // A Zstandard frame may ask for a window of 8 MiB, whatever it holds.
+    let most = |name: &str| if name.contains("zstd") { 9 << 20 } else { 2 << 20 };
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/image_files");
+    let mut files = 0;
+    for entry in std::fs::read_dir(fixtures).unwrap() {
+        let fixture = entry.unwrap().path();
+        let name = fixture.file_name().unwrap().to_string_lossy().into_owned();
+        let bytes = std::fs::read(&fixture).unwrap();
+        files += 1;
+        LARGEST.store(0, Ordering::Relaxed);
+        for place in 0..bytes.len() {
+            for value in [0x7f, 0xff] {
+                let mut changed = bytes.clone();
+                changed[place] = value;
+                std::fs::write(&path, changed).unwrap();
+                given_by(&path, 100);
+            }
+        }
+        let largest = LARGEST.load(Ordering::Relaxed);
+        assert!(largest < most(&name), "{name}: {largest} bytes were asked for at once");
+    }
+    assert!(files > 30, "{files}");
+
+    LARGEST.store(0, Ordering::Relaxed);
+    let metadata = |len: u32| [&b"PAR1"[..], &[0x15; 100], &len.to_le_bytes(), b"PAR1"].concat();
+    let long = [&b"\x93NUMPY\x02\0"[..], &u32::MAX.to_le_bytes(), b"{"].concat();
+    for bytes in [npy("(1, 8192, 8192)"), npy("(4294967296, 4294967296, 2)"), long, metadata(u32::MAX), metadata(100)] {
+        std::fs::write(&path, bytes).unwrap();
+        given_by(&path, 100);
+    }
+    let largest = LARGEST.load(Ordering::Relaxed);
+    assert!(largest < 1 << 20, "{largest} bytes were asked for at once");
+
+    // 16 MB of images, one at a time.
+    let count = 20_000;
+    let array = [npy(&format!("({count}, 28, 28)")), vec![7; count * 784]].concat();
+    std::fs::write(&path, &array).unwrap();
+    let packed = folder.path().join("packed");
+    let mut archive = zip::ZipWriter::new(std::fs::File::create(&packed).unwrap());
+    archive.start_file("x.npy", zip::write::SimpleFileOptions::default()).unwrap();
+    archive.write_all(&array).unwrap();
+    archive.finish().unwrap();
+    drop(array);
+    for path in [&path, &packed] {
+        let before = HELD.load(Ordering::Relaxed);
+        MAX_HELD.store(before, Ordering::Relaxed);
+        assert_eq!(given_by(path, usize::MAX), count);
+        let held = MAX_HELD.load(Ordering::Relaxed) - before;
+        assert!(held < 1 << 20, "{held} bytes were held");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::{CLASSES, Dataset, Part, PictureError, UnknownGroups};
+use super::{ArrayProblem, CLASSES, Dataset, ParquetProblem, Part, PictureError, UnknownGroups};
 use crate::message::shortened;
 
 /// Why a data set could not be used. Byte offsets count the unpacked contents of a `.gz` file.
@@ -136,6 +136,22 @@ pub enum DataError {
         path: PathBuf,
         /// Where the file should have ended.
         offset: u64,
+    },
+    /// A NumPy array that is not read as images.
+    #[error("{}: {problem}", path.display())]
+    Array {
+        /// The file; of an archive, with the array behind `#`.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: ArrayProblem,
+    },
+    /// A Parquet file that is not read as images.
+    #[error("{}: {problem}", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: ParquetProblem,
     },
     /// As many labels as images are wanted.
     #[error(

@@ -14,7 +14,7 @@ use super::DataError;
 /// Most values that one file may hold (2 GiB of bytes).
 pub const MAX_VALUES: u64 = 1 << 31;
 /// Most values of one image, where images are read one by one.
-const MAX_IMAGE: u64 = 1 << 26;
+pub(super) const MAX_IMAGE: u64 = 1 << 26;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const UNSIGNED_BYTE: u8 = 0x08;
@@ -132,15 +132,16 @@ fn read_values(path: &Path, input: &mut impl Read, header: u64, count: u64) -> R
     }
 }
 
-/// Whether these are the first bytes of an IDX file of any type. Other formats begin with two zeros too.
-fn is_idx(beginning: &[u8]) -> bool {
-    matches!(beginning, [0, 0, 0x08 | 0x09 | 0x0b..=0x0e, 1..=8, ..] | [0, 0, 0x08 | 0x09 | 0x0b..=0x0e])
+/// Whether these are the first bytes of an IDX file of any type, or of a packed file. Other formats begin with two zeros too.
+pub(super) fn begins_idx(beginning: &[u8]) -> bool {
+    beginning.starts_with(&GZIP_MAGIC)
+        || matches!(beginning, [0, 0, 0x08 | 0x09 | 0x0b..=0x0e, 1..=8, ..] | [0, 0, 0x08 | 0x09 | 0x0b..=0x0e])
 }
 
 /// The images of an IDX file one after the other, in memory that does not grow with their number.
 ///
 /// An error, and there may be one behind the last image too, ends them.
-pub struct IdxImages {
+pub(super) struct IdxImages {
     path: PathBuf,
     input: Box<dyn Read + Send>,
     dims: [u32; 3],
@@ -152,32 +153,21 @@ pub struct IdxImages {
 }
 
 impl IdxImages {
-    /// Opens an IDX file of unsigned bytes with three dimensions, plain or gzip-packed. `None` where the first bytes are
-    /// neither those of an IDX file nor of a packed one.
+    /// Goes on with an IDX file of unsigned bytes with three dimensions, plain or gzip-packed. `path` is what errors name.
     ///
     /// # Errors
     /// As of [`read_idx`], but the values of one image are those counted, at most 64 Mi.
-    pub fn open(path: &Path) -> Result<Option<Self>, DataError> {
+    pub(super) fn new(path: &Path, file: BufReader<File>) -> Result<Self, DataError> {
         let failed = |source| DataError::Read { path: path.to_owned(), offset: 0, source };
-        let mut file = BufReader::new(File::open(path).map_err(failed)?);
-        let begins = file.fill_buf().map_err(failed)?;
-        if !begins.starts_with(&GZIP_MAGIC) && !is_idx(begins) {
-            return Ok(None);
-        }
         let mut input = unpack(file).map_err(failed)?;
         let dims = dimensions::<3>(path, &mut input)?;
         let len = count_of(path, &dims[1..], MAX_IMAGE)?;
-        Ok(Some(Self { path: path.to_owned(), input, dims, len, read: 0, ended: false }))
+        Ok(Self { path: path.to_owned(), input, dims, len, read: 0, ended: false })
     }
 
-    /// Height of each image, in pixels.
-    pub fn height(&self) -> u32 {
-        self.dims[1]
-    }
-
-    /// Width of each image, in pixels.
-    pub fn width(&self) -> u32 {
-        self.dims[2]
+    /// Height and width of each image, in pixels.
+    pub(super) fn size(&self) -> [usize; 2] {
+        [self.dims[1], self.dims[2]].map(|length| length as usize)
     }
 
     fn read(&mut self) -> Result<Option<Vec<u8>>, DataError> {

@@ -37,6 +37,8 @@ const MAX_PIXELS_PER_BYTE_OF_JPEG: u64 = 1 << 12;
 const MAX_PIXELS_PER_BYTE: u64 = 1032 * 8 * 4;
 /// Largest strip of a TIFF file that is decoded at once, in bytes.
 const MAX_STRIP: u64 = 256 << 20;
+/// Longest picture in a file of many, in bytes: several wait at once for their turn.
+pub(super) const MAX_ROW: u64 = 64 << 20;
 /// Values that even the shortest file may stand for.
 const FREE: u64 = 1 << 20;
 
@@ -63,6 +65,12 @@ pub enum PictureProblem {
     /// Too many bytes.
     #[error("longer than {} MiB, which no picture is that is read", MAX_FILE >> 20)]
     TooLong,
+    /// A row of a table without the bytes of a picture.
+    #[error("no bytes in this row; write the pictures themselves into the file, and no names alone")]
+    NoBytes,
+    /// Too many bytes of a picture in a file of many.
+    #[error("longer than {} MiB, which no picture in a file of many may be; save it as a file of its own", MAX_ROW >> 20)]
+    LongRow,
     /// A folder on another file system than the one above it.
     #[error("another file system is mounted here, which is left out; --cross-file-systems takes it")]
     Mounted,

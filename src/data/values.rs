@@ -149,17 +149,26 @@ pub(super) fn narrowed(mut bytes: Vec<u8>, colour: ColorType, range: Range) -> (
 /// # Errors
 /// Another number of values.
 pub(crate) fn opaque(bytes: &[u8], values: usize, wide: bool, range: Range) -> Result<(Cow<'_, [u8]>, usize), usize> {
-    let colour = match (values, wide) {
-        (1 | 3, false) => return Ok((bytes.into(), values)),
+    if let (1 | 3, false) = (values, wide) {
+        return Ok((bytes.into(), values));
+    }
+    let colour = colour(values, wide).ok_or(values)?;
+    Ok((narrowed(bytes.to_vec(), colour, range).0.into(), kept(colour)))
+}
+
+/// What pixels of so many values are, of a byte each or of two if `wide`; `None` of other numbers than 1 to 4.
+pub(super) fn colour(values: usize, wide: bool) -> Option<ColorType> {
+    Some(match (values, wide) {
+        (1, false) => ColorType::L8,
         (2, false) => ColorType::La8,
+        (3, false) => ColorType::Rgb8,
         (4, false) => ColorType::Rgba8,
         (1, true) => ColorType::L16,
         (2, true) => ColorType::La16,
         (3, true) => ColorType::Rgb16,
         (4, true) => ColorType::Rgba16,
-        _ => return Err(values),
-    };
-    Ok((narrowed(bytes.to_vec(), colour, range).0.into(), kept(colour)))
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub enum PictureFault {
     /// A picture file that cannot be used.
     #[error(transparent)]
     Picture(#[from] PictureError),
-    /// An IDX file that cannot be used, or not to its end.
+    /// A file of many images that cannot be used, or not to its end.
     #[error(transparent)]
     Data(#[from] DataError),
     /// The list of files breaks off.

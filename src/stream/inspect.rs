@@ -1,19 +1,16 @@
 //! From what was found to scores.
 
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::available_parallelism;
-
-use image::DynamicImage;
 
 use super::detector::SharedDetector;
 use super::list::{Content, Found, Picture, Sources};
 use super::maps::Maps;
 use super::ordered::ordered;
 use super::{PictureFault, StreamError};
-use crate::data::{
-    Images, MemoryBudget, PictureError, Preprocessing, PreprocessingInternals, Remarks, Search, picture_of, read_noted,
-};
+use crate::data::{Images, MemoryBudget, PictureError, Preprocessing, Remarks, Search, picture_of, read_noted};
 use crate::model::ModelFile;
 use crate::scoring::{Choice, DetectorOptions, ScoringError, Wanted};
 
@@ -40,8 +37,8 @@ pub struct Way {
     pub memory: Arc<MemoryBudget>,
 }
 
-/// Scores the pictures of files and folders, in order: PNG, JPEG, BMP, TIFF, WebP, GIF and PNM files, and the images of IDX
-/// files. Folders are searched as deep as they go, each in the order of its names. Any number of pictures takes the same
+/// Scores the pictures of files and folders, in order: PNG, JPEG, BMP, TIFF, WebP, GIF and PNM files, and the images of IDX,
+/// NumPy and Parquet files. Folders are searched as deep as they go, each in the order of its names. Any number of pictures takes the same
 /// memory.
 ///
 /// A picture that cannot be used has its fault in the place of its score. What fails all pictures, such as a device that
@@ -197,14 +194,19 @@ fn decode(found: Found, way: &Way) -> (Picture, Result<(Vec<u8>, Remarks), Pictu
         Ok(match content? {
             Content::Named => read_noted(file, preprocessing, *lenient, memory)?,
             Content::Found => read_noted(file, preprocessing, *lenient, memory).map_err(PictureError::found)?,
-            Content::Bytes(bytes) => picture_of(&bytes, file, preprocessing, *lenient, memory)?,
+            // One of many needs its whole name.
+            Content::Bytes(bytes) => picture_of(&bytes, &named(&picture), preprocessing, *lenient, memory)?,
             Content::Pixels(image) => {
-                let at = |problem| PictureError { path: file.to_path_buf(), problem };
-                let pixels = preprocessing.pixels(DynamicImage::ImageLuma8(image)).map_err(at)?;
-                (pixels, Remarks::default())
+                let at = |problem| PictureError { path: named(&picture).into_owned(), problem };
+                image.prepared(preprocessing).map_err(at)?
             }
         })
     };
     let read = read();
     (picture, read)
+}
+
+/// What errors name a picture by.
+fn named(picture: &Picture) -> Cow<'_, Path> {
+    if picture.index.is_some() { PathBuf::from(picture.to_string()).into() } else { (&*picture.file).into() }
 }

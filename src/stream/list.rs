@@ -1,4 +1,4 @@
-//! What there is to score: files, folders, lists of them, the images of IDX files.
+//! What there is to score: files, folders, lists of them, the images of files of many.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -7,28 +7,28 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use image::GrayImage;
-
 use super::PictureFault;
-use crate::data::{IdxImages, MAX_FILE, PictureError, PictureProblem, Search, begins_picture};
+use crate::data::{ImageFile, MAX_FILE, PictureError, PictureProblem, RawImage, Search, Stored, begins_picture};
 use crate::files::text_of;
 use crate::shard::Shard;
 
 /// Endings of picture files, which are not looked into before they are decoded.
 const ENDINGS: [&str; 12] =
     [".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".pgm", ".ppm", ".pbm", ".pnm"];
-/// Pixels of IDX images that wait in one chunk, at most and one image.
+/// Bytes of images of files of many that wait in one chunk, at most and one image.
 const MAX_HELD: usize = 1 << 24;
 /// Longest entry of a list, in bytes.
 const MAX_BYTES: u64 = 1 << 16;
 
-/// A picture by name: a file, or an image in one. Displayed as `FILE` or `FILE#INDEX`; in a name that is no Unicode, bytes
-/// that are none as `\xE9`, and `\` as `\\`.
+/// A picture by name: a file, or an image in one. Displayed as `FILE`, `FILE#INDEX` or `FILE#ARRAY#INDEX`; in a name that is no
+/// Unicode, bytes that are none as `\xE9`, and `\` as `\\`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
     /// The file.
     pub file: Arc<Path>,
-    /// Place in an IDX file, from 0.
+    /// Name of the array in a NumPy archive.
+    pub array: Option<Arc<str>>,
+    /// Place in a file of many images, or in an array of one, from 0.
     pub index: Option<usize>,
 }
 
@@ -49,7 +49,7 @@ pub enum Content {
     /// In the bytes of a file, which are here.
     Bytes(Vec<u8>),
     /// Here.
-    Pixels(GrayImage),
+    Pixels(RawImage),
 }
 
 /// Takes what was found; `None` where the next may be long in coming. Breaks where nothing more is wanted.
@@ -109,13 +109,14 @@ impl Sources {
 
 impl Picture {
     fn new(file: &Path) -> Self {
-        Self { file: file.into(), index: None }
+        Self { file: file.into(), array: None, index: None }
     }
 }
 
 impl fmt::Display for Picture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&text_of(&self.file))?;
+        self.array.as_ref().map_or(Ok(()), |array| write!(f, "#{array}"))?;
         self.index.map_or(Ok(()), |index| write!(f, "#{index}"))
     }
 }
@@ -220,32 +221,43 @@ fn below(path: &Path, search: &Search, emit: &mut Emit) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// The pictures of a file: those of an IDX file, or itself.
+/// The pictures of a file: those of a file of many, or itself.
 fn inside(path: &Path, itself: Content, emit: &mut Emit) -> ControlFlow<()> {
     let file = Picture::new(path);
     // What is no regular file, such as a pipe, can be read only once.
-    let images = if has_picture_ending(path) || !path.is_file() { Ok(None) } else { IdxImages::open(path) };
+    let images = if has_picture_ending(path) || !path.is_file() { Ok(None) } else { ImageFile::open(path) };
     let images = match images {
         Ok(Some(images)) => images,
         Ok(None) => return emit(Some(Found { picture: file, content: Ok(itself) })),
         Err(error) => return emit(Some(Found { picture: file, content: Err(error.into()) })),
     };
-    let (width, height) = (images.width(), images.height());
+    let mut next = file.clone();
     let mut held = 0;
-    for (index, values) in images.enumerate() {
-        let content = match values {
-            // As many values as there are pixels.
-            Ok(values) => GrayImage::from_raw(width, height, values).map_or(Content::Named, Content::Pixels),
-            Err(error) => return emit(Some(Found { picture: file, content: Err(error.into()) })),
+    images.each(&mut |array, image| {
+        if next.array.as_ref() != array {
+            (next.array, next.index) = (array.cloned(), None);
+        }
+        let image = match image {
+            Ok(image) => image,
+            Err(error) => {
+                let picture = Picture { index: None, ..next.clone() };
+                return emit(Some(Found { picture, content: Err(error.into()) }));
+            }
         };
-        let picture = Picture { index: Some(index), ..file.clone() };
-        emit(Some(Found { picture, content: Ok(content) }))?;
+        next.index = Some(next.index.map_or(0, |index| index + 1));
+        let picture = next.clone();
+        held += image.as_ref().map_or(0, Stored::len);
+        let content = match image {
+            Ok(Stored::Raw(image)) => Ok(Content::Pixels(image)),
+            Ok(Stored::Encoded(bytes)) => Ok(Content::Bytes(bytes)),
+            Err(problem) => Err(PictureError { path: picture.to_string().into(), problem }.into()),
+        };
+        emit(Some(Found { picture, content }))?;
         // A chunk may take many, and large ones are not to pile up in it.
-        held += width as usize * height as usize;
         if held >= MAX_HELD {
             emit(None)?;
             held = 0;
         }
-    }
-    ControlFlow::Continue(())
+        ControlFlow::Continue(())
+    })
 }

@@ -75,6 +75,9 @@ pub fn map_file(picture: &Picture) -> PathBuf {
             *folder = format!("{front}%2Emap.png");
         }
     }
+    if let Some(array) = &picture.array {
+        name += &format!("#{}", escaped(array.as_bytes()));
+    }
     if let Some(index) = picture.index {
         name += &format!("#{index}");
     }

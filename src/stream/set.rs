@@ -107,8 +107,10 @@ impl PictureSet<'_> {
 
     fn name(&self, index: usize) -> Picture {
         match self {
-            Self::Arrays(_) | Self::Encoded(_) => Picture { file: Path::new(IN_MEMORY).into(), index: Some(index) },
-            Self::Files(files) => Picture { file: files[index].as_path().into(), index: None },
+            Self::Arrays(_) | Self::Encoded(_) => {
+                Picture { file: Path::new(IN_MEMORY).into(), array: None, index: Some(index) }
+            }
+            Self::Files(files) => Picture { file: files[index].as_path().into(), array: None, index: None },
         }
     }
 }

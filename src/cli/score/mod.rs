@@ -3,7 +3,7 @@
 mod rows;
 mod verdict;
 
-use std::io::{self, BufReader, IsTerminal, Write};
+use std::io::{self, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::thread::available_parallelism;
 use std::time::Instant;
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use pkdgan::model::ModelFile;
 use pkdgan::scoring::{PictureFault, ScoringPath};
 use pkdgan::unstable::calibration::Calibration;
@@ -20,12 +20,13 @@ use pkdgan::unstable::data::{MemoryBudget, Noted, Patterns, Search};
 use pkdgan::unstable::run::{Given, model_file};
 use pkdgan::unstable::shard::Shard;
 use pkdgan::unstable::stream::{Inspected, Maps, SharedDetector, Sources, StreamError, Way, inspect};
+use pkdgan::unstable::version::VERSION;
 
 use super::console::{Console, Counter, stop_on_interrupt};
 use super::device::{Device, PathChoice};
 use super::units;
 use crate::cli::output;
-use rows::{Format, Rows};
+use rows::{Format, Notes, Row, Rows, rows};
 use verdict::Rule;
 pub(super) use verdict::Uncalibrated;
 
@@ -35,8 +36,9 @@ pub(super) use verdict::Uncalibrated;
 pub(super) struct Arguments {
     /// Model file, or a run folder, whose model.safetensors is used
     model: PathBuf,
-    /// Pictures (PNG, JPEG, BMP, TIFF, WebP, GIF, PNM), folders of them, IDX files (plain or .gz); `-` for a list of such
-    /// paths on standard input, one a line, or for a single picture there
+    /// Pictures (PNG, JPEG, BMP, TIFF, WebP, GIF, PNM), folders of them, files of many images (IDX, plain or .gz; NumPy's .npy
+    /// and .npz; Parquet with encoded images); `-` for a list of such paths on standard input, one a line, or for a single
+    /// picture there
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The list on standard input has a zero byte behind each path, as `find -print0` writes it
@@ -105,6 +107,7 @@ const HELP: &str = "Examples:
   pkdgan score model.safetensors *.jpg --alpha 0.001  one false alarm in a thousand normal pictures
   find photos -mtime -1 -name '*.png' -print0 | pkdgan score runs/a - -0 --format jsonl
   pkdgan score runs/a data/mnist/t10k-images-idx3-ubyte.gz --output scores.csv
+  pkdgan score runs/a new.npy photos.parquet --format parquet -o scores.parquet
   pkdgan score runs/a photos --shard 2/8 -o 2.csv     the second of eight parts, for a cluster's array jobs
   pkdgan score runs/a today --fail-on-anomaly --quiet > today.csv || echo look at today.csv
 
@@ -112,11 +115,19 @@ Results are rows of path, score, p_value and verdict in the order of the paths, 
 score is more anomalous. The p-value is the share of normal pictures, of those held out of training for calibration,
 that score at least as high: of normal pictures no more than the share --alpha is called anomalous. Scores that differ by
 up to 1 % or 0.005 count as equal, as paths round in different ways. A model without calibration gives no p-values, and
-verdicts only with --threshold. The images of an IDX file are called FILE#0, FILE#1
-and so on; of a path that is no Unicode, bytes that are none are written as `\\xE9`, and `\\` as `\\\\`.
+verdicts only with --threshold. Of a path that is no Unicode, bytes that are none are written as `\\xE9`, and `\\` as
+`\\\\`.
 
-Pictures that cannot be read are named on standard error, with --format jsonl also as rows of path and error; the others
-are scored. A picture that does not decode to its end is refused, unless --lenient is given. Files whose names begin with
+Files of many images are known by their contents, and their images are called FILE#0, FILE#1 and so on, those of an .npz
+file FILE#ARRAY#0. NumPy arrays are uint8 or uint16, of shape [N, H, W] or [N, H, W, C] with 1, 3 or 4 channels, or [H, W]
+of a single image, in C order. Of a Parquet file the column of bytes, or of structs with a field `bytes`, holds pictures
+as their files do, packed by snappy, zstd, gzip or not; FILE#5 is row 5.
+
+--format parquet and arrow have the columns path, score (float32), p_value (float64), verdict and error. With --output
+FILE, arrow is the IPC file format, which is Feather; on standard output, a pipe or a device it is the IPC stream format.
+
+Pictures that cannot be read are named on standard error, with every --format but csv also as rows of path and error; the
+others are scored. A picture that does not decode to its end is refused, unless --lenient is given. Files whose names begin with
 a dot are left out of folders, and what systems put there (Thumbs.db, desktop.ini, @eaDir, __MACOSX). Files beside
 pictures, such as .json, .xml and .txt, are left out and counted.
 
@@ -165,6 +176,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let inputs = arguments.paths.iter().filter(|path| path.as_os_str() != "-").chain([&model_path]);
     let given = arguments.output.as_deref().unwrap_or(Path::new("-"));
     let given = Given::new(given, inputs.map(PathBuf::as_path))?;
+    if arguments.format.is_binary() && given.is_standard_output() && io::stdout().is_terminal() {
+        let name = arguments.format.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        anyhow::bail!(
+            "--format {name} is not for a terminal to show; name a file with --output scores.{name}, or pipe standard output \
+             to the program that reads it"
+        );
+    }
     let patterns = Patterns::new(&arguments.include, &arguments.exclude)?;
     let search = Search { cross_file_systems: arguments.cross_file_systems, patterns, ..Search::default() };
     let model = ModelFile::read(&model_path)?;
@@ -192,12 +210,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let results = inspect(sources, &way, &detector, threads, maps.as_ref());
 
     let (tally, noted) = (Tally::default(), Noted::default());
+    let notes = notes(&model_path, &rule);
+    let format = arguments.format;
     let mut writer = Writer { console: &console, detector: &detector, warned: false, rule, calibration, tally, noted };
     let ended = match given.is_standard_output() {
         true => {
             // Rows on a terminal show the progress themselves.
             let shown = !io::stdout().is_terminal();
-            writer.write(results, arguments.format, &mut io::stdout().lock(), shown, &AtomicBool::new(false))
+            let mut out = io::stdout().lock();
+            let rows = rows(format, &mut out, false, notes).map_err(Ended::Output);
+            rows.and_then(|rows| writer.write(results, rows, shown, &AtomicBool::new(false)))
         }
         false => {
             // A file is whole or not there. Of what is written into there is no more to lose.
@@ -207,7 +229,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             };
             let mut ended = Ok(());
             let written = given.write(|out| {
-                ended = writer.write(results, arguments.format, out, true, &stop);
+                let rows = rows(format, out, given.is_file(), notes).map_err(Ended::Output);
+                ended = rows.and_then(|rows| writer.write(results, rows, true, &stop));
                 if ended.is_ok() { Ok(()) } else { Err(io::ErrorKind::Other.into()) }
             });
             match (ended, written) {
@@ -263,6 +286,18 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(writer.code(arguments))
 }
 
+/// What formats with a place for it say of all rows: the program, the model and the rule of the verdicts.
+fn notes(model: &Path, rule: &Rule) -> Notes {
+    let mut notes =
+        vec![("pkdgan.version".into(), VERSION.into()), ("pkdgan.model".into(), model.display().to_string())];
+    match rule {
+        Rule::Alpha(alpha) => notes.push(("pkdgan.alpha".into(), alpha.to_string())),
+        Rule::Threshold(threshold) => notes.push(("pkdgan.threshold".into(), threshold.to_string())),
+        Rule::None => {}
+    }
+    notes
+}
+
 /// Decides what scores mean, and writes results.
 struct Writer<'a> {
     console: &'a Console,
@@ -279,18 +314,16 @@ impl Writer<'_> {
     fn write(
         &mut self,
         results: impl Iterator<Item = Result<Vec<Inspected>, StreamError>>,
-        format: Format,
-        out: &mut dyn Write,
+        mut rows: Box<dyn Rows + '_>,
         progress: bool,
         stop: &AtomicBool,
     ) -> Result<(), Ended> {
         let mut counter = progress.then(|| self.console.counter("scoring", "pictures"));
-        let mut rows = Rows::new(format, out)?;
         rows.flush()?;
         for chunk in results {
             self.warn(counter.as_mut());
             for inspected in chunk.map_err(Ended::Scoring)? {
-                self.row(inspected, &mut rows, counter.as_mut())?;
+                self.row(inspected, &mut *rows, counter.as_mut())?;
             }
             rows.flush()?;
             let Tally { scored, anomalous, failed, .. } = self.tally;
@@ -301,6 +334,7 @@ impl Writer<'_> {
                 return Err(Ended::Stopped);
             }
         }
+        rows.finish()?;
         if let Some(counter) = counter {
             counter.finish();
         }
@@ -319,7 +353,7 @@ impl Writer<'_> {
         }
     }
 
-    fn row(&mut self, inspected: Inspected, rows: &mut Rows, counter: Option<&mut Counter>) -> io::Result<()> {
+    fn row(&mut self, inspected: Inspected, rows: &mut dyn Rows, counter: Option<&mut Counter>) -> io::Result<()> {
         if inspected.score.as_ref().is_err_and(PictureFault::is_left_out) {
             self.tally.left_out += 1;
             return Ok(());
@@ -341,12 +375,12 @@ impl Writer<'_> {
             Ok((score, decision)) => {
                 self.tally.scored += 1;
                 self.tally.anomalous += usize::from(decision.anomalous == Some(true));
-                rows.scored(&path, score, decision)
+                rows.add(&Row { path: &path, result: Ok((score, decision)) })
             }
             Err(error) => {
                 self.tally.failed += 1;
                 say(&format!("error: {error}"));
-                rows.failed(&path, &error)
+                rows.add(&Row { path: &path, result: Err(&error) })
             }
         }
     }

@@ -1,0 +1,50 @@
+//! Comma-separated values. A picture without a score has no row: it could be taken for one.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::{Row, Rows};
+
+pub(super) struct Csv<'a>(csv::Writer<&'a mut dyn Write>);
+
+#[derive(Serialize)]
+struct Scored<'a> {
+    path: &'a str,
+    score: f32,
+    p_value: Option<f64>,
+    verdict: Option<&'static str>,
+}
+
+impl<'a> Csv<'a> {
+    /// Begins with the header.
+    pub(super) fn new(out: &'a mut dyn Write) -> io::Result<Self> {
+        let mut rows = csv::WriterBuilder::new().has_headers(false).from_writer(out);
+        rows.write_record(["path", "score", "p_value", "verdict"]).map_err(plain)?;
+        Ok(Self(rows))
+    }
+}
+
+impl Rows for Csv<'_> {
+    fn add(&mut self, row: &Row) -> io::Result<()> {
+        let Ok((score, decision)) = row.result else { return Ok(()) };
+        let (p_value, verdict) = (decision.p_value, decision.verdict());
+        self.0.serialize(Scored { path: row.path, score, p_value, verdict }).map_err(plain)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+
+    fn finish(mut self: Box<Self>) -> io::Result<()> {
+        self.flush()
+    }
+}
+
+/// The failure of the output itself, by which a closed one can be told.
+fn plain(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        kind => io::Error::other(format!("{kind:?}")),
+    }
+}

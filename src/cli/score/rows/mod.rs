@@ -1,0 +1,72 @@
+//! Results of `score`, a row for each picture, in a format for each kind of reader. It knows scores and decisions, no pictures.
+//!
+//! The formats have files of their own. Those of data frames gather rows into a [`batch::Batch`].
+
+mod arrow;
+mod batch;
+mod csv;
+mod jsonl;
+mod parquet;
+
+use std::io::{self, Write};
+
+use clap::ValueEnum;
+
+use super::verdict::Decision;
+
+/// How results are written.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// Comma-separated values below a header
+    Csv,
+    /// A JSON object a line
+    Jsonl,
+    /// A Parquet file, packed by Snappy
+    Parquet,
+    /// Arrow IPC: a file (Feather) with --output FILE, else a stream
+    Arrow,
+}
+
+impl Format {
+    /// Whether it is nothing for a terminal.
+    pub(super) fn is_binary(self) -> bool {
+        matches!(self, Self::Parquet | Self::Arrow)
+    }
+}
+
+/// A picture with its score, or why there is none.
+pub(super) struct Row<'a> {
+    pub path: &'a str,
+    pub result: Result<(f32, Decision), &'a str>,
+}
+
+/// Writes results.
+pub(super) trait Rows {
+    /// One more.
+    fn add(&mut self, row: &Row) -> io::Result<()>;
+
+    /// Lets whoever reads have what there is, where the format has it before its end.
+    fn flush(&mut self) -> io::Result<()>;
+
+    /// There are no more.
+    fn finish(self: Box<Self>) -> io::Result<()>;
+}
+
+/// What a file of results says of all rows.
+pub(super) type Notes = Vec<(String, String)>;
+
+/// Begins results: with the header, where there is one. `whole` is a file that nobody reads before it is done. `notes` stand in
+/// the formats that have a place for them.
+pub(super) fn rows<'a>(
+    format: Format,
+    out: &'a mut dyn Write,
+    whole: bool,
+    notes: Notes,
+) -> io::Result<Box<dyn Rows + 'a>> {
+    Ok(match format {
+        Format::Csv => Box::new(csv::Csv::new(out)?),
+        Format::Jsonl => Box::new(jsonl::Jsonl::new(out)),
+        Format::Parquet => Box::new(parquet::Parquet::new(out, notes)?),
+        Format::Arrow => Box::new(arrow::Arrow::new(out, whole, notes)?),
+    })
+}
