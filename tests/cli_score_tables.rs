@@ -199,8 +199,8 @@ fn a_failed_output_is_an_error_and_leaves_no_file() {
         let output = command.stdout(writer).stderr(Stdio::piped()).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         assert!(!stderr(&output).contains("error"), "{}", stderr(&output));
-        // What fails all pictures: a threshold that the model cannot promise.
-        let output = ended(&sandbox, &[IDX, "--format", format, "-o", "results", "--alpha=0.0001"], 1);
+        // A rate that the model cannot promise is refused before anything is written.
+        let output = ended(&sandbox, &[IDX, "--format", format, "-o", "results", "--alpha=0.0001"], 2);
         assert!(!sandbox.path("results").exists(), "{}", stderr(&output));
     }
 }

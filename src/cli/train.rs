@@ -227,8 +227,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             );
         }
         let found = report.sensitivity.as_ref().zip(report.networks.last());
-        for better in found.into_iter().flat_map(|(found, result)| found.better_detectors(&result.network)) {
-            output::note(format_args!("warning: {better}"));
+        let better = found.map_or_else(Vec::new, |(found, result)| found.better_detectors(&result.network));
+        if !better.is_empty() {
+            console.say(format!("warning: {}", better.join("; ")));
         }
         console.say(format!("written: {}", folder.path().display()));
     }

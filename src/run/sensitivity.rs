@@ -71,9 +71,6 @@ impl SensitivityReport {
                     let network = &own.detector;
                     better
                         .push(format!("{name} does better than the {network} on {on}, AUROC {theirs:.4} to {ours:.4}"));
-                    better.push(format!(
-                        "{name} does better than the {network} on {on}: AUROC {theirs:.4}, not {ours:.4}"
-                    ));
                 }
             }
         }
