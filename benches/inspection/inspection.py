@@ -7,7 +7,7 @@
 
 A set is a folder with train/good, test/good and other folders below test, which hold defects. Training sees train/good and no
 label. A run that is done is not run again, and one that was killed goes on from its checkpoint. The sets are not part of the
-project; results/inspection/README.md says where they are from.
+project; README.md beside this file says where they are from.
 
 For teacher and student: the AUROC on the test images by latent distance and by reconstruction error, defects found and false
 alarms at alpha 0.05, and what the run itself found of painted defects. Beside them nearest neighbour and PCA as the run measures
@@ -171,7 +171,7 @@ def page(rows):
     mean = lambda of, column: [float(row[column]) for row in of if row.get(column)]
     shown = lambda values, form: form.format(sum(values) / len(values)) if values else ""
     text = "# Own images: real inspection sets\n\n"
-    text += "Made by `benches/inspection/inspection.py`; means over seeds. [README.md](README.md) says what the sets are.\n\n"
+    text += "Made by `benches/inspection/inspection.py`; means over seeds. [benches/inspection](../../benches/inspection/README.md) says what the sets are.\n\n"
     text += "| set | side | detector | seeds | AUROC | ± | by reconstruction | found at 0.05 | false alarms | painted: AUROC | painted: found |\n"
     text += "|---|---|---|---|---|---|---|---|---|---|---|\n"
     for (name, side, detector), of in groups.items():
