@@ -137,7 +137,7 @@ def baselines(folder, side, have):
                 normal, anomalous = parts(folder)
                 known = sorted(path for path in (folder / "train/good").rglob("*") if path.is_file())
                 labels = [0] * len(normal) + [1] * len(anomalous)
-                data = pixels(known, side), pixels(normal + anomalous, side), labels, len(normal), len(anomalous)
+                data = pixels(known, int(side)), pixels(normal + anomalous, int(side)), labels, len(normal), len(anomalous)
             known, test, labels, normal, anomalous = data
             start = time.monotonic()
             auroc = roc_auc_score(labels, score(known, test, seed))
