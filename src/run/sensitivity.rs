@@ -48,33 +48,30 @@ pub struct FoundDefect {
 const BETTER: f64 = 0.005;
 
 impl SensitivityReport {
-    /// What a user must know: each detector that tells defects better than the result does, by how much, and on what. Of
-    /// the networks only the teacher is held against it.
+    /// What a user must know: each detector that tells anomalous images better than the result does, or painted defects
+    /// where there are none, and by how much. Of the networks only the teacher is held against it.
     pub fn better_detectors(&self, result: &str) -> Vec<String> {
         let Some(own) = self.detectors.iter().find(|detector| detector.detector == result) else {
             return Vec::new();
         };
         let passing = |name: &str| name.starts_with("student") || name == "teacher-joint" || name == own.detector;
-        let mut better = Vec::new();
-        for other in self.detectors.iter().filter(|other| !passing(&other.detector)) {
-            let painted = ("painted defects", Some(own.auroc), Some(other.auroc));
-            let anomalies = ("the anomalous images", own.anomalies_auroc, other.anomalies_auroc);
-            for (on, ours, theirs) in [painted, anomalies] {
-                if let (Some(ours), Some(theirs)) = (ours, theirs)
-                    && theirs > ours + BETTER
-                {
-                    let name = match other.detector.as_str() {
-                        "nearest-neighbour" => "a nearest neighbour on pixels",
-                        "pca" => "PCA on pixels",
-                        _ => "the teacher",
-                    };
-                    let network = &own.detector;
-                    better
-                        .push(format!("{name} does better than the {network} on {on}, AUROC {theirs:.4} to {ours:.4}"));
-                }
-            }
-        }
-        better
+        let others = self.detectors.iter().filter(|other| !passing(&other.detector));
+        let better = others.filter_map(|other| {
+            // Painted defects are no match for real ones.
+            let (on, ours, theirs) = match (own.anomalies_auroc, other.anomalies_auroc) {
+                (Some(ours), Some(theirs)) => ("the anomalous images", ours, theirs),
+                _ => ("painted defects", own.auroc, other.auroc),
+            };
+            let name = match other.detector.as_str() {
+                "nearest-neighbour" => "a nearest neighbour on pixels",
+                "pca" => "PCA on pixels",
+                _ => "the teacher",
+            };
+            let network = &own.detector;
+            let text = format!("{name} does better than the {network} on {on}, AUROC {theirs:.4} to {ours:.4}");
+            (theirs > ours + BETTER).then_some(text)
+        });
+        better.collect()
     }
 }
 
