@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use super::Baseline;
-use super::pixels::{at_most, pixels};
-use crate::data::{DataError, Images};
+use super::pixels::pixels;
+use crate::data::{DataError, Images, at_most};
 
 /// Most training images that are compared with, spread evenly over all.
 const MOST: usize = 5_000;

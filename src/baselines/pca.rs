@@ -5,8 +5,8 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::Baseline;
-use super::pixels::{at_most, pixels};
-use crate::data::{DataError, Images};
+use super::pixels::pixels;
+use crate::data::{DataError, Images, at_most};
 
 /// Most components that are kept.
 const COMPONENTS: usize = 32;

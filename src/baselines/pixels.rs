@@ -14,12 +14,6 @@ pub(super) fn pixels(images: &Images, indices: &[usize]) -> Result<Vec<Vec<u8>>,
     indices.par_iter().map(|&index| Ok(averaged(&images.image(index)?, images.height(), images.width()))).collect()
 }
 
-/// As many of `indices` as `most`, spread evenly.
-pub(super) fn at_most(indices: &[usize], most: usize) -> Vec<usize> {
-    let count = indices.len().min(most);
-    (0..count).map(|place| indices[place * indices.len() / count]).collect()
-}
-
 fn averaged(values: &[u8], height: usize, width: usize) -> Vec<u8> {
     let longest = height.max(width);
     if longest <= MAX_SIDE {

@@ -47,6 +47,7 @@ pub use groups::{GroupBy, UnknownGroups};
 pub use images::{Images, LabelledImages};
 pub(crate) use internals::*;
 pub use npy::ArrayProblem;
+pub(crate) use one_class::at_most;
 pub(crate) use padding::{append_signed, levels};
 pub use parquet_images::ParquetProblem;
 pub use picture::{PictureError, PictureProblem};

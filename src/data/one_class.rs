@@ -89,6 +89,12 @@ impl OneClass {
     }
 }
 
+/// As many of `indices` as `most`, spread evenly over them.
+pub(crate) fn at_most(indices: &[usize], most: usize) -> Vec<usize> {
+    let count = indices.len().min(most);
+    (0..count).map(|place| indices[place * indices.len() / count]).collect()
+}
+
 /// How many of `images` images a share of them is, rounded down.
 pub(super) fn held_out(images: usize, share: f64) -> usize {
     // A product such as 100 x 0.29 lies just below the integer meant.

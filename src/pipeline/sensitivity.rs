@@ -5,6 +5,7 @@ use super::Data;
 use crate::baselines::{Baseline, baselines};
 use crate::calibration::Calibration;
 use crate::config::Config;
+use crate::data::at_most;
 use crate::engine::Executor;
 use crate::metrics::auroc;
 use crate::run::{DetectorSensitivity, FoundDefect, SensitivityReport};
@@ -88,8 +89,7 @@ impl SensitivityTest {
         let of = |wanted: bool| {
             let labels = &data.eval.labels;
             let all = data.split.test.iter().copied().filter(|&index| (labels[index] == data.split.normal) == wanted);
-            let all: Vec<usize> = all.collect();
-            (0..all.len().min(MOST)).map(|place| all[place * all.len() / all.len().min(MOST)]).collect::<Vec<_>>()
+            at_most(&all.collect::<Vec<_>>(), MOST)
         };
         let (normal, anomalous) = (of(true), of(false));
         let painted: Vec<usize> = (0..self.set.images.count()).collect();

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::defect::{Defect, Picture};
-use crate::data::{DataError, Images};
+use crate::data::{DataError, Images, at_most};
 
 /// Most normal images that are painted into, spread evenly over those given.
 const MOST: usize = 24;
@@ -26,8 +26,8 @@ impl DefectSet {
     /// An index past the last image, and unreadable images.
     pub fn new(images: &Images, indices: &[usize], seed: u64) -> Result<Self, DataError> {
         let (channels, height, width) = (images.channels(), images.height(), images.width());
-        let count = indices.len().min(MOST);
-        let normal: Vec<usize> = (0..count).map(|place| indices[place * indices.len() / count]).collect();
+        let normal = at_most(indices, MOST);
+        let count = normal.len();
         let pictures = normal.iter().map(|&index| Ok(images.image(index)?.into_owned()));
         let pictures = pictures.collect::<Result<Vec<_>, DataError>>()?;
         let picture = |place: usize| Picture { values: &pictures[place % count], height, width };
