@@ -2,19 +2,9 @@
 
 use std::io::{self, Write};
 
-use serde::Serialize;
-
-use super::{Row, Rows};
+use super::{Row, Rows, Scored};
 
 pub(super) struct Csv<'a>(csv::Writer<&'a mut dyn Write>);
-
-#[derive(Serialize)]
-struct Scored<'a> {
-    path: &'a str,
-    score: f32,
-    p_value: Option<f64>,
-    verdict: Option<&'static str>,
-}
 
 impl<'a> Csv<'a> {
     /// Begins with the header.
@@ -28,8 +18,7 @@ impl<'a> Csv<'a> {
 impl Rows for Csv<'_> {
     fn add(&mut self, row: &Row) -> io::Result<()> {
         let Ok((score, decision)) = row.result else { return Ok(()) };
-        let (p_value, verdict) = (decision.p_value, decision.verdict());
-        self.0.serialize(Scored { path: row.path, score, p_value, verdict }).map_err(plain)
+        self.0.serialize(Scored::new(row.path, score, decision)).map_err(plain)
     }
 
     fn flush(&mut self) -> io::Result<()> {

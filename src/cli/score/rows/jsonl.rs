@@ -4,17 +4,9 @@ use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
 
-use super::{Row, Rows};
+use super::{Row, Rows, Scored};
 
 pub(super) struct Jsonl<'a>(BufWriter<&'a mut dyn Write>);
-
-#[derive(Serialize)]
-struct Scored<'a> {
-    path: &'a str,
-    score: f32,
-    p_value: Option<f64>,
-    verdict: Option<&'static str>,
-}
 
 #[derive(Serialize)]
 struct Failed<'a> {
@@ -37,9 +29,7 @@ impl Rows for Jsonl<'_> {
     fn add(&mut self, row: &Row) -> io::Result<()> {
         let path = row.path;
         match row.result {
-            Ok((score, decision)) => {
-                self.line(&Scored { path, score, p_value: decision.p_value, verdict: decision.verdict() })
-            }
+            Ok((score, decision)) => self.line(&Scored::new(path, score, decision)),
             Err(error) => self.line(&Failed { path, error }),
         }
     }

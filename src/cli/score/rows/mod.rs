@@ -11,6 +11,7 @@ mod parquet;
 use std::io::{self, Write};
 
 use clap::ValueEnum;
+use serde::Serialize;
 
 use super::verdict::Decision;
 
@@ -38,6 +39,21 @@ impl Format {
 pub(super) struct Row<'a> {
     pub path: &'a str,
     pub result: Result<(f32, Decision), &'a str>,
+}
+
+/// A picture with its score, as formats of text write it.
+#[derive(Serialize)]
+struct Scored<'a> {
+    path: &'a str,
+    score: f32,
+    p_value: Option<f64>,
+    verdict: Option<&'static str>,
+}
+
+impl<'a> Scored<'a> {
+    fn new(path: &'a str, score: f32, decision: Decision) -> Self {
+        Self { path, score, p_value: decision.p_value, verdict: decision.verdict() }
+    }
 }
 
 /// Writes results.
