@@ -94,6 +94,7 @@ mod report;
 mod reproduce;
 mod results;
 mod run;
+mod score_kind;
 pub mod scoring;
 mod sensitivity;
 mod shard;

@@ -1,6 +1,7 @@
 //! Defects painted into normal images, simple detectors, and what a run says of both.
 
 use pkdgan::data::Images;
+use pkdgan::model::ScoreKind;
 use pkdgan::unstable::baselines::{Baseline, NearestNeighbour, Pca};
 use pkdgan::unstable::run::{DetectorSensitivity, SensitivityReport};
 use pkdgan::unstable::sensitivity::{Contrast, Defect, DefectSet, Kind, Size};
@@ -146,6 +147,7 @@ fn simple_detectors_tell_defects_of_large_images_too() {
 fn a_report_says_which_detectors_do_better_than_the_result() {
     let detector = |name: &str, auroc, anomalies_auroc| DetectorSensitivity {
         detector: name.into(),
+        score: None,
         auroc,
         found: 0.5,
         anomalies_auroc,
@@ -163,12 +165,12 @@ fn a_report_says_which_detectors_do_better_than_the_result() {
         ],
     };
     let teacher = "the teacher does better than the student on the anomalous images, AUROC 0.8000 to 0.7500";
-    assert_eq!(report.better_detectors("student"), [teacher]);
+    assert_eq!(report.better_detectors("student", ScoreKind::Latent), [teacher]);
     // Without anomalous images painted ones must do.
     report.detectors.iter_mut().for_each(|detector| detector.anomalies_auroc = None);
     let nearest =
         "a nearest neighbour on pixels does better than the student on painted defects, AUROC 0.8200 to 0.8000";
-    assert_eq!(report.better_detectors("student"), [nearest]);
+    assert_eq!(report.better_detectors("student", ScoreKind::Latent), [nearest]);
     report.detectors.retain(|detector| detector.detector != "student");
-    assert_eq!(report.better_detectors("student"), [""; 0]);
+    assert_eq!(report.better_detectors("student", ScoreKind::Latent), [""; 0]);
 }

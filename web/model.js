@@ -14,7 +14,7 @@ const MAX_WIDTH = 4096,
   MAX_STRIDE = 64;
 /** What may be done to latent vectors; the first goes without saying. */
 const CONSTRAINTS = ["unit-rms", "tanh", "none"];
-const FORMATS = ["pkdgan-ede-gan-1", "pkdgan-ede-gan-2", "pkdgan-ede-gan-3"];
+const FORMATS = [1, 2, 3, 4].map((version) => `pkdgan-ede-gan-${version}`);
 /** Most characters of a metadata value: settings of sixteen layers take a third of it. */
 const MAX_VALUE = 2000;
 /** What the metadata say of every model's preprocessing, if they say it. */
@@ -40,6 +40,12 @@ export async function readModel(name, blob) {
   const format = weights.metadata.get("format");
   if (!FORMATS.includes(format)) {
     throw foreign(`metadata \`format\`: ${shortened(`${format}`)}; this page reads ${FORMATS.join(", ")}`);
+  }
+  if (weights.metadata.has("scored_by")) {
+    const kind = shortened(weights.metadata.get("scored_by"));
+    throw foreign(
+      `it scores by \`${kind}\`, and this page computes the latent distance; use a file of \`pkdgan export --format safetensors-f16 --score latent\``,
+    );
   }
   const architecture = described(weights, "architecture");
   const preprocessing = described(weights, "preprocessing");

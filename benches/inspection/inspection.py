@@ -9,13 +9,14 @@ A set is a folder with train/good, test/good and other folders below test, which
 label. A run that is done is not run again, and one that was killed goes on from its checkpoint. The sets are not part of the
 project; README.md beside this file says where they are from.
 
-For teacher and student: the AUROC on the test images by latent distance and by reconstruction error, defects found and false
-alarms at alpha 0.05, and what the run itself found of painted defects. Beside them nearest neighbour and PCA as the run measures
-them, and detectors of scikit-learn on the same pixels, as in benches/baselines/baselines.py.
+For teacher and student, by each kind of score and by the one that `--score auto` takes: the AUROC on the test images, defects
+found and false alarms at alpha 0.05, and what the run itself found of painted defects. Beside them nearest neighbour and PCA as
+the run measures them, and detectors of scikit-learn on the same pixels, as in benches/baselines/baselines.py.
 
-runs.csv has a row for each set, seed and detector: set, side, seed, detector, AUROC by its own score and its 95 % half-width
-(Hanley and McNeil 1982), AUROC by reconstruction error, defects found and false alarms at alpha 0.05, AUROC and share found of
-painted defects, seconds of training, build. painted.csv has the share found of each defect by the run's student.
+runs.csv has a row for each set, seed and detector: set, side, seed, detector, AUROC and its 95 % half-width (Hanley and McNeil
+1982), AUROC by the whole reconstruction error, defects found and false alarms at alpha 0.05, AUROC and share found of painted
+defects, seconds of training, build. A detector without `by` scores by the latent distance. painted.csv has the share found of
+each defect by the run's student, by the score that it was trained with.
 """
 
 import argparse
@@ -79,9 +80,17 @@ def train(arguments, folder, side, seed):
     return run, json.loads((run / "report.json").read_text())
 
 
-def verdicts(arguments, model, folder):
-    """Defects found and false alarms of a model at ALPHA."""
-    command = [arguments.program, "score", model, folder / "test", "--path", "cpu", "--quiet", "--format", "jsonl"]
+def favoured(model):
+    """The kind of score that a model's painted defects are told best by."""
+    data = model.read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return json.loads(header["__metadata__"]["normality"])["favoured"]
+
+
+def verdicts(arguments, model, folder, kind):
+    """Defects found and false alarms of a model at ALPHA, by a kind of score."""
+    command = [arguments.program, "score", model, folder / "test", "--path", "cpu", "--quiet", "--format", "jsonl",
+               "--score", kind]
     scored = subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True)
     rows = [json.loads(line) for line in scored.stdout.splitlines()]
     shares = []
@@ -98,8 +107,9 @@ def measured(arguments, folder, side, seed):
     networks = {network["network"]: network for network in report["networks"]}
     rows, painted = [], []
     for detector in report["sensitivity"]["detectors"]:
-        name = detector["detector"]
-        row = {"set": folder.name, "side": side, "seed": seed, "detector": name, "build": report["build"]}
+        name, kind = detector["detector"], detector.get("score")
+        label = name if kind in (None, "latent") else f"{name} by {kind}"
+        row = {"set": folder.name, "side": side, "seed": seed, "detector": label, "build": report["build"]}
         row["auroc"] = f"{detector['anomalies_auroc']:.4f}"
         row["half_width"] = f"{half_width(detector['anomalies_auroc'], normal, anomalous):.4f}"
         row["painted_auroc"] = f"{detector['auroc']:.4f}"
@@ -110,10 +120,12 @@ def measured(arguments, folder, side, seed):
             row["seconds"] = "" if seconds is None else f"{seconds:.0f}"
         model = {"teacher": "teacher.safetensors", "student": "model.safetensors"}.get(name)
         if model:
-            found, alarms = verdicts(arguments, run / model, folder)
+            found, alarms = verdicts(arguments, run / model, folder, kind)
             row |= {"found": f"{found:.4f}", "false_alarms": f"{alarms:.4f}"}
+            if kind == favoured(run / model):
+                rows.append(row | {"detector": f"{name} by auto"})
         rows.append(row)
-        if name == "student":
+        if name == "student" and kind == networks[name]["score"]:
             base = {"set": folder.name, "side": side, "seed": seed}
             painted += [base | defect | {"found": f"{defect['found']:.4f}"} for defect in detector["defects"]]
     return rows, painted
@@ -180,10 +192,14 @@ def page(rows):
                  shown(mean(of, "false_alarms"), "{:.1%}"), shown(mean(of, "painted_auroc"), "{:.3f}"),
                  shown(mean(of, "painted_found"), "{:.1%}")]
         text += f"| {' | '.join(map(str, cells))} |\n"
-    pairs = [(float(row["painted_auroc"]), float(row["auroc"])) for row in rows if row.get("painted_auroc")]
-    if len(pairs) > 2:
-        correlation = np.corrcoef(np.array(pairs).T)[0, 1]
-        text += f"\nAUROC on painted defects against AUROC on real ones, over {len(pairs)} rows: correlation {correlation:.2f}.\n"
+    text += "\nAUROC on painted defects against AUROC on real ones:\n\n| set | detectors | correlation |\n|---|---|---|\n"
+    pairs = {}
+    for row in rows:
+        if row.get("painted_auroc") and not row["detector"].endswith(" by auto"):
+            for name in (row["set"], "all"):
+                pairs.setdefault(name, []).append((float(row["painted_auroc"]), float(row["auroc"])))
+    for name, of in pairs.items():
+        text += f"| {name} | {len(of)} | {np.corrcoef(np.array(of).T)[0, 1]:.2f} |\n"
     return text
 
 

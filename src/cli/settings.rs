@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use pkdgan::config::{Config, ConfigError, Goal, Recipe};
 use pkdgan::data::{Colour, Dataset, Fit, GroupBy, Range, Source};
-use pkdgan::model::ModelFile;
+use pkdgan::model::{ModelFile, ScoreChoice};
 use pkdgan::unstable::config::{Given, goal, resolve_given};
 
 use super::moved::Moved;
@@ -88,6 +88,11 @@ pub(super) struct Settings {
     /// images it is the share of groups (--group-by) [default: 0.1, of own images 0.2]
     #[arg(long, value_name = "SHARE", help_heading = "Settings")]
     calibration: Option<f64>,
+    /// What images are scored by: `latent` (the method's own distance), `reconstruction`, `neighbour`, `features`, `combined`,
+    /// or `auto` for the one that tells defects best that are painted into held-out images. `pkdgan score --score` can
+    /// choose another later [default: latent, of own images combined]
+    #[arg(long, value_name = "KIND", help_heading = "Settings")]
+    score: Option<ScoreChoice>,
     /// Images per step of the teacher's training
     #[arg(long, value_name = "N", help_heading = "Settings")]
     batch_size: Option<usize>,
@@ -171,6 +176,7 @@ impl Settings {
             ("data.images.exclude", list(&self.exclude)),
             ("data.images.cross_file_systems", self.cross_file_systems.then(|| "true".to_owned())),
             ("data.calibration", self.calibration.map(|share| format!("{share:?}"))),
+            ("scoring.score", self.score.map(|score| quoted(&score))),
             ("training.batch_size", self.batch_size.map(|n| n.to_string())),
             ("training.steps", self.steps.map(|n| n.to_string())),
             ("training.seed", self.seed.map(|n| n.to_string())),

@@ -37,7 +37,7 @@ pub(super) fn of(report: &Report) -> String {
 /// What each detector finds of painted defects, a line each.
 fn sensitivity(of: &SensitivityReport) -> String {
     let mut text = format!(
-        "defects painted into {} normal images, found at {} false alarms; report.html shows them\n{:<18} {:>8} {:>8} {:>18}\n",
+        "defects painted into {} normal images, found at {} false alarms; report.html shows them\n{:<26} {:>8} {:>8} {:>18}\n",
         of.images,
         percent(of.alpha),
         "detector",
@@ -47,8 +47,8 @@ fn sensitivity(of: &SensitivityReport) -> String {
     );
     for detector in &of.detectors {
         text += &format!(
-            "{:<18} {:>8} {:>8.4} {:>18}\n",
-            detector.detector,
+            "{:<26} {:>8} {:>8.4} {:>18}\n",
+            detector.name(),
             format!("{:.1} %", 100.0 * detector.found),
             detector.auroc,
             figure(detector.anomalies_auroc)

@@ -227,7 +227,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             );
         }
         let found = report.sensitivity.as_ref().zip(report.networks.last());
-        let better = found.map_or_else(Vec::new, |(found, result)| found.better_detectors(&result.network));
+        let better =
+            found.map_or_else(Vec::new, |(found, result)| found.better_detectors(&result.network, result.score));
         if !better.is_empty() {
             console.say(format!("warning: {}", better.join("; ")));
         }

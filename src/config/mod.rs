@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Colour, Fit, GroupBy, Layout, Range, Source};
 
-pub use crate::model::{LatentConstraint, Statistics};
+pub use crate::model::{LatentConstraint, ScoreChoice, Statistics};
 pub use error::ConfigError;
 pub(crate) use internals::Given;
 pub(crate) use layers::{MAX_CONFIG_BYTES, check_format};
@@ -256,6 +256,9 @@ pub struct LossWeights {
 pub struct ScoringConfig {
     /// Where batch norm takes its statistics from.
     pub statistics: Statistics,
+    /// What images are scored by.
+    #[serde(default)]
+    pub score: ScoreChoice,
 }
 
 /// `[student]`: the small network, and how it is trained by itself.

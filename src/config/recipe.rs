@@ -7,7 +7,8 @@ use std::str::FromStr;
 use super::{
     AugmentationConfig, Budget, Config, ConfigError, DataConfig, DistillationConfig, DistillationStep,
     DistillationWeights, EvalSplit, Goal, ImagesConfig, LatentConstraint, LossWeights, NetworkConfig, PseudoAnomaly,
-    PseudoAnomalyConfig, RunConfig, Schedule, ScoringConfig, Statistics, Structure, StudentConfig, TrainingConfig,
+    PseudoAnomalyConfig, RunConfig, Schedule, ScoreChoice, ScoringConfig, Statistics, Structure, StudentConfig,
+    TrainingConfig,
 };
 use crate::data::{Dataset, Source};
 
@@ -91,7 +92,7 @@ impl Recipe {
                 augmentation,
                 pseudo_anomalies,
             },
-            scoring: ScoringConfig { statistics },
+            scoring: ScoringConfig { statistics, score: ScoreChoice::Default },
             student: student(dataset),
             distillation: distillation(dataset),
         }

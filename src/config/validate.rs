@@ -3,6 +3,7 @@
 use super::recipe::doublings;
 use super::{Config, ConfigError, EvalSplit, LossWeights};
 use crate::data::{CLASSES, Patterns, Source};
+use crate::model::{ScoreChoice, ScoreKind};
 
 /// Most samples of one run: a run that goes on draws the order of those before it again.
 const MAX_SAMPLES: usize = 1 << 31;
@@ -23,6 +24,12 @@ impl Config {
         require("data.side", data.side, sides.contains(&data.side), allowed)?;
         self.validate_images()?;
         real("data.calibration", data.calibration, 0.0, 0.9, "a share of the images, 0 to 0.9")?;
+        let score = self.scoring.score;
+        let takes_none = matches!(score, ScoreChoice::Default | ScoreChoice::Kind(ScoreKind::Latent));
+        let named = data.images.as_ref().is_some_and(|own| !own.calibration.as_os_str().is_empty());
+        let held_out = data.calibration > 0.0 || named;
+        let allowed = "default or latent where no images are held out (data.calibration above 0)";
+        require("scoring.score", score, takes_none || held_out, allowed)?;
         self.widths("network.generator", &network.generator)?;
         require("network.latents", network.latents, (1..=4096).contains(&network.latents), "1 to 4096")?;
         self.widths("network.discriminator", &network.discriminator)?;

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::run::WriteError;
+use crate::score_kind::ScoreKind;
 use crate::weights::WeightsError;
 
 /// Why a model could not be exported.
@@ -34,6 +35,9 @@ pub enum ExportError {
         /// The score of a black image.
         score: f32,
     },
+    /// A score that the format does not compute.
+    #[error("it scores by `{0}`, and ONNX graphs compute the latent distance; add `--score latent` to export that")]
+    Score(ScoreKind),
     /// A file larger than a protocol buffer may be.
     #[error(
         "an ONNX file of {0} bytes; one that holds its weights itself ends at 2147483647, export a smaller network"

@@ -13,6 +13,7 @@ use crate::data::{Fit, GREY, Preprocessing, Source};
 use crate::engine::{Activation, MIN_NORM};
 use crate::model::{Layer, LayerKind, ModelFile, NetworkSpec, Normal, Statistics};
 use crate::run::Given;
+use crate::score_kind::ScoreKind;
 use crate::weights::Weights;
 
 /// The set of operators, and the version of the file format that came with it.
@@ -26,8 +27,12 @@ const MAX_BYTES: usize = i32::MAX as usize;
 /// `[N]`, how many calibration scores are at least as high (ties as of [`tie_bound`] among them), and `p_value` `[N]`.
 ///
 /// # Errors
-/// Tensors that are missing, of another shape than the architecture's or not finite, and statistics of single values.
+/// A model that scores by more than the latent distance; tensors that are missing, of another shape than the
+/// architecture's or not finite; and statistics of single values.
 pub fn onnx(model: &ModelFile) -> Result<Model, ExportError> {
+    if model.score != ScoreKind::Latent {
+        return Err(ExportError::Score(model.score));
+    }
     let mut exporter = Exporter { builder: Builder::default(), weights: model.weights.clone(), model };
     let [encoder1, decoder, encoder2] = model.architecture.generator();
     let pixels = exporter.pixels()?;

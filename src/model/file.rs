@@ -2,17 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::description;
+use super::normality::{self, NormalityModel};
 use super::{Architecture, EdeGan, EncoderLayer, LatentConstraint, Named, Statistics};
 use crate::calibration::Calibration;
 use crate::data::{GREY, Preprocessing};
 use crate::engine::{VarId, Variables};
 use crate::format;
 use crate::message::shortened;
+use crate::score_kind::ScoreKind;
 use crate::weights::{Weights, WeightsError};
 
 /// The name of the format in the metadata.
@@ -23,6 +26,8 @@ const PREPROCESSING: &str = "preprocessing";
 const NORMAL: &str = "normal";
 const NETWORKS: &str = "networks";
 const SCORE: &str = "score";
+/// What images are scored by, where that is not the latent distance.
+const SCORED_BY: &str = "scored_by";
 /// The tensor of the calibration images' scores, ascending.
 const CALIBRATION: &str = "calibration.scores";
 /// Most calibration scores that are read.
@@ -44,8 +49,12 @@ pub struct ModelFile {
     pub preprocessing: Preprocessing,
     /// What it takes for normal.
     pub normal: Normal,
+    /// What images are scored by; see [`Self::scored_by`].
+    pub score: ScoreKind,
     /// Scores of held-out normal images, where there are any.
     pub calibration: Option<Calibration>,
+    /// What further scores of an image are taken by, where that was fitted.
+    pub normality: Option<Arc<NormalityModel>>,
     /// The tensors of its networks, in PyTorch's layouts: `encoder1.conv1.weight` and so on.
     pub weights: Weights,
 }
@@ -79,8 +88,9 @@ impl ModelFile {
     /// running statistics, with 1e-5 added to variances, and is not calibrated. [`Self::write`] takes any tensors,
     /// [`Self::read`] refuses those that do not go with the architecture.
     pub fn new(architecture: Architecture, preprocessing: Preprocessing, normal: Normal, weights: Weights) -> Self {
-        let (norm_epsilon, statistics) = (1e-5, Statistics::Running);
-        Self { architecture, norm_epsilon, statistics, preprocessing, normal, calibration: None, weights }
+        let (norm_epsilon, statistics, score) = (1e-5, Statistics::Running, ScoreKind::Latent);
+        let (calibration, normality) = (None, None);
+        Self { architecture, norm_epsilon, statistics, preprocessing, normal, score, calibration, normality, weights }
     }
 
     /// What is added to the variance in batch norm.
@@ -99,6 +109,24 @@ impl ModelFile {
     #[must_use]
     pub fn calibration(self, calibration: impl Into<Option<Calibration>>) -> Self {
         Self { calibration: calibration.into(), ..self }
+    }
+
+    /// The same model, scoring images by another kind of score; `None` for the one that tells painted defects best.
+    ///
+    /// # Errors
+    /// A kind of score that was not fitted when the model was trained.
+    pub fn scored_by(self, kind: impl Into<Option<ScoreKind>>) -> Result<Self, WeightsError> {
+        let kind = kind.into();
+        let lacks = |what: String| WeightsError::NotFitted { path: self.weights.origin.clone(), what };
+        let favoured = self.normality.as_ref().and_then(|normality| normality.favoured());
+        let score =
+            kind.or(favoured).ok_or_else(|| lacks("a choice of score, which training on own images makes".into()))?;
+        if score == self.score {
+            return Ok(self);
+        }
+        let Some(normality) = &self.normality else { return Err(lacks(format!("what the score `{score}` takes"))) };
+        let calibration = normality.calibration(score).map_err(|error| lacks(error.to_string()))?;
+        Ok(Self { score, calibration: Some(calibration), ..self })
     }
 
     /// Reads a model file, and checks that it has the tensors that its architecture takes.
@@ -176,6 +204,13 @@ impl ModelFile {
         }
         let scores = scores.map(Calibration::new);
         let calibration = scores.transpose().map_err(|error| foreign(format!("tensor `{CALIBRATION}`: {error}")))?;
+        let normality = NormalityModel::take_from(&mut weights, &architecture, &preprocessing)?.map(Arc::new);
+        let score = weights.metadata.get(SCORED_BY).map(|name| name.parse::<ScoreKind>());
+        let score = score.transpose().map_err(|error| foreign(format!("metadata `{SCORED_BY}`: {error}")))?;
+        let score = score.unwrap_or_default();
+        if score != ScoreKind::Latent && (normality.is_none() || calibration.is_none()) {
+            return Err(foreign(format!("metadata `{SCORED_BY}`: the file lacks what that score takes")));
+        }
         let mut variables = Variables::new();
         let gan = EdeGan::register(&mut variables, "model", &architecture, described.norm_epsilon);
         arrange(weights.clone(), &variables, &gan)?;
@@ -185,7 +220,9 @@ impl ModelFile {
             statistics: described.statistics,
             preprocessing,
             normal,
+            score,
             calibration,
+            normality,
             weights,
         })
     }
@@ -202,6 +239,9 @@ impl ModelFile {
     pub(crate) fn whole(&self) -> Weights {
         let mut weights = self.weights.clone();
         weights.metadata = self.metadata();
+        if let Some(normality) = &self.normality {
+            normality.insert_into(&mut weights);
+        }
         if let Some(calibration) = &self.calibration {
             let scores = calibration.scores();
             weights.insert(CALIBRATION, &[scores.len()], scores.to_vec());
@@ -226,6 +266,7 @@ impl ModelFile {
         // Of layers that do not fit nothing can be said; no reader takes the file.
         let fits = self.architecture.check().is_ok();
         let networks = if fits { description::networks(&self.architecture) } else { Value::Null };
+        let scored_by = (self.score != ScoreKind::Latent).then(|| (SCORED_BY, self.score.name().to_owned()));
         let metadata = [
             ("format", format!("{FORMAT}-{}", format::MODEL)),
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
@@ -235,7 +276,7 @@ impl ModelFile {
             (PREPROCESSING, preprocessing(&self.preprocessing).to_string()),
             (NORMAL, json!(self.normal).to_string()),
         ];
-        metadata.map(|(key, value)| (key.to_owned(), value)).into()
+        metadata.into_iter().chain(scored_by).map(|(key, value)| (key.to_owned(), value)).collect()
     }
 }
 
@@ -312,7 +353,8 @@ fn most_bytes(weights: &Weights) -> Result<u64, WeightsError> {
     let mut variables = Variables::new();
     let gan = EdeGan::register(&mut variables, "model", &architecture, described.norm_epsilon);
     let numbers = named(&gan, &variables).into_iter().map(|tensor| tensor.shape.iter().product::<usize>() as u64);
-    Ok(size_of::<f32>() as u64 * (numbers.sum::<u64>() + MAX_SCORES))
+    let more = normality::max_numbers(&architecture, MAX_SCORES);
+    Ok(size_of::<f32>() as u64 * (numbers.sum::<u64>() + more + MAX_SCORES))
 }
 
 /// The metadata value under a key.
@@ -341,6 +383,7 @@ pub fn arrange(
     weights.check_format(FORMAT, format::MODEL)?;
     weights.expect_finite()?;
     weights.tensors.remove(CALIBRATION);
+    normality::remove(&mut weights);
     let has = |weights: &Weights, part: &str| weights.tensors.keys().any(|name| name.contains(part));
     let (averages, discriminator) = (has(&weights, ".running_"), has(&weights, "discriminator."));
     let mut arranged: Vec<(VarId, Vec<f32>)> = Vec::new();

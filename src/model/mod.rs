@@ -10,14 +10,17 @@ mod description;
 mod ede_gan;
 mod file;
 mod network;
+mod normality;
 mod spec;
 mod statistics;
 
+pub use crate::score_kind::{ScoreChoice, ScoreKind, UnknownScore};
 pub use crate::weights::{Element, Tensor as WeightTensor, Weights, WeightsError};
 pub use constraint::LatentConstraint;
 pub use ede_gan::{Architecture, EncoderLayer};
 pub use file::{ModelFile, Normal};
 pub(crate) use internals::*;
+pub use normality::NormalityModel;
 pub use spec::{Layer, LayerFigures, LayerKind, NetworkSpec};
 pub use statistics::Statistics;
 
@@ -26,4 +29,5 @@ pub(crate) mod internals {
     pub use super::ede_gan::{EdeGan, Generated};
     pub use super::file::{arrange, named, read_with_bytes};
     pub use super::network::{Initial, Named, Network, NormMode};
+    pub use super::normality::{BaseScores, MAX_FITTED, Observation};
 }

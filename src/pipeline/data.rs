@@ -118,6 +118,12 @@ impl Data {
         Ok(Self { train, eval, split, own: Some(own) })
     }
 
+    /// The evaluation images that are normal, or those that are not.
+    pub(super) fn evaluated(&self, normal: bool) -> impl Iterator<Item = usize> {
+        let test = self.split.test.iter().copied();
+        test.filter(move |&index| (self.eval.labels[index] == self.split.normal) == normal)
+    }
+
     /// Where each evaluation picture lies, where they are own pictures.
     pub fn paths(&self) -> Option<&[PathBuf]> {
         self.own.as_ref().map(|own| &own.eval_paths[..])

@@ -66,14 +66,15 @@ pub fn evaluate(
         let report = |done: usize| watch.scored(name, done, images);
         let evaluation = Evaluation::run(executor, &model, &data.eval, &data.split, report)?;
         if let Some(test) = &mut test {
-            let report = |done, images| watch.scored(&format!("{name}, painted defects"), done, images);
-            test.network(name, executor, &model, &evaluation, data.split.normal, report)?;
+            watch.prepare(&format!("painted defects, {name}"));
+            test.network(name, executor, &model, data)?;
         }
         let budget = stage.budget(config);
         let threshold = |calibration| data.threshold(&evaluation, calibration, None);
         networks.push(NetworkReport {
             network: name.into(),
             structure: structure(config, &plan, stage),
+            score: model.score,
             params: model.gan.architecture.generator_params() as u64,
             macs: model.gan.architecture.generator_macs(),
             ratio: config.teacher().generator_macs() as f64 / model.gan.architecture.generator_macs() as f64,

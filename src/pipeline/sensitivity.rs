@@ -5,12 +5,13 @@ use super::Data;
 use crate::baselines::{Baseline, baselines};
 use crate::calibration::Calibration;
 use crate::config::Config;
-use crate::data::at_most;
+use crate::data::{Images, at_most};
 use crate::engine::Executor;
 use crate::metrics::auroc;
+use crate::model::{BaseScores, ScoreKind};
 use crate::run::{DetectorSensitivity, FoundDefect, SensitivityReport};
 use crate::sensitivity::{Defect, DefectSet};
-use crate::train::{Evaluation, Model, SCORED_AT_ONCE, Scorer, TrainError};
+use crate::train::{Model, TrainError};
 
 /// Most evaluation images that simple detectors score, spread evenly over all.
 const MOST: usize = 4_000;
@@ -37,8 +38,8 @@ struct Verdicts<'a> {
 /// # Errors
 /// Images that cannot be read.
 pub(super) fn painted(config: &Config, data: &Data) -> Result<DefectSet, TrainError> {
-    let normal = data.split.test.iter().copied().filter(|&index| data.eval.labels[index] == data.split.normal);
-    Ok(DefectSet::new(&data.eval.images, &normal.collect::<Vec<_>>(), config.training.seed)?)
+    let normal: Vec<usize> = data.evaluated(true).collect();
+    Ok(DefectSet::new(&data.eval.images, &normal, config.training.seed)?)
 }
 
 impl SensitivityTest {
@@ -55,7 +56,8 @@ impl SensitivityTest {
         Ok(Some(Self { set: painted(config, data)?, detectors: Vec::new(), alpha }))
     }
 
-    /// Has a network score the painted images. One that is not calibrated, as a given teacher may be, is left out.
+    /// Has a network score the painted images, by every kind of score that it has. One that is not calibrated, as a given
+    /// teacher may be, is left out.
     ///
     /// # Errors
     /// Failures of the device.
@@ -64,21 +66,21 @@ impl SensitivityTest {
         name: &str,
         executor: &mut dyn Executor,
         model: &Model,
-        evaluation: &Evaluation,
-        normal: u8,
-        mut progress: impl FnMut(usize, usize),
+        data: &Data,
     ) -> Result<(), TrainError> {
-        let Some(calibration) = &model.calibration else { return Ok(()) };
-        let indices: Vec<usize> = (0..self.set.images.count()).collect();
-        let scorer = Scorer::new(executor, &model.variables, &model.gan, model.statistics, SCORED_AT_ONCE)?;
-        let scored = scorer.score(executor, &self.set.images, &indices, |done| progress(done, indices.len()))?;
-        let painted: Vec<f32> = scored.iter().map(|scored| scored.score).collect();
-        let of = |wanted: bool| {
-            let scores = evaluation.scores.iter().filter(|score| (score.label == normal) == wanted);
-            scores.map(|score| score.score).collect::<Vec<_>>()
-        };
-        let (normal, anomalous) = (of(true), of(false));
-        self.add(name, calibration, &Verdicts { normal: &normal, anomalous: &anomalous, painted: &painted })
+        let Some(normality) = &model.normality else { return Ok(()) };
+        let of = |wanted: bool| data.evaluated(wanted).collect::<Vec<_>>();
+        let painted: Vec<usize> = (0..self.set.images.count()).collect();
+        let mut base = |images: &Images, indices: &[usize]| model.base_scores(executor, images, indices);
+        let normal = base(&data.eval.images, &of(true))?.unwrap_or_default();
+        let anomalous = base(&data.eval.images, &of(false))?.unwrap_or_default();
+        let painted = base(&self.set.images, &painted)?.unwrap_or_default();
+        for kind in ScoreKind::ALL {
+            let of = |base: &[BaseScores]| base.iter().map(|base| normality.score_of(kind, base)).collect::<Vec<_>>();
+            let verdicts = Verdicts { normal: &of(&normal), anomalous: &of(&anomalous), painted: &of(&painted) };
+            self.add(name, Some(kind), &normality.calibration(kind)?, &verdicts)?;
+        }
+        Ok(())
     }
 
     /// Has the simple detectors do the same, and gives the report.
@@ -86,11 +88,7 @@ impl SensitivityTest {
     /// # Errors
     /// Images that cannot be read.
     pub(super) fn report(mut self, data: &Data) -> Result<SensitivityReport, TrainError> {
-        let of = |wanted: bool| {
-            let labels = &data.eval.labels;
-            let all = data.split.test.iter().copied().filter(|&index| (labels[index] == data.split.normal) == wanted);
-            at_most(&all.collect::<Vec<_>>(), MOST)
-        };
+        let of = |wanted: bool| at_most(&data.evaluated(wanted).collect::<Vec<_>>(), MOST);
         let (normal, anomalous) = (of(true), of(false));
         let painted: Vec<usize> = (0..self.set.images.count()).collect();
         for baseline in baselines(&data.train.images, &data.split.train)? {
@@ -101,12 +99,18 @@ impl SensitivityTest {
                 anomalous: &baseline.scores(&data.eval.images, &anomalous)?,
                 painted: &baseline.scores(&self.set.images, &painted)?,
             };
-            self.add(baseline.name(), &calibration, &verdicts)?;
+            self.add(baseline.name(), None, &calibration, &verdicts)?;
         }
         Ok(SensitivityReport { images: self.set.normal.len() as u64, alpha: self.alpha, detectors: self.detectors })
     }
 
-    fn add(&mut self, name: &str, calibration: &Calibration, verdicts: &Verdicts) -> Result<(), TrainError> {
+    fn add(
+        &mut self,
+        name: &str,
+        score: Option<ScoreKind>,
+        calibration: &Calibration,
+        verdicts: &Verdicts,
+    ) -> Result<(), TrainError> {
         let &Verdicts { normal, anomalous, painted } = verdicts;
         let p_values = painted.iter().map(|&score| calibration.p_value(score)).collect::<Result<Vec<_>, _>>()?;
         let share = |places: &mut dyn Iterator<Item = usize>| {
@@ -125,6 +129,7 @@ impl SensitivityTest {
         let found = share(&mut (0..painted.len()));
         self.detectors.push(DetectorSensitivity {
             detector: name.into(),
+            score,
             auroc: auroc(normal, painted)?.unwrap_or_default(),
             found,
             anomalies_auroc: auroc(normal, anomalous)?,

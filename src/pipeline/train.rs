@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::devices::RunDevices;
+use super::normality::with_normality;
 use super::{Data, Devices, Plan, Watch, estimate};
 use crate::calibration::Calibration;
 use crate::config::{Config, Given};
@@ -183,6 +184,8 @@ fn save(
             let scorer = Scorer::new(executor, &trainer.variables, gan, statistics, SCORED_AT_ONCE)?;
             let scored = scorer.score(executor, &data.train.images, held_out, report)?;
             model.calibration = Some(Calibration::new(scored.iter().map(|scored| scored.score).collect())?);
+            watch.prepare("fitting further scores");
+            model = with_normality(config, model, executor, (&trainer.variables, gan, statistics), data)?;
         }
         Ok(model.write(&folder.file(file))?)
     };

@@ -72,6 +72,7 @@ pub fn page(
 ) -> Result<String, ReportError> {
     let report = &run.report;
     let result = run.result();
+    let score = report.networks.last().map_or_else(Default::default, |network| network.score);
     let model = |file| ModelFile::read(&folder.file(file)).map_err(TrainError::from);
     let mut architectures = vec![(result.network.clone(), model(RunFile::Model)?.architecture)];
     let mut shown = vec![(result.network.clone(), folder.file(RunFile::Model))];
@@ -105,7 +106,7 @@ pub fn page(
             .sensitivity
             .as_ref()
             .zip(painted)
-            .map(|(found, painted)| Sensitivity::new(found, painted, &result.network))
+            .map(|(found, painted)| Sensitivity::new(found, painted, (&result.network, score)))
             .transpose()?,
         ends: gallery.ends(run)?,
         grid: gallery.grid(run, &shown)?,

@@ -3,6 +3,7 @@
 use super::parts::Table;
 use super::tables::decimals;
 use super::{ReportError, pictures};
+use crate::model::ScoreKind;
 use crate::run::{DetectorSensitivity, SensitivityReport};
 use crate::sensitivity::{Contrast, Defect, DefectSet, Kind, Size};
 
@@ -31,21 +32,25 @@ pub(super) struct PaintedKind {
 }
 
 impl Sensitivity {
-    /// The part of the page about these images, where `result` is the run's result.
-    pub(super) fn new(report: &SensitivityReport, set: &DefectSet, result: &str) -> Result<Self, ReportError> {
+    /// The part of the page about these images, where a network with its kind of score is the run's result.
+    pub(super) fn new(
+        report: &SensitivityReport,
+        set: &DefectSet,
+        (network, score): (&str, ScoreKind),
+    ) -> Result<Self, ReportError> {
         let kind = |kind: Kind| {
             let defects = Size::ALL.into_iter().flat_map(|size| Contrast::ALL.map(|contrast| (size, contrast)));
             let places = defects.filter_map(|(size, contrast)| set.place(0, Defect { kind, size, contrast }));
             let pictures = places.map(|place| pictures::read(&set.images, place)).collect::<Result<_, _>>()?;
             Ok(PaintedKind { name: kind.name(), pictures })
         };
-        let own = report.detectors.iter().find(|detector| detector.detector == result);
+        let own = report.of(network, score);
         Ok(Self {
             images: report.images,
             alpha: crate::calibration::percent(report.alpha),
             detectors: detectors(&report.detectors),
             found: found(own),
-            better: report.better_detectors(result),
+            better: report.better_detectors(network, score),
             kinds: Kind::ALL.into_iter().map(kind).collect::<Result<_, ReportError>>()?,
         })
     }
@@ -58,7 +63,7 @@ fn percent(share: f64) -> String {
 fn detectors(detectors: &[DetectorSensitivity]) -> Table {
     let rows = detectors.iter().map(|detector| {
         vec![
-            detector.detector.clone(),
+            detector.name(),
             percent(detector.found),
             decimals(Some(detector.auroc)),
             decimals(detector.anomalies_auroc),

@@ -10,6 +10,7 @@ use crate::data::{LeftOut, Noted, Source};
 use crate::files::{read, text_of};
 use crate::message::shortened;
 use crate::metrics::BestF1;
+use crate::score_kind::ScoreKind;
 
 /// The figures of a run; those of a network are those of its result, the last of `networks`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -130,6 +131,9 @@ pub struct NetworkReport {
     pub network: String,
     /// Numbers of the structures of distillation that it went through, as `1` or `1+4`; empty for none.
     pub structure: String,
+    /// What its images are scored by, in all figures but those of reconstructions.
+    #[serde(default)]
+    pub score: ScoreKind,
     /// Trainable parameters of the generator.
     pub params: u64,
     /// Multiply-accumulates of the generator for one image.

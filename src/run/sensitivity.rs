@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::score_kind::ScoreKind;
 use crate::sensitivity::{Contrast, Kind, Size};
 
 /// What was found of defects painted into held-out normal images, by each network and by simple detectors on the same
@@ -21,6 +22,9 @@ pub struct SensitivityReport {
 pub struct DetectorSensitivity {
     /// The network's name, `nearest-neighbour` or `pca`.
     pub detector: String,
+    /// What a network scores by; absent for a simple detector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<ScoreKind>,
     /// Area under the ROC curve, in [0, 1]: painted images against the normal ones of the evaluation.
     pub auroc: f64,
     /// Share of the painted images with a p-value of at most `alpha`.
@@ -44,38 +48,55 @@ pub struct FoundDefect {
     pub found: f64,
 }
 
+/// What the teacher is called.
+const TEACHER: &str = "teacher";
+
 /// An AUROC must be higher by so much before it is called better.
 const BETTER: f64 = 0.005;
 
 impl SensitivityReport {
+    /// What a network found by a kind of score.
+    pub fn of(&self, network: &str, score: ScoreKind) -> Option<&DetectorSensitivity> {
+        // Earlier versions knew one kind, and did not name it.
+        self.detectors.iter().find(|of| of.detector == network && of.score.unwrap_or_default() == score)
+    }
+
     /// What a user must know: each detector that tells anomalous images better than the result does, or painted defects
-    /// where there are none, and by how much. Of the networks only the teacher is held against it.
-    pub fn better_detectors(&self, result: &str) -> Vec<String> {
-        let Some(own) = self.detectors.iter().find(|detector| detector.detector == result) else {
-            return Vec::new();
+    /// where there are none, and by how much. The result is a network with its kind of score. Of the others only the
+    /// teacher, at its best, is held against it.
+    pub fn better_detectors(&self, result: &str, score: ScoreKind) -> Vec<String> {
+        let Some(own) = self.of(result, score) else { return Vec::new() };
+        // Painted defects are no match for real ones.
+        let real = own.anomalies_auroc.is_some();
+        let area = |of: &DetectorSensitivity| if real { of.anomalies_auroc.unwrap_or_default() } else { of.auroc };
+        let best = |of: &dyn Fn(&DetectorSensitivity) -> bool| {
+            self.detectors.iter().filter(|other| of(other)).max_by(|a, b| area(a).total_cmp(&area(b)))
         };
-        let passing = |name: &str| name.starts_with("student") || name == "teacher-joint" || name == own.detector;
-        let others = self.detectors.iter().filter(|other| !passing(&other.detector));
-        let better = others.filter_map(|other| {
-            // Painted defects are no match for real ones.
-            let (on, ours, theirs) = match (own.anomalies_auroc, other.anomalies_auroc) {
-                (Some(ours), Some(theirs)) => ("the anomalous images", ours, theirs),
-                _ => ("painted defects", own.auroc, other.auroc),
-            };
-            let name = match other.detector.as_str() {
-                "nearest-neighbour" => "a nearest neighbour on pixels",
-                "pca" => "PCA on pixels",
-                _ => "the teacher",
-            };
-            let network = &own.detector;
-            let text = format!("{name} does better than the {network} on {on}, AUROC {theirs:.4} to {ours:.4}");
-            (theirs > ours + BETTER).then_some(text)
-        });
-        better.collect()
+        let others = [
+            best(&|other| other.detector == "nearest-neighbour").map(|of| (of, "a nearest neighbour on pixels".into())),
+            best(&|other| other.detector == "pca").map(|of| (of, "PCA on pixels".into())),
+            best(&|other| other.detector == TEACHER && result != TEACHER).map(|of| (of, format!("the {}", of.name()))),
+            best(&|other| other.detector == result).map(|of| (of, format!("the {}", of.name()))),
+        ];
+        let on = if real { "the anomalous images" } else { "painted defects" };
+        let better = others.into_iter().flatten().filter(|(other, _)| area(other) > area(own) + BETTER);
+        let text = |(other, name): (&DetectorSensitivity, String)| {
+            let (ours, theirs) = (area(own), area(other));
+            format!("{name} does better than the {} on {on}, AUROC {theirs:.4} to {ours:.4}", own.name())
+        };
+        better.map(text).collect()
     }
 }
 
 impl DetectorSensitivity {
+    /// What a person calls it: `student`, or `student by features`.
+    pub fn name(&self) -> String {
+        match self.score {
+            None | Some(ScoreKind::Latent) => self.detector.clone(),
+            Some(score) => format!("{} by {score}", self.detector),
+        }
+    }
+
     /// The mean share found of a kind and size, over both contrasts.
     pub fn found_of(&self, kind: Kind, size: Size) -> f64 {
         let of = self.defects.iter().filter(|defect| defect.kind == kind && defect.size == size);

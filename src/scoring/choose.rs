@@ -170,7 +170,7 @@ impl Detector {
         };
         choice.adapter = Some(gpu.summary().clone());
         let device = Backend::Device(Box::new(DeviceScorer::new(Box::new(gpu), file, generator)));
-        let mut candidate = Self::with(options.path.unwrap_or(ScoringPath::OpByOp), device, capacity, generator);
+        let mut candidate = Self::with(options.path.unwrap_or(ScoringPath::OpByOp), device, capacity, file, generator);
         match options.path {
             Some(path) => {
                 choice.path = path;

@@ -4,6 +4,7 @@ use super::device::DeviceScorer;
 use super::error::ScoringError;
 use super::generator::Generator;
 use super::path::ScoringPath;
+use super::scored_by::ScoredBy;
 use crate::engine::{Cpu, CpuScorer, Executor, Pending};
 use crate::model::ModelFile;
 
@@ -14,6 +15,7 @@ pub struct Detector {
     capacity: usize,
     image: [usize; 3],
     latents: usize,
+    scored_by: ScoredBy,
 }
 
 pub(super) enum Backend {
@@ -48,6 +50,10 @@ pub struct Submitted {
     images: usize,
     /// Numbers of each thing that was asked for beside the scores, an image.
     lens: [Option<usize>; 2],
+    scored_by: ScoredBy,
+    /// The images, where their scores take more than the network.
+    pixels: Option<Vec<f32>>,
+    wanted: Wanted,
 }
 
 enum State {
@@ -61,16 +67,21 @@ impl Submitted {
     /// # Errors
     /// If the device failed.
     pub fn wait(self) -> Result<Scores, ScoringError> {
-        let pending = match self.state {
-            State::Ready(scores) => return Ok(scores),
-            State::InFlight(pending) => pending,
+        let Self { state, images, lens, scored_by, pixels, wanted } = self;
+        let scores = match state {
+            State::Ready(scores) => scores,
+            State::InFlight(pending) => Self::read(pending, images, lens)?,
         };
+        Ok(scored_by.finished(pixels.as_deref(), scores, wanted))
+    }
+
+    fn read(pending: Pending, images: usize, lens: [Option<usize>; 2]) -> Result<Scores, ScoringError> {
         let mut values = pending.wait()?.into_iter().peekable();
         let mut scores = values.next().unwrap_or_default();
-        scores.truncate(self.images);
-        let [reconstructions, latents] = self.lens.map(|len| {
+        scores.truncate(images);
+        let [reconstructions, latents] = lens.map(|len| {
             let mut numbers = values.next_if(|_| len.is_some())?;
-            numbers.truncate(self.images * len.unwrap_or_default());
+            numbers.truncate(images * len.unwrap_or_default());
             Some(numbers)
         });
         Ok(Scores { scores, reconstructions, latents })
@@ -93,7 +104,7 @@ impl Detector {
             true => Backend::Cpu(generator.on_cpu()),
             false => Backend::Device(Box::new(DeviceScorer::new(Box::new(Cpu::new()), file, generator))),
         };
-        Self::with(ScoringPath::Cpu, backend, capacity, generator)
+        Self::with(ScoringPath::Cpu, backend, capacity, file, generator)
     }
 
     /// A detector on an executor that holds nothing else, for batches of up to `capacity` images. Path
@@ -112,7 +123,7 @@ impl Detector {
         }
         let generator = Generator::new(file)?;
         let device = Backend::Device(Box::new(DeviceScorer::new(executor, file, &generator)));
-        let mut detector = Self::with(path, device, capacity, &generator);
+        let mut detector = Self::with(path, device, capacity, file, &generator);
         detector.prepare()?;
         Ok(detector)
     }
@@ -125,9 +136,16 @@ impl Detector {
         Ok(())
     }
 
-    pub(super) fn with(path: ScoringPath, backend: Backend, capacity: usize, generator: &Generator) -> Self {
+    pub(super) fn with(
+        path: ScoringPath,
+        backend: Backend,
+        capacity: usize,
+        file: &ModelFile,
+        generator: &Generator,
+    ) -> Self {
         let plan = &generator.plan;
-        Self { path, backend, capacity: capacity.max(1), image: plan.image(), latents: plan.latents() }
+        let (image, latents, scored_by) = (plan.image(), plan.latents(), ScoredBy::of(file));
+        Self { path, backend, capacity: capacity.max(1), image, latents, scored_by }
     }
 
     /// Takes another path of the same backend.
@@ -171,6 +189,7 @@ impl Detector {
         if !pixels.len().is_multiple_of(image_len) || !(1..=self.capacity).contains(&images) {
             return Err(ScoringError::Pixels { len: pixels.len(), capacity: self.capacity, image: self.image });
         }
+        let (asked, wanted) = (wanted, self.scored_by.needed(wanted));
         let state = match &mut self.backend {
             Backend::Cpu(scorer) => {
                 let mut scores = vec![0.0; images];
@@ -187,7 +206,8 @@ impl Detector {
             Backend::Device(scorer) => State::InFlight(scorer.submit(self.path, pixels, self.capacity, wanted)?),
         };
         let lens = [wanted.reconstructions.then_some(image_len), wanted.latents.then_some(self.latents)];
-        Ok(Submitted { state, images, lens })
+        let (scored_by, pixels) = (self.scored_by.clone(), self.scored_by.kept(pixels));
+        Ok(Submitted { state, images, lens, scored_by, pixels, wanted: asked })
     }
 
     /// Scores a batch and waits for it.

@@ -25,6 +25,7 @@ mod error;
 mod generator;
 mod measure;
 mod path;
+mod scored_by;
 
 pub use crate::calibration::{Calibration, CalibrationError};
 // Callers look for it here. This room does not use that one, which is below it.
@@ -35,6 +36,7 @@ pub use error::ScoringError;
 pub(crate) use internals::*;
 pub(crate) use measure::time_one_image;
 pub use path::ScoringPath;
+pub(crate) use scored_by::ScoredBy;
 
 /// What is not of the public API: `pkdgan::unstable::scoring`.
 pub(crate) mod internals {

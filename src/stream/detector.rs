@@ -10,7 +10,8 @@ use crate::data::Search;
 use crate::engine::CpuScorer;
 use crate::model::ModelFile;
 use crate::scoring::{
-    Choice, Detector, DetectorOptions, Generator, Scores, ScoringError, ScoringPath, Submitted, Wanted, time_one_image,
+    Choice, Detector, DetectorOptions, Generator, ScoredBy, Scores, ScoringError, ScoringPath, Submitted, Wanted,
+    time_one_image,
 };
 
 /// Pictures of a chunk at most where each thread scores for itself.
@@ -31,6 +32,7 @@ pub struct SharedDetector {
     turn: Arc<AtomicUsize>,
     /// What scores without a device, or in the place of one that fails.
     cpu: Arc<CpuScorer>,
+    scored_by: ScoredBy,
     /// Whether it may take its place.
     fallback: bool,
     /// Why the device is no longer used.
@@ -54,7 +56,8 @@ impl SharedDetector {
         let generator = Generator::new(file)?;
         let cpu = Arc::new(generator.on_cpu());
         let (turn, failure) = Default::default();
-        let mut shared = Self { devices: Vec::new(), turn, cpu, fallback: options.cpu_fallback, failure };
+        let scored_by = ScoredBy::of(file);
+        let mut shared = Self { devices: Vec::new(), turn, cpu, scored_by, fallback: options.cpu_fallback, failure };
         // An adapter that was named is tried.
         if options.path.is_none() && !options.without_device && options.device.adapter.is_none() {
             let seconds = time_one_image(&shared.cpu) / threads as u32;
@@ -141,12 +144,13 @@ impl SharedDetector {
             }
         }
         let images = pixels.len() / self.cpu.image_len();
+        let (asked, wanted) = (wanted, self.scored_by.needed(wanted));
         let mut scores = vec![0.0; images];
         let mut room = wanted.reconstructions.then(|| vec![0.0; pixels.len()]);
         let mut latents = wanted.latents.then(|| vec![0.0; images * self.cpu.latents()]);
         // The other threads have pictures of their own.
         self.cpu.score_with_latents_here(pixels, &mut scores, room.as_deref_mut(), latents.as_deref_mut());
-        Ok(Scores { scores, reconstructions: room, latents })
+        Ok(self.scored_by.finished(Some(pixels), Scores { scores, reconstructions: room, latents }, asked))
     }
 }
 

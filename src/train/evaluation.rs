@@ -47,7 +47,11 @@ impl Evaluation {
         progress: impl FnMut(usize),
     ) -> Result<Self, TrainError> {
         let scorer = Scorer::new(executor, &model.variables, &model.gan, model.statistics, SCORED_AT_ONCE)?;
-        let scored = scorer.score(executor, &test.images, &split.test, progress)?;
+        let mut scored = scorer.score(executor, &test.images, &split.test, progress)?;
+        let others = model.other_scores(executor, &test.images, &split.test)?;
+        for (scored, other) in scored.iter_mut().zip(others.iter().flatten()) {
+            scored.score = *other;
+        }
         let labels: Vec<u8> = split.test.iter().map(|&index| test.labels[index]).collect();
         let parts = |of: fn(&Scored) -> f32| split.part_scores(&labels, &scored.iter().map(of).collect::<Vec<_>>());
         let area = |of: fn(&Scored) -> f32| {

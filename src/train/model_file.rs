@@ -1,12 +1,13 @@
 //! Models on an executor: from files, and into them.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::error::TrainError;
 use crate::calibration::Calibration;
 use crate::config::{Config, Given};
 use crate::engine::{Executor, Readback, Variables};
-use crate::model::{EdeGan, ModelFile, Normal, Statistics, arrange, named};
+use crate::model::{EdeGan, ModelFile, Normal, NormalityModel, ScoreKind, Statistics, arrange, named};
 use crate::weights::Weights;
 
 /// A trained encoder-decoder-encoder GAN whose weights are on an executor.
@@ -19,6 +20,10 @@ pub struct Model {
     pub statistics: Statistics,
     /// Scores of normal images that it was not trained on, where there are any.
     pub calibration: Option<Calibration>,
+    /// What images are scored by.
+    pub score: ScoreKind,
+    /// What further scores are taken by.
+    pub normality: Option<Arc<NormalityModel>>,
 }
 
 impl Model {
@@ -47,8 +52,9 @@ impl Model {
     pub fn place(file: ModelFile, executor: &mut dyn Executor) -> Result<Self, TrainError> {
         let mut variables = Variables::new();
         let gan = EdeGan::register(&mut variables, "model", &file.architecture, file.norm_epsilon);
-        put(file.weights, executor, &variables, &gan)?;
-        Ok(Self { gan, variables, statistics: file.statistics, calibration: file.calibration })
+        let ModelFile { weights, statistics, calibration, score, normality, .. } = file;
+        put(weights, executor, &variables, &gan)?;
+        Ok(Self { gan, variables, statistics, calibration, score, normality })
     }
 }
 
@@ -74,7 +80,9 @@ pub fn take_model(
         statistics,
         preprocessing: config.preprocessing(),
         normal: Normal { dataset: config.data.dataset.to_string(), class: config.data.normal },
+        score: ScoreKind::Latent,
         calibration: None,
+        normality: None,
         weights,
     })
 }

@@ -40,5 +40,9 @@ pub fn reconstruct(
     let outputs = ["reconstruction", "score"].map(|name| Readback::Output(program, name));
     let mut read = executor.read(&outputs)?.wait()?.into_iter();
     executor.unload(program);
-    Ok(Reconstructions { pixels: read.next().unwrap_or_default(), scores: read.next().unwrap_or_default() })
+    let (pixels, mut scores) = (read.next().unwrap_or_default(), read.next().unwrap_or_default());
+    if let Some(others) = model.other_scores(executor, images, indices)? {
+        scores = others;
+    }
+    Ok(Reconstructions { pixels, scores })
 }

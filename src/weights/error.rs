@@ -109,6 +109,14 @@ pub enum WeightsError {
         /// The value.
         value: f32,
     },
+    /// What was not fitted when the model was trained.
+    #[error("{}: the model lacks {what}; train it again, with held-out images", path.display())]
+    NotFitted {
+        /// The file.
+        path: PathBuf,
+        /// What it lacks.
+        what: String,
+    },
     /// The file cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use pkdgan::model::ModelFile;
+use pkdgan::model::{ModelFile, ScoreChoice};
 use pkdgan::scoring::{PictureFault, ScoringPath};
 use pkdgan::unstable::calibration::Calibration;
 use pkdgan::unstable::data::{MemoryBudget, Noted, Patterns, Search};
@@ -61,6 +61,10 @@ pub(super) struct Arguments {
     /// Enter folders where another file system is mounted; without it, each is named as a failure
     #[arg(long)]
     cross_file_systems: bool,
+    /// What images are scored by: `latent`, `reconstruction`, `neighbour`, `features`, `combined`, or `auto` for the one that
+    /// told painted defects best when the model was trained [default: what it was trained with]
+    #[arg(long, value_name = "KIND", help_heading = "Verdict")]
+    score: Option<ScoreChoice>,
     /// False-alarm rate: anomalous is what has a p-value of at most this [default: 0.01, or the smallest that the model
     /// can promise]
     #[arg(long, value_name = "RATE", help_heading = "Verdict")]
@@ -186,6 +190,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let patterns = Patterns::new(&arguments.include, &arguments.exclude)?;
     let search = Search { cross_file_systems: arguments.cross_file_systems, patterns, ..Search::default() };
     let model = ModelFile::read(&model_path)?;
+    let model = match arguments.score {
+        None | Some(ScoreChoice::Default) => model,
+        Some(ScoreChoice::Auto) => model.scored_by(None)?,
+        Some(ScoreChoice::Kind(kind)) => model.scored_by(kind)?,
+    };
     let calibration = model.calibration.clone();
     let rule = Rule::new(arguments.threshold, arguments.alpha, calibration.as_ref(), arguments.fail_on_anomaly)?;
     if let Some(note) = rule.note(arguments.alpha, calibration.as_ref()) {

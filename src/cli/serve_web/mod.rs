@@ -8,8 +8,9 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
+use pkdgan::model::ScoreKind;
 use pkdgan::unstable::model::read_with_bytes;
 use pkdgan::unstable::run::model_file;
 use rust_embed::RustEmbed;
@@ -84,7 +85,18 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// The bytes of a model file that can be used.
 fn checked_model(path: &Path) -> anyhow::Result<Vec<u8>> {
-    Ok(read_with_bytes(&model_file(path)?)?.1)
+    let path = model_file(path)?;
+    let (model, bytes) = read_with_bytes(&path)?;
+    if model.score != ScoreKind::Latent {
+        bail!(
+            "{}: it scores by `{}`, and the page computes the latent distance; make a file for it with `pkdgan export {} \
+             --format safetensors-f16 --score latent`",
+            path.display(),
+            model.score,
+            path.display()
+        );
+    }
+    Ok(bytes)
 }
 
 fn answer<'a>(request: &Request, model: Option<&'a [u8]>) -> Answer<'a> {
