@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// Model files; their metadata says `format` = `pkdgan-ede-gan-3`. Version 1 did not describe layers and score, version 2
-/// had no ties among scores.
-pub(crate) const MODEL: u64 = 3;
+/// Model files; their metadata says `format` = `pkdgan-ede-gan-4`. Version 1 did not describe layers and score, version 2
+/// had no ties among scores, version 3 no scale of heat maps.
+pub(crate) const MODEL: u64 = 4;
 /// Checkpoints; their metadata says `format` = `pkdgan-checkpoint-1`.
 pub(crate) const CHECKPOINT: u64 = 1;
 /// Run folders; their `config.toml` says `format = 1`.

@@ -87,15 +87,18 @@ fn an_old_model_scores_as_it_did() {
     let mut rows = csv::Reader::from_path(sandbox.path("scores.csv")).unwrap();
     let rows: Vec<f32> = rows.records().map(|row| row.unwrap()[1].parse().unwrap()).collect();
     let expected = read_scores(&fixture("run/scores.csv")).unwrap();
-    let got: Vec<Score> =
-        rows.iter().zip(&expected).map(|(&score, &Score { index, label, .. })| Score { index, label, score }).collect();
+    let got: Vec<Score> = rows
+        .iter()
+        .zip(&expected)
+        .map(|(&score, &Score { index, label, .. })| Score { index, label, score, p_value: None })
+        .collect();
     assert_eq!(rows.len(), expected.len());
     assert_close(&got, &expected);
     // Written again, it is of the present format.
     model.write(&sandbox.path("again.safetensors")).unwrap();
     let format = |path: &Path| Weights::read(path).unwrap().metadata["format"].clone();
     assert_eq!(format(&fixture("run/model.safetensors")), "pkdgan-ede-gan-1");
-    assert_eq!(format(&sandbox.path("again.safetensors")), "pkdgan-ede-gan-3");
+    assert_eq!(format(&sandbox.path("again.safetensors")), "pkdgan-ede-gan-4");
     assert_eq!(ModelFile::read(&sandbox.path("again.safetensors")).unwrap().metadata(), model.metadata());
 }
 
@@ -221,7 +224,7 @@ fn a_new_run_says_its_format() {
     sandbox.train("run", &["--steps=2", "--device=cpu"]).assert().success();
     let config = String::from_utf8(sandbox.read(CONFIG)).unwrap();
     assert!(config.starts_with("format = 1\n\n[run]\n"), "{config}");
-    assert_eq!(Weights::read(&sandbox.path(MODEL)).unwrap().metadata["format"], "pkdgan-ede-gan-3");
+    assert_eq!(Weights::read(&sandbox.path(MODEL)).unwrap().metadata["format"], "pkdgan-ede-gan-4");
     assert_eq!(Weights::read(&sandbox.path(CHECKPOINT)).unwrap().metadata["format"], "pkdgan-checkpoint-1");
 }
 

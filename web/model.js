@@ -14,7 +14,7 @@ const MAX_WIDTH = 4096,
   MAX_STRIDE = 64;
 /** What may be done to latent vectors; the first goes without saying. */
 const CONSTRAINTS = ["unit-rms", "tanh", "none"];
-const FORMATS = ["pkdgan-ede-gan-1", "pkdgan-ede-gan-2", "pkdgan-ede-gan-3"];
+const FORMATS = ["pkdgan-ede-gan-1", "pkdgan-ede-gan-2", "pkdgan-ede-gan-3", "pkdgan-ede-gan-4"];
 /** Most characters of a metadata value: settings of sixteen layers take a third of it. */
 const MAX_VALUE = 2000;
 /** What the metadata say of every model's preprocessing, if they say it. */

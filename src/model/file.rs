@@ -6,8 +6,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::description;
 use super::{Architecture, EdeGan, EncoderLayer, LatentConstraint, Named, Statistics};
+use super::{description, map_scale};
+use crate::anomaly_map::MapScale;
 use crate::calibration::Calibration;
 use crate::data::{GREY, Preprocessing};
 use crate::engine::{VarId, Variables};
@@ -46,6 +47,8 @@ pub struct ModelFile {
     pub normal: Normal,
     /// Scores of held-out normal images, where there are any.
     pub calibration: Option<Calibration>,
+    /// What held-out normal images differ by at each place, where there are enough.
+    pub map_scale: Option<MapScale>,
     /// The tensors of its networks, in PyTorch's layouts: `encoder1.conv1.weight` and so on.
     pub weights: Weights,
 }
@@ -80,7 +83,8 @@ impl ModelFile {
     /// [`Self::read`] refuses those that do not go with the architecture.
     pub fn new(architecture: Architecture, preprocessing: Preprocessing, normal: Normal, weights: Weights) -> Self {
         let (norm_epsilon, statistics) = (1e-5, Statistics::Running);
-        Self { architecture, norm_epsilon, statistics, preprocessing, normal, calibration: None, weights }
+        let (calibration, map_scale) = (None, None);
+        Self { architecture, norm_epsilon, statistics, preprocessing, normal, calibration, map_scale, weights }
     }
 
     /// What is added to the variance in batch norm.
@@ -160,6 +164,7 @@ impl ModelFile {
         if [channels, side] != [architecture.channels, architecture.side] || !fits {
             return Err(foreign(format!("metadata `{PREPROCESSING}` does not go with the architecture")));
         }
+        let map_scale = map_scale::take(&mut weights, &preprocessing)?;
         let scores = weights.tensors.remove(CALIBRATION).map(|tensor| tensor.values);
         let variances = weights.tensors.iter().filter(|(name, _)| name.ends_with(".running_var"));
         for (name, tensor) in variances {
@@ -186,6 +191,7 @@ impl ModelFile {
             preprocessing,
             normal,
             calibration,
+            map_scale,
             weights,
         })
     }
@@ -205,6 +211,9 @@ impl ModelFile {
         if let Some(calibration) = &self.calibration {
             let scores = calibration.scores();
             weights.insert(CALIBRATION, &[scores.len()], scores.to_vec());
+        }
+        if let Some(scale) = &self.map_scale {
+            map_scale::insert(&mut weights, scale);
         }
         weights
     }
@@ -312,7 +321,8 @@ fn most_bytes(weights: &Weights) -> Result<u64, WeightsError> {
     let mut variables = Variables::new();
     let gan = EdeGan::register(&mut variables, "model", &architecture, described.norm_epsilon);
     let numbers = named(&gan, &variables).into_iter().map(|tensor| tensor.shape.iter().product::<usize>() as u64);
-    Ok(size_of::<f32>() as u64 * (numbers.sum::<u64>() + MAX_SCORES))
+    let beside = MAX_SCORES + map_scale::most_values(&architecture);
+    Ok(size_of::<f32>() as u64 * (numbers.sum::<u64>() + beside))
 }
 
 /// The metadata value under a key.
@@ -341,6 +351,7 @@ pub fn arrange(
     weights.check_format(FORMAT, format::MODEL)?;
     weights.expect_finite()?;
     weights.tensors.remove(CALIBRATION);
+    map_scale::remove(&mut weights);
     let has = |weights: &Weights, part: &str| weights.tensors.keys().any(|name| name.contains(part));
     let (averages, discriminator) = (has(&weights, ".running_"), has(&weights, "discriminator."));
     let mut arranged: Vec<(VarId, Vec<f32>)> = Vec::new();

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::error::TrainError;
+use crate::anomaly_map::MapScale;
 use crate::calibration::Calibration;
 use crate::config::{Config, Given};
 use crate::engine::{Executor, Readback, Variables};
@@ -19,6 +20,8 @@ pub struct Model {
     pub statistics: Statistics,
     /// Scores of normal images that it was not trained on, where there are any.
     pub calibration: Option<Calibration>,
+    /// What those differ by at each place, where there are enough.
+    pub map_scale: Option<MapScale>,
 }
 
 impl Model {
@@ -48,7 +51,8 @@ impl Model {
         let mut variables = Variables::new();
         let gan = EdeGan::register(&mut variables, "model", &file.architecture, file.norm_epsilon);
         put(file.weights, executor, &variables, &gan)?;
-        Ok(Self { gan, variables, statistics: file.statistics, calibration: file.calibration })
+        let ModelFile { statistics, calibration, map_scale, .. } = file;
+        Ok(Self { gan, variables, statistics, calibration, map_scale })
     }
 }
 
@@ -75,6 +79,7 @@ pub fn take_model(
         preprocessing: config.preprocessing(),
         normal: Normal { dataset: config.data.dataset.to_string(), class: config.data.normal },
         calibration: None,
+        map_scale: None,
         weights,
     })
 }
