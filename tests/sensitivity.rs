@@ -149,6 +149,7 @@ fn a_report_says_which_detectors_do_better_than_the_result() {
         auroc,
         found: 0.5,
         anomalies_auroc,
+        localization: None,
         defects: Vec::new(),
     };
     let mut report = SensitivityReport {

@@ -2,6 +2,7 @@
 //! defects painted into normal images that training did not see.
 
 use super::Data;
+use crate::anomaly_map::Localization;
 use crate::baselines::{Baseline, baselines};
 use crate::calibration::Calibration;
 use crate::config::Config;
@@ -10,7 +11,7 @@ use crate::engine::Executor;
 use crate::metrics::auroc;
 use crate::run::{DetectorSensitivity, FoundDefect, SensitivityReport};
 use crate::sensitivity::{Defect, DefectSet};
-use crate::train::{Evaluation, Model, SCORED_AT_ONCE, Scorer, TrainError};
+use crate::train::{Differences, Evaluation, Model, SCORED_AT_ONCE, Scorer, TrainError};
 
 /// Most evaluation images that simple detectors score, spread evenly over all.
 const MOST: usize = 4_000;
@@ -78,7 +79,26 @@ impl SensitivityTest {
             scores.map(|score| score.score).collect::<Vec<_>>()
         };
         let (normal, anomalous) = (of(true), of(false));
-        self.add(name, calibration, &Verdicts { normal: &normal, anomalous: &anomalous, painted: &painted })
+        self.add(name, calibration, &Verdicts { normal: &normal, anomalous: &anomalous, painted: &painted })?;
+        self.localize(executor, model, &indices)
+    }
+
+    /// Has the heat maps of the network that was added last point at the painted defects.
+    fn localize(&mut self, executor: &mut dyn Executor, model: &Model, indices: &[usize]) -> Result<(), TrainError> {
+        let (Some(scale), Some(detector)) = (&model.map_scale, self.detectors.last_mut()) else { return Ok(()) };
+        let each = detector.defects.len();
+        let (mut whole, mut by_defect) = (Localization::default(), vec![Localization::default(); each]);
+        let differences = Differences::new(executor, &model.variables, &model.gan, model.statistics, SCORED_AT_ONCE)?;
+        differences.each(executor, &self.set.images, indices, |place, smoothed| {
+            let (map, on_defect) = (scale.map(&smoothed), self.set.on_defect(place));
+            whole.add(&map, Some(on_defect));
+            by_defect[place % each].add(&map, Some(on_defect));
+        })?;
+        detector.localization = whole.figures();
+        for (defect, counted) in detector.defects.iter_mut().zip(&by_defect) {
+            defect.localization = counted.figures();
+        }
+        Ok(())
     }
 
     /// Has the simple detectors do the same, and gives the report.
@@ -120,6 +140,7 @@ impl SensitivityTest {
             size,
             contrast,
             found: share(&mut (place..painted.len()).step_by(each)),
+            localization: None,
         });
         let defects = defects.collect();
         let found = share(&mut (0..painted.len()));
@@ -128,6 +149,7 @@ impl SensitivityTest {
             auroc: auroc(normal, painted)?.unwrap_or_default(),
             found,
             anomalies_auroc: auroc(normal, anomalous)?,
+            localization: None,
             defects,
         });
         Ok(())
