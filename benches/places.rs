@@ -7,7 +7,7 @@ use std::path::Path;
 use pkdgan::config::Config;
 use pkdgan::data::Images;
 use pkdgan::engine::Cpu;
-use pkdgan::unstable::anomaly_map::{Localization, LocalizationFigures, MapScale, difference, smoothed_by};
+use pkdgan::unstable::anomaly_map::{Localization, LocalizationFigures, MapScale, difference, smoothed};
 use pkdgan::unstable::pipeline::Data;
 use pkdgan::unstable::sensitivity::{Defect, DefectSet, Size};
 use pkdgan::unstable::train::{Model, reconstruct};
@@ -49,15 +49,13 @@ fn measure(path: &str, data: &Data, set: &DefectSet) -> Result<(), Failure> {
         "sigma", "chance", "plain", "AUROC", "normed", "AUROC"
     );
     for sigma in SIGMAS {
-        let smooth = |values: &Vec<f32>| smoothed_by(values, size, sigma);
-        let scale = MapScale::fit(size, &held_out.iter().map(smooth).collect::<Vec<_>>()).ok_or("too few images")?;
+        let scale = MapScale::fit_with(size, &held_out, sigma).ok_or("too few images")?;
         let mut counted = vec![Localization::default(); 5];
         let sizes: Vec<usize> =
             Defect::all().map(|defect| Size::ALL.iter().position(|&size| size == defect.size).unwrap_or(0)).collect();
         for (place, values) in painted.iter().enumerate() {
-            let smoothed = smooth(values);
-            let (map, on) = (scale.map(&smoothed), Some(set.on_defect(place)));
-            counted[0].add(&smoothed, on);
+            let (map, on) = (scale.map(values), Some(set.on_defect(place)));
+            counted[0].add(&smoothed(values, size, sigma * size[0].max(size[1]) as f32), on);
             counted[1].add(&map, on);
             counted[2 + sizes[place % sizes.len()]].add(&map, on);
         }

@@ -158,6 +158,18 @@ fn a_model_that_says_what_cannot_be_is_refused_with_the_key() {
     };
     let mut negative = whole.clone();
     negative.tensors.get_mut("calibration.scores").unwrap().values[0] = -0.5;
+    let mapped = |size: [usize; 2], mean: f32, deviation: f32, maxima: Vec<f32>| {
+        let mut weights = whole.clone();
+        let places = size[0] * size[1];
+        weights.insert("map.mean", &size, vec![mean; places]);
+        weights.insert("map.deviation", &size, vec![deviation; places]);
+        weights.insert("map.maxima", &[maxima.len()], maxima);
+        weights
+    };
+    mapped([28, 28], 0.1, 0.1, vec![1.0, 2.0]).write(&path).unwrap();
+    assert!(ModelFile::read(&path).unwrap().map_scale.is_some());
+    let mut part = mapped([28, 28], 0.1, 0.1, vec![1.0]);
+    part.tensors.remove("map.mean").unwrap();
     let mut variance = whole.clone();
     variance.tensors.get_mut("encoder1.conv2.norm.running_var").unwrap().values[0] = -1.0;
     let epsilon = "\"norm_epsilon\":";
@@ -171,6 +183,13 @@ fn a_model_that_says_what_cannot_be_is_refused_with_the_key() {
         (change("preprocessing", "centred, with -1", "top left"), ["`preprocessing`", "`padding` is \"top left\""]),
         (negative, ["`calibration.scores`", "-0.5"]),
         (variance, ["`encoder1.conv2.norm.running_var`", "-1 is no variance"]),
+        (mapped([28, 28], 0.1, -0.1, vec![1.0]), ["`map.*`", "deviation is not above 0"]),
+        (mapped([28, 28], 0.1, 0.0, vec![1.0]), ["`map.*`", "deviation is not above 0"]),
+        (mapped([28, 28], f32::NAN, 0.1, vec![1.0]), ["`map.*`", "not finite"]),
+        (mapped([28, 28], 0.1, 0.1, vec![2.0, 1.0]), ["`map.*`", "ascending"]),
+        (mapped([28, 28], 0.1, 0.1, vec![]), ["`map.*`", "there is none"]),
+        (mapped([28, 27], 0.1, 0.1, vec![1.0]), ["`map.mean`", "[28, 27]"]),
+        (part, ["`map.mean`", ""]),
     ] {
         weights.write(&path).unwrap();
         let said = stderr(&run(&sandbox, &["score", MODEL, "data/mnist/t10k-images-idx3-ubyte"]));

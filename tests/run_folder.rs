@@ -300,6 +300,7 @@ fn report() -> Report {
             bits_used: 12,
         }),
         sensitivity: None,
+        localization: None,
         networks: Vec::new(),
     }
 }

@@ -1,8 +1,8 @@
-//! The difference between an image and its reconstruction, place by place, smoothed.
+//! The difference between an image and its reconstruction, place by place; and smoothing.
 
 /// Standard deviation of the Gaussian that smooths, as a share of the longer side. Chosen on painted defects; see
 /// docs/method.md.
-pub const SIGMA: f32 = 1.0 / 16.0;
+pub const SIGMA: f32 = 1.0 / 32.0;
 
 /// The difference between an image and its reconstruction: mean over channels of the absolute difference, of pixels in
 /// -1..1. `bytes` are `[C, H, W]`; `reconstruction` is `[C, side, side]`, in whose centre they lie. Shape `[H, W]`.
@@ -23,15 +23,8 @@ pub fn difference(bytes: &[u8], reconstruction: &[f32], [height, width]: [usize;
     sums
 }
 
-/// [`difference`], smoothed by a Gaussian of [`SIGMA`].
-pub fn smoothed(bytes: &[u8], reconstruction: &[f32], size: [usize; 2], side: usize) -> Vec<f32> {
-    smoothed_by(&difference(bytes, reconstruction, size, side), size, SIGMA)
-}
-
-/// Values `[H, W]`, each the mean of those around it, weighted by a Gaussian whose standard deviation is `sigma` times the
-/// longer side. Near a border the weights of what is there add up to one, so that it is neither darker nor brighter.
-pub fn smoothed_by(values: &[f32], [height, width]: [usize; 2], sigma: f32) -> Vec<f32> {
-    let sigma = sigma * height.max(width) as f32;
+/// Values `[H, W]`, each the mean of those around it, weighted by a Gaussian whose standard deviation is `sigma` places. Near a border the weights of what is there add up to one, so that it is neither darker nor brighter.
+pub fn smoothed(values: &[f32], [height, width]: [usize; 2], sigma: f32) -> Vec<f32> {
     if sigma <= 0.0 {
         return values.to_vec();
     }
@@ -78,17 +71,17 @@ mod tests {
 
     #[test]
     fn smoothing_keeps_what_is_the_same_everywhere_and_spreads_a_point_evenly() {
-        for value in smoothed_by(&[3.0; 35], [5, 7], 0.3) {
+        for value in smoothed(&[3.0; 35], [5, 7], 2.1) {
             assert!((value - 3.0).abs() < 1e-5, "{value}");
         }
         let mut point = vec![0.0; 31 * 31];
         point[15 * 31 + 15] = 1.0;
-        let spread = smoothed_by(&point, [31, 31], 2.0 / 31.0);
+        let spread = smoothed(&point, [31, 31], 2.0);
         let sum: f32 = spread.iter().sum();
         assert!((sum - 1.0).abs() < 1e-4, "{sum}");
         let [peak, beside, below] = [15 * 31 + 15, 15 * 31 + 17, 17 * 31 + 15].map(|place| spread[place]);
         // Two pixels away is one standard deviation.
         assert!((beside / peak - (-0.5_f32).exp()).abs() < 1e-4 && (beside - below).abs() < 1e-6);
-        assert_eq!(smoothed_by(&point, [31, 31], 0.0), point);
+        assert_eq!(smoothed(&point, [31, 31], 0.0), point);
     }
 }

@@ -12,6 +12,6 @@ mod scale;
 
 pub use boxes::{AnomalyBox, MAX_BOXES, boxes};
 pub use colours::colour;
-pub use difference::{SIGMA, difference, smoothed, smoothed_by};
+pub use difference::{SIGMA, difference, smoothed};
 pub use localization::{Localization, LocalizationFigures};
 pub use scale::{MAX_IMAGES, MIN_IMAGES, MapScale, MapScaleError};

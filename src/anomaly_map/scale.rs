@@ -1,7 +1,9 @@
 //! What differences are normal at each place: fitted to held-out normal images.
 
+use rayon::prelude::*;
 use thiserror::Error;
 
+use super::difference::{SIGMA, smoothed};
 use crate::calibration::DEFAULT_ALPHA;
 
 /// Fewest images that a scale is fitted to: each is measured by the others, which must have a deviation.
@@ -37,13 +39,15 @@ pub enum MapScaleError {
     Maxima,
 }
 
-/// How the smoothed differences of normal images are spread at each place, and how high their maps go.
+/// How the differences of normal images are spread at each place, and how high their maps go.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MapScale {
     size: [usize; 2],
     mean: Vec<f32>,
     deviation: Vec<f32>,
     maxima: Vec<f32>,
+    /// Width of the Gaussian that smooths, in places.
+    sigma: f32,
 }
 
 impl MapScale {
@@ -66,15 +70,25 @@ impl MapScale {
         if maxima.is_empty() || !maxima.is_sorted() {
             return Err(MapScaleError::Maxima);
         }
-        Ok(Self { size, mean, deviation, maxima })
+        Ok(Self { size, mean, deviation, maxima, sigma: SIGMA * size[0].max(size[1]) as f32 })
     }
 
-    /// Fits a scale to the smoothed differences of held-out normal images, each `[H, W]`; none to fewer than
-    /// [`MIN_IMAGES`].
+    /// The same with another width of the Gaussian that smooths, as a share of the longer side: for measurements. Fit it
+    /// anew, for its maxima go with the width.
+    #[must_use]
+    pub fn fit_with(size: [usize; 2], differences: &[Vec<f32>], sigma: f32) -> Option<Self> {
+        Self::fitted(size, differences, sigma * size[0].max(size[1]) as f32)
+    }
+
+    /// Fits a scale to the differences of held-out normal images, each `[H, W]`; none to fewer than [`MIN_IMAGES`].
     ///
     /// Each maximum is that of a map whose scale the other images alone make, as those of a new image is: by its own scale a
     /// map of few images could not go high.
     pub fn fit(size: [usize; 2], differences: &[Vec<f32>]) -> Option<Self> {
+        Self::fit_with(size, differences, SIGMA)
+    }
+
+    fn fitted(size: [usize; 2], differences: &[Vec<f32>], sigma: f32) -> Option<Self> {
         let (count, places) = (differences.len() as f64, size.iter().product::<usize>());
         if differences.len() < MIN_IMAGES || places == 0 {
             return None;
@@ -87,11 +101,16 @@ impl MapScale {
         each(&mut |place, value| mean[place] += value / count);
         let mut squares = vec![0.0; places];
         each(&mut |place, value| squares[place] += (value - mean[place]).powi(2));
-        let mut maxima: Vec<f32> = differences.iter().map(|values| left_out(values, &mean, &squares, count)).collect();
+        let maximum = |values: &Vec<f32>| {
+            let map = smoothed(&left_out(values, &mean, &squares, count), size, sigma);
+            map.into_iter().fold(f32::NEG_INFINITY, f32::max)
+        };
+        let mut maxima: Vec<f32> = differences.par_iter().map(maximum).collect();
         maxima.sort_by(f32::total_cmp);
         let deviation = Deviation::new(squares.iter().copied(), count);
         let deviation = squares.iter().map(|&squares| deviation.of(squares) as f32).collect();
-        Self::new(size, mean.into_iter().map(|value| value as f32).collect(), deviation, maxima).ok()
+        let mean = mean.into_iter().map(|value| value as f32).collect();
+        Self::new(size, mean, deviation, maxima).ok().map(|scale| Self { sigma, ..scale })
     }
 
     /// Height and width of its maps.
@@ -99,7 +118,7 @@ impl MapScale {
         self.size
     }
 
-    /// Mean of the smoothed differences at each place, of pixels in -1..1.
+    /// Mean of the differences at each place, of pixels in -1..1.
     pub fn mean(&self) -> &[f32] {
         &self.mean
     }
@@ -114,10 +133,35 @@ impl MapScale {
         &self.maxima
     }
 
-    /// The map that smoothed differences `[H, W]` make: how many standard deviations each is above the mean of its place.
-    pub fn map(&self, smoothed: &[f32]) -> Vec<f32> {
-        let places = smoothed.iter().zip(&self.mean).zip(&self.deviation);
-        places.map(|((value, mean), deviation)| (value - mean) / deviation).collect()
+    /// The map that a difference `[H, W]` makes: by how many standard deviations it exceeds the mean of each place, zero where
+    /// it does not, smoothed.
+    pub fn map(&self, difference: &[f32]) -> Vec<f32> {
+        smoothed(&self.excess(difference), self.size, self.sigma)
+    }
+
+    /// [`Self::map`] of what lies in a rectangle alone, as if there was nothing around it; NaN elsewhere. `corner` and
+    /// `filled` are columns and rows.
+    pub fn map_within(&self, difference: &[f32], corner: [usize; 2], filled: [usize; 2]) -> Vec<f32> {
+        let ([left, top], [columns, rows], width) = (corner, filled, self.size[1]);
+        let excess = self.excess(difference);
+        let inner: Vec<f32> = excess
+            .chunks_exact(width)
+            .skip(top)
+            .take(rows)
+            .flat_map(|row| &row[left..left + columns])
+            .copied()
+            .collect();
+        let inner = smoothed(&inner, [rows, columns], self.sigma);
+        let mut map = vec![f32::NAN; difference.len()];
+        for (row, inner) in map.chunks_exact_mut(width).skip(top).zip(inner.chunks_exact(columns)) {
+            row[left..left + columns].copy_from_slice(inner);
+        }
+        map
+    }
+
+    fn excess(&self, difference: &[f32]) -> Vec<f32> {
+        let places = difference.iter().zip(&self.mean).zip(&self.deviation);
+        places.map(|((value, mean), deviation)| ((value - mean) / deviation).max(0.0)).collect()
     }
 
     /// The level that of new normal images no more than the share `alpha` is expected to exceed at any place: 0.01, or the
@@ -153,8 +197,8 @@ impl Deviation {
     }
 }
 
-/// The maximum of an image's map by the scale that all other images make.
-fn left_out(values: &[f32], mean: &[f64], squares: &[f64], count: f64) -> f32 {
+/// What an image's map is smoothed from, by the scale that all other images make.
+fn left_out(values: &[f32], mean: &[f64], squares: &[f64], count: f64) -> Vec<f32> {
     let apart: Vec<f64> = values.iter().zip(mean).map(|(&value, mean)| f64::from(value) - mean).collect();
     let without: Vec<f64> = squares
         .iter()
@@ -162,15 +206,18 @@ fn left_out(values: &[f32], mean: &[f64], squares: &[f64], count: f64) -> f32 {
         .map(|(squares, apart)| (squares - apart * apart * count / (count - 1.0)).max(0.0))
         .collect();
     let deviation = Deviation::new(without.iter().copied(), count - 1.0);
+    let places = without.iter().zip(&apart);
     // The mean of the others lies on the other side of the mean of all.
-    let highest =
-        without.iter().zip(&apart).map(|(&squares, apart)| apart * count / (count - 1.0) / deviation.of(squares));
-    highest.fold(f64::NEG_INFINITY, f64::max) as f32
+    let excess = places.map(|(&squares, apart)| apart * count / (count - 1.0) / deviation.of(squares));
+    excess.map(|excess| excess.max(0.0) as f32).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Two places, far too few for the Gaussian to reach from one to the other.
+    const SIZE: [usize; 2] = [1, 2];
 
     /// Differences that vary little at the first place and much at the second, without a pattern.
     fn differences(count: usize) -> Vec<Vec<f32>> {
@@ -180,34 +227,50 @@ mod tests {
 
     #[test]
     fn a_place_that_always_differs_is_not_bright() {
-        let scale = MapScale::fit([1, 2], &differences(200)).unwrap();
+        let scale = MapScale::fit(SIZE, &differences(200)).unwrap();
         let map = scale.map(&[0.105, 0.7]);
-        assert!(map.iter().all(|value| value.abs() < 0.5), "{map:?}");
+        assert!(map.iter().all(|&value| value < 0.5), "{map:?}");
         // The same step is more at the place that is steady.
         let map = scale.map(&[0.205, 0.8]);
         assert!(map[0] > 3.0 * map[1], "{map:?}");
+        // What fits better than usual makes up for nothing.
+        assert_eq!(scale.map(&[0.0, 0.0]), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn what_lies_around_the_picture_does_not_matter() {
+        let size = [32, 64];
+        let scale = MapScale::new(size, vec![0.0; 2048], vec![0.5; 2048], vec![1.0]).unwrap();
+        let mut difference = vec![9.0; 2048];
+        let inside = |place: &usize| (10..40).contains(&(place % 64)) && (4..28).contains(&(place / 64));
+        (0..2048).filter(inside).for_each(|place| difference[place] = 1.0);
+        let map = scale.map_within(&difference, [10, 4], [30, 24]);
+        for (place, value) in map.iter().enumerate() {
+            assert!(if inside(&place) { (value - 2.0).abs() < 1e-4 } else { value.is_nan() }, "{place}: {value}");
+        }
+        assert!(scale.map(&difference)[4 * 64 + 10] > 5.0);
     }
 
     #[test]
     fn few_images_do_not_make_a_place_look_steady() {
         let mut few = differences(4);
         few.iter_mut().for_each(|values| values[0] = 0.1);
-        let scale = MapScale::fit([1, 2], &few).unwrap();
+        let scale = MapScale::fit(SIZE, &few).unwrap();
         assert!(scale.deviation()[0] > 0.3 * scale.deviation()[1], "{:?}", scale.deviation());
-        assert_eq!(MapScale::fit([1, 2], &few[..2]), None);
+        assert_eq!(MapScale::fit(SIZE, &few[..2]), None);
         // All the same: any change is a change.
-        let same = MapScale::fit([1, 2], &vec![vec![0.1, 0.2]; 5]).unwrap();
+        let same = MapScale::fit(SIZE, &vec![vec![0.1, 0.2]; 5]).unwrap();
         assert!(same.deviation().iter().all(|&value| value > 0.0 && value < 0.01));
     }
 
     #[test]
     fn a_maximum_is_by_the_scale_of_the_others() {
         let all = differences(6);
-        let scale = MapScale::fit([1, 2], &all).unwrap();
+        let scale = MapScale::fit(SIZE, &all).unwrap();
         let mut expected: Vec<f32> = (0..6)
             .map(|image| {
                 let others: Vec<_> = (0..6).filter(|&other| other != image).map(|other| all[other].clone()).collect();
-                let map = MapScale::fit([1, 2], &others).unwrap().map(&all[image]);
+                let map = MapScale::fit(SIZE, &others).unwrap().map(&all[image]);
                 map.into_iter().fold(f32::NEG_INFINITY, f32::max)
             })
             .collect();

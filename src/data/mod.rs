@@ -8,6 +8,7 @@ mod error;
 pub(crate) mod fetch;
 mod folder;
 mod foreign;
+mod ground_truth;
 mod groups;
 mod hybrid;
 mod idx;
@@ -62,6 +63,7 @@ pub(crate) use verify::hex;
 /// What is not of the public API: `pkdgan::unstable::data`.
 pub(crate) mod internals {
     pub use super::folder::{Search, files_below};
+    pub use super::ground_truth::{GroundTruth, KnownPlaces, masks_beside};
     pub use super::groups::Groups;
     pub use super::idx::{Idx, MAX_VALUES, read_idx};
     pub use super::image_file::{ImageFile, OfMany, Stored, TakeImage};

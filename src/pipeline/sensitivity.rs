@@ -89,8 +89,9 @@ impl SensitivityTest {
         let each = detector.defects.len();
         let (mut whole, mut by_defect) = (Localization::default(), vec![Localization::default(); each]);
         let differences = Differences::new(executor, &model.variables, &model.gan, model.statistics, SCORED_AT_ONCE)?;
-        differences.each(executor, &self.set.images, indices, |place, smoothed| {
-            let (map, on_defect) = (scale.map(&smoothed), self.set.on_defect(place));
+        let map = |_, difference: Vec<f32>| scale.map(&difference);
+        differences.each(executor, &self.set.images, indices, map, |place, map| {
+            let on_defect = self.set.on_defect(place);
             whole.add(&map, Some(on_defect));
             by_defect[place % each].add(&map, Some(on_defect));
         })?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::maps::MapFolder;
 use super::{Picture, StreamError};
-use crate::anomaly_map::{AnomalyBox, MapScale, boxes, colour, smoothed};
+use crate::anomaly_map::{AnomalyBox, MapScale, boxes, colour, difference};
 use crate::data::{KeptPicture, Placement, Preprocessing};
 use crate::run::replace_whole;
 
@@ -74,12 +74,8 @@ impl Places {
     ) -> HeatMap {
         let size = self.scale.size();
         let placement = Placement::new(preprocessing, picture);
-        let mut values = self.scale.map(&smoothed(bytes, reconstruction, size, preprocessing.side));
-        for (place, value) in values.iter_mut().enumerate() {
-            if !placement.fills([place % size[1], place / size[1]]) {
-                *value = f32::NAN;
-            }
-        }
+        let difference = difference(bytes, reconstruction, size, preprocessing.side);
+        let values = self.scale.map_within(&difference, placement.corner, placement.filled);
         HeatMap { values, size, placement, level: self.scale.level() }
     }
 

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::batches::in_batches;
 use super::error::TrainError;
-use crate::anomaly_map::{MAX_IMAGES, MapScale, smoothed};
+use crate::anomaly_map::{MAX_IMAGES, MapScale, difference};
 use crate::data::{Images, at_most};
 use crate::engine::{Executor, Graph, Program, ProgramId, Variables};
 use crate::model::{EdeGan, Statistics};
@@ -40,25 +40,29 @@ impl Differences {
         Ok(Self { program, batch, side })
     }
 
-    /// Gives the smoothed difference `[H, W]` of each image at `indices`, in that order, with how many came before.
+    /// Gives what `make` makes of the difference `[H, W]` of each image at `indices`, in that order, with how many came
+    /// before. Differences are as of [`difference`].
     ///
     /// # Errors
     /// Unreadable images, failures of the device.
-    pub fn each(
+    pub fn each<T: Send>(
         &self,
         executor: &mut dyn Executor,
         images: &Images,
         indices: &[usize],
-        mut take: impl FnMut(usize, Vec<f32>),
+        make: impl Fn(usize, Vec<f32>) -> T + Sync,
+        mut take: impl FnMut(usize, T),
     ) -> Result<(), TrainError> {
         let (side, size) = (self.side, [images.height(), images.width()]);
         let len = images.channels() * side * side;
         let pixels = |batch: &[usize]| Ok(images.to_signed_padded(batch, side)?);
         let made = |first: usize, [reconstructions]: [&[f32]; 1]| {
             let pairs = indices[first..].par_iter().zip(reconstructions.par_chunks_exact(len));
-            let smoothed = pairs.map(|(&index, made)| Ok(smoothed(&images.image(index)?, made, size, side)));
-            let smoothed = smoothed.collect::<Result<Vec<_>, TrainError>>()?;
-            smoothed.into_iter().enumerate().for_each(|(place, smoothed)| take(first + place, smoothed));
+            let made = pairs.enumerate().map(|(place, (&index, made))| {
+                Ok(make(first + place, difference(&images.image(index)?, made, size, side)))
+            });
+            let made = made.collect::<Result<Vec<_>, TrainError>>()?;
+            made.into_iter().enumerate().for_each(|(place, made)| take(first + place, made));
             Ok(())
         };
         in_batches(executor, self.program, [RECONSTRUCTION], self.batch, indices, pixels, made)
@@ -75,7 +79,14 @@ impl Differences {
         held_out: &[usize],
     ) -> Result<Option<MapScale>, TrainError> {
         let mut differences = Vec::new();
-        self.each(executor, images, &at_most(held_out, MAX_IMAGES), |_, smoothed| differences.push(smoothed))?;
+        let held_out = at_most(held_out, MAX_IMAGES);
+        self.each(
+            executor,
+            images,
+            &held_out,
+            |_, difference| difference,
+            |_, difference| differences.push(difference),
+        )?;
         Ok(MapScale::fit([images.height(), images.width()], &differences))
     }
 }
