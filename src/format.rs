@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// Model files; their metadata says `format` = `pkdgan-ede-gan-4`. Version 1 did not describe layers and score, version 2
-/// had no ties among scores, version 3 knew only the latent distance.
+/// had no ties among scores, version 3 knew only the latent distance and no scale of heat maps.
 pub(crate) const MODEL: u64 = 4;
 /// Checkpoints; their metadata says `format` = `pkdgan-checkpoint-1`.
 pub(crate) const CHECKPOINT: u64 = 1;

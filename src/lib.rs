@@ -76,6 +76,7 @@
 
 #![deny(unsafe_code)]
 
+mod anomaly_map;
 mod baselines;
 mod cache;
 mod calibration;

@@ -4,6 +4,11 @@
 //! The modules have the names of the rooms that ARCHITECTURE.md describes. A room that the public API opens in part, such
 //! as [`crate::engine`], shows here only the rest of it.
 
+/// Where the anomaly is: maps, boxes, how well they point at known defects.
+pub mod anomaly_map {
+    pub use crate::anomaly_map::*;
+}
+
 /// Simple detectors on the same pixels.
 pub mod baselines {
     pub use crate::baselines::*;

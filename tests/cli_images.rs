@@ -44,10 +44,10 @@ fn succeeds(sandbox: &Sandbox, more: &[&str]) -> std::process::Output {
 
 fn rows(sandbox: &Sandbox, file: &str) -> Vec<(String, u8)> {
     let mut reader = csv::Reader::from_path(sandbox.path(file)).unwrap();
-    assert_eq!(reader.headers().unwrap(), vec!["path", "label", "score"]);
+    assert_eq!(reader.headers().unwrap(), vec!["path", "label", "score", "p_value"]);
     let rows = reader.deserialize().map(|row| row.unwrap());
-    rows.map(|(path, label, score): (String, u8, f32)| {
-        assert!(score.is_finite());
+    rows.map(|(path, label, score, p_value): (String, u8, f32, Option<f64>)| {
+        assert!(score.is_finite() && p_value.is_none_or(|p_value| p_value > 0.0 && p_value <= 1.0));
         (path, label)
     })
     .collect()

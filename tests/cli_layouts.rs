@@ -62,7 +62,7 @@ fn a_folder_in_the_layout_of_an_inspection_set_is_taken_so() {
     bottle(&sandbox, "bottle");
     let output = succeeds(&sandbox, &["--images", "bottle"]);
     let said = stderr(&output);
-    let layout = "bottle train/good trains, test/good and the other folders of test judge";
+    let layout = "bottle train/good trains, test/good and the other folders of test judge; masks under ground_truth judge places";
     assert!(said.contains(layout) && said.contains("15 to evaluate on"), "{said}");
     // Of 30 normal pictures a fifth sets the threshold, and none is spent on the test.
     assert!(said.contains("24 training images, 6 more held out"), "{said}");
@@ -90,7 +90,23 @@ fn a_folder_in_the_layout_of_an_inspection_set_is_taken_so() {
     }
     // Plain pictures are nothing like a blob: the simple detectors tell them all.
     assert!(detectors[5..].iter().all(|simple| simple["anomalies_auroc"] == 1.0), "{found}");
+    // Of the anomalous ones five have masks; the others are named.
+    let places = &report["localization"];
+    assert_eq!([&places["masks"], &places["normal"], &places["unusable"]], [5, 6, 4]);
+    let network = &places["networks"][0];
+    assert_eq!(network["network"], "student-alone");
+    for key in ["pixel_auroc", "maximum_on_defect", "defect_area"] {
+        assert!((0.0..=1.0).contains(&network[key].as_f64().unwrap()), "{places}");
+    }
+    assert!(said.contains("of 9 anomalous images 4 have no mask") && said.contains("contamination/000.png"), "{said}");
+    // The network's heat maps point at painted defects too; simple detectors have none.
+    let painted = &detectors[0]["localization"];
+    assert!(painted["pixel_auroc"].is_f64() && detectors[0]["defects"][0]["localization"].is_object(), "{found}");
+    assert!(detectors[1..].iter().all(|simple| simple.get("localization").is_none()), "{found}");
+    let page = String::from_utf8(sandbox.read(&format!("{run}/report.html"))).unwrap();
+    assert!(page.contains("id=\"places\"") && page.contains("point at 5 defects"));
     let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.contains("heat maps of student-alone beside 5 masks: pixel AUROC"), "{stdout}");
     assert!(
         stdout.contains("defects painted into 6 normal images") && stdout.contains("nearest-neighbour"),
         "{stdout}"

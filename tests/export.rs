@@ -482,7 +482,7 @@ fn models_pages_and_scores_go_where_they_are_told_to() {
     let page = ran(&["report", "run", "-q", "-o", "-"], 0).stdout;
     assert!(page.starts_with(b"<!DOCTYPE html>") || page.starts_with(b"<!doctype html>"));
     let scores = ran(&["eval", "run", "--scores", "-", "-q"], 0);
-    assert!(scores.stdout.starts_with(b"index,label,score\n") && stderr(&scores).contains("AUROC"));
+    assert!(scores.stdout.starts_with(b"index,label,score,p_value\n") && stderr(&scores).contains("AUROC"));
     assert_eq!(scores.stdout, sandbox.read("run/scores.csv"));
     for (command, input) in [
         (&["report", "run", "-o", "run/report.json"][..], "run/report.json"),

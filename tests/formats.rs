@@ -87,15 +87,18 @@ fn an_old_model_scores_as_it_did() {
     let mut rows = csv::Reader::from_path(sandbox.path("scores.csv")).unwrap();
     let rows: Vec<f32> = rows.records().map(|row| row.unwrap()[1].parse().unwrap()).collect();
     let expected = read_scores(&fixture("run/scores.csv")).unwrap();
-    let got: Vec<Score> =
-        rows.iter().zip(&expected).map(|(&score, &Score { index, label, .. })| Score { index, label, score }).collect();
+    let got: Vec<Score> = rows
+        .iter()
+        .zip(&expected)
+        .map(|(&score, &Score { index, label, .. })| Score { index, label, score, p_value: None })
+        .collect();
     assert_eq!(rows.len(), expected.len());
     assert_close(&got, &expected);
     // Written again, it is of the present format.
     model.write(&sandbox.path("again.safetensors")).unwrap();
     let format = |path: &Path| Weights::read(path).unwrap().metadata["format"].clone();
     assert_eq!(format(&fixture("run/model.safetensors")), "pkdgan-ede-gan-1");
-    assert_eq!(format(&sandbox.path("again.safetensors")), "pkdgan-ede-gan-3");
+    assert_eq!(format(&sandbox.path("again.safetensors")), "pkdgan-ede-gan-4");
     assert_eq!(ModelFile::read(&sandbox.path("again.safetensors")).unwrap().metadata(), model.metadata());
 }
 
@@ -155,6 +158,18 @@ fn a_model_that_says_what_cannot_be_is_refused_with_the_key() {
     };
     let mut negative = whole.clone();
     negative.tensors.get_mut("calibration.scores").unwrap().values[0] = -0.5;
+    let mapped = |size: [usize; 2], mean: f32, deviation: f32, maxima: Vec<f32>| {
+        let mut weights = whole.clone();
+        let places = size[0] * size[1];
+        weights.insert("map.mean", &size, vec![mean; places]);
+        weights.insert("map.deviation", &size, vec![deviation; places]);
+        weights.insert("map.maxima", &[maxima.len()], maxima);
+        weights
+    };
+    mapped([28, 28], 0.1, 0.1, vec![1.0, 2.0]).write(&path).unwrap();
+    assert!(ModelFile::read(&path).unwrap().map_scale.is_some());
+    let mut part = mapped([28, 28], 0.1, 0.1, vec![1.0]);
+    part.tensors.remove("map.mean").unwrap();
     let mut variance = whole.clone();
     variance.tensors.get_mut("encoder1.conv2.norm.running_var").unwrap().values[0] = -1.0;
     let epsilon = "\"norm_epsilon\":";
@@ -168,6 +183,13 @@ fn a_model_that_says_what_cannot_be_is_refused_with_the_key() {
         (change("preprocessing", "centred, with -1", "top left"), ["`preprocessing`", "`padding` is \"top left\""]),
         (negative, ["`calibration.scores`", "-0.5"]),
         (variance, ["`encoder1.conv2.norm.running_var`", "-1 is no variance"]),
+        (mapped([28, 28], 0.1, -0.1, vec![1.0]), ["`map.*`", "deviation is not above 0"]),
+        (mapped([28, 28], 0.1, 0.0, vec![1.0]), ["`map.*`", "deviation is not above 0"]),
+        (mapped([28, 28], f32::NAN, 0.1, vec![1.0]), ["`map.*`", "not finite"]),
+        (mapped([28, 28], 0.1, 0.1, vec![2.0, 1.0]), ["`map.*`", "ascending"]),
+        (mapped([28, 28], 0.1, 0.1, vec![]), ["`map.*`", "there is none"]),
+        (mapped([28, 27], 0.1, 0.1, vec![1.0]), ["`map.mean`", "[28, 27]"]),
+        (part, ["`map.mean`", ""]),
     ] {
         weights.write(&path).unwrap();
         let said = stderr(&run(&sandbox, &["score", MODEL, "data/mnist/t10k-images-idx3-ubyte"]));
@@ -221,7 +243,7 @@ fn a_new_run_says_its_format() {
     sandbox.train("run", &["--steps=2", "--device=cpu"]).assert().success();
     let config = String::from_utf8(sandbox.read(CONFIG)).unwrap();
     assert!(config.starts_with("format = 1\n\n[run]\n"), "{config}");
-    assert_eq!(Weights::read(&sandbox.path(MODEL)).unwrap().metadata["format"], "pkdgan-ede-gan-3");
+    assert_eq!(Weights::read(&sandbox.path(MODEL)).unwrap().metadata["format"], "pkdgan-ede-gan-4");
     assert_eq!(Weights::read(&sandbox.path(CHECKPOINT)).unwrap().metadata["format"], "pkdgan-checkpoint-1");
 }
 

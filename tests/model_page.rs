@@ -27,7 +27,7 @@ fn written() -> (TempDir, PathBuf) {
 fn the_metadata_describe_every_layer_and_the_score() {
     let (_folder, path) = written();
     let metadata = Weights::read(&path).unwrap().metadata;
-    assert_eq!(metadata["format"], "pkdgan-ede-gan-3");
+    assert_eq!(metadata["format"], "pkdgan-ede-gan-4");
     let said = |key: &str| serde_json::from_str::<Value>(&metadata[key]).unwrap();
     let expected = json!({
         "layer": ["name", "kind", "stride", "padding", "norm", "activation", "slope"],

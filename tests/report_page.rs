@@ -324,7 +324,8 @@ fn own_pictures_have_a_page_with_and_without_anomalies() {
     // What is found of painted defects, beside simple detectors, and every defect in pictures.
     let detectors = page.texts("#sensitivity tbody th");
     assert_eq!(detectors[..3], ["student-alone", "nearest-neighbour", "pca"]);
-    assert_eq!(detectors.len(), 3 + 7 + 7);
+    // By kind: what is found, where heat maps are highest, and the pictures.
+    assert_eq!(detectors.len(), 3 + 7 + 7 + 7);
     assert_eq!(page.all(".painted img").len(), 7 * 6);
     // Each picture is named, and leads to its file.
     let links: Vec<&str> = page.all(".tiles a, .grid a").iter().map(|link| link.attr("href").unwrap()).collect();

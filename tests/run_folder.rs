@@ -218,16 +218,29 @@ fn a_log_that_is_removed_is_written_again() {
 fn damaged_scores_are_refused_by_line() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("scores.csv");
-    write_scores(&path, &[Score { index: 0, label: 7, score: 0.1 }]).unwrap();
-    assert_eq!(fs::read_to_string(&path).unwrap(), "index,label,score\n0,7,0.1\n");
+    write_scores(&path, &[Score { index: 0, label: 7, score: 0.1, p_value: None }]).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "index,label,score,p_value\n0,7,0.1,\n");
     write_scores(&path, &[]).unwrap();
     assert_eq!(read_scores(&path).unwrap(), []);
+    // Files of earlier versions have no p-values.
+    let p_value = Some(0.25);
+    for (text, expected) in [
+        ("index,label,score\n5,7,0.5\n", Score { index: 5, label: 7, score: 0.5, p_value: None }),
+        ("path,label,score\na.png,1,0.5\n", Score { index: 0, label: 1, score: 0.5, p_value: None }),
+        ("index,label,score,p_value\n5,7,0.5,0.25\n", Score { index: 5, label: 7, score: 0.5, p_value }),
+        ("path,label,score,p_value\na.png,1,0.5,0.25\n", Score { index: 0, label: 1, score: 0.5, p_value }),
+    ] {
+        fs::write(&path, text).unwrap();
+        assert_eq!(read_scores(&path).unwrap(), [expected]);
+    }
     for (text, part) in [
         ("", "header"),
         ("index,score,label\n", "header"),
         ("index,label,score\n0,7,0.1\n1,300,0.5\n", "line: 3"),
         ("index,label,score\n0,7\n", "line: 2"),
         ("index,label,score\n0,7,much\n", "line: 2"),
+        ("index,label,score,p_value\n0,7,0.5,much\n", "line: 2"),
+        ("index,label,score,more\n0,7,0.5,1\n", "header"),
     ] {
         fs::write(&path, text).unwrap();
         let message = read_scores(&path).unwrap_err().to_string();
@@ -238,11 +251,15 @@ fn damaged_scores_are_refused_by_line() {
 
 proptest! {
     #[test]
-    fn scores_read_back_to_the_bit(values in prop::collection::vec((any::<u8>(), -1e30_f32..1e30), 0..40)) {
+    fn scores_read_back_to_the_bit(values in prop::collection::vec((any::<u8>(), -1e30_f32..1e30, any::<bool>()), 0..40)) {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("scores.csv");
         let rows = values.into_iter().enumerate();
-        let scores: Vec<_> = rows.map(|(index, (label, score))| Score { index: index as u32, label, score }).collect();
+        let score = |(index, (label, score, calibrated)): (usize, (u8, f32, bool))| {
+            let p_value = calibrated.then_some(f64::from(label.max(1)) / 257.0);
+            Score { index: index as u32, label, score, p_value }
+        };
+        let scores: Vec<_> = rows.map(score).collect();
         write_scores(&path, &scores).unwrap();
         prop_assert_eq!(read_scores(&path).unwrap(), scores);
     }
@@ -283,6 +300,7 @@ fn report() -> Report {
             bits_used: 12,
         }),
         sensitivity: None,
+        localization: None,
         networks: Vec::new(),
     }
 }

@@ -46,7 +46,14 @@ fn every_defect_changes_its_image_and_little_else() {
             let before = normal.image(image).unwrap();
             for defect in Defect::all() {
                 let place = set.place(image, defect).unwrap();
-                let (changed, by) = changes(&before, &set.images.image(place).unwrap());
+                let after = set.images.image(place).unwrap();
+                let (changed, by) = changes(&before, &after);
+                // What changes the most lies on the defect, and the defect is not everywhere.
+                let on_defect = set.on_defect(place);
+                let plane = SIDE * SIDE;
+                let most = (0..before.len()).max_by_key(|&place| before[place].abs_diff(after[place])).unwrap();
+                assert!(on_defect[most % plane] && on_defect.len() == plane, "{defect:?} of image {image}");
+                assert!(on_defect.iter().filter(|&&on| on).count() < plane / 3, "{defect:?} of image {image}");
                 assert!(changed > 0, "{defect:?} of image {image}: nothing changed");
                 // A scratch is as long as twice its size, and thin; all else lies in a square of its size.
                 let extent = defect.size.share() * SIDE as f32 + 2.0;
@@ -151,6 +158,7 @@ fn a_report_says_which_detectors_do_better_than_the_result() {
         auroc,
         found: 0.5,
         anomalies_auroc,
+        localization: None,
         defects: Vec::new(),
     };
     let mut report = SensitivityReport {

@@ -143,6 +143,7 @@ pub(crate) fn main() -> ExitCode {
                 || error.is::<PatternError>()
                 || error.is::<CalibrationError>()
                 || error.is::<score::Uncalibrated>()
+                || error.is::<score::Unscaled>()
                 || matches!(error.downcast_ref(), Some(ReproduceError::Budgets));
             ExitCode::from(if usage { 2 } else { 1 })
         }

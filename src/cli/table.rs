@@ -3,7 +3,7 @@
 use pkdgan::data::Source;
 use pkdgan::metrics::BestF1;
 use pkdgan::unstable::calibration::{percent, rounded_up_to};
-use pkdgan::unstable::run::{Report, SensitivityReport, ThresholdReport};
+use pkdgan::unstable::run::{LocalizationReport, NetworkLocalization, Report, SensitivityReport, ThresholdReport};
 
 use super::units::count;
 
@@ -31,30 +31,48 @@ pub(super) fn of(report: &Report) -> String {
         text += &thresholds(result.threshold.as_ref(), result.best_f1.as_ref());
     }
     text += &report.sensitivity.as_ref().map_or_else(String::new, sensitivity);
+    text += &report.localization.as_ref().map_or_else(String::new, localization);
     text + &format!("{} in all", report.duration())
 }
 
 /// What each detector finds of painted defects, a line each.
 fn sensitivity(of: &SensitivityReport) -> String {
     let mut text = format!(
-        "defects painted into {} normal images, found at {} false alarms; report.html shows them\n{:<26} {:>8} {:>8} {:>18}\n",
+        "defects painted into {} normal images, found at {} false alarms; report.html shows them\n{:<31} {:>8} {:>8} {:>18} {:>12}\n",
         of.images,
         percent(of.alpha),
         "detector",
         "found",
         "AUROC",
-        "AUROC, anomalies"
+        "AUROC, anomalies",
+        "map on it"
     );
     for detector in &of.detectors {
         text += &format!(
-            "{:<26} {:>8} {:>8.4} {:>18}\n",
+            "{:<31} {:>8} {:>8.4} {:>18} {:>12}\n",
             detector.name(),
             format!("{:.1} %", 100.0 * detector.found),
             detector.auroc,
-            figure(detector.anomalies_auroc)
+            figure(detector.anomalies_auroc),
+            detector.localization.map_or_else(|| "-".into(), |of| format!("{:.1} %", 100.0 * of.maximum_on_defect))
         );
     }
     text
+}
+
+/// How well heat maps point at defects by their masks, a line for each network.
+fn localization(of: &LocalizationReport) -> String {
+    let line = |one: &NetworkLocalization| {
+        format!(
+            "heat maps of {} beside {} masks: pixel AUROC {:.4}, highest on the defect in {:.1} % (by chance {:.1} %)\n",
+            one.network,
+            of.masks,
+            one.figures.pixel_auroc,
+            100.0 * one.figures.maximum_on_defect,
+            100.0 * one.figures.defect_area
+        )
+    };
+    of.networks.iter().map(line).collect()
 }
 
 /// What was trained on.

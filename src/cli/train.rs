@@ -9,9 +9,9 @@ use clap::Args;
 use pkdgan::config::{Config, DataConfig, Goal, steps_for_epochs};
 use pkdgan::data::Source;
 use pkdgan::unstable::calibration::{percent, rounded_up};
-use pkdgan::unstable::data::{Independence, LeftOut, images_for};
+use pkdgan::unstable::data::{Independence, LeftOut, images_for, masks_beside};
 use pkdgan::unstable::pipeline::{self, Data, Devices, GivenFiles, Plan, Progress};
-use pkdgan::unstable::run::{NetworkReport, RunFile, RunFolder, read_kernels};
+use pkdgan::unstable::run::{LocalizationReport, NetworkReport, RunFile, RunFolder, read_kernels};
 use pkdgan::unstable::train::{CheckpointEvery, PeriodicEvaluation};
 use serde_json::json;
 
@@ -232,6 +232,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         if !better.is_empty() {
             console.say(format!("warning: {}", better.join("; ")));
         }
+        if let Some(warning) = report.localization.as_ref().and_then(LocalizationReport::warning) {
+            console.say(format!("warning: {warning}"));
+        }
         console.say(format!("written: {}", folder.path().display()));
     }
     // What was not looked at is nothing that a quiet program may pass over.
@@ -263,7 +266,8 @@ fn describe(config: &Config, data: &Data) -> String {
             (false, true) => ", the folders of test judge",
             _ => "",
         };
-        text += &format!("\nlayout: of {} train/good trains{judge}", top.display());
+        let masks = masks_beside(&images.anomalies).map_or("", |_| "; masks under ground_truth judge places");
+        text += &format!("\nlayout: of {} train/good trains{judge}{masks}", top.display());
     }
     let independence = data.own.as_ref().map(|own| &own.independence);
     let grouped = independence.filter(|of| of.groups < of.pictures);

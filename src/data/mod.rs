@@ -8,6 +8,7 @@ mod error;
 pub(crate) mod fetch;
 mod folder;
 mod foreign;
+mod ground_truth;
 mod groups;
 mod hybrid;
 mod idx;
@@ -31,6 +32,7 @@ mod parquet_images;
 mod patterns;
 mod picture;
 mod pictures;
+mod placement;
 mod preprocessing;
 mod raw_image;
 mod remarks;
@@ -61,6 +63,7 @@ pub(crate) use verify::hex;
 /// What is not of the public API: `pkdgan::unstable::data`.
 pub(crate) mod internals {
     pub use super::folder::{Search, files_below};
+    pub use super::ground_truth::{GroundTruth, KnownPlaces, masks_beside};
     pub use super::groups::Groups;
     pub use super::idx::{Idx, MAX_VALUES, read_idx};
     pub use super::image_file::{ImageFile, OfMany, Stored, TakeImage};
@@ -71,9 +74,11 @@ pub(crate) mod internals {
     pub use super::own::{HoldOut, Independence, OwnFolders, OwnImages};
     pub use super::patterns::{PatternError, Patterns};
     pub use super::picture::{
-        FORMATS, MAX_FILE, MAX_SIDE, begins_picture, picture_of, read_noted, read_picture, read_pixels,
+        FORMATS, KeptPicture, MAX_FILE, MAX_SIDE, Prepared, begins_picture, picture_of, prepared_of, read_noted,
+        read_picture, read_pixels, read_prepared,
     };
     pub use super::pictures::Pictures;
+    pub use super::placement::Placement;
     pub use super::preprocessing::{GREY, PreprocessingInternals};
     pub use super::raw_image::RawImage;
     pub use super::remarks::{LeftOut, Noted};

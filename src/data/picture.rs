@@ -122,6 +122,28 @@ pub(super) struct Reading {
     pub range: Range,
     /// Whether a damaged picture is taken for what its decoder makes of it, with a remark.
     pub lenient: bool,
+    /// Whether the picture is kept while it is scaled, which takes memory beside it.
+    pub keep: bool,
+}
+
+/// A picture that is prepared for a network.
+#[derive(Debug)]
+pub struct Prepared<'a> {
+    /// What the network sees of it, without the margin.
+    pub pixels: Vec<u8>,
+    /// What is worth knowing of it.
+    pub remarks: Remarks,
+    /// Its width and height, upright.
+    pub size: [u32; 2],
+    /// The picture itself, where it was to be kept.
+    pub kept: Option<KeptPicture<'a>>,
+}
+
+/// A decoded picture, upright, with the memory that it takes of a budget.
+#[derive(Debug)]
+pub struct KeptPicture<'a> {
+    picture: DynamicImage,
+    _lease: Option<Lease<'a>>,
 }
 
 impl PictureProblem {
@@ -166,7 +188,7 @@ fn words(text: &str) -> String {
 /// A file that cannot be read, is empty, of another format, too large, or damaged.
 pub fn read_picture(path: &Path) -> Result<DynamicImage, PictureError> {
     let budget = MemoryBudget::new(u64::MAX);
-    let picture = read(path, Reading::default(), &budget, |picture, _| Ok(picture));
+    let picture = read(path, Reading::default(), &budget, |picture, _, _| Ok(picture));
     picture.map_err(|problem| PictureError { path: path.to_owned(), problem })
 }
 
@@ -189,9 +211,54 @@ pub fn read_noted(
     lenient: bool,
     budget: &MemoryBudget,
 ) -> Result<(Vec<u8>, Remarks), PictureError> {
-    let reading = Reading { range: preprocessing.range, lenient };
-    let pixels = read(path, reading, budget, |picture, remarks| Ok((preprocessing.pixels(picture)?, remarks)));
-    pixels.map_err(|problem| PictureError { path: path.to_owned(), problem })
+    let Prepared { pixels, remarks, .. } = read_prepared(path, preprocessing, lenient, false, budget)?;
+    Ok((pixels, remarks))
+}
+
+/// [`read_noted`], with the size of the picture, and the picture itself where it is to be kept.
+///
+/// # Errors
+/// As of [`read_pixels`].
+pub fn read_prepared<'a>(
+    path: &Path,
+    preprocessing: &Preprocessing,
+    lenient: bool,
+    keep: bool,
+    budget: &'a MemoryBudget,
+) -> Result<Prepared<'a>, PictureError> {
+    let reading = Reading { range: preprocessing.range, lenient, keep };
+    let prepared = read(path, reading, budget, |picture, remarks, lease| {
+        prepared(picture, remarks, preprocessing, keep, Some(lease))
+    });
+    prepared.map_err(|problem| PictureError { path: path.to_owned(), problem })
+}
+
+/// A decoded picture, prepared. It goes back to its lease unless it is kept.
+pub(super) fn prepared<'a>(
+    picture: DynamicImage,
+    remarks: Remarks,
+    preprocessing: &Preprocessing,
+    keep: bool,
+    lease: Option<Lease<'a>>,
+) -> Result<Prepared<'a>, PictureProblem> {
+    let size = [picture.width(), picture.height()];
+    if !keep {
+        return Ok(Prepared { pixels: preprocessing.pixels(picture)?, remarks, size, kept: None });
+    }
+    let values = usize::from(picture.color().channel_count());
+    let [width, height] = size.map(|length| length as usize);
+    let pixels = preprocessing.pixels_of(picture.as_bytes(), [height, width], values)?.into_owned();
+    Ok(Prepared { pixels, remarks, size, kept: Some(KeptPicture { picture, _lease: lease }) })
+}
+
+impl KeptPicture<'_> {
+    /// Its rows from above, each with the red, green and blue of its pixels.
+    pub fn rows(&self) -> impl Iterator<Item = Vec<[u8; 3]>> {
+        let values = usize::from(self.picture.color().channel_count()).max(1);
+        let row = values * (self.picture.width() as usize).max(1);
+        let colours = move |pixel: &[u8]| [0, 1, 2].map(|channel| pixel[channel.min(values - 1)]);
+        self.picture.as_bytes().chunks_exact(row).map(move |row| row.chunks_exact(values).map(colours).collect())
+    }
 }
 
 /// [`read_noted`] of a file whose bytes are in memory; `path` names it.
@@ -205,10 +272,26 @@ pub fn picture_of(
     lenient: bool,
     budget: &MemoryBudget,
 ) -> Result<(Vec<u8>, Remarks), PictureError> {
-    let reading = Reading { range: preprocessing.range, lenient };
+    let Prepared { pixels, remarks, .. } = prepared_of(bytes, path, preprocessing, lenient, false, budget)?;
+    Ok((pixels, remarks))
+}
+
+/// [`read_prepared`] of a file whose bytes are in memory; `path` names it.
+///
+/// # Errors
+/// As of [`read_pixels`].
+pub fn prepared_of<'a>(
+    bytes: &[u8],
+    path: &Path,
+    preprocessing: &Preprocessing,
+    lenient: bool,
+    keep: bool,
+    budget: &'a MemoryBudget,
+) -> Result<Prepared<'a>, PictureError> {
+    let reading = Reading { range: preprocessing.range, lenient, keep };
     let read = guarded(|| {
-        let (picture, remarks, _lease) = decode(Cursor::new(bytes), bytes.len() as u64, path, reading, budget)?;
-        Ok((preprocessing.pixels(picture)?, remarks))
+        let (picture, remarks, lease) = decode(Cursor::new(bytes), bytes.len() as u64, path, reading, budget)?;
+        prepared(picture, remarks, preprocessing, keep, Some(lease))
     });
     read.map_err(|problem| PictureError { path: path.to_owned(), problem })
 }
@@ -224,11 +307,11 @@ pub fn begins_picture(beginning: &[u8]) -> bool {
 }
 
 /// What is made of a picture while the memory that it takes is lent.
-fn read<T>(
+fn read<'a, T>(
     path: &Path,
     reading: Reading,
-    budget: &MemoryBudget,
-    make: impl FnOnce(DynamicImage, Remarks) -> Result<T, PictureProblem>,
+    budget: &'a MemoryBudget,
+    make: impl FnOnce(DynamicImage, Remarks, Lease<'a>) -> Result<T, PictureProblem>,
 ) -> Result<T, PictureProblem> {
     let mut file = File::open(path).map_err(PictureProblem::Read)?;
     let there = file.metadata().map_err(PictureProblem::Read)?;
@@ -239,8 +322,8 @@ fn read<T>(
             return Err(PictureProblem::TooLong);
         }
         return guarded(|| {
-            let (picture, remarks, _lease) = decode(BufReader::new(file), length, path, reading, budget)?;
-            make(picture, remarks)
+            let (picture, remarks, lease) = decode(BufReader::new(file), length, path, reading, budget)?;
+            make(picture, remarks, lease)
         });
     }
     // Decoders go back and forth, which a pipe does not. A device may have no end.
@@ -255,8 +338,8 @@ fn read<T>(
         return Err(PictureProblem::TooLong);
     }
     guarded(|| {
-        let (picture, remarks, _lease) = decode(Cursor::new(bytes), length, path, reading, budget)?;
-        make(picture, remarks)
+        let (picture, remarks, lease) = decode(Cursor::new(bytes), length, path, reading, budget)?;
+        make(picture, remarks, lease)
     })
 }
 
@@ -293,7 +376,7 @@ fn decode<'a>(
     let decoded = if format == ImageFormat::Jpeg {
         decode_jpeg(file, length, lend)?
     } else {
-        decode_other(file, length, format, lend)?
+        decode_other(file, length, format, reading.keep, lend)?
     };
     let Decoded { width, height, colour, bytes, orientation, several, lack, lease } = decoded;
     let mut damaged = None;
@@ -365,6 +448,7 @@ fn decode_other<'a>(
     mut file: impl BufRead + Seek,
     length: u64,
     format: ImageFormat,
+    keep: bool,
     lend: impl Fn(u64) -> Result<Lease<'a>, PictureProblem>,
 ) -> Result<Decoded<'a>, PictureProblem> {
     let found = structure(&mut file, length, format).map_err(PictureProblem::Read)?;
@@ -412,7 +496,9 @@ fn decode_other<'a>(
         ImageFormat::Gif | ImageFormat::WebP => memory,
         _ => 0,
     };
-    let lease = lend(decoded.saturating_add(beside.max(turned)))?;
+    // The copy that is made of a picture that is kept comes after the rest.
+    let copied = if keep { kept } else { 0 };
+    let lease = lend(decoded.saturating_add(beside.max(turned).max(copied)))?;
     if format == ImageFormat::Tiff {
         decoder.set_limits(limits).map_err(failed)?;
     }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Range;
 use super::picture::{MAX_SIDE, PictureProblem};
+use super::placement::Placement;
 
 /// How a picture of another shape is made to fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -150,15 +151,9 @@ impl Preprocessing {
     fn scaled<P: PixelTrait>(&self, width: u32, height: u32, bytes: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
         let [target_w, target_h] = [self.width as u32, self.height as u32];
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-        let (options, inner_w, inner_h) = match self.fit {
-            Fit::Crop => (options.fit_into_destination(Some((0.5, 0.5))), target_w, target_h),
-            Fit::Stretch => (options, target_w, target_h),
-            Fit::Pad => {
-                let scale = (f64::from(target_w) / f64::from(width)).min(f64::from(target_h) / f64::from(height));
-                let within = |length: u32, most: u32| ((f64::from(length) * scale).round() as u32).clamp(1, most);
-                (options, within(width, target_w), within(height, target_h))
-            }
-        };
+        let options = if self.fit == Fit::Crop { options.fit_into_destination(Some((0.5, 0.5))) } else { options };
+        let Placement { corner: [left, top], filled, .. } = Placement::new(self, [width, height]);
+        let [inner_w, inner_h] = filled.map(|length| length as u32);
         let source = TypedImageRef::<P>::from_buffer(width, height, bytes)?;
         let row = inner_w as usize * P::size();
         let mut scaled = vec![0; inner_h as usize * row];
@@ -168,7 +163,6 @@ impl Preprocessing {
             return Ok(scaled);
         }
         let mut padded = vec![0; P::size() * self.height * self.width];
-        let (left, top) = ((target_w - inner_w) as usize / 2, (target_h - inner_h) as usize / 2);
         for (y, pixels) in scaled.chunks_exact(row).enumerate() {
             let start = ((top + y) * self.width + left) * P::size();
             padded[start..start + row].copy_from_slice(pixels);

@@ -1,5 +1,8 @@
 //! One image whose values are in memory as a file of many images has them, of a byte or two each.
 
+use image::{DynamicImage, GrayImage, RgbImage};
+
+use super::picture::{Prepared, prepared};
 use super::values::{Seen, colour, kept, narrowed};
 use super::{PictureProblem, Preprocessing, PreprocessingInternals, Remarks};
 
@@ -27,6 +30,30 @@ impl RawImage {
     /// # Errors
     /// A number of bytes or of values that fits no image, a side that is too long, and what cannot be scaled.
     pub fn prepared(self, preprocessing: &Preprocessing) -> Result<(Vec<u8>, Remarks), PictureProblem> {
+        let (bytes, [height, width], values, remarks) = self.narrowed(preprocessing)?;
+        Ok((preprocessing.pixels_of(&bytes, [height, width], values)?.into_owned(), remarks))
+    }
+
+    /// [`Self::prepared`], with the size of the image, and the image itself where it is to be kept.
+    ///
+    /// # Errors
+    /// As of [`Self::prepared`].
+    pub fn prepared_and_kept(
+        self,
+        preprocessing: &Preprocessing,
+        keep: bool,
+    ) -> Result<Prepared<'static>, PictureProblem> {
+        let (bytes, size, values, remarks) = self.narrowed(preprocessing)?;
+        let [height, width] = size.map(|length| u32::try_from(length).unwrap_or(u32::MAX));
+        let picture = match values {
+            1 => GrayImage::from_raw(width, height, bytes).map(DynamicImage::ImageLuma8),
+            _ => RgbImage::from_raw(width, height, bytes).map(DynamicImage::ImageRgb8),
+        };
+        prepared(picture.ok_or(PictureProblem::TooLarge { width, height })?, remarks, preprocessing, keep, None)
+    }
+
+    /// Its values as a byte each, its height and width, the values a pixel, and what is worth knowing.
+    fn narrowed(self, preprocessing: &Preprocessing) -> Result<(Vec<u8>, [usize; 2], usize, Remarks), PictureProblem> {
         let Self { bytes, height, width, values, wide } = self;
         let unknown = || PictureProblem::Scale(format!("{values} values a pixel; 1 to 4 are known"));
         let colour = colour(values, wide).ok_or_else(unknown)?;
@@ -35,7 +62,6 @@ impl RawImage {
             return Err(PictureProblem::Empty);
         }
         let (bytes, Seen { transparent, bits }) = narrowed(bytes, colour, preprocessing.range);
-        let pixels = preprocessing.pixels_of(&bytes, [height, width], kept(colour))?.into_owned();
-        Ok((pixels, Remarks { transparent, bits, ..Remarks::default() }))
+        Ok((bytes, [height, width], kept(colour), Remarks { transparent, bits, ..Remarks::default() }))
     }
 }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::description;
 use super::normality::{self, NormalityModel};
 use super::{Architecture, EdeGan, EncoderLayer, LatentConstraint, Named, Statistics};
+use super::{description, map_scale};
+use crate::anomaly_map::MapScale;
 use crate::calibration::Calibration;
 use crate::data::{GREY, Preprocessing};
 use crate::engine::{VarId, Variables};
@@ -55,6 +56,8 @@ pub struct ModelFile {
     pub calibration: Option<Calibration>,
     /// What further scores of an image are taken by, where that was fitted.
     pub normality: Option<Arc<NormalityModel>>,
+    /// What held-out normal images differ by at each place, where there are enough.
+    pub map_scale: Option<MapScale>,
     /// The tensors of its networks, in PyTorch's layouts: `encoder1.conv1.weight` and so on.
     pub weights: Weights,
 }
@@ -89,8 +92,19 @@ impl ModelFile {
     /// [`Self::read`] refuses those that do not go with the architecture.
     pub fn new(architecture: Architecture, preprocessing: Preprocessing, normal: Normal, weights: Weights) -> Self {
         let (norm_epsilon, statistics, score) = (1e-5, Statistics::Running, ScoreKind::Latent);
-        let (calibration, normality) = (None, None);
-        Self { architecture, norm_epsilon, statistics, preprocessing, normal, score, calibration, normality, weights }
+        let (calibration, normality, map_scale) = (None, None, None);
+        Self {
+            architecture,
+            norm_epsilon,
+            statistics,
+            preprocessing,
+            normal,
+            score,
+            calibration,
+            normality,
+            map_scale,
+            weights,
+        }
     }
 
     /// What is added to the variance in batch norm.
@@ -188,6 +202,7 @@ impl ModelFile {
         if [channels, side] != [architecture.channels, architecture.side] || !fits {
             return Err(foreign(format!("metadata `{PREPROCESSING}` does not go with the architecture")));
         }
+        let map_scale = map_scale::take(&mut weights, &preprocessing)?;
         let scores = weights.tensors.remove(CALIBRATION).map(|tensor| tensor.values);
         let variances = weights.tensors.iter().filter(|(name, _)| name.ends_with(".running_var"));
         for (name, tensor) in variances {
@@ -223,6 +238,7 @@ impl ModelFile {
             score,
             calibration,
             normality,
+            map_scale,
             weights,
         })
     }
@@ -245,6 +261,9 @@ impl ModelFile {
         if let Some(calibration) = &self.calibration {
             let scores = calibration.scores();
             weights.insert(CALIBRATION, &[scores.len()], scores.to_vec());
+        }
+        if let Some(scale) = &self.map_scale {
+            map_scale::insert(&mut weights, scale);
         }
         weights
     }
@@ -353,8 +372,8 @@ fn most_bytes(weights: &Weights) -> Result<u64, WeightsError> {
     let mut variables = Variables::new();
     let gan = EdeGan::register(&mut variables, "model", &architecture, described.norm_epsilon);
     let numbers = named(&gan, &variables).into_iter().map(|tensor| tensor.shape.iter().product::<usize>() as u64);
-    let more = normality::max_numbers(&architecture, MAX_SCORES);
-    Ok(size_of::<f32>() as u64 * (numbers.sum::<u64>() + more + MAX_SCORES))
+    let beside = MAX_SCORES + normality::max_numbers(&architecture, MAX_SCORES) + map_scale::most_values(&architecture);
+    Ok(size_of::<f32>() as u64 * (numbers.sum::<u64>() + beside))
 }
 
 /// The metadata value under a key.
@@ -384,6 +403,7 @@ pub fn arrange(
     weights.expect_finite()?;
     weights.tensors.remove(CALIBRATION);
     normality::remove(&mut weights);
+    map_scale::remove(&mut weights);
     let has = |weights: &Weights, part: &str| weights.tensors.keys().any(|name| name.contains(part));
     let (averages, discriminator) = (has(&weights, ".running_"), has(&weights, "discriminator."));
     let mut arranged: Vec<(VarId, Vec<f32>)> = Vec::new();

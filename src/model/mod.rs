@@ -9,6 +9,7 @@ mod constraint;
 mod description;
 mod ede_gan;
 mod file;
+mod map_scale;
 mod network;
 mod normality;
 mod spec;

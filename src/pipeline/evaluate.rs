@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::devices::RunDevices;
+use super::localization::LocalizationTest;
 use super::sensitivity::SensitivityTest;
 use super::{Data, Devices, Plan, Watch};
 use crate::config::Config;
 use crate::engine::AdapterSummary;
-use crate::run::{MetricsLog, NetworkReport, RunFile, RunFolder, Score, SensitivityReport};
+use crate::run::{LocalizationReport, MetricsLog, NetworkReport, RunFile, RunFolder, Score, SensitivityReport};
 use crate::train::{Evaluation, Model, Stage, TrainError, scoring_latency};
 
 /// What the networks of a run are worth.
@@ -20,6 +21,8 @@ pub struct Evaluated {
     pub teacher: Option<Vec<Score>>,
     /// What was found of defects painted into normal images, in a run on own pictures.
     pub sensitivity: Option<SensitivityReport>,
+    /// How well heat maps point at defects whose masks are known.
+    pub localization: Option<LocalizationReport>,
     /// What the result was computed on.
     pub adapter: Option<AdapterSummary>,
 }
@@ -55,6 +58,7 @@ pub fn evaluate(
     let (mut scores, mut teacher, mut adapter) = (Vec::new(), None, None);
     let mut candidates = candidates(config, &plan, folder);
     let mut test = SensitivityTest::new(config, data)?;
+    let mut localization = LocalizationTest::new(config, data);
     candidates.retain(|candidate| !leave_out.contains(&candidate.name));
     for Candidate { name, file, stage } in candidates {
         let images = data.split.test.len();
@@ -68,6 +72,9 @@ pub fn evaluate(
         if let Some(test) = &mut test {
             watch.prepare(&format!("painted defects, {name}"));
             test.network(name, executor, &model, data)?;
+        }
+        if let Some(localization) = &mut localization {
+            localization.network(name, executor, &model, data)?;
         }
         let budget = stage.budget(config);
         let threshold = |calibration| data.threshold(&evaluation, calibration, None);
@@ -100,7 +107,8 @@ pub fn evaluate(
         watch.prepare("simple detectors on the same pixels");
         test.report(data)
     });
-    Ok(Evaluated { networks, scores, teacher, sensitivity: sensitivity.transpose()?, adapter })
+    let localization = localization.map(LocalizationTest::report);
+    Ok(Evaluated { networks, scores, teacher, sensitivity: sensitivity.transpose()?, localization, adapter })
 }
 
 /// What there is to evaluate, the run's result last.

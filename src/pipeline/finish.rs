@@ -21,7 +21,7 @@ pub fn finish(
     devices: &dyn Devices,
     evaluated: Evaluated,
 ) -> Result<Report, ReportError> {
-    let Evaluated { networks, scores, teacher, sensitivity, adapter } = evaluated;
+    let Evaluated { networks, scores, teacher, sensitivity, localization, adapter } = evaluated;
     let none = || TrainError::Settings(format!("{}: the run has no network to report", folder.path().display()));
     let (result, adapter) = networks.last().zip(adapter).ok_or_else(none)?;
     // The page needs the configuration.
@@ -52,6 +52,7 @@ pub fn finish(
         groups: data.groups(config),
         files: data.own.as_ref().map(|own| FilesReport::new(&own.left_out, &own.noted)),
         sensitivity,
+        localization,
         networks,
     };
     let write = |file, scores: &[Score]| match &data.own {

@@ -8,6 +8,7 @@ mod estimate;
 mod evaluate;
 mod finish;
 mod local_devices;
+mod localization;
 mod normality;
 mod page;
 mod plan;

@@ -2,6 +2,7 @@
 //! defects painted into normal images that training did not see.
 
 use super::Data;
+use crate::anomaly_map::Localization;
 use crate::baselines::{Baseline, baselines};
 use crate::calibration::Calibration;
 use crate::config::Config;
@@ -11,7 +12,7 @@ use crate::metrics::auroc;
 use crate::model::{BaseScores, ScoreKind};
 use crate::run::{DetectorSensitivity, FoundDefect, SensitivityReport};
 use crate::sensitivity::{Defect, DefectSet};
-use crate::train::{Model, TrainError};
+use crate::train::{Differences, Model, SCORED_AT_ONCE, TrainError};
 
 /// Most evaluation images that simple detectors score, spread evenly over all.
 const MOST: usize = 4_000;
@@ -70,15 +71,42 @@ impl SensitivityTest {
     ) -> Result<(), TrainError> {
         let Some(normality) = &model.normality else { return Ok(()) };
         let of = |wanted: bool| data.evaluated(wanted).collect::<Vec<_>>();
-        let painted: Vec<usize> = (0..self.set.images.count()).collect();
+        let indices: Vec<usize> = (0..self.set.images.count()).collect();
         let mut base = |images: &Images, indices: &[usize]| model.base_scores(executor, images, indices);
         let normal = base(&data.eval.images, &of(true))?.unwrap_or_default();
         let anomalous = base(&data.eval.images, &of(false))?.unwrap_or_default();
-        let painted = base(&self.set.images, &painted)?.unwrap_or_default();
+        let painted = base(&self.set.images, &indices)?.unwrap_or_default();
+        let first = self.detectors.len();
         for kind in ScoreKind::ALL {
             let of = |base: &[BaseScores]| base.iter().map(|base| normality.score_of(kind, base)).collect::<Vec<_>>();
             let verdicts = Verdicts { normal: &of(&normal), anomalous: &of(&anomalous), painted: &of(&painted) };
             self.add(name, Some(kind), &normality.calibration(kind)?, &verdicts)?;
+        }
+        self.localize(executor, model, &indices, first)
+    }
+
+    /// Has the heat maps of the network whose detectors begin at `first` point at the painted defects. They are the same
+    /// whatever it scores by, so they stand with its latent distance.
+    fn localize(
+        &mut self,
+        executor: &mut dyn Executor,
+        model: &Model,
+        indices: &[usize],
+        first: usize,
+    ) -> Result<(), TrainError> {
+        let (Some(scale), Some(detector)) = (&model.map_scale, self.detectors.get_mut(first)) else { return Ok(()) };
+        let each = detector.defects.len();
+        let (mut whole, mut by_defect) = (Localization::default(), vec![Localization::default(); each]);
+        let differences = Differences::new(executor, &model.variables, &model.gan, model.statistics, SCORED_AT_ONCE)?;
+        let map = |_, difference: Vec<f32>| scale.map(&difference);
+        differences.each(executor, &self.set.images, indices, map, |place, map| {
+            let on_defect = self.set.on_defect(place);
+            whole.add(&map, Some(on_defect));
+            by_defect[place % each].add(&map, Some(on_defect));
+        })?;
+        detector.localization = whole.figures();
+        for (defect, counted) in detector.defects.iter_mut().zip(&by_defect) {
+            defect.localization = counted.figures();
         }
         Ok(())
     }
@@ -124,6 +152,7 @@ impl SensitivityTest {
             size,
             contrast,
             found: share(&mut (place..painted.len()).step_by(each)),
+            localization: None,
         });
         let defects = defects.collect();
         let found = share(&mut (0..painted.len()));
@@ -133,6 +162,7 @@ impl SensitivityTest {
             auroc: auroc(normal, painted)?.unwrap_or_default(),
             found,
             anomalies_auroc: auroc(normal, anomalous)?,
+            localization: None,
             defects,
         });
         Ok(())

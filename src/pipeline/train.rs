@@ -11,8 +11,8 @@ use crate::engine::Executor;
 use crate::model::EdeGan;
 use crate::run::{MetricsLog, RunFile, RunFolder};
 use crate::train::{
-    Checkpoint, CheckpointEvery, FrozenTeacher, Outcome, PeriodicEvaluation, PrecomputedOutputs, SCORED_AT_ONCE,
-    Scorer, Stage, Traced, TrainError, Trainer, load_weights, take_model,
+    Checkpoint, CheckpointEvery, Differences, FrozenTeacher, Outcome, PeriodicEvaluation, PrecomputedOutputs,
+    SCORED_AT_ONCE, Scorer, Stage, Traced, TrainError, Trainer, load_weights, take_model,
 };
 use crate::weights::Weights;
 
@@ -184,6 +184,8 @@ fn save(
             let scorer = Scorer::new(executor, &trainer.variables, gan, statistics, SCORED_AT_ONCE)?;
             let scored = scorer.score(executor, &data.train.images, held_out, report)?;
             model.calibration = Some(Calibration::new(scored.iter().map(|scored| scored.score).collect())?);
+            let differences = Differences::new(executor, &trainer.variables, gan, statistics, SCORED_AT_ONCE)?;
+            model.map_scale = differences.scale(executor, &data.train.images, held_out)?;
             watch.prepare("fitting further scores");
             model = with_normality(config, model, executor, (&trainer.variables, gan, statistics), data)?;
         }

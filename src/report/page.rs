@@ -37,6 +37,7 @@ struct RunPage<'a> {
     histograms: Vec<Figure>,
     thresholds: Table,
     sensitivity: Option<Sensitivity>,
+    localization: Option<Table>,
     ends: Ends,
     grid: Grid,
     course: Vec<Figure>,
@@ -108,6 +109,7 @@ pub fn page(
             .zip(painted)
             .map(|(found, painted)| Sensitivity::new(found, painted, (&result.network, score)))
             .transpose()?,
+        localization: tables::localization(run),
         ends: gallery.ends(run)?,
         grid: gallery.grid(run, &shown)?,
         course: training_curves::figures(&run.log)?,

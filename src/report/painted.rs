@@ -1,8 +1,9 @@
 //! What a run found of painted defects: its tables, and the defects themselves.
 
 use super::parts::Table;
-use super::tables::decimals;
+use super::tables::{dash, decimals};
 use super::{ReportError, pictures};
+use crate::anomaly_map::LocalizationFigures;
 use crate::model::ScoreKind;
 use crate::run::{DetectorSensitivity, SensitivityReport};
 use crate::sensitivity::{Contrast, Defect, DefectSet, Kind, Size};
@@ -17,6 +18,8 @@ pub(super) struct Sensitivity {
     pub detectors: Table,
     /// What the run's result found, by kind and size.
     pub found: Table,
+    /// How often its heat maps are highest on the defect, by kind and size; none of a network without heat maps.
+    pub places: Option<Table>,
     /// Detectors that do better than the result.
     pub better: Vec<String>,
     /// A line of pictures for each kind.
@@ -50,6 +53,7 @@ impl Sensitivity {
             alpha: crate::calibration::percent(report.alpha),
             detectors: detectors(&report.detectors),
             found: found(own),
+            places: report.of(network, ScoreKind::Latent).filter(|own| own.localization.is_some()).map(places),
             better: report.better_detectors(network, score),
             kinds: Kind::ALL.into_iter().map(kind).collect::<Result<_, ReportError>>()?,
         })
@@ -67,10 +71,33 @@ fn detectors(detectors: &[DetectorSensitivity]) -> Table {
             percent(detector.found),
             decimals(Some(detector.auroc)),
             decimals(detector.anomalies_auroc),
+            detector.localization.map_or_else(dash, |of| percent(of.maximum_on_defect)),
+            decimals(detector.localization.map(|of| of.pixel_auroc)),
         ]
     });
-    let header = ["detector", "painted defects found", "AUROC, painted defects", "AUROC, anomalous images"];
+    let header = [
+        "detector",
+        "painted defects found",
+        "AUROC, painted defects",
+        "AUROC, anomalous images",
+        "heat map highest on the painted defect",
+        "pixel AUROC, painted defects",
+    ];
     Table::new(&header, rows.collect())
+}
+
+fn places(own: &DetectorSensitivity) -> Table {
+    let rows = Kind::ALL.map(|kind| {
+        let of = |size, figure: fn(&LocalizationFigures) -> f64| {
+            own.mean_of(kind, size, |defect| defect.localization.as_ref().map(figure))
+        };
+        let highest = Size::ALL.map(|size| of(size, |of| of.maximum_on_defect).map_or_else(dash, percent));
+        let auroc = Size::ALL.map(|size| decimals(of(size, |of| of.pixel_auroc)));
+        [kind.name().to_owned()].into_iter().chain(highest).chain(auroc).collect()
+    });
+    let header =
+        ["defect", "small", "medium", "large", "pixel AUROC, small", "pixel AUROC, medium", "pixel AUROC, large"];
+    Table::new(&header, rows.into())
 }
 
 fn found(own: Option<&DetectorSensitivity>) -> Table {

@@ -64,6 +64,19 @@ pub(super) fn thresholds(run: &RunView) -> Table {
     Table::new(&header, rows.collect())
 }
 
+/// How well heat maps point at defects by their masks; none of a run without masks.
+pub(super) fn localization(run: &RunView) -> Option<Table> {
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    let rows = run.report.localization.as_ref()?.networks.iter().map(|one| {
+        let of = one.figures;
+        let shares = [of.maximum_on_defect, of.defect_area].map(percent);
+        [one.network.clone(), decimals(Some(of.pixel_auroc))].into_iter().chain(shares).collect()
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    let header = ["network", "pixel AUROC", "highest on the defect", "by chance"];
+    (!rows.is_empty()).then(|| Table::new(&header, rows))
+}
+
 /// What scoring costs with each network.
 pub(super) fn latency(run: &RunView) -> Table {
     let header =
@@ -192,7 +205,7 @@ pub(super) fn decimals(figure: Option<f64>) -> String {
 }
 
 /// What stands where there is nothing to say.
-fn dash() -> String {
+pub(super) fn dash() -> String {
     "–".into()
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{RunError, SensitivityReport, write_whole};
+use super::{LocalizationReport, RunError, SensitivityReport, write_whole};
 use crate::data::{LeftOut, Noted, Source};
 use crate::files::{read, text_of};
 use crate::message::shortened;
@@ -70,6 +70,9 @@ pub struct Report {
     /// What was found of defects painted into normal images; absent of data sets, and in reports of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sensitivity: Option<SensitivityReport>,
+    /// How well heat maps point at defects whose masks are known; absent without masks, and in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub localization: Option<LocalizationReport>,
     /// Every network that the run evaluated.
     pub networks: Vec<NetworkReport>,
 }

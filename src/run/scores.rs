@@ -12,8 +12,10 @@ use crate::files::{lines, text_of};
 /// Longest file that is read, in bytes: the rows of some million images.
 const MAX_BYTES: u64 = 1 << 28;
 
-const HEADER: [&str; 3] = ["index", "label", "score"];
-const PICTURE_HEADER: [&str; 3] = ["path", "label", "score"];
+const HEADER: [&str; 4] = ["index", "label", "score", "p_value"];
+const PICTURE_HEADER: [&str; 4] = ["path", "label", "score", "p_value"];
+/// Columns of files of earlier versions, which have no p-values.
+const BEFORE_P_VALUES: usize = 3;
 
 /// The score of one image.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -24,6 +26,19 @@ pub struct Score {
     pub label: u8,
     /// Distance of its two latent vectors; higher means more anomalous.
     pub score: f32,
+    /// Share of normal images that score at least as high, by those held out of training; absent without any, and in files
+    /// of earlier versions.
+    #[serde(default)]
+    pub p_value: Option<f64>,
+}
+
+/// What is read back of a row of [`write_picture_scores`].
+#[derive(Deserialize)]
+struct PictureScore {
+    label: u8,
+    score: f32,
+    #[serde(default)]
+    p_value: Option<f64>,
 }
 
 /// Writes `scores` whole, one row each below a header. Every score reads back as the same number.
@@ -45,8 +60,8 @@ pub fn score_rows(out: &mut dyn io::Write, scores: &[Score]) -> io::Result<()> {
     rows.flush()
 }
 
-/// Writes the scores of own pictures whole, one row each below the header `path,label,score`: where the picture lies, 0
-/// for a normal and 1 for an anomalous one, and the score. `paths` go by the index of a score.
+/// Writes the scores of own pictures whole, one row each below the header `path,label,score,p_value`: where the picture
+/// lies, 0 for a normal and 1 for an anomalous one, the score, and its p-value if there is one. `paths` go by the index of a score.
 ///
 /// # Errors
 /// A file that cannot be written.
@@ -63,7 +78,7 @@ pub fn picture_score_rows(out: &mut dyn io::Write, scores: &[Score], paths: &[Pa
     rows.write_record(PICTURE_HEADER)?;
     for score in scores {
         let picture = paths.get(score.index as usize).map(|path| text_of(path)).unwrap_or_default();
-        rows.serialize((picture, score.label, score.score))?;
+        rows.serialize((picture, score.label, score.score, score.p_value))?;
     }
     rows.flush()
 }
@@ -83,13 +98,15 @@ pub fn read_scores(path: &Path) -> Result<Vec<Score>, RunError> {
     let file = File::open(path).map_err(|source| RunError::Read { path: path.to_owned(), source })?;
     let mut rows = csv::Reader::from_reader(lines(file, MAX_BYTES));
     let header = rows.headers().map_err(failed)?;
-    if header == PICTURE_HEADER.as_slice() {
-        let rows = rows.deserialize::<(String, u8, f32)>().zip(0..);
-        return rows
-            .map(|(row, index)| row.map(|(_, label, score)| Score { index, label, score }).map_err(failed))
-            .collect();
+    let is = |known: &[&str]| header == known || header == &known[..BEFORE_P_VALUES];
+    if is(&PICTURE_HEADER) {
+        let rows = rows.deserialize::<PictureScore>().zip(0..);
+        let score = |(row, index): (Result<PictureScore, csv::Error>, u32)| {
+            row.map(|PictureScore { label, score, p_value }| Score { index, label, score, p_value }).map_err(failed)
+        };
+        return rows.map(score).collect();
     }
-    if header != HEADER.as_slice() {
+    if !is(&HEADER) {
         let message = format!("line 1: the header is not {}", HEADER.join(","));
         return Err(RunError::Damaged { path: path.to_owned(), message });
     }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::anomaly_map::LocalizationFigures;
 use crate::score_kind::ScoreKind;
 use crate::sensitivity::{Contrast, Kind, Size};
 
@@ -31,12 +32,16 @@ pub struct DetectorSensitivity {
     pub found: f64,
     /// Area under the ROC curve on the evaluation images, in [0, 1]; absent without anomalous images.
     pub anomalies_auroc: Option<f64>,
+    /// How well its heat maps point at the painted defects; absent of simple detectors, of networks without a scale, and in
+    /// reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub localization: Option<LocalizationFigures>,
     /// The same by defect.
     pub defects: Vec<FoundDefect>,
 }
 
 /// How many of a defect were found.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FoundDefect {
     /// What it is.
     pub kind: Kind,
@@ -46,6 +51,9 @@ pub struct FoundDefect {
     pub contrast: Contrast,
     /// Share of the images with it that have a p-value of at most `alpha`.
     pub found: f64,
+    /// How well heat maps point at it; absent where the detector has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub localization: Option<LocalizationFigures>,
 }
 
 /// What the teacher is called.
@@ -99,8 +107,13 @@ impl DetectorSensitivity {
 
     /// The mean share found of a kind and size, over both contrasts.
     pub fn found_of(&self, kind: Kind, size: Size) -> f64 {
+        self.mean_of(kind, size, |defect| Some(defect.found)).unwrap_or_default()
+    }
+
+    /// The mean of a figure of a kind and size, over both contrasts; none where there is none.
+    pub fn mean_of(&self, kind: Kind, size: Size, figure: impl Fn(&FoundDefect) -> Option<f64>) -> Option<f64> {
         let of = self.defects.iter().filter(|defect| defect.kind == kind && defect.size == size);
-        let (sum, count) = of.fold((0.0, 0.0), |(sum, count), defect| (sum + defect.found, count + 1.0));
-        if count > 0.0 { sum / count } else { 0.0 }
+        let (sum, count) = of.filter_map(figure).fold((0.0, 0.0), |(sum, count), figure| (sum + figure, count + 1.0));
+        (count > 0.0).then(|| sum / count)
     }
 }

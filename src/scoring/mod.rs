@@ -27,9 +27,10 @@ mod measure;
 mod path;
 mod scored_by;
 
+pub use crate::anomaly_map::{MapScale, MapScaleError};
 pub use crate::calibration::{Calibration, CalibrationError};
 // Callers look for it here. This room does not use that one, which is below it.
-pub use crate::stream::{Inspected, InspectedPictures, Picture, PictureFault, StreamError, score_pictures};
+pub use crate::stream::{Inspected, InspectedPictures, Picture, PictureBox, PictureFault, StreamError, score_pictures};
 pub use choose::{Choice, DetectorOptions, Timing};
 pub use detector::{Detector, Scores, Submitted};
 pub use error::ScoringError;

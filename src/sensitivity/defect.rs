@@ -143,11 +143,12 @@ impl Defect {
         all.flat_map(|(kind, size)| Contrast::ALL.into_iter().map(move |contrast| Self { kind, size, contrast }))
     }
 
-    /// The values of `image` with this defect at a random place; `other` is another normal image of the same shape.
-    pub(super) fn paint(&self, image: Picture, other: Picture, rng: &mut ChaCha8Rng) -> Vec<u8> {
+    /// The values of `image` with this defect at a random place, and which of its pixels the defect covers by half or more;
+    /// `other` is another normal image of the same shape.
+    pub(super) fn paint(&self, image: Picture, other: Picture, rng: &mut ChaCha8Rng) -> (Vec<u8>, Vec<bool>) {
         let values: Vec<f32> = image.values.iter().map(|&value| value.into()).collect();
         let blurred = (self.kind == Kind::Blur).then(|| self.blurred(image));
-        let mut best = (-1.0, values.clone());
+        let mut best = (-1.0, values.clone(), Vec::new());
         for _ in 0..TRIES {
             let (coverage, painted) = self.place(image, &values, other, blurred.as_deref(), rng);
             let covered: f32 = coverage.iter().sum();
@@ -159,13 +160,16 @@ impl Defect {
                 let blended = values.iter().zip(&painted).zip(coverage.iter().cycle());
                 let opacity = self.contrast.opacity();
                 let blended = blended.map(|((value, painted), covered)| value + opacity * covered * (painted - value));
-                best = (change, blended.collect());
+                let blended = blended.collect();
+                best = (change, blended, coverage);
             }
             if change >= VISIBLE {
                 break;
             }
         }
-        best.1.into_iter().map(|value| value.round().clamp(0.0, 255.0) as u8).collect()
+        let (_, painted, coverage) = best;
+        let bytes = painted.into_iter().map(|value| value.round().clamp(0.0, 255.0) as u8);
+        (bytes.collect(), coverage.into_iter().map(|covered| covered >= 0.5).collect())
     }
 
     /// What of each pixel is covered at a random place, and what the image would be if it were covered whole.

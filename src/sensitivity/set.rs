@@ -16,6 +16,8 @@ pub struct DefectSet {
     pub images: Images,
     /// The place of each normal image that was painted into, among those that were given.
     pub normal: Vec<usize>,
+    /// Which pixels the defect of each image covers by half or more, one image after the other.
+    on_defect: Vec<bool>,
 }
 
 impl DefectSet {
@@ -32,7 +34,7 @@ impl DefectSet {
         let pictures = pictures.collect::<Result<Vec<_>, DataError>>()?;
         let picture = |place: usize| Picture { values: &pictures[place % count], height, width };
         let defects: Vec<Defect> = Defect::all().collect();
-        let painted = (0..count * defects.len()).into_par_iter().flat_map_iter(|place| {
+        let painted = (0..count * defects.len()).into_par_iter().map(|place| {
             // Each has random numbers of its own, so that more images or threads change none of the others.
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(place as u64);
@@ -40,8 +42,15 @@ impl DefectSet {
             let other = image + 1 + defect % count.saturating_sub(1).max(1);
             defects[defect].paint(picture(image), picture(other), &mut rng)
         });
-        let painted: Vec<u8> = painted.collect();
-        Ok(Self { images: Images::new(count * defects.len(), channels, height, width, painted)?, normal })
+        let (painted, on_defect): (Vec<_>, Vec<_>) = painted.unzip();
+        let images = Images::new(count * defects.len(), channels, height, width, painted.concat())?;
+        Ok(Self { images, normal, on_defect: on_defect.concat() })
+    }
+
+    /// Which pixels of the image at a place in [`Self::images`] its defect covers by half or more, row by row.
+    pub fn on_defect(&self, place: usize) -> &[bool] {
+        let plane = self.images.height() * self.images.width();
+        self.on_defect.get(place * plane..(place + 1) * plane).unwrap_or_default()
     }
 
     /// The place in [`Self::images`] of the normal image `image`, counted from 0, with a defect.

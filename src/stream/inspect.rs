@@ -9,8 +9,11 @@ use super::detector::SharedDetector;
 use super::list::{Content, Found, Picture, Sources};
 use super::maps::Maps;
 use super::ordered::ordered;
+use super::places::{PictureBox, Places};
 use super::{PictureFault, StreamError};
-use crate::data::{Images, MemoryBudget, PictureError, Preprocessing, Remarks, Search, picture_of, read_noted};
+use crate::data::{
+    Images, MemoryBudget, PictureError, Prepared, Preprocessing, Remarks, Search, prepared_of, read_prepared,
+};
 use crate::model::ModelFile;
 use crate::scoring::{Choice, DetectorOptions, ScoringError, Wanted};
 
@@ -24,6 +27,23 @@ pub struct Inspected {
     pub score: Result<f32, PictureFault>,
     /// What is worth knowing of it beside.
     pub remarks: Remarks,
+    /// The parts of it that stand out, the highest peak first, where they were asked for.
+    pub boxes: Option<Vec<PictureBox>>,
+}
+
+/// What is made of each picture beside its score.
+#[derive(Debug, Clone, Default)]
+pub struct Beside {
+    /// Maps of what the network makes of it.
+    pub maps: Option<Maps>,
+    /// Where the anomaly is.
+    pub places: Option<Places>,
+}
+
+impl Beside {
+    fn keeps_pictures(&self) -> bool {
+        self.places.as_ref().is_some_and(Places::keeps_pictures)
+    }
 }
 
 /// How pictures are decoded.
@@ -74,7 +94,7 @@ pub fn score_pictures(
     let (detector, choice) = SharedDetector::choose(model, &paths, &Search::default(), threads, options)?;
     let memory = Arc::new(MemoryBudget::of_machine());
     let way = Way { preprocessing: model.preprocessing, lenient: false, memory };
-    let chunks = inspect(Sources::of(paths), &way, &detector, threads, None);
+    let chunks = inspect(Sources::of(paths), &way, &detector, threads, &Beside::default());
     let results = chunks.flat_map(|chunk| match chunk {
         Ok(inspected) => inspected.into_iter().map(Ok).collect(),
         Err(error) => vec![Err(error)],
@@ -113,14 +133,16 @@ pub fn inspect(
     way: &Way,
     detector: &SharedDetector,
     threads: usize,
-    maps: Option<&Maps>,
+    beside: &Beside,
 ) -> impl Iterator<Item = Result<Vec<Inspected>, StreamError>> + use<> {
     let worker = |_| {
-        let (detector, way, mut maps) = (detector.clone(), way.clone(), maps.cloned());
-        move |chunk: Vec<Found>| scored(chunk, &way, &detector, maps.as_mut())
+        let (detector, way, mut beside) = (detector.clone(), way.clone(), beside.clone());
+        move |chunk: Vec<Found>| scored(chunk, &way, &detector, &mut beside)
     };
+    // A thread that keeps one picture may wait for memory for another, and all threads for each other.
+    let chunk = if beside.keeps_pictures() { [1, 1] } else { detector.chunk() };
     let workers = (0..detector.threads(threads)).map(worker).collect();
-    let (results, failure) = match ordered(move |emit| sources.each(emit), workers, detector.chunk()) {
+    let (results, failure) = match ordered(move |emit| sources.each(emit), workers, chunk) {
         Ok(results) => (Some(results), None),
         Err(error) => (None, Some(Err(StreamError::Thread(error)))),
     };
@@ -131,12 +153,14 @@ fn scored(
     chunk: Vec<Found>,
     way: &Way,
     detector: &SharedDetector,
-    maps: Option<&mut Maps>,
+    beside: &mut Beside,
 ) -> Result<Vec<Inspected>, StreamError> {
-    let mut decoded: Vec<_> = chunk.into_iter().map(|found| decode(found, way)).collect();
+    let keep = beside.keeps_pictures();
+    let mut decoded: Vec<_> = chunk.into_iter().map(|found| decode(found, way, keep)).collect();
     let usable =
-        || decoded.iter().enumerate().filter_map(|(place, (_, read))| Some((place, &read.as_ref().ok()?.0[..])));
+        || decoded.iter().enumerate().filter_map(|(place, (_, read))| Some((place, &read.as_ref().ok()?.pixels[..])));
     let (places, pixels): (Vec<usize>, Vec<&[u8]>) = usable().unzip();
+    let mut boxes: Vec<_> = decoded.iter().map(|_| None).collect();
     let mut scores = Vec::new();
     let mut unmapped = Vec::new();
     if !places.is_empty() {
@@ -144,12 +168,24 @@ fn scored(
         let Preprocessing { channels, height, width, side, .. } = *preprocessing;
         let images = Images::new(places.len(), channels, height, width, pixels.concat())?;
         let signed = images.to_signed_padded(&(0..places.len()).collect::<Vec<_>>(), side)?;
-        let scored = detector.score(&signed, Wanted { reconstructions: maps.is_some(), latents: false })?;
-        if let (Some(maps), Some(reconstructions)) = (maps, &scored.reconstructions) {
+        let reconstructions = beside.maps.is_some() || beside.places.is_some();
+        let scored = detector.score(&signed, Wanted { reconstructions, latents: false })?;
+        if let Some(reconstructions) = &scored.reconstructions {
             let each = reconstructions.chunks_exact(signed.len() / places.len());
             for ((&place, pixels), reconstruction) in places.iter().zip(pixels).zip(each) {
-                let picture = &decoded[place].0;
-                match maps.write(picture, pixels, reconstruction, preprocessing) {
+                let (picture, Ok(read)) = &decoded[place] else { continue };
+                let mut write = || -> Result<(), StreamError> {
+                    if let Some(maps) = &mut beside.maps {
+                        maps.write(picture, pixels, reconstruction, preprocessing)?;
+                    }
+                    if let Some(places) = &mut beside.places {
+                        let map = places.map(pixels, reconstruction, preprocessing, read.size);
+                        boxes[place] = Some(map.boxes());
+                        read.kept.as_ref().map_or(Ok(()), |kept| places.write(picture, &map, kept))?;
+                    }
+                    Ok(())
+                };
+                match write() {
                     // The fault of its name, which is no other's.
                     Err(error) if error.is_of_name() => {
                         unmapped.push((place, PictureFault::Map { picture: picture.clone(), source: Box::new(error) }));
@@ -165,12 +201,13 @@ fn scored(
     }
     let mut inspected: Vec<_> = decoded
         .into_iter()
-        .map(|(picture, read)| {
+        .zip(boxes)
+        .map(|((picture, read), boxes)| {
             let (score, remarks) = match read {
-                Ok((_, remarks)) => (Ok(f32::NAN), remarks),
+                Ok(Prepared { remarks, .. }) => (Ok(f32::NAN), remarks),
                 Err(fault) => (Err(fault), Remarks::default()),
             };
-            Inspected { picture, score, remarks }
+            Inspected { picture, score, remarks, boxes }
         })
         .collect();
     for (place, score) in places.into_iter().zip(scores) {
@@ -186,19 +223,21 @@ fn scored(
 }
 
 /// A picture as the network sees it, without the margin, and what is worth knowing of it.
-fn decode(found: Found, way: &Way) -> (Picture, Result<(Vec<u8>, Remarks), PictureFault>) {
+fn decode(found: Found, way: &Way, keep: bool) -> (Picture, Result<Prepared<'_>, PictureFault>) {
     let Found { picture, content } = found;
     let Way { preprocessing, lenient, memory } = way;
     let read = || -> Result<_, PictureFault> {
         let file = &picture.file;
         Ok(match content? {
-            Content::Named => read_noted(file, preprocessing, *lenient, memory)?,
-            Content::Found => read_noted(file, preprocessing, *lenient, memory).map_err(PictureError::found)?,
+            Content::Named => read_prepared(file, preprocessing, *lenient, keep, memory)?,
+            Content::Found => {
+                read_prepared(file, preprocessing, *lenient, keep, memory).map_err(PictureError::found)?
+            }
             // One of many needs its whole name.
-            Content::Bytes(bytes) => picture_of(&bytes, &named(&picture), preprocessing, *lenient, memory)?,
+            Content::Bytes(bytes) => prepared_of(&bytes, &named(&picture), preprocessing, *lenient, keep, memory)?,
             Content::Pixels(image) => {
                 let at = |problem| PictureError { path: named(&picture).into_owned(), problem };
-                image.prepared(preprocessing).map_err(at)?
+                image.prepared_and_kept(preprocessing, keep).map_err(at)?
             }
         })
     };

@@ -16,15 +16,38 @@ use crate::run::replace_whole;
 const PANEL: usize = 128;
 /// How the names of maps end.
 const ENDING: &str = ".map.png";
+/// The endings of all files that are written beside maps.
+const ENDINGS: [&str; 3] = [ENDING, ".heat.png", ".heat.npy"];
 /// Longest name that file systems take, in bytes.
 const MAX_NAME: usize = 255;
 
 /// Writes maps below a folder.
 #[derive(Clone, Debug)]
-pub struct Maps {
+pub struct Maps(MapFolder);
+
+/// A folder that has files for each picture.
+#[derive(Clone, Debug)]
+pub(super) struct MapFolder {
     folder: PathBuf,
     /// The folder made last.
     made: PathBuf,
+}
+
+impl MapFolder {
+    pub(super) fn new(folder: &Path) -> Result<Self, StreamError> {
+        make(folder)?;
+        Ok(Self { folder: folder.to_owned(), made: folder.to_owned() })
+    }
+
+    /// The file of a picture with one of the known endings, in a folder that is there.
+    pub(super) fn file(&mut self, picture: &Picture, ending: &str) -> Result<PathBuf, StreamError> {
+        let file = self.folder.join(file_of(picture, ending));
+        if let Some(parent) = file.parent().filter(|parent| **parent != self.made) {
+            make(parent)?;
+            self.made = parent.to_owned();
+        }
+        Ok(file)
+    }
 }
 
 impl Maps {
@@ -33,8 +56,7 @@ impl Maps {
     /// # Errors
     /// A folder that cannot be made.
     pub fn new(folder: &Path) -> Result<Self, StreamError> {
-        make(folder)?;
-        Ok(Self { folder: folder.to_owned(), made: folder.to_owned() })
+        MapFolder::new(folder).map(Self)
     }
 
     /// Writes the map of a picture, in place of one that is there.
@@ -49,11 +71,7 @@ impl Maps {
         reconstruction: &[f32],
         preprocessing: &Preprocessing,
     ) -> Result<(), StreamError> {
-        let file = self.folder.join(map_file(picture));
-        if let Some(parent) = file.parent().filter(|parent| **parent != self.made) {
-            make(parent)?;
-            self.made = parent.to_owned();
-        }
+        let file = self.0.file(picture, ENDING)?;
         let panels = Panels::new(bytes, reconstruction, preprocessing);
         Ok(replace_whole(&file, |out| panels.write(out))?)
     }
@@ -67,12 +85,17 @@ fn make(folder: &Path) -> Result<(), StreamError> {
 /// have two maps, none of which lies outside: `..`, `/` at the front and odd characters are written as `%2E%2E`, `%2F`. A
 /// name that becomes too long keeps its beginning, and a digest behind `%` stands for the rest.
 pub fn map_file(picture: &Picture) -> PathBuf {
+    file_of(picture, ENDING)
+}
+
+/// [`map_file`] with another ending.
+fn file_of(picture: &Picture, ending: &str) -> PathBuf {
     let mut components: Vec<String> = picture.file.components().filter_map(component).collect();
     let mut name = components.pop().unwrap_or_default();
     // A folder's name is never that of a map.
     for folder in &mut components {
-        if let Some(front) = folder.strip_suffix(ENDING) {
-            *folder = format!("{front}%2Emap.png");
+        if let Some(ending) = ENDINGS.into_iter().find(|ending| folder.ends_with(ending)) {
+            *folder = format!("{}%2E{}", &folder[..folder.len() - ending.len()], &ending[1..]);
         }
     }
     if let Some(array) = &picture.array {
@@ -82,7 +105,7 @@ pub fn map_file(picture: &Picture) -> PathBuf {
         name += &format!("#{index}");
     }
     let folders = components.into_iter().map(|folder| fitting(folder, ""));
-    folders.collect::<PathBuf>().join(fitting(name, ENDING))
+    folders.collect::<PathBuf>().join(fitting(name, ending))
 }
 
 /// A name with its ending, no longer than file systems take. No other name has two `%` in a row.

@@ -9,11 +9,13 @@ mod inspect;
 mod list;
 mod maps;
 mod ordered;
+mod places;
 mod set;
 
 pub use detector::{BATCH, SharedDetector};
 pub use error::{PictureFault, StreamError};
-pub use inspect::{Inspected, InspectedPictures, Way, inspect, score_pictures};
+pub use inspect::{Beside, Inspected, InspectedPictures, Way, inspect, score_pictures};
 pub use list::{Content, Found, Picture, Sources};
 pub use maps::{Maps, map_file};
+pub use places::{PictureBox, Places};
 pub use set::{Faults, PictureSet, PixelArray, score_each, score_set};

@@ -74,8 +74,11 @@ impl Evaluation {
                 .iter()
                 .zip(labels)
                 .zip(&scored)
-                .map(|((&index, label), scored)| Score { index: index as u32, label, score: scored.score })
-                .collect(),
+                .map(|((&index, label), scored)| {
+                    let p_value = model.calibration.as_ref().map(|of| of.p_value(scored.score)).transpose()?;
+                    Ok(Score { index: index as u32, label, score: scored.score, p_value })
+                })
+                .collect::<Result<_, CalibrationError>>()?,
         })
     }
 

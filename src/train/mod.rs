@@ -4,6 +4,7 @@ mod batches;
 mod checkpoint;
 mod checkpoint_every;
 mod diagnosis;
+mod differences;
 mod distillation;
 mod error;
 mod evaluation;
@@ -30,6 +31,7 @@ mod transformations;
 
 pub use checkpoint::Checkpoint;
 pub use checkpoint_every::{CheckpointEvery, NotAnInterval};
+pub use differences::Differences;
 pub use error::TrainError;
 pub use evaluation::{Evaluation, SCORED_AT_ONCE};
 pub use frozen_teacher::FrozenTeacher;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::error::TrainError;
+use crate::anomaly_map::MapScale;
 use crate::calibration::Calibration;
 use crate::config::{Config, Given};
 use crate::engine::{Executor, Readback, Variables};
@@ -24,6 +25,8 @@ pub struct Model {
     pub score: ScoreKind,
     /// What further scores are taken by.
     pub normality: Option<Arc<NormalityModel>>,
+    /// What those differ by at each place, where there are enough.
+    pub map_scale: Option<MapScale>,
 }
 
 impl Model {
@@ -52,9 +55,9 @@ impl Model {
     pub fn place(file: ModelFile, executor: &mut dyn Executor) -> Result<Self, TrainError> {
         let mut variables = Variables::new();
         let gan = EdeGan::register(&mut variables, "model", &file.architecture, file.norm_epsilon);
-        let ModelFile { weights, statistics, calibration, score, normality, .. } = file;
+        let ModelFile { weights, statistics, calibration, score, normality, map_scale, .. } = file;
         put(weights, executor, &variables, &gan)?;
-        Ok(Self { gan, variables, statistics, calibration, score, normality })
+        Ok(Self { gan, variables, statistics, calibration, score, normality, map_scale })
     }
 }
 
@@ -83,6 +86,7 @@ pub fn take_model(
         score: ScoreKind::Latent,
         calibration: None,
         normality: None,
+        map_scale: None,
         weights,
     })
 }

@@ -19,7 +19,7 @@ use pkdgan::unstable::calibration::Calibration;
 use pkdgan::unstable::data::{MemoryBudget, Noted, Patterns, Search};
 use pkdgan::unstable::run::{Given, model_file};
 use pkdgan::unstable::shard::Shard;
-use pkdgan::unstable::stream::{Inspected, Maps, SharedDetector, Sources, StreamError, Way, inspect};
+use pkdgan::unstable::stream::{Beside, Inspected, Maps, Places, SharedDetector, Sources, StreamError, Way, inspect};
 use pkdgan::unstable::version::VERSION;
 
 use super::console::{Console, Counter, stop_on_interrupt};
@@ -28,7 +28,7 @@ use super::units;
 use crate::cli::output;
 use rows::{Format, Notes, Row, Rows, rows};
 use verdict::Rule;
-pub(super) use verdict::Uncalibrated;
+pub(super) use verdict::{Uncalibrated, Unscaled};
 
 /// Arguments of `pkdgan score`.
 #[derive(Args)]
@@ -87,6 +87,13 @@ pub(super) struct Arguments {
     /// the difference of both
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     save_maps: Option<PathBuf>,
+    /// Write two files for each picture to this folder: PATH.heat.png, the picture at its own size under colours that show
+    /// where it is unusual, and PATH.heat.npy, the numbers
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    heat_maps: Option<PathBuf>,
+    /// Add a column `boxes`: the parts of the picture that are unusual, as [left, top, right, bottom, peak]
+    #[arg(long, help_heading = "Output")]
+    boxes: bool,
     /// Print results and errors only
     #[arg(long, short, help_heading = "Output")]
     quiet: bool,
@@ -108,6 +115,7 @@ pub(super) struct Arguments {
 const HELP: &str = "Examples:
   pkdgan score runs/a photos                          every picture below a folder
   pkdgan score runs/a new.png --save-maps maps        and a picture of what the network made of it
+  pkdgan score runs/a photos --heat-maps maps --boxes where each of them is unusual
   pkdgan score model.safetensors *.jpg --alpha 0.001  one false alarm in a thousand normal pictures
   find photos -mtime -1 -name '*.png' -print0 | pkdgan score runs/a - -0 --format jsonl
   pkdgan score runs/a data/mnist/t10k-images-idx3-ubyte.gz --output scores.csv
@@ -141,6 +149,12 @@ see `--range` of `pkdgan train`.
 
 A map is DIR/PATH.map.png, where `..`, a `/` at the front and odd characters are written as %2E%2E, %2F. Its three panels
 are scaled up by a whole number, to 128 pixels at least; black in the third is no difference, white the greatest.
+
+A heat map says how many standard deviations of held-out normal pictures each place differs by. Blue is what those reach
+too. Yellow begins at the level that at most 1 % of normal pictures exceed anywhere, or as few as so many can promise;
+red is twice that level. PATH.heat.npy is float32 of shape [rows, columns], a number for each pixel that the network sees
+of the picture. Boxes lie around what exceeds the level, in pixels of the picture as it is seen upright, the highest peak
+first, 16 at most. A box ends before its right and bottom. In CSV, Parquet and Arrow the column holds JSON.
 
 Exit code: 0 done, 1 something failed (rows of the others are written), 2 wrong usage, 3 with --fail-on-anomaly where a
 picture is anomalous, whatever failed besides.";
@@ -200,7 +214,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(note) = rule.note(arguments.alpha, calibration.as_ref()) {
         console.say(note);
     }
-    let maps = arguments.save_maps.as_deref().map(Maps::new).transpose()?;
+    let beside = arguments.beside(&model, &model_path)?;
     let sources = Sources {
         paths: arguments.paths.clone(),
         list: BufReader::new(Box::new(io::stdin())),
@@ -216,18 +230,20 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     drop(preparing);
     let memory = Arc::new(arguments.memory.map_or_else(MemoryBudget::of_machine, MemoryBudget::new));
     let way = Way { preprocessing: model.preprocessing, lenient: arguments.lenient, memory };
-    let results = inspect(sources, &way, &detector, threads, maps.as_ref());
+    let results = inspect(sources, &way, &detector, threads, &beside);
 
     let (tally, noted) = (Tally::default(), Noted::default());
     let notes = notes(&model_path, &rule);
     let format = arguments.format;
-    let mut writer = Writer { console: &console, detector: &detector, warned: false, rule, calibration, tally, noted };
+    let boxes = arguments.boxes;
+    let mut writer =
+        Writer { console: &console, detector: &detector, warned: false, rule, calibration, boxes, tally, noted };
     let ended = match given.is_standard_output() {
         true => {
             // Rows on a terminal show the progress themselves.
             let shown = !io::stdout().is_terminal();
             let mut out = io::stdout().lock();
-            let rows = rows(format, &mut out, false, notes).map_err(Ended::Output);
+            let rows = rows(format, &mut out, false, arguments.boxes, notes).map_err(Ended::Output);
             rows.and_then(|rows| writer.write(results, rows, shown, &AtomicBool::new(false)))
         }
         false => {
@@ -238,7 +254,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             };
             let mut ended = Ok(());
             let written = given.write(|out| {
-                let rows = rows(format, out, given.is_file(), notes).map_err(Ended::Output);
+                let rows = rows(format, out, given.is_file(), arguments.boxes, notes).map_err(Ended::Output);
                 ended = rows.and_then(|rows| writer.write(results, rows, true, &stop));
                 if ended.is_ok() { Ok(()) } else { Err(io::ErrorKind::Other.into()) }
             });
@@ -295,6 +311,21 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(writer.code(arguments))
 }
 
+impl Arguments {
+    /// What is made of each picture beside its score.
+    fn beside(&self, model: &ModelFile, path: &Path) -> anyhow::Result<Beside> {
+        let maps = self.save_maps.as_deref().map(Maps::new).transpose()?;
+        let flag = if self.boxes { "--boxes" } else { "--heat-maps" };
+        let places = match (&model.map_scale, &self.heat_maps) {
+            (_, None) if !self.boxes => None,
+            (None, _) => anyhow::bail!(Unscaled { flag, model: path.display().to_string() }),
+            (Some(scale), None) => Some(Places::new(scale)),
+            (Some(scale), Some(folder)) => Some(Places::new(scale).in_folder(folder)?),
+        };
+        Ok(Beside { maps, places })
+    }
+}
+
 /// What formats with a place for it say of all rows: the program, the model and the rule of the verdicts.
 fn notes(model: &Path, rule: &Rule) -> Notes {
     let mut notes =
@@ -315,6 +346,7 @@ struct Writer<'a> {
     warned: bool,
     rule: Rule,
     calibration: Option<Calibration>,
+    boxes: bool,
     tally: Tally,
     noted: Noted,
 }
@@ -380,16 +412,17 @@ impl Writer<'_> {
             let decision = self.rule.decide(score, self.calibration.as_ref());
             decision.map(|decision| (score, decision)).map_err(|error| format!("{path}: {error}"))
         });
+        let boxes = inspected.boxes.as_deref().filter(|_| self.boxes);
         match decided {
             Ok((score, decision)) => {
                 self.tally.scored += 1;
                 self.tally.anomalous += usize::from(decision.anomalous == Some(true));
-                rows.add(&Row { path: &path, result: Ok((score, decision)) })
+                rows.add(&Row { path: &path, result: Ok((score, decision)), boxes })
             }
             Err(error) => {
                 self.tally.failed += 1;
                 say(&format!("error: {error}"));
-                rows.add(&Row { path: &path, result: Err(&error) })
+                rows.add(&Row { path: &path, result: Err(&error), boxes })
             }
         }
     }

@@ -83,6 +83,17 @@ impl Decision {
     }
 }
 
+/// A flag that takes a scale of heat maps, which the model does not have.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{model}: it does not say what normal pictures differ by at each place, which {flag} takes; train it again, with 3 or more \
+     normal images held out. `--save-maps` shows plain differences"
+)]
+pub(crate) struct Unscaled {
+    pub(super) flag: &'static str,
+    pub(super) model: String,
+}
+
 /// A flag that the model has no calibration for.
 #[derive(Debug, thiserror::Error)]
 #[error(

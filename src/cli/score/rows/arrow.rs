@@ -27,16 +27,18 @@ enum Writer<'a> {
 
 impl<'a> Arrow<'a> {
     /// Begins with the schema. A file, if `whole`, has few large batches; a stream has one at each flush.
-    pub(super) fn new(out: &'a mut dyn Write, whole: bool, notes: Notes) -> io::Result<Self> {
-        let fields = [
+    pub(super) fn new(out: &'a mut dyn Write, whole: bool, boxes: bool, notes: Notes) -> io::Result<Self> {
+        let mut fields = vec![
             ("path", DataType::Utf8),
             ("score", DataType::Float32),
             ("p_value", DataType::Float64),
             ("verdict", DataType::Utf8),
             ("error", DataType::Utf8),
         ];
-        let fields = fields.map(|(name, kind)| Field::new(name, kind, name != "path"));
-        let schema = Schema::new_with_metadata(fields.to_vec(), notes.into_iter().collect::<HashMap<_, _>>());
+        fields.extend(boxes.then_some(("boxes", DataType::Utf8)));
+        let fields = fields.into_iter().map(|(name, kind)| Field::new(name, kind, name != "path"));
+        let schema =
+            Schema::new_with_metadata(fields.collect::<Vec<_>>(), notes.into_iter().collect::<HashMap<_, _>>());
         let out = BufWriter::new(out);
         let writer = match whole {
             true => Writer::File(Box::new(FileWriter::try_new(out, &schema).map_err(plain)?)),
@@ -49,14 +51,17 @@ impl<'a> Arrow<'a> {
         if self.batch.is_empty() {
             return Ok(());
         }
-        let Batch { paths, scores, p_values, verdicts, errors, .. } = take(&mut self.batch);
-        let columns: Vec<ArrayRef> = vec![
+        let Batch { paths, scores, p_values, verdicts, errors, boxes, .. } = take(&mut self.batch);
+        let mut columns: Vec<ArrayRef> = vec![
             Arc::new(StringArray::from(paths)),
             Arc::new(Float32Array::from(scores)),
             Arc::new(Float64Array::from(p_values)),
             Arc::new(StringArray::from(verdicts)),
             Arc::new(StringArray::from(errors)),
         ];
+        if self.schema.fields().len() > columns.len() {
+            columns.push(Arc::new(StringArray::from(boxes)));
+        }
         let batch = RecordBatch::try_new(self.schema.clone(), columns).map_err(plain)?;
         let written = match &mut self.writer {
             Writer::File(writer) => writer.write(&batch),

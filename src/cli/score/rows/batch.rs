@@ -1,7 +1,7 @@
-//! Rows in columns, for the formats of data frames: `path`, `score`, `p_value`, `verdict` and `error`, of which all but the first
-//! may be null. So many rows are gathered as fit in little memory.
+//! Rows in columns, for the formats of data frames: `path`, `score`, `p_value`, `verdict`, `error` and perhaps `boxes`, of which
+//! all but the first may be null. So many rows are gathered as fit in little memory.
 
-use super::Row;
+use super::{Row, text};
 
 /// Most rows of a batch.
 const MAX_ROWS: usize = 1 << 16;
@@ -16,6 +16,7 @@ pub(super) struct Batch {
     pub p_values: Vec<Option<f64>>,
     pub verdicts: Vec<Option<&'static str>>,
     pub errors: Vec<Option<String>>,
+    pub boxes: Vec<Option<String>>,
     text: usize,
 }
 
@@ -25,12 +26,14 @@ impl Batch {
             Ok((score, decision)) => (Some(score), Some(decision), None),
             Err(error) => (None, None, Some(error.to_owned())),
         };
-        self.text += row.path.len() + error.as_ref().map_or(0, String::len);
+        let boxes = row.boxes.filter(|_| error.is_none()).map(text);
+        self.text += row.path.len() + [&error, &boxes].into_iter().flatten().map(String::len).sum::<usize>();
         self.paths.push(row.path.to_owned());
         self.scores.push(score);
         self.p_values.push(decision.and_then(|decision| decision.p_value));
         self.verdicts.push(decision.and_then(|decision| decision.verdict()));
         self.errors.push(error);
+        self.boxes.push(boxes);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -53,7 +56,7 @@ mod tests {
         for (path, rows) in [(short, MAX_ROWS), (long, MAX_TEXT >> 16)] {
             let mut batch = Batch::default();
             while !batch.is_full() {
-                batch.add(&Row { path: &path, result: Err("") });
+                batch.add(&Row { path: &path, result: Err(""), boxes: None });
             }
             assert_eq!(batch.paths.len(), rows);
         }

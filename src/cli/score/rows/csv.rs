@@ -2,15 +2,16 @@
 
 use std::io::{self, Write};
 
-use super::{Row, Rows, Scored};
+use super::{Row, Rows, Scored, text};
 
 pub(super) struct Csv<'a>(csv::Writer<&'a mut dyn Write>);
 
 impl<'a> Csv<'a> {
     /// Begins with the header.
-    pub(super) fn new(out: &'a mut dyn Write) -> io::Result<Self> {
+    pub(super) fn new(out: &'a mut dyn Write, boxes: bool) -> io::Result<Self> {
         let mut rows = csv::WriterBuilder::new().has_headers(false).from_writer(out);
-        rows.write_record(["path", "score", "p_value", "verdict"]).map_err(plain)?;
+        let header = ["path", "score", "p_value", "verdict"].into_iter().chain(boxes.then_some("boxes"));
+        rows.write_record(header).map_err(plain)?;
         Ok(Self(rows))
     }
 }
@@ -18,7 +19,7 @@ impl<'a> Csv<'a> {
 impl Rows for Csv<'_> {
     fn add(&mut self, row: &Row) -> io::Result<()> {
         let Ok((score, decision)) = row.result else { return Ok(()) };
-        self.0.serialize(Scored::new(row.path, score, decision)).map_err(plain)
+        self.0.serialize(Scored::new(row.path, score, decision, row.boxes.map(text))).map_err(plain)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
 
-use super::{Row, Rows, Scored};
+use super::{Row, Rows, Scored, numbers};
 
 pub(super) struct Jsonl<'a>(BufWriter<&'a mut dyn Write>);
 
@@ -29,7 +29,7 @@ impl Rows for Jsonl<'_> {
     fn add(&mut self, row: &Row) -> io::Result<()> {
         let path = row.path;
         match row.result {
-            Ok((score, decision)) => self.line(&Scored::new(path, score, decision)),
+            Ok((score, decision)) => self.line(&Scored::new(path, score, decision, row.boxes.map(numbers))),
             Err(error) => self.line(&Failed { path, error }),
         }
     }

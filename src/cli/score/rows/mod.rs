@@ -11,6 +11,7 @@ mod parquet;
 use std::io::{self, Write};
 
 use clap::ValueEnum;
+use pkdgan::scoring::PictureBox;
 use serde::Serialize;
 
 use super::verdict::Decision;
@@ -39,21 +40,35 @@ impl Format {
 pub(super) struct Row<'a> {
     pub path: &'a str,
     pub result: Result<(f32, Decision), &'a str>,
+    /// The parts that stand out, where they are asked for.
+    pub boxes: Option<&'a [PictureBox]>,
 }
 
 /// A picture with its score, as formats of text write it.
 #[derive(Serialize)]
-struct Scored<'a> {
+struct Scored<'a, B> {
     path: &'a str,
     score: f32,
     p_value: Option<f64>,
     verdict: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boxes: Option<B>,
 }
 
-impl<'a> Scored<'a> {
-    fn new(path: &'a str, score: f32, decision: Decision) -> Self {
-        Self { path, score, p_value: decision.p_value, verdict: decision.verdict() }
+impl<'a, B> Scored<'a, B> {
+    fn new(path: &'a str, score: f32, decision: Decision, boxes: Option<B>) -> Self {
+        Self { path, score, p_value: decision.p_value, verdict: decision.verdict(), boxes }
     }
+}
+
+/// Boxes as rows of numbers: left, top, right, bottom, peak.
+fn numbers(boxes: &[PictureBox]) -> Vec<(u32, u32, u32, u32, f32)> {
+    boxes.iter().map(|one| (one.left, one.top, one.right, one.bottom, one.peak)).collect()
+}
+
+/// [`numbers`] as JSON, for formats that have no lists.
+fn text(boxes: &[PictureBox]) -> String {
+    serde_json::json!(numbers(boxes)).to_string()
 }
 
 /// Writes results.
@@ -72,17 +87,18 @@ pub(super) trait Rows {
 pub(super) type Notes = Vec<(String, String)>;
 
 /// Begins results: with the header, where there is one. `whole` is a file that nobody reads before it is done. `notes` stand in
-/// the formats that have a place for them.
+/// the formats that have a place for them. With `boxes` there is a column for those.
 pub(super) fn rows<'a>(
     format: Format,
     out: &'a mut dyn Write,
     whole: bool,
+    boxes: bool,
     notes: Notes,
 ) -> io::Result<Box<dyn Rows + 'a>> {
     Ok(match format {
-        Format::Csv => Box::new(csv::Csv::new(out)?),
+        Format::Csv => Box::new(csv::Csv::new(out, boxes)?),
         Format::Jsonl => Box::new(jsonl::Jsonl::new(out)),
-        Format::Parquet => Box::new(parquet::Parquet::new(out, notes)?),
-        Format::Arrow => Box::new(arrow::Arrow::new(out, whole, notes)?),
+        Format::Parquet => Box::new(parquet::Parquet::new(out, boxes, notes)?),
+        Format::Arrow => Box::new(arrow::Arrow::new(out, whole, boxes, notes)?),
     })
 }

@@ -18,20 +18,22 @@ use super::{Notes, Row, Rows};
 pub(super) struct Parquet<'a> {
     out: &'a mut dyn Write,
     batch: Batch,
+    boxes: bool,
     /// What it has written waits for `out` until a row group is whole.
     writer: SerializedFileWriter<Vec<u8>>,
 }
 
 impl<'a> Parquet<'a> {
-    pub(super) fn new(out: &'a mut dyn Write, notes: Notes) -> io::Result<Self> {
+    pub(super) fn new(out: &'a mut dyn Write, boxes: bool, notes: Notes) -> io::Result<Self> {
         let text = Some(LogicalType::String);
-        let columns = [
+        let mut columns = vec![
             ("path", Physical::BYTE_ARRAY, text.clone()),
             ("score", Physical::FLOAT, None),
             ("p_value", Physical::DOUBLE, None),
             ("verdict", Physical::BYTE_ARRAY, text.clone()),
-            ("error", Physical::BYTE_ARRAY, text),
+            ("error", Physical::BYTE_ARRAY, text.clone()),
         ];
+        columns.extend(boxes.then_some(("boxes", Physical::BYTE_ARRAY, text)));
         let column = |(name, physical, logical)| {
             let repetition = if name == "path" { Repetition::REQUIRED } else { Repetition::OPTIONAL };
             let column = Type::primitive_type_builder(name, physical).with_logical_type(logical);
@@ -45,11 +47,11 @@ impl<'a> Parquet<'a> {
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_key_value_metadata(Some(notes));
         // Their values hardly ever come twice.
-        for unlike in ["path", "score", "error"] {
+        for unlike in ["path", "score", "error", "boxes"] {
             properties = properties.set_column_dictionary_enabled(ColumnPath::from(unlike), false);
         }
         let writer = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties.build()));
-        Ok(Self { out, batch: Batch::default(), writer: writer.map_err(plain)? })
+        Ok(Self { out, batch: Batch::default(), boxes, writer: writer.map_err(plain)? })
     }
 
     fn write(&mut self) -> io::Result<()> {
@@ -63,7 +65,7 @@ impl<'a> Parquet<'a> {
     }
 
     fn row_group(&mut self, batch: Batch) -> Result<()> {
-        let Batch { paths, scores, p_values, verdicts, errors, .. } = batch;
+        let Batch { paths, scores, p_values, verdicts, errors, boxes, .. } = batch;
         let mut group = self.writer.next_row_group()?;
         let texts =
             |texts: Vec<Option<String>>| texts.into_iter().map(|text| text.map(|text| text.into_bytes().into()));
@@ -73,6 +75,9 @@ impl<'a> Parquet<'a> {
         nullable::<DoubleType>(&mut group, p_values.into_iter())?;
         nullable::<ByteArrayType>(&mut group, verdicts.into_iter().map(|verdict| verdict.map(ByteArray::from)))?;
         nullable::<ByteArrayType>(&mut group, texts(errors))?;
+        if self.boxes {
+            nullable::<ByteArrayType>(&mut group, texts(boxes))?;
+        }
         group.close().map(drop)
     }
 }
