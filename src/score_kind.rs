@@ -137,3 +137,9 @@ impl From<ScoreChoice> for String {
         choice.to_string()
     }
 }
+
+impl From<ScoreKind> for ScoreChoice {
+    fn from(kind: ScoreKind) -> Self {
+        Self::Kind(kind)
+    }
+}

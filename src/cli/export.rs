@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use pkdgan::model::{ModelFile, ScoreKind};
+use pkdgan::model::{ModelFile, ScoreChoice};
 use pkdgan::unstable::export::schema::{ElementKind, Length, Model, Value};
 use pkdgan::unstable::export::{check_scores, in_half, onnx, write_model};
 use pkdgan::unstable::run::{Given, model_file};
@@ -22,10 +22,9 @@ pub(super) struct Arguments {
     /// What to write
     #[arg(long, value_enum)]
     format: Format,
-    /// What the exported model scores by: `latent` is what ONNX graphs and the browser compute [default: what the model was
-    /// trained with]
-    #[arg(long, value_name = "KIND")]
-    score: Option<ScoreKind>,
+    /// What the exported model scores by, as in `pkdgan score`; ONNX graphs and the browser compute `latent` alone
+    #[arg(long, value_name = "KIND", default_value = "default")]
+    score: ScoreChoice,
     /// File to write, or `-` for standard output [default: beside the model, named like it]
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -64,11 +63,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let path = arguments.out.clone().unwrap_or_else(|| model_path.with_extension(extension));
     let given = place(&path, &model_path, arguments.force)?;
-    let model = ModelFile::read(&model_path)?;
-    let model = match arguments.score {
-        Some(score) => model.scored_by(score)?,
-        None => model,
-    };
+    let model = ModelFile::read(&model_path)?.scored_by(arguments.score)?;
     let from = || model_path.display().to_string();
     let signature = match arguments.format {
         Format::Onnx => {

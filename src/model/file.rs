@@ -16,7 +16,7 @@ use crate::data::{GREY, Preprocessing};
 use crate::engine::{VarId, Variables};
 use crate::format;
 use crate::message::shortened;
-use crate::score_kind::ScoreKind;
+use crate::score_kind::{ScoreChoice, ScoreKind};
 use crate::weights::{Weights, WeightsError};
 
 /// The name of the format in the metadata.
@@ -125,16 +125,21 @@ impl ModelFile {
         Self { calibration: calibration.into(), ..self }
     }
 
-    /// The same model, scoring images by another kind of score; `None` for the one that tells painted defects best.
+    /// The same model, scoring images by another kind of score: [`ScoreChoice::Auto`] for the one that tells painted defects
+    /// best, [`ScoreChoice::Default`] for the one that it has.
     ///
     /// # Errors
     /// A kind of score that was not fitted when the model was trained.
-    pub fn scored_by(self, kind: impl Into<Option<ScoreKind>>) -> Result<Self, WeightsError> {
-        let kind = kind.into();
+    pub fn scored_by(self, choice: impl Into<ScoreChoice>) -> Result<Self, WeightsError> {
         let lacks = |what: String| WeightsError::NotFitted { path: self.weights.origin.clone(), what };
-        let favoured = self.normality.as_ref().and_then(|normality| normality.favoured());
-        let score =
-            kind.or(favoured).ok_or_else(|| lacks("a choice of score, which training on own images makes".into()))?;
+        let favoured = || self.normality.as_ref().and_then(|normality| normality.favoured());
+        let score = match choice.into() {
+            ScoreChoice::Default => self.score,
+            ScoreChoice::Kind(score) => score,
+            ScoreChoice::Auto => {
+                favoured().ok_or_else(|| lacks("a choice of score, which training on own images makes".into()))?
+            }
+        };
         if score == self.score {
             return Ok(self);
         }

@@ -61,10 +61,10 @@ pub(super) struct Arguments {
     /// Enter folders where another file system is mounted; without it, each is named as a failure
     #[arg(long)]
     cross_file_systems: bool,
-    /// What images are scored by: `latent`, `reconstruction`, `neighbour`, `features`, `combined`, or `auto` for the one that
-    /// told painted defects best when the model was trained [default: what it was trained with]
-    #[arg(long, value_name = "KIND", help_heading = "Verdict")]
-    score: Option<ScoreChoice>,
+    /// What images are scored by: `latent`, `reconstruction`, `neighbour`, `features`, `combined`, `auto` for the one that told
+    /// painted defects best when the model was trained, or `default` for what it was trained with
+    #[arg(long, value_name = "KIND", default_value = "default", help_heading = "Verdict")]
+    score: ScoreChoice,
     /// False-alarm rate: anomalous is what has a p-value of at most this [default: 0.01, or the smallest that the model
     /// can promise]
     #[arg(long, value_name = "RATE", help_heading = "Verdict")]
@@ -203,12 +203,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let patterns = Patterns::new(&arguments.include, &arguments.exclude)?;
     let search = Search { cross_file_systems: arguments.cross_file_systems, patterns, ..Search::default() };
-    let model = ModelFile::read(&model_path)?;
-    let model = match arguments.score {
-        None | Some(ScoreChoice::Default) => model,
-        Some(ScoreChoice::Auto) => model.scored_by(None)?,
-        Some(ScoreChoice::Kind(kind)) => model.scored_by(kind)?,
-    };
+    let model = ModelFile::read(&model_path)?.scored_by(arguments.score)?;
     let calibration = model.calibration.clone();
     let rule = Rule::new(arguments.threshold, arguments.alpha, calibration.as_ref(), arguments.fail_on_anomaly)?;
     if let Some(note) = rule.note(arguments.alpha, calibration.as_ref()) {
