@@ -135,7 +135,7 @@ fn family() -> Result<ExitCode, Box<dyn Error>> {
         }
         let (spirv, bindings) = translate(&kernel, half)?;
         let compiled = device.compile(&spirv, &bindings).map_err(|error| format!("{}: {error}", kernel.shader))?;
-        let row = Row { shader: kernel.shader.to_owned(), op: kernel.op, half, compiled };
+        let row = Row { shader: kernel.shader, op: kernel.op, half, compiled };
         println!("{}", serde_json::to_string(&row)?);
     }
     Ok(ExitCode::SUCCESS)

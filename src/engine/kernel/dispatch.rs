@@ -122,6 +122,11 @@ impl Dispatch {
         }
     }
 
+    /// Whether its text is one file with what that imports: such kernels can run side by side.
+    pub(super) fn is_self_contained(&self) -> bool {
+        self.weights.is_none() && self.parts.is_empty() && self.text.is_empty()
+    }
+
     /// Declares a constant.
     pub(crate) fn with(mut self, name: &str, value: impl Into<Constant>) -> Self {
         // Writing to a string cannot fail.

@@ -44,7 +44,12 @@ pub(crate) struct Target {
     pub choices: KernelChoices,
     /// Whether kernels may hold numbers in half precision.
     pub half_precision: bool,
+    /// Most buffers that a launch of several kernels may bind.
+    pub max_bindings: usize,
 }
+
+/// Most buffers that a launch of several kernels binds, where the adapter allows as many: enough for all of a training step.
+pub(crate) const MAX_BINDINGS: usize = 24;
 
 impl Target {
     /// The kernel for a convolution. A choice that is no candidate counts for none.
