@@ -5,7 +5,7 @@
 // Pixels are (n,oy,ox) flattened. Staged are weights and the gathered input.
 // Prelude: shape constants, WX, WY.
 @group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> w: array<f32>;
+@group(0) @binding(1) var<storage, read> w: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
 const DEPTH = CI * KH * KW;
@@ -22,12 +22,21 @@ fn main(
 
     var acc: array<vec4<f32>, 4>; // [pixel], one component a channel
     for (var term0 = 0u; term0 < DEPTH; term0 += TERMS) {
-        for (var i = lane; i < TERMS * ROWS; i += SIZE) {
-            let term = term0 + i % TERMS;
-            let co = co0 + i / TERMS;
-            var v = 0.0;
-            if term < DEPTH && co < CO { v = w[co * DEPTH + term]; }
-            rows[i % TERMS][i / TERMS] = v;
+        for (var i = lane; i < TERMS / 4u * ROWS; i += SIZE) {
+            let t = i % (TERMS / 4u) * 4u;
+            let row = i / (TERMS / 4u);
+            let at = (co0 + row) * DEPTH + term0 + t;
+            var v = vec4<f32>();
+            if term0 + t < DEPTH && co0 + row < CO {
+                if DEPTH % 4u == 0u {
+                    v = w[at / 4u];
+                } else {
+                    for (var k = 0u; k < min(4u, DEPTH - term0 - t); k++) {
+                        v[k] = w[(at + k) / 4u][(at + k) % 4u];
+                    }
+                }
+            }
+            stage_row(t, row, v);
         }
         for (var i = lane; i < TERMS * COLUMNS; i += SIZE) {
             let term = term0 + i / COLUMNS;

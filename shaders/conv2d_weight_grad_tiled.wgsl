@@ -4,12 +4,17 @@
 // pixels from s*PART on.
 // Prelude: shape constants, SPLITS, WX, WY.
 @group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> g: array<f32>;
+@group(0) @binding(1) var<storage, read> g: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> dw: array<f32>;
 
 const WIDTH = CI * KH * KW;
 const DEPTH = N * OH * OW;
-const PART = (DEPTH + SPLITS - 1u) / SPLITS;
+const PART = (DEPTH + SPLITS * TERMS - 1u) / (SPLITS * TERMS) * TERMS; // a whole number of steps
+
+// Where the gradient at a pixel of a channel lies.
+fn gradient(pixel: u32, co: u32) -> u32 {
+    return (pixel / (OW * OH) * CO + co) * OH * OW + pixel % (OH * OW);
+}
 
 @compute @workgroup_size(WX, WY)
 fn main(
@@ -23,13 +28,22 @@ fn main(
 
     var acc: array<vec4<f32>, 4>; // [tap], one component a channel
     for (var pixel0 = group.z * PART; pixel0 < end; pixel0 += TERMS) {
-        for (var i = lane; i < TERMS * ROWS; i += SIZE) {
-            let pixel = pixel0 + i % TERMS;
-            let n = pixel / (OW * OH);
-            let co = co0 + i / TERMS;
-            var v = 0.0;
-            if pixel < end && co < CO { v = g[(n * CO + co) * OH * OW + pixel % (OH * OW)]; }
-            rows[i % TERMS][i / TERMS] = v;
+        for (var i = lane; i < TERMS / 4u * ROWS; i += SIZE) {
+            let t = i % (TERMS / 4u) * 4u;
+            let row = i / (TERMS / 4u);
+            var v = vec4<f32>();
+            if co0 + row < CO {
+                if OH * OW % 4u == 0u {
+                    let at = gradient(pixel0 + t, co0 + row);
+                    if pixel0 + t < end { v = g[at / 4u]; }
+                } else {
+                    for (var k = 0u; k < 4u; k++) {
+                        let at = gradient(pixel0 + t + k, co0 + row);
+                        if pixel0 + t + k < end { v[k] = g[at / 4u][at % 4u]; }
+                    }
+                }
+            }
+            stage_row(t, row, v);
         }
         for (var i = lane; i < TERMS * COLUMNS; i += SIZE) {
             let pixel = pixel0 + i / COLUMNS;

@@ -39,7 +39,7 @@ fn main(
             let kx = (rx + PX) % SX + term % JW * SX;
             var v = 0.0;
             if ci < CI && co < CO && ky < KH && kx < KW { v = w[((ci * CO + co) * KH + ky) * KW + kx]; }
-            rows[i / ROWS][i % ROWS] = v;
+            rows[i / ROWS][i % ROWS / 4u][i % 4u] = v;
         }
         for (var i = lane; i < TERMS * COLUMNS; i += SIZE) {
             let term = term0 + i / COLUMNS;

@@ -10,7 +10,7 @@ use crate::engine::software;
 
 /// Counts up when convolutions are launched in another way, so that times measured before count no more: when their
 /// tiles, constants, bindings or workgroups change.
-pub(crate) const LAUNCH_VERSION: u32 = 1;
+pub(crate) const LAUNCH_VERSION: u32 = 2;
 
 /// Most workgroups in one dimension that every adapter allows.
 const MAX_WORKGROUPS: usize = 65_535;
@@ -58,8 +58,7 @@ pub(crate) fn conv2d_weight_grad(geometry: &Geometry, kernel: ConvKernel, target
     let splits = match kernel {
         ConvKernel::Naive => 1,
         ConvKernel::Register(_) => software::weight_grad_splits(&sizes),
-        // Enough workgroups for a GPU: a part for each image, up to a limit.
-        ConvKernel::Tiled(_) => sizes.n.min(16),
+        ConvKernel::Tiled(sides) => tiled_splits(&sizes, sides),
     };
     let destination = if splits == 1 { Slot::Output(0) } else { Slot::Scratch(splits * weights) };
     let dispatch =
@@ -84,6 +83,16 @@ pub(crate) fn conv2d_weight_grad(geometry: &Geometry, kernel: ConvKernel, target
         dispatches.push(sum.over(weights, target));
     }
     dispatches
+}
+
+/// How many parts the sum of a weight gradient has: enough workgroups for a GPU, as far as each part is long enough to be
+/// worth the second launch that adds them.
+fn tiled_splits(sizes: &Sizes, WorkgroupSides(wx, wy): WorkgroupSides) -> usize {
+    const ENOUGH: usize = 1024;
+    const MIN_TERMS: usize = 512;
+    let tiles = (sizes.ci * sizes.kh * sizes.kw).div_ceil(4 * wx) * sizes.co.div_ceil(4 * wy);
+    let terms = sizes.n * sizes.oh * sizes.ow;
+    ENOUGH.div_ceil(tiles).min(terms / MIN_TERMS).max(1)
 }
 
 /// A launch with image, weight, bias, activation output, result and what is added bound.

@@ -174,7 +174,8 @@ impl Dispatch {
         self.elements(&[plane], |dispatch, each| {
             let block = channels.div_ceil((target.adapter.max_workgroups)(images * channels * plane / each));
             let dispatch = dispatch.with("PLANE", plane / each).with("C", channels).with("BLOCK", block);
-            dispatch.with("WIDTH", target.adapter.reduction_width).workgroups(channels.div_ceil(block), rows, 1)
+            let width = target.adapter.width_to_reduce(images * plane / each);
+            dispatch.with("WIDTH", width).workgroups(channels.div_ceil(block), rows, 1)
         })
     }
 

@@ -83,6 +83,15 @@ impl Launch {
         first.map(|part| program.steps[part.step].macs()).sum()
     }
 
+    /// Bytes of what it binds.
+    pub(crate) fn bytes(&self) -> u64 {
+        let len = |binding: &Binding| match binding.storage {
+            Storage::Place(place) => place.len,
+            Storage::Scratch { len, .. } => len,
+        };
+        self.bindings.iter().map(|binding| (size_of::<f32>() * len(binding)) as u64).sum()
+    }
+
     /// Whether wgpu bounds its loops, see [`Dispatch::loops_bounded`].
     pub(crate) fn loops_bounded(&self) -> bool {
         self.parts.iter().any(|part| part.dispatch.loops_bounded)

@@ -46,6 +46,12 @@ pub struct KernelText {
     pub shader: String,
     /// Its full text in WGSL.
     pub wgsl: String,
+    /// Multiply-accumulates.
+    pub macs: u64,
+    /// Bytes that it binds: what it reads and writes, each once.
+    pub bytes: u64,
+    /// Workgroups along x, y and z.
+    pub workgroups: [u32; 3],
 }
 
 impl Program {
@@ -76,7 +82,14 @@ impl Program {
     }
 
     fn text_of(&self, launch: &Launch) -> KernelText {
-        KernelText { op: launch.label(self), shader: launch.shader(), wgsl: launch.wgsl() }
+        KernelText {
+            op: launch.label(self),
+            shader: launch.shader(),
+            wgsl: launch.wgsl(),
+            macs: launch.macs(self),
+            bytes: launch.bytes(),
+            workgroups: launch.workgroups(),
+        }
     }
 }
 

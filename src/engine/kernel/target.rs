@@ -10,7 +10,7 @@ use crate::engine::tuning::KernelChoices;
 pub(crate) struct AdapterKind {
     /// Invocations in a workgroup of element-wise kernels.
     pub width: u32,
-    /// Invocations in a workgroup that reduces together.
+    /// Invocations in a workgroup that reduces many elements together.
     pub reduction_width: u32,
     /// How many workgroups share so many loads of an element at most.
     pub max_workgroups: fn(usize) -> usize,
@@ -30,6 +30,13 @@ impl AdapterKind {
     /// The kind of an adapter, which may run kernels on the CPU.
     pub(crate) fn of(software: bool) -> &'static Self {
         if software { &SOFTWARE } else { &GPU }
+    }
+
+    /// Invocations in a workgroup that reduces so many elements: few, so that other kernels can run beside it, where each
+    /// then takes a few elements only.
+    pub(crate) fn width_to_reduce(&self, elements: usize) -> u32 {
+        const FEW: usize = 4;
+        if elements <= FEW * self.width as usize { self.width } else { self.reduction_width }
     }
 }
 
