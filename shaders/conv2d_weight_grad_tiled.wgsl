@@ -2,7 +2,7 @@
 // conv2d weight gradient as an implicit matrix product in workgroup memory, for GPUs: output channels x taps, (ci,ky,kx)
 // flattened, summed over the pixels (n,oy,ox). Staged are the gradient and the gathered input. Part s of SPLITS takes the
 // pixels from s*PART on.
-// Prelude: shape constants, SPLITS, WX, WY.
+// Prelude: shape constants, SPLITS, WX, WY, WZ, TERMS.
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> g: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> dw: array<f32>;
@@ -16,7 +16,7 @@ fn gradient(pixel: u32, co: u32) -> u32 {
     return (pixel / (OW * OH) * CO + co) * OH * OW + pixel % (OH * OW);
 }
 
-@compute @workgroup_size(WX, WY)
+@compute @workgroup_size(WX, WY, WZ)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
@@ -29,8 +29,8 @@ fn main(
     var acc: array<vec4<f32>, 4>; // [tap], one component a channel
     for (var pixel0 = group.z * PART; pixel0 < end; pixel0 += TERMS) {
         for (var i = lane; i < TERMS / 4u * ROWS; i += SIZE) {
-            let t = i % (TERMS / 4u) * 4u;
-            let row = i / (TERMS / 4u);
+            let t = staged(i).x;
+            let row = staged(i).y;
             var v = vec4<f32>();
             if co0 + row < CO {
                 if OH * OW % 4u == 0u {
@@ -58,12 +58,13 @@ fn main(
         }
         add_products(local, &acc);
     }
+    add_slices(local, &acc);
 
     for (var c = 0u; c < 4u; c++) {
         let co = co0 + local.y * 4u + c;
         for (var t = 0u; t < 4u; t++) {
             let tap = tap0 + local.x + t * WX;
-            if co < CO && tap < WIDTH {
+            if co < CO && tap < WIDTH && local.z == 0u {
                 dw[(group.z * CO + co) * WIDTH + tap] = acc[t][c];
             }
         }

@@ -235,7 +235,7 @@ impl Figures {
             (Some(why), _) => writeln!(text, "no times: {why}"),
             (None, share) => writeln!(
                 text,
-                "{:.3} ms in kernels; not arithmetic: {:.1} % of the step (kernels that do not multiply, and time outside kernels)",
+                "{:.3} ms in kernels; not arithmetic: {:.1} % of the step (launches that do not multiply, and time outside them)",
                 1e3 * kernels,
                 100.0 * share.unwrap_or(f64::NAN)
             ),

@@ -77,11 +77,14 @@ impl Gpu {
         let pipelines = Pipelines::new(cache);
         let mut gpu = Self {
             target: Target {
-                adapter: AdapterKind::of(summary.is_software()),
+                adapter: AdapterKind::of(summary.is_software() && !options.as_gpu),
                 convolution: options.convolution,
                 choices: KernelChoices::default(),
                 half_precision: device.features().contains(wgpu::Features::SHADER_F16),
-                max_bindings: MAX_BINDINGS.min(device.limits().max_storage_buffers_per_shader_stage as usize),
+                max_bindings: match options.alone {
+                    true => 0,
+                    false => MAX_BINDINGS.min(device.limits().max_storage_buffers_per_shader_stage as usize),
+                },
             },
             context: DeviceContext {
                 reports: Reports::of(&device),

@@ -9,10 +9,6 @@ use super::target::Target;
 use super::text::{self, Declared};
 use crate::engine::program::{Place, Program, Step};
 
-/// Most workgroups of a kernel that leaves room beside it: with more it fills a large GPU, and would only pay for the registers
-/// that its neighbours take.
-const MAX_WORKGROUPS: u64 = 1024;
-
 /// Numbers between the partial sums of steps that run at once: what every adapter can bind at, 256 bytes.
 const SCRATCH_ALIGNMENT: usize = 64;
 
@@ -107,7 +103,8 @@ impl Launch {
 
     /// Takes a kernel in, if it fits beside those that are here.
     fn takes(&mut self, part: &Part, bindings: &[Option<Binding>], target: &Target) -> bool {
-        let alike = part.shape().is_some_and(|shape| self.parts.iter().all(|other| other.shape() == Some(shape)));
+        let shape = |part: &Part| part.shape(target.adapter.max_workgroups_beside);
+        let alike = shape(part).is_some_and(|new| self.parts.iter().all(|other| shape(other) == Some(new)));
         // WebGPU forbids a launch to write a buffer that it reads, wherever in it.
         let clash = |new: &Binding| {
             self.bindings.iter().any(|old| old.writes != new.writes && old.storage.shares_buffer(&new.storage))
@@ -128,11 +125,11 @@ impl Launch {
 
 impl Part {
     /// What kernels agree in that run side by side: the invocations of a workgroup, and whether loops are bounded. None
-    /// where a kernel stays alone.
-    fn shape(&self) -> Option<(u32, bool)> {
-        let small = self.workgroups() <= MAX_WORKGROUPS && self.dispatch.is_self_contained();
-        let [x, y] = text::workgroup_sides(&self.text)?;
-        small.then_some((x * y, self.dispatch.loops_bounded))
+    /// where a kernel stays alone, as those of more than `most` workgroups.
+    fn shape(&self, most: u64) -> Option<(u32, bool)> {
+        let small = self.workgroups() <= most && self.dispatch.is_self_contained();
+        let [x, y, z] = text::workgroup_sides(&self.text)?;
+        small.then_some((x * y * z, self.dispatch.loops_bounded))
     }
 
     /// How many workgroups it has.

@@ -55,7 +55,7 @@ pub struct KernelText {
 }
 
 impl Program {
-    /// The kernels that one run is made of, in their order, with convolutions computed so; on an adapter that is a CPU
+    /// The launches that one run is made of, in their order, with convolutions computed so; on an adapter that is a CPU
     /// if `software`, and can compute in half precision if `half_precision`. No device is needed.
     pub(crate) fn kernels(&self, convolution: ConvVariant, software: bool, half_precision: bool) -> Vec<KernelText> {
         let (adapter, choices) = (AdapterKind::of(software), KernelChoices::default());

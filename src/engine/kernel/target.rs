@@ -16,6 +16,8 @@ pub(crate) struct AdapterKind {
     pub max_workgroups: fn(usize) -> usize,
     /// The variants of convolutions: that which suits first.
     pub convolutions: [ConvVariant; 3],
+    /// Most workgroups of a kernel that runs beside others in one launch.
+    pub max_workgroups_beside: u64,
 }
 
 /// GPUs.
@@ -24,6 +26,8 @@ const GPU: AdapterKind = AdapterKind {
     reduction_width: 256,
     max_workgroups: |_| 16_384,
     convolutions: [ConvVariant::Tiled, ConvVariant::Register, ConvVariant::Naive],
+    // With more a kernel fills a large GPU by itself, and would only pay for the registers that its neighbours take.
+    max_workgroups_beside: 1024,
 };
 
 impl AdapterKind {

@@ -31,14 +31,15 @@ impl<'a> Declared<'a> {
 }
 
 /// The sides of a kernel's workgroup, by its text.
-pub(super) fn workgroup_sides(text: &str) -> Option<[u32; 2]> {
+pub(super) fn workgroup_sides(text: &str) -> Option<[u32; 3]> {
     let sides = Main::of(text)?.sides;
     let value = |side: &str| match side.parse() {
         Ok(number) => Some(number),
         Err(_) => constant(text, side)?.trim_end_matches('u').parse().ok(),
     };
-    let (x, y) = sides.split_once(',').unwrap_or((sides, "1"));
-    Some([value(x.trim())?, value(y.trim())?])
+    let mut sides = sides.split(',').map(|side| value(side.trim()));
+    let mut next = || sides.next().unwrap_or(Some(1));
+    Some([next()?, next()?, next()?])
 }
 
 /// What a text says that a constant is.
@@ -88,7 +89,9 @@ impl Launch {
             let end = first + x * y * z;
             // Writing to a string cannot fail.
             let _ = writeln!(branches, "    if workgroup.x >= {first}u && workgroup.x < {end}u {{");
-            let side = renamed(main.sides.split(',').next().unwrap_or_default(), &names);
+            let [sx, sy, sz] = workgroup_sides(&part.text).unwrap_or([1; 3]);
+            // A third coordinate that is always 0 must be seen to be.
+            let slice = if sz > 1 { format!("invocation / {}u", sx * sy) } else { "0u".to_owned() };
             for (builtin, name) in main.arguments {
                 let value = match builtin {
                     "workgroup_id" => format!(
@@ -97,7 +100,9 @@ impl Launch {
                         x * y
                     ),
                     "num_workgroups" => format!("vec3<u32>({x}u, {y}u, {z}u)"),
-                    "local_invocation_id" => format!("vec3<u32>(invocation % {side}, invocation / {side}, 0u)"),
+                    "local_invocation_id" => {
+                        format!("vec3<u32>(invocation % {sx}u, invocation / {sx}u % {sy}u, {slice})")
+                    }
                     _ => "invocation".to_owned(),
                 };
                 let _ = writeln!(branches, "    let {name} = {value};");
@@ -105,7 +110,8 @@ impl Launch {
             let _ = writeln!(branches, "{}    }}", renamed(main.body, &names));
             first = end;
         }
-        let invocations = self.parts.first().and_then(|part| workgroup_sides(&part.text)).map_or(1, |[x, y]| x * y);
+        let invocations =
+            self.parts.first().and_then(|part| workgroup_sides(&part.text)).map_or(1, |[x, y, z]| x * y * z);
         text + &format!(
             "@compute @workgroup_size({invocations})\n\
              fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) invocation: u32) {{\n\
@@ -157,7 +163,7 @@ fn declare<'a>(
             if let (Some(name), Some(_)) = (declared_name(line), number) {
                 names.insert(name, format!("{name}{suffix}"));
                 if line.starts_with("var<workgroup>") {
-                    let depends = ["WX", "WY", "WIDTH"].map(|name| constant(&part.text, name));
+                    let depends = ["WX", "WY", "TERMS", "WIDTH"].map(|name| constant(&part.text, name));
                     let key = format!("{line}{depends:?}");
                     if let Some(before) = known.workgroup.get(&key) {
                         names.insert(name, before.clone());
