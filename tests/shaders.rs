@@ -306,6 +306,7 @@ impl Loops<'_> {
             Expression::Binary { left, right, .. } => stays(left) && stays(right),
             Expression::Math { arg, arg1, .. } => stays(arg) && arg1.is_none_or(stays),
             Expression::Select { condition, accept, reject } => stays(condition) && stays(accept) && stays(reject),
+            Expression::Compose { ref components, .. } => components.iter().all(|&component| stays(component)),
             Expression::AccessIndex { base, .. } => stays(base),
             Expression::LocalVariable(variable) => !changed.contains(&variable),
             Expression::GlobalVariable(variable) => match self.module.global_variables[variable].space {
