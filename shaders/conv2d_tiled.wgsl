@@ -47,7 +47,7 @@ fn main(
             let ix = pixel % OW * SX + term % KW - PX;
             var v = 0.0;
             if term < DEPTH && n < N && iy < IH && ix < IW { v = x[((n * CI + ci) * IH + iy) * IW + ix]; }
-            columns[i / COLUMNS][i % COLUMNS] = v;
+            columns[i] = v;
         }
         add_products(local, &acc);
     }

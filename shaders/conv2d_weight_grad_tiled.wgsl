@@ -54,7 +54,7 @@ fn main(
             let ix = pixel % OW * SX + tap % KW - PX;
             var v = 0.0;
             if pixel < end && tap < WIDTH && iy < IH && ix < IW { v = x[((n * CI + ci) * IH + iy) * IW + ix]; }
-            columns[i / COLUMNS][i % COLUMNS] = v;
+            columns[i] = v;
         }
         add_products(local, &acc);
     }

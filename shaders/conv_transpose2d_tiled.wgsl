@@ -39,7 +39,7 @@ fn main(
             let kx = (rx + PX) % SX + term % JW * SX;
             var v = 0.0;
             if ci < CI && co < CO && ky < KH && kx < KW { v = w[((ci * CO + co) * KH + ky) * KW + kx]; }
-            rows[i / ROWS][turned(i / ROWS, i % ROWS / 4u)][i % 4u] = v;
+            rows[turned(i / ROWS, i % ROWS / 4u)][i % 4u] = v;
         }
         for (var i = lane; i < TERMS * COLUMNS; i += SIZE) {
             let term = term0 + i / COLUMNS;
@@ -50,7 +50,7 @@ fn main(
             let ix = pixel % QW + (rx + PX) / SX - term % JW;
             var v = 0.0;
             if ci < CI && n < N && iy < IH && ix < IW { v = x[((n * CI + ci) * IH + iy) * IW + ix]; }
-            columns[i / COLUMNS][i % COLUMNS] = v;
+            columns[i] = v;
         }
         add_products(local, &acc);
     }

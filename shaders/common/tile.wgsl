@@ -8,13 +8,14 @@ const COLUMNS = 4u * WX;
 const SIZE = WX * WY * WZ;
 const SHARE = TERMS / WZ;
 
-// Rows by fours, which an invocation loads at once. Those of a term are turned by `turned`.
-var<workgroup> rows: array<array<vec4<f32>, WY>, TERMS>;
-var<workgroup> columns: array<array<f32, COLUMNS>, TERMS>;
+// By terms. Rows lie by fours, which an invocation loads at once, those of a term turned by `turned`. The host declares the lengths,
+// so that kernels side by side share memory.
+var<workgroup> rows: array<vec4<f32>, STAGED_ROWS>;
+var<workgroup> columns: array<f32, STAGED_COLUMNS>;
 
 // Where four rows of a term lie. Lanes that stage neighbouring terms of a row would else meet in one bank.
 fn turned(term: u32, four: u32) -> u32 {
-    return (four + term / 4u * 2u) % WY;
+    return term * WY + (four + term / 4u * 2u) % WY;
 }
 
 // The first of four terms, and the row, that an invocation stages as its `i`th. Four lanes share a row.
@@ -25,7 +26,7 @@ fn staged(i: u32) -> vec2<u32> {
 // Stages four terms of a row.
 fn stage_row(term: u32, row: u32, values: vec4<f32>) {
     for (var t = 0u; t < 4u; t++) {
-        rows[term + t][turned(term, row / 4u)][row % 4u] = values[t];
+        rows[turned(term + t, row / 4u)][row % 4u] = values[t];
     }
 }
 
@@ -34,9 +35,9 @@ fn add_products(local: vec3<u32>, sums: ptr<function, array<vec4<f32>, 4>>) {
     workgroupBarrier();
     for (var t = 0u; t < SHARE; t++) {
         let term = local.z * SHARE + t;
-        let k = rows[term][turned(term, local.y)];
+        let k = rows[turned(term, local.y)];
         for (var c = 0u; c < 4u; c++) {
-            (*sums)[c] = fma(k, vec4(columns[term][local.x + c * WX]), (*sums)[c]);
+            (*sums)[c] = fma(k, vec4(columns[term * COLUMNS + local.x + c * WX]), (*sums)[c]);
         }
     }
     workgroupBarrier();
@@ -49,14 +50,14 @@ fn add_slices(local: vec3<u32>, sums: ptr<function, array<vec4<f32>, 4>>) {
         for (var c = 0u; c < 4u; c++) {
             let i = first + c * WX * WY;
             if local.z >= half && local.z < 2u * half {
-                rows[i / WY][i % WY] = (*sums)[c];
+                rows[i] = (*sums)[c];
             }
         }
         workgroupBarrier();
         for (var c = 0u; c < 4u; c++) {
             let i = first + c * WX * WY;
             if local.z < half {
-                (*sums)[c] += rows[i / WY][i % WY];
+                (*sums)[c] += rows[i];
             }
         }
         workgroupBarrier();

@@ -52,7 +52,9 @@ impl WorkgroupTile {
     }
 
     pub(super) fn declare(&self, dispatch: Dispatch) -> Dispatch {
-        dispatch.with("WX", self.x).with("WY", self.y).with("WZ", self.slices).with("TERMS", self.terms())
+        let (rows, columns) = (self.terms() * self.y, self.terms() * self.columns());
+        let dispatch = dispatch.with("WX", self.x).with("WY", self.y).with("WZ", self.slices);
+        dispatch.with("TERMS", self.terms()).with("STAGED_ROWS", rows).with("STAGED_COLUMNS", columns)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The text of a launch. Kernels side by side become one module: names get the number of their kernel, and a workgroup runs
 //! the kernel that its number falls to. It relies on how the texts under `shaders/` are laid out: a declaration at the
-//! start of its line, a binding in one line, `main` last.
+//! start of its line, a binding in one line, the length of workgroup memory a constant of the host's, `main` last.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -124,7 +124,7 @@ impl Launch {
 struct Known {
     /// The name of each binding.
     bindings: Vec<Option<String>>,
-    /// Workgroup memory, by what declares it and what that depends on. Kernels side by side never use it at once.
+    /// Workgroup memory, by what declares it and its length. Kernels side by side never use it at once.
     workgroup: HashMap<String, String>,
 }
 
@@ -163,8 +163,8 @@ fn declare<'a>(
             if let (Some(name), Some(_)) = (declared_name(line), number) {
                 names.insert(name, format!("{name}{suffix}"));
                 if line.starts_with("var<workgroup>") {
-                    let depends = ["WX", "WY", "TERMS", "WIDTH"].map(|name| constant(&part.text, name));
-                    let key = format!("{line}{depends:?}");
+                    let len = line.rsplit(", ").next().and_then(|len| constant(&part.text, len.strip_suffix(">;")?));
+                    let key = format!("{line}{len:?}");
                     if let Some(before) = known.workgroup.get(&key) {
                         names.insert(name, before.clone());
                         continue;
