@@ -5,7 +5,7 @@
 // Output pixels fall into SY*SX classes (ry,rx) = (oy mod SY, ox mod SX); a class meets only the taps
 // ky = (ry+PY) mod SY + SY*j, kx = (rx+PX) mod SX + SX*i, so each class is a product of its own, without dead taps.
 // Pixels of a class are (n, oy/SY, ox/SX) flattened. Staged are weights and the gathered input.
-// Prelude: shape constants, WX, WY.
+// Prelude: shape constants, WX, WY, WZ, TERMS.
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
@@ -17,7 +17,7 @@ const JH = (KH + SY - 1u) / SY; // taps of a class; the last may lie outside the
 const JW = (KW + SX - 1u) / SX;
 const DEPTH = CI * JH * JW;
 
-@compute @workgroup_size(WX, WY)
+@compute @workgroup_size(WX, WY, WZ)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
@@ -39,7 +39,7 @@ fn main(
             let kx = (rx + PX) % SX + term % JW * SX;
             var v = 0.0;
             if ci < CI && co < CO && ky < KH && kx < KW { v = w[((ci * CO + co) * KH + ky) * KW + kx]; }
-            rows[i / ROWS][i % ROWS] = v;
+            rows[turned(i / ROWS, i % ROWS / 4u)][i % 4u] = v;
         }
         for (var i = lane; i < TERMS * COLUMNS; i += SIZE) {
             let term = term0 + i / COLUMNS;
@@ -50,10 +50,11 @@ fn main(
             let ix = pixel % QW + (rx + PX) / SX - term % JW;
             var v = 0.0;
             if ci < CI && n < N && iy < IH && ix < IW { v = x[((n * CI + ci) * IH + iy) * IW + ix]; }
-            columns[i / COLUMNS][i % COLUMNS] = v;
+            columns[i] = v;
         }
         add_products(local, &acc);
     }
+    add_slices(local, &acc);
 
     for (var c = 0u; c < 4u; c++) {
         let co = co0 + local.y * 4u + c;
@@ -62,7 +63,7 @@ fn main(
             let n = pixel / (QW * QH);
             let oy = pixel / QW % QH * SY + ry;
             let ox = pixel % QW * SX + rx;
-            if n < N && co < CO && oy < OH && ox < OW {
+            if n < N && co < CO && oy < OH && ox < OW && local.z == 0u {
                 let out = ((n * CO + co) * OH + oy) * OW + ox;
                 var v = acc[p][c];
                 y[out] = finish(v, co, out);

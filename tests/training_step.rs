@@ -6,7 +6,7 @@ mod common;
 use common::{VARIANTS, assert_close, random};
 use pkdgan::config::{Config, LatentConstraint, PseudoAnomaly, Recipe, Statistics, Structure};
 use pkdgan::data::Dataset;
-use pkdgan::engine::{Cpu, Executor, GroupId, Program, Readback, VarId, Variables};
+use pkdgan::engine::{Cpu, Executor, GpuOptions, GroupId, Program, Readback, VarId, Variables};
 use pkdgan::unstable::engine::{GpuOptionsInternals, Reference};
 use pkdgan::unstable::train::{Networks, Stage, TrainingStep};
 
@@ -257,6 +257,28 @@ fn a_step_of_the_default_networks_is_the_exact_one() {
         config.training.init_std = 0.1;
         let setup = Setup::of(config, Stage::Teacher);
         compare(&format!("batch {batch_size}"), &setup, vec![("cpu", Box::new(Cpu::new()))]);
+    }
+}
+
+/// With the kernels and launches that GPUs get: the exact step, and the same bytes as with each kernel in a launch of its own.
+#[test]
+fn kernels_side_by_side_give_the_same_bytes() {
+    let on_gpu = |alone: bool| -> Box<dyn Executor> {
+        let options = GpuOptions::default().adapter(common::adapter()).as_gpu(true).alone(alone);
+        Box::new(common::opened(&options))
+    };
+    for (batch_size, stage, structure) in [
+        (1, Stage::Teacher, Structure::Frozen),
+        (3, Stage::Teacher, Structure::Frozen),
+        (2, Stage::Step1, Structure::JointOwn),
+    ] {
+        let setup = Setup::new(batch_size, stage, structure);
+        compare(&format!("{stage}, batch {batch_size}"), &setup, vec![("gpu", on_gpu(false))]);
+        let [together, alone] = [false, true].map(|alone| setup.run(on_gpu(alone).as_mut(), STEPS));
+        for ((name, together), (_, alone)) in together.iter().zip(&alone) {
+            let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(together), bits(alone), "{stage}, batch {batch_size}, {name}");
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! cargo bench --bench gpu_compiler                  # a table of shaders, the worst kernel of each
 //! cargo bench --bench gpu_compiler -- --csv FILE    # every kernel
 //! cargo bench --bench gpu_compiler -- --check       # fails where a kernel spills, or leaves too few waves without a reason
+//! cargo bench --bench gpu_compiler -- --roofline    # what the teacher's convolutions should reach on GPUs, by data sheet
 //! ```
 //!
 //! It takes Mesa's driver for AMD GPUs, part of Debian's `mesa-vulkan-drivers`.
@@ -31,6 +32,7 @@ use self::programs::{fused, scoring, training};
 mod null_device;
 #[path = "../../tests/common/programs.rs"]
 mod programs;
+mod roofline;
 
 /// The families: a Polaris (RX 580), a Navi 2x (RX 6900), a Navi 3x (RX 7900) by the driver's names.
 const FAMILIES: [&str; 3] = ["polaris10", "navi21", "gfx1100"];
@@ -53,6 +55,9 @@ struct Options {
     /// The file that tells Vulkan's loader of the driver.
     #[arg(long, default_value = "/usr/share/vulkan/icd.d/radeon_icd.x86_64.json")]
     driver: PathBuf,
+    /// Print what the convolutions of the MNIST teacher should reach on some GPUs. No driver is needed.
+    #[arg(long)]
+    roofline: bool,
     /// Compile for the family of the environment, print JSON lines.
     #[arg(long, hide = true)]
     family: bool,
@@ -74,6 +79,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let options = Options::parse();
     if options.family {
         return family();
+    }
+    if options.roofline {
+        print!("{}", roofline::page());
+        return Ok(ExitCode::SUCCESS);
     }
     if !options.driver.exists() {
         return Err(format!(
@@ -135,7 +144,7 @@ fn family() -> Result<ExitCode, Box<dyn Error>> {
         }
         let (spirv, bindings) = translate(&kernel, half)?;
         let compiled = device.compile(&spirv, &bindings).map_err(|error| format!("{}: {error}", kernel.shader))?;
-        let row = Row { shader: kernel.shader.to_owned(), op: kernel.op, half, compiled };
+        let row = Row { shader: kernel.shader, op: kernel.op, half, compiled };
         println!("{}", serde_json::to_string(&row)?);
     }
     Ok(ExitCode::SUCCESS)

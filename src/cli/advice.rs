@@ -90,7 +90,7 @@ mod tests {
             (EngineError::NoAdapter { problem: text() }, "--device cpu"),
             (EngineError::Limit { what: text(), needed: text(), limit: text() }, "smaller network or batch"),
             (EngineError::OutOfMemory { what, problem: text() }, "smaller network or batch"),
-            (EngineError::Kernel { op, shader: "adam", problem }, "update the driver"),
+            (EngineError::Kernel { op, shader: "adam".into(), problem }, "update the driver"),
             (lost(), "run it again"),
             (EngineError::TimedOut { during, seconds: 2.0 }, "--device-timeout"),
             (EngineError::Device { during: text(), problem: text() }, "update the driver"),

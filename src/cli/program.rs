@@ -63,7 +63,7 @@ struct Figures {
 /// All dispatches of a shader.
 #[derive(Serialize)]
 struct Sum {
-    shader: &'static str,
+    shader: String,
     dispatches: usize,
     macs: u64,
     seconds: Option<f64>,
@@ -72,7 +72,7 @@ struct Sum {
 #[derive(Serialize)]
 struct Dispatch {
     op: String,
-    shader: &'static str,
+    shader: String,
     workgroups: [u32; 3],
     macs: u64,
     seconds: Option<f64>,
@@ -166,10 +166,11 @@ impl Figures {
         let known = |seconds: f64| untimed.is_none().then_some(seconds);
         let kernels: f64 = timed.iter().map(|timed| timed.seconds).sum();
         let arithmetic: f64 = timed.iter().filter(|timed| timed.macs > 0).map(|timed| timed.seconds).sum();
-        let mut sums: BTreeMap<&'static str, Sum> = BTreeMap::new();
+        let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
         for timed in &timed {
-            let empty = Sum { shader: timed.shader, dispatches: 0, macs: 0, seconds: known(0.0) };
-            let sum = sums.entry(timed.shader).or_insert(empty);
+            let shader = timed.shader.clone();
+            let empty = Sum { shader: shader.clone(), dispatches: 0, macs: 0, seconds: known(0.0) };
+            let sum = sums.entry(shader).or_insert(empty);
             sum.dispatches += 1;
             sum.macs += timed.macs;
             sum.seconds = sum.seconds.map(|seconds| seconds + timed.seconds);
@@ -234,7 +235,7 @@ impl Figures {
             (Some(why), _) => writeln!(text, "no times: {why}"),
             (None, share) => writeln!(
                 text,
-                "{:.3} ms in kernels; not arithmetic: {:.1} % of the step (kernels that do not multiply, and time outside kernels)",
+                "{:.3} ms in kernels; not arithmetic: {:.1} % of the step (launches that do not multiply, and time outside them)",
                 1e3 * kernels,
                 100.0 * share.unwrap_or(f64::NAN)
             ),

@@ -69,8 +69,8 @@ pub enum EngineError {
     Kernel {
         /// The op with its scope.
         op: String,
-        /// File under `shaders/`.
-        shader: &'static str,
+        /// File under `shaders/`; of kernels side by side all, joined by `+`.
+        shader: String,
         /// The driver's words.
         problem: String,
     },

@@ -20,6 +20,16 @@ pub(crate) enum Mutation {
     Group(GroupId),
 }
 
+impl Mutation {
+    /// The group that it touches.
+    pub(crate) fn group(&self) -> GroupId {
+        match *self {
+            Self::Variable(var) => var.group,
+            Self::Group(group) => group,
+        }
+    }
+}
+
 /// Where a value comes from.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {

@@ -45,6 +45,14 @@ pub trait GpuOptionsInternals: Sized {
     /// weights are then unpacked.
     #[must_use]
     fn without_half(self, without: bool) -> Self;
+
+    /// Whether to run the kernels of GPUs on an adapter that is a CPU too.
+    #[must_use]
+    fn as_gpu(self, as_gpu: bool) -> Self;
+
+    /// Whether to run each kernel alone.
+    #[must_use]
+    fn alone(self, alone: bool) -> Self;
 }
 
 impl GpuOptionsInternals for GpuOptions {
@@ -66,6 +74,14 @@ impl GpuOptionsInternals for GpuOptions {
 
     fn without_half(self, without: bool) -> Self {
         Self { without_half: without, ..self }
+    }
+
+    fn as_gpu(self, as_gpu: bool) -> Self {
+        Self { as_gpu, ..self }
+    }
+
+    fn alone(self, alone: bool) -> Self {
+        Self { alone, ..self }
     }
 }
 

@@ -39,6 +39,7 @@ mod gpu;
 mod graph;
 pub(crate) mod internals;
 mod kernel;
+mod levels;
 mod lower;
 mod number;
 mod ops;

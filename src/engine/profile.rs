@@ -3,11 +3,11 @@
 /// A kernel of a program, with the time that it takes.
 #[derive(Clone, Debug)]
 pub struct Timed {
-    /// Scope and op.
+    /// Scope and op; of kernels side by side all, joined by ` + `.
     pub label: String,
-    /// File under `shaders/`; the op's name where it runs without one.
-    pub shader: &'static str,
-    /// Multiply-accumulates of the op.
+    /// File under `shaders/`; of kernels side by side all, joined by `+`; the op's name where it runs without one.
+    pub shader: String,
+    /// Multiply-accumulates of the ops.
     pub macs: u64,
     /// Workgroups along x, y and z.
     pub workgroups: [u32; 3],

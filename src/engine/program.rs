@@ -47,6 +47,8 @@ pub(crate) struct Operand {
 pub(crate) struct Step {
     pub op: Op,
     pub label: String,
+    /// Steps of one level do not depend on each other.
+    pub level: usize,
     pub inputs: Vec<Operand>,
     pub outputs: Vec<Operand>,
     pub mutated: Vec<Place>,
@@ -102,13 +104,6 @@ impl Program {
     /// The ops in the order they run, by scope and name.
     pub fn labels(&self) -> impl Iterator<Item = &str> {
         self.steps.iter().map(|step| step.label.as_str())
-    }
-
-    /// The kernels of one run, each with the index of its step.
-    pub(crate) fn dispatches(&self, target: &Target) -> Vec<(usize, Dispatch)> {
-        let of =
-            |(index, step): (usize, &Step)| step.dispatches(target).into_iter().map(move |dispatch| (index, dispatch));
-        self.steps.iter().enumerate().flat_map(of).collect()
     }
 
     /// What its runs are called in errors.

@@ -4,13 +4,13 @@ use super::epilogue::Epilogue;
 use super::geometry::Geometry;
 use super::kernel::ConvKernel;
 use super::sizes::Sizes;
-use super::tile::WorkgroupSides;
+use super::tile::WorkgroupTile;
 use crate::engine::kernel::{Dispatch, Slot, Target};
 use crate::engine::software;
 
 /// Counts up when convolutions are launched in another way, so that times measured before count no more: when their
 /// tiles, constants, bindings or workgroups change.
-pub(crate) const LAUNCH_VERSION: u32 = 1;
+pub(crate) const LAUNCH_VERSION: u32 = 2;
 
 /// Most workgroups in one dimension that every adapter allows.
 const MAX_WORKGROUPS: usize = 65_535;
@@ -21,14 +21,11 @@ pub(crate) fn conv2d(geometry: &Geometry, epilogue: &Epilogue, kernel: ConvKerne
     match kernel {
         ConvKernel::Naive => naive(forward("conv2d_naive", epilogue, "single"), &sizes, outputs(&sizes)),
         ConvKernel::Register(tile) => software::conv2d(&sizes, epilogue, tile),
-        ConvKernel::Tiled(WorkgroupSides(wx, wy)) => {
+        ConvKernel::Tiled(tile) => {
             let pixels = sizes.n * sizes.oh * sizes.ow;
-            let (x, z) = spread(pixels.div_ceil(4 * wx));
-            sizes.declare(forward("conv2d_tiled", epilogue, "single")).with("WX", wx).with("WY", wy).workgroups(
-                x,
-                sizes.co.div_ceil(4 * wy),
-                z,
-            )
+            let (x, z) = spread(pixels.div_ceil(tile.columns()));
+            let dispatch = tile.declare(sizes.declare(forward("conv2d_tiled", epilogue, "single")));
+            dispatch.workgroups(x, sizes.co.div_ceil(tile.rows()), z)
         }
     }
 }
@@ -39,14 +36,11 @@ pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue, kernel:
     match kernel {
         ConvKernel::Naive => naive(forward("conv_transpose2d_naive", epilogue, "single"), &sizes, outputs(&sizes)),
         ConvKernel::Register(tile) => software::conv_transpose2d(&sizes, epilogue, tile),
-        ConvKernel::Tiled(WorkgroupSides(wx, wy)) => {
+        ConvKernel::Tiled(tile) => {
             let pixels = sizes.n * sizes.oh.div_ceil(sizes.sy) * sizes.ow.div_ceil(sizes.sx);
-            let (x, z) = spread(pixels.div_ceil(4 * wx));
-            sizes
-                .declare(forward("conv_transpose2d_tiled", epilogue, "single"))
-                .with("WX", wx)
-                .with("WY", wy)
-                .workgroups(x, sizes.co.div_ceil(4 * wy) * sizes.sy * sizes.sx, z)
+            let (x, z) = spread(pixels.div_ceil(tile.columns()));
+            let dispatch = tile.declare(sizes.declare(forward("conv_transpose2d_tiled", epilogue, "single")));
+            dispatch.workgroups(x, sizes.co.div_ceil(tile.rows()) * sizes.sy * sizes.sx, z)
         }
     }
 }
@@ -58,8 +52,7 @@ pub(crate) fn conv2d_weight_grad(geometry: &Geometry, kernel: ConvKernel, target
     let splits = match kernel {
         ConvKernel::Naive => 1,
         ConvKernel::Register(_) => software::weight_grad_splits(&sizes),
-        // Enough workgroups for a GPU: a part for each image, up to a limit.
-        ConvKernel::Tiled(_) => sizes.n.min(16),
+        ConvKernel::Tiled(tile) => tiled_splits(&sizes, tile),
     };
     let destination = if splits == 1 { Slot::Output(0) } else { Slot::Scratch(splits * weights) };
     let dispatch =
@@ -69,13 +62,10 @@ pub(crate) fn conv2d_weight_grad(geometry: &Geometry, kernel: ConvKernel, target
         ConvKernel::Register(tile) => {
             software::conv2d_weight_grad(&sizes, dispatch("conv2d_weight_grad_register"), tile)
         }
-        ConvKernel::Tiled(WorkgroupSides(wx, wy)) => {
+        ConvKernel::Tiled(tile) => {
             let taps = sizes.ci * sizes.kh * sizes.kw;
-            sizes.declare(dispatch("conv2d_weight_grad_tiled")).with("WX", wx).with("WY", wy).workgroups(
-                taps.div_ceil(4 * wx),
-                sizes.co.div_ceil(4 * wy),
-                splits,
-            )
+            let dispatch = tile.declare(sizes.declare(dispatch("conv2d_weight_grad_tiled")));
+            dispatch.workgroups(taps.div_ceil(tile.columns()), sizes.co.div_ceil(tile.rows()), splits)
         }
     };
     let mut dispatches = vec![main];
@@ -84,6 +74,16 @@ pub(crate) fn conv2d_weight_grad(geometry: &Geometry, kernel: ConvKernel, target
         dispatches.push(sum.over(weights, target));
     }
     dispatches
+}
+
+/// How many parts the sum of a weight gradient has: enough workgroups for a GPU, as far as each part is long enough to be
+/// worth the second launch that adds them.
+fn tiled_splits(sizes: &Sizes, tile: WorkgroupTile) -> usize {
+    const ENOUGH: usize = 1024;
+    const MIN_TERMS: usize = 512;
+    let tiles = (sizes.ci * sizes.kh * sizes.kw).div_ceil(tile.columns()) * sizes.co.div_ceil(tile.rows());
+    let terms = sizes.n * sizes.oh * sizes.ow;
+    ENOUGH.div_ceil(tiles).min(terms / MIN_TERMS).max(1)
 }
 
 /// A launch with image, weight, bias, activation output, result and what is added bound.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::shape::{ConvKind, ConvShape};
 use super::sizes::Sizes;
-use super::tile::{WorkgroupSides, workgroup_sides};
+use super::tile::WorkgroupTile;
 use crate::engine::kernel::AdapterKind;
 use crate::engine::software::RegisterTile;
 
@@ -24,7 +24,7 @@ pub enum ConvVariant {
 pub(crate) enum ConvKernel {
     Naive,
     Register(RegisterTile),
-    Tiled(WorkgroupSides),
+    Tiled(WorkgroupTile),
 }
 
 impl ConvKernel {
@@ -42,7 +42,7 @@ impl fmt::Display for ConvKernel {
         match self {
             Self::Naive => f.pad("naive"),
             Self::Register(tile) => f.pad(&format!("register {tile}")),
-            Self::Tiled(WorkgroupSides(x, y)) => f.pad(&format!("tiled {x}x{y}")),
+            Self::Tiled(tile) => f.pad(&format!("tiled {tile}")),
         }
     }
 }
@@ -51,10 +51,14 @@ impl fmt::Display for ConvKernel {
 /// be faster first; and the variants in the order that suits a kind of adapter.
 pub(crate) fn candidates(shape: &ConvShape, adapter: &AdapterKind) -> Vec<ConvKernel> {
     let sizes = Sizes::new(&shape.geometry, shape.kind == ConvKind::Transposed);
-    let columns = match shape.kind {
-        ConvKind::Forward => sizes.n * sizes.oh * sizes.ow,
-        ConvKind::Transposed => sizes.n * sizes.oh.div_ceil(sizes.sy) * sizes.ow.div_ceil(sizes.sx),
-        ConvKind::WeightGradient => sizes.ci * sizes.kh * sizes.kw,
+    let taps = sizes.ci * sizes.kh * sizes.kw;
+    let classes = sizes.sy * sizes.sx;
+    let (products, columns, terms) = match shape.kind {
+        ConvKind::Forward => (1, sizes.n * sizes.oh * sizes.ow, taps),
+        ConvKind::Transposed => {
+            (classes, sizes.n * sizes.oh.div_ceil(sizes.sy) * sizes.ow.div_ceil(sizes.sx), taps.div_ceil(classes))
+        }
+        ConvKind::WeightGradient => (1, taps, sizes.n * sizes.oh * sizes.ow),
     };
     let mut all: Vec<ConvKernel> = Vec::new();
     for variant in adapter.convolutions {
@@ -64,7 +68,9 @@ pub(crate) fn candidates(shape: &ConvShape, adapter: &AdapterKind) -> Vec<ConvKe
                 let tiles = RegisterTile::candidates(shape.kind, &sizes, shape.macs());
                 tiles.into_iter().map(ConvKernel::Register).collect()
             }
-            ConvVariant::Tiled => workgroup_sides(sizes.co, columns).map(ConvKernel::Tiled).into(),
+            ConvVariant::Tiled => {
+                WorkgroupTile::candidates(products, [sizes.co, columns], terms).map(ConvKernel::Tiled).into()
+            }
         };
         for kernel in kernels {
             if !all.contains(&kernel) {

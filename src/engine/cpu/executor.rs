@@ -133,7 +133,7 @@ impl Cpu {
                 ready.run(&mut memory, arch);
                 timed.push(Timed {
                     label: step.label.clone(),
-                    shader: step.op.name(),
+                    shader: step.op.name().to_owned(),
                     macs: step.macs(),
                     workgroups: [1; 3],
                     seconds: started.elapsed().as_secs_f64(),

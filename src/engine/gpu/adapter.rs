@@ -38,6 +38,10 @@ pub struct GpuOptions {
     /// Does without half-precision arithmetic in kernels, as on adapters that have none; half-precision weights are
     /// then unpacked.
     pub(crate) without_half: bool,
+    /// Runs the kernels of GPUs, whatever the adapter is: for tests without a GPU.
+    pub(crate) as_gpu: bool,
+    /// Runs each kernel alone: for tests of those that run beside others.
+    pub(crate) alone: bool,
 }
 
 impl GpuOptions {

@@ -12,7 +12,7 @@ use super::reports::{Reports, named, with_error_scope};
 use super::submitter::Submitter;
 use super::watchdog::mark_driver_hung;
 use crate::engine::error::EngineError;
-use crate::engine::kernel::Dispatch;
+use crate::engine::kernel::Launch;
 use crate::engine::variables::GroupId;
 
 /// The device buffer of each group of variables.
@@ -79,13 +79,13 @@ impl DeviceContext {
     }
 
     /// Refuses a launch that is too large for the adapter.
-    pub(super) fn check_launch(&self, label: &str, dispatch: &Dispatch) -> Result<(), EngineError> {
+    pub(super) fn check_launch(&self, label: &str, launch: &Launch) -> Result<(), EngineError> {
         let limits = self.device.limits();
-        let (most, bindings) = (limits.max_compute_workgroups_per_dimension, dispatch.bindings.len() as u32);
+        let (most, bindings) = (limits.max_compute_workgroups_per_dimension, launch.bindings.len() as u32);
         let refused = |needed: String, limit: u32| {
             Err(EngineError::Limit { what: label.into(), needed, limit: limit.to_string() })
         };
-        if let Some(n) = dispatch.workgroups.iter().find(|&&n| n > most) {
+        if let Some(n) = launch.workgroups().into_iter().find(|&n| n > most) {
             return refused(format!("{n} workgroups in a row"), most);
         }
         if bindings > limits.max_storage_buffers_per_shader_stage {

@@ -13,7 +13,7 @@ use super::submitter::Submitter;
 use super::watchdog::watched;
 use crate::engine::error::EngineError;
 use crate::engine::executor::{Executor, Pending, ProgramId, Programs, Readback, State};
-use crate::engine::kernel::{AdapterKind, Target};
+use crate::engine::kernel::{AdapterKind, MAX_BINDINGS, Target};
 use crate::engine::program::{Program, elements_of, expect_len, expect_within};
 use crate::engine::shape::count;
 use crate::engine::summary::AdapterSummary;
@@ -77,10 +77,14 @@ impl Gpu {
         let pipelines = Pipelines::new(cache);
         let mut gpu = Self {
             target: Target {
-                adapter: AdapterKind::of(summary.is_software()),
+                adapter: AdapterKind::of(summary.is_software() && !options.as_gpu),
                 convolution: options.convolution,
                 choices: KernelChoices::default(),
                 half_precision: device.features().contains(wgpu::Features::SHADER_F16),
+                max_bindings: match options.alone {
+                    true => 0,
+                    false => MAX_BINDINGS.min(device.limits().max_storage_buffers_per_shader_stage as usize),
+                },
             },
             context: DeviceContext {
                 reports: Reports::of(&device),
@@ -177,8 +181,8 @@ impl Executor for Gpu {
 
     fn expect_room(&self, program: &Program) -> Result<(), EngineError> {
         program.buffers().try_for_each(|(what, len)| self.context.expect_storage(&what, len))?;
-        let mut dispatches = program.dispatches(&self.target).into_iter();
-        dispatches.try_for_each(|(step, dispatch)| self.context.check_launch(&program.steps[step].label, &dispatch))
+        let launches = program.launches(&self.target);
+        launches.iter().try_for_each(|launch| self.context.check_launch(&launch.label(program), launch))
     }
 
     fn choose_kernels(&mut self, choices: &KernelChoices) {

@@ -51,10 +51,10 @@ impl Fault {
         }
     }
 
-    /// The text that is compiled in place of a kernel's.
-    pub(super) fn text(&self, shader: &str, text: String) -> String {
+    /// The text that is compiled in place of a launch's.
+    pub(super) fn text(&self, shaders: &str, text: String) -> String {
         match self {
-            Self::Kernel(name) if name == shader => format!("{text}\nfn broken( {{"),
+            Self::Kernel(name) if shaders.split('+').any(|shader| shader == name) => format!("{text}\nfn broken( {{"),
             _ => text,
         }
     }

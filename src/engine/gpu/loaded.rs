@@ -6,8 +6,8 @@ use super::context::{DeviceContext, Groups};
 use super::pipelines::{Kernel, Pipelines, SharedPipeline};
 use super::reports::{named, with_error_scope};
 use crate::engine::error::EngineError;
-use crate::engine::kernel::{Dispatch, Slot, Target};
-use crate::engine::program::{Buffer, Place, Program, Step};
+use crate::engine::kernel::{Binding, Launch, Storage, Target};
+use crate::engine::program::{Buffer, Place, Program};
 
 /// A program with its buffers, pipelines and bind groups.
 pub(super) struct Loaded {
@@ -15,35 +15,30 @@ pub(super) struct Loaded {
     pub name: Arc<str>,
     pub program: Program,
     locals: Vec<wgpu::Buffer>,
-    pub launches: Vec<Launch>,
+    pub launches: Vec<Ready>,
 }
 
-/// One kernel with everything bound.
-pub(super) struct Launch {
-    /// Index of the program's step that it belongs to.
-    pub step: usize,
-    pub shader: &'static str,
+/// One launch with everything bound.
+pub(super) struct Ready {
+    pub launch: Launch,
     pipeline: SharedPipeline,
     bindings: wgpu::BindGroup,
-    pub workgroups: [u32; 3],
 }
 
-impl Launch {
+impl Ready {
     fn encode(&self, pass: &mut wgpu::ComputePass) {
         pass.set_pipeline(&self.pipeline.value.pipeline);
         pass.set_bind_group(0, &self.bindings, &[]);
-        let [x, y, z] = self.workgroups;
+        let [x, y, z] = self.launch.workgroups();
         pass.dispatch_workgroups(x, y, z);
     }
 }
 
-/// Buffers that a step may bind.
+/// Buffers that a launch may bind.
 struct Buffers<'a> {
     groups: &'a Groups,
     locals: &'a [wgpu::Buffer],
     scratch: wgpu::Buffer,
-    /// Bound where nothing is read, and where nothing is written.
-    unused: [wgpu::Buffer; 2],
 }
 
 impl Loaded {
@@ -67,30 +62,20 @@ impl Loaded {
                 None => context.poisoned(&format!("a tensor of {user}"), local.len),
             })
             .collect::<Result<_, EngineError>>()?;
-        let (owners, dispatches): (Vec<usize>, Vec<Dispatch>) = program.dispatches(target).into_iter().unzip();
-        for (dispatch, &owner) in dispatches.iter().zip(&owners) {
-            context.check_launch(&program.steps[owner].label, dispatch)?;
-        }
-        let scratch = dispatches.iter().flat_map(|d| &d.bindings).map(|slot| match slot {
-            Slot::Scratch(len) => *len,
-            _ => 0,
+        let launches = program.launches(target);
+        let labels: Vec<String> = launches.iter().map(|launch| launch.label(&program)).collect();
+        launches.iter().zip(&labels).try_for_each(|(launch, label)| context.check_launch(label, launch))?;
+        let scratch = launches.iter().flat_map(|launch| &launch.bindings).map(|binding| match binding.storage {
+            Storage::Scratch { offset, len } => offset + len,
+            Storage::Place(_) => 0,
         });
-        let buffers = Buffers {
-            groups,
-            locals: &locals,
-            scratch: context.poisoned("partial sums", scratch.max().unwrap_or(0))?,
-            unused: [context.storage("nothing", 4)?, context.storage("nothing", 4)?],
-        };
-        let kernels = dispatches.iter().zip(&owners);
-        let kernels = kernels.map(|(dispatch, &owner)| Kernel { dispatch, op: &program.steps[owner].label });
-        let ready = pipelines.of(context, &kernels.collect::<Vec<_>>())?;
-        let launches = dispatches
-            .iter()
-            .zip(owners.iter().copied())
-            .zip(ready)
-            .map(|((dispatch, owner), pipeline)| {
-                launch(context, &buffers, dispatch, (owner, &program.steps[owner]), pipeline)
-            })
+        let scratch = context.poisoned("partial sums", scratch.max().unwrap_or(0))?;
+        let buffers = Buffers { groups, locals: &locals, scratch };
+        let kernels: Vec<Kernel> = launches.iter().zip(&labels).map(|(launch, op)| Kernel { launch, op }).collect();
+        let compiled = pipelines.of(context, &kernels)?;
+        let ready = launches.into_iter().zip(&labels).zip(compiled);
+        let launches = ready
+            .map(|((launch, label), pipeline)| ready_to_run(context, &buffers, launch, label, pipeline))
             .collect::<Result<_, EngineError>>()?;
         let name = program.name().into();
         context.reports.check(&format!("the loading of {name}"))?;
@@ -116,7 +101,7 @@ impl Loaded {
 
     /// Gives up all but the kernels.
     pub(super) fn into_pipelines(self) -> Vec<SharedPipeline> {
-        self.launches.into_iter().map(|launch| launch.pipeline).collect()
+        self.launches.into_iter().map(|ready| ready.pipeline).collect()
     }
 
     /// The buffer behind a place.
@@ -132,37 +117,31 @@ fn buffer<'a>(groups: &'a Groups, locals: &'a [wgpu::Buffer], place: Place) -> &
     }
 }
 
-fn launch(
+fn ready_to_run(
     context: &DeviceContext,
     buffers: &Buffers,
-    dispatch: &Dispatch,
-    (index, step): (usize, &Step),
+    launch: Launch,
+    label: &str,
     pipeline: SharedPipeline,
-) -> Result<Launch, EngineError> {
-    let at = |place: Place| {
-        let buffer = buffer(buffers.groups, buffers.locals, place);
-        let size = wgpu::BufferSize::new(4 * place.len.next_multiple_of(4) as u64);
-        wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 4 * place.offset as u64, size })
+) -> Result<Ready, EngineError> {
+    let resource = |storage: Storage| {
+        let (buffer, offset, len) = match storage {
+            Storage::Place(place) => (buffer(buffers.groups, buffers.locals, place), place.offset, place.len),
+            Storage::Scratch { offset, len } => (&buffers.scratch, offset, len),
+        };
+        let size = wgpu::BufferSize::new(4 * len.next_multiple_of(4) as u64);
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 4 * offset as u64, size })
     };
-    let entries: Vec<wgpu::BindGroupEntry> = dispatch
-        .bindings
-        .iter()
-        .enumerate()
-        .map(|(binding, slot)| {
-            let resource = match *slot {
-                Slot::Input(i) => at(step.inputs[i].place),
-                Slot::Output(i) => at(step.outputs[i].place),
-                Slot::Mutated(i) => at(step.mutated[i]),
-                Slot::Scratch(_) | Slot::Parts(_) => buffers.scratch.as_entire_binding(),
-                Slot::Unused => buffers.unused[0].as_entire_binding(),
-                Slot::UnusedOutput => buffers.unused[1].as_entire_binding(),
-            };
-            wgpu::BindGroupEntry { binding: binding as u32, resource }
+    let bound = launch.bindings.iter().enumerate();
+    let entries: Vec<wgpu::BindGroupEntry> = bound
+        .map(|(number, Binding { storage, .. })| wgpu::BindGroupEntry {
+            binding: number as u32,
+            resource: resource(*storage),
         })
         .collect();
     let descriptor =
-        wgpu::BindGroupDescriptor { label: Some(&step.label), layout: &pipeline.value.layout, entries: &entries };
+        wgpu::BindGroupDescriptor { label: Some(label), layout: &pipeline.value.layout, entries: &entries };
     let bindings = with_error_scope(&context.device, || context.device.create_bind_group(&descriptor))
-        .map_err(|error| named(&format!("the binding of buffers to {}", step.label), &error))?;
-    Ok(Launch { step: index, shader: dispatch.shader, pipeline, bindings, workgroups: dispatch.workgroups })
+        .map_err(|error| named(&format!("the binding of buffers to {label}"), &error))?;
+    Ok(Ready { launch, pipeline, bindings })
 }

@@ -9,7 +9,7 @@ use super::kept::{Entry, Kept};
 use super::pipeline_cache::PipelineCache;
 use super::reports::{named, with_error_scope, words};
 use crate::engine::error::EngineError;
-use crate::engine::kernel::{self, Dispatch, Slot};
+use crate::engine::kernel::{Binding, Launch};
 use crate::threads::start_each;
 
 /// Most pipelines that are kept though no program uses them. A driver may hold megabytes for each.
@@ -27,8 +27,8 @@ pub(super) type SharedPipeline = Arc<Entry<Pipeline>>;
 /// A kernel to be made ready.
 #[derive(Clone, Copy)]
 pub(super) struct Kernel<'a> {
-    pub dispatch: &'a Dispatch,
-    /// The op that it belongs to.
+    pub launch: &'a Launch,
+    /// The ops that it belongs to.
     pub op: &'a str,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Pipelines {
 /// A kernel that is not compiled yet.
 struct Job {
     source: String,
-    dispatch: Dispatch,
+    launch: Launch,
     op: String,
 }
 
@@ -60,14 +60,14 @@ impl Pipelines {
         context: &DeviceContext,
         kernels: &[Kernel],
     ) -> Result<Vec<SharedPipeline>, EngineError> {
-        let sources: Vec<String> = kernels.iter().map(|kernel| source(context, kernel.dispatch)).collect();
+        let sources: Vec<String> = kernels.iter().map(|kernel| source(context, kernel.launch)).collect();
         let mut wanted: HashSet<&str> = HashSet::new();
         let missing = sources.iter().zip(kernels).filter(|(source, _)| !self.compiled.contains(source));
         let missing = missing.filter(|(source, _)| wanted.insert(source));
         let jobs: Vec<Job> = missing
-            .map(|(source, Kernel { dispatch, op })| Job {
+            .map(|(source, Kernel { launch, op })| Job {
                 source: source.clone(),
-                dispatch: (*dispatch).clone(),
+                launch: (*launch).clone(),
                 op: (*op).to_owned(),
             })
             .collect();
@@ -79,7 +79,7 @@ impl Pipelines {
         let ready = sources.iter().zip(kernels).map(|(source, kernel)| {
             let missing = || EngineError::Kernel {
                 op: kernel.op.to_owned(),
-                shader: kernel.dispatch.shader,
+                shader: kernel.launch.shader(),
                 problem: "it was not compiled".into(),
             };
             self.compiled.get(source).ok_or_else(missing)
@@ -101,10 +101,10 @@ impl Pipelines {
 }
 
 /// A kernel's text, with the fault that it is to have.
-fn source(context: &DeviceContext, dispatch: &Dispatch) -> String {
-    let text = kernel::source(dispatch);
+fn source(context: &DeviceContext, launch: &Launch) -> String {
+    let text = launch.wgsl();
     match &context.fault {
-        Some(fault) => fault.text(dispatch.shader, text),
+        Some(fault) => fault.text(&launch.shader(), text),
         None => text,
     }
 }
@@ -151,34 +151,34 @@ fn compile_all(
 }
 
 fn compile(device: &wgpu::Device, cache: Option<&wgpu::PipelineCache>, job: &Job) -> Result<Pipeline, EngineError> {
-    with_error_scope(device, || pipeline(device, cache, &job.source, &job.dispatch)).map_err(|error| match error {
+    with_error_scope(device, || pipeline(device, cache, &job.source, &job.launch)).map_err(|error| match error {
         wgpu::Error::OutOfMemory { .. } => named(&format!("the kernel of {}", job.op), &error),
-        _ => EngineError::Kernel { op: job.op.clone(), shader: job.dispatch.shader, problem: words(&error) },
+        _ => EngineError::Kernel { op: job.op.clone(), shader: job.launch.shader(), problem: words(&error) },
     })
 }
 
 #[allow(unsafe_code, reason = "wgpu leaves loops unbounded to those who vouch for them")]
-fn pipeline(device: &wgpu::Device, cache: Option<&wgpu::PipelineCache>, source: &str, dispatch: &Dispatch) -> Pipeline {
-    let descriptor =
-        wgpu::ShaderModuleDescriptor { label: Some(dispatch.shader), source: wgpu::ShaderSource::Wgsl(source.into()) };
+fn pipeline(device: &wgpu::Device, cache: Option<&wgpu::PipelineCache>, source: &str, launch: &Launch) -> Pipeline {
+    let shader = launch.shader();
+    let label = Some(shader.as_str());
+    let descriptor = wgpu::ShaderModuleDescriptor { label, source: wgpu::ShaderSource::Wgsl(source.into()) };
     let checks = wgpu::ShaderRuntimeChecks {
-        force_loop_bounding: dispatch.loops_bounded,
+        force_loop_bounding: launch.loops_bounded(),
         ..wgpu::ShaderRuntimeChecks::checked()
     };
     // SAFETY: every other check is on, and a dispatch leaves loops unbounded only where they end by themselves; see
     // `Dispatch::loops_bounded`.
     let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
     let entries: Vec<wgpu::BindGroupLayoutEntry> =
-        dispatch.bindings.iter().enumerate().map(|(binding, slot)| layout_entry(binding as u32, *slot)).collect();
-    let layout = device
-        .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(dispatch.shader), entries: &entries });
+        launch.bindings.iter().enumerate().map(|(number, binding)| layout_entry(number as u32, binding)).collect();
+    let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
     let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-        label: Some(dispatch.shader),
+        label,
         bind_group_layouts: &[Some(&layout)],
         immediate_size: 0,
     });
     let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-        label: Some(dispatch.shader),
+        label,
         layout: Some(&pipeline_layout),
         module: &module,
         entry_point: Some("main"),
@@ -192,18 +192,14 @@ fn pipeline(device: &wgpu::Device, cache: Option<&wgpu::PipelineCache>, source: 
     Pipeline { pipeline, layout }
 }
 
-fn layout_entry(binding: u32, slot: Slot) -> wgpu::BindGroupLayoutEntry {
-    let buffer = |read_only: bool| wgpu::BindingType::Buffer {
-        ty: wgpu::BufferBindingType::Storage { read_only },
-        has_dynamic_offset: false,
-        min_binding_size: None,
-    };
+fn layout_entry(number: u32, binding: &Binding) -> wgpu::BindGroupLayoutEntry {
     wgpu::BindGroupLayoutEntry {
-        binding,
+        binding: number,
         visibility: wgpu::ShaderStages::COMPUTE,
-        ty: match slot {
-            Slot::Input(_) | Slot::Parts(_) | Slot::Unused => buffer(true),
-            _ => buffer(false),
+        ty: wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Storage { read_only: !binding.writes },
+            has_dynamic_offset: false,
+            min_binding_size: None,
         },
         count: None,
     }

@@ -1,7 +1,7 @@
 //! Times of kernels by the device's own clock, where it has one.
 
 use super::device::Gpu;
-use super::loaded::{Launch, Loaded};
+use super::loaded::{Loaded, Ready};
 use super::readback::Mapping;
 use crate::engine::error::EngineError;
 use crate::engine::executor::ProgramId;
@@ -25,19 +25,14 @@ impl Gpu {
     /// The kernels of a program, with no time taken.
     pub(crate) fn launched(&self, program: ProgramId) -> Result<Vec<Timed>, EngineError> {
         let Loaded { launches, program, .. } = self.programs.get(program)?;
-        let of = |(index, launch): (usize, &Launch)| {
-            let step = &program.steps[launch.step];
-            // An op multiplies in its first kernel; later ones put its parts together.
-            let first = index == 0 || launches[index - 1].step != launch.step;
-            Timed {
-                label: step.label.clone(),
-                shader: launch.shader,
-                macs: if first { step.macs() } else { 0 },
-                workgroups: launch.workgroups,
-                seconds: 0.0,
-            }
+        let of = |Ready { launch, .. }: &Ready| Timed {
+            label: launch.label(program),
+            shader: launch.shader(),
+            macs: launch.macs(program),
+            workgroups: launch.workgroups(),
+            seconds: 0.0,
         };
-        Ok(launches.iter().enumerate().map(of).collect())
+        Ok(launches.iter().map(of).collect())
     }
 
     /// Seconds of each kernel in each of at most so many runs of a program, one at least, by the device's clock.

@@ -122,6 +122,11 @@ impl Dispatch {
         }
     }
 
+    /// Whether its text is one file with what that imports: such kernels can run side by side.
+    pub(super) fn is_self_contained(&self) -> bool {
+        self.weights.is_none() && self.parts.is_empty() && self.text.is_empty()
+    }
+
     /// Declares a constant.
     pub(crate) fn with(mut self, name: &str, value: impl Into<Constant>) -> Self {
         // Writing to a string cannot fail.
@@ -169,7 +174,8 @@ impl Dispatch {
         self.elements(&[plane], |dispatch, each| {
             let block = channels.div_ceil((target.adapter.max_workgroups)(images * channels * plane / each));
             let dispatch = dispatch.with("PLANE", plane / each).with("C", channels).with("BLOCK", block);
-            dispatch.with("WIDTH", target.adapter.reduction_width).workgroups(channels.div_ceil(block), rows, 1)
+            let width = target.adapter.width_to_reduce(images * plane / each);
+            dispatch.with("WIDTH", width).workgroups(channels.div_ceil(block), rows, 1)
         })
     }
 

@@ -1,9 +1,10 @@
 //! The kernels' texts. A line `//#import NAME` stands for `shaders/common/NAME.wgsl`.
 
 use super::dispatch::{Dispatch, Weights};
-use super::target::{AdapterKind, Target};
+use super::launch::Launch;
+use super::target::{AdapterKind, MAX_BINDINGS, Target};
 use crate::engine::conv::ConvVariant;
-use crate::engine::program::{Program, Step};
+use crate::engine::program::Program;
 use crate::engine::tuning::KernelChoices;
 
 macro_rules! texts {
@@ -39,47 +40,61 @@ pub(crate) fn convolution_texts() -> impl Iterator<Item = &'static str> {
 /// A kernel of a program, as a GPU's driver gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelText {
-    /// Scope and op.
+    /// Scope and op; of kernels side by side all, joined by ` + `.
     pub op: String,
-    /// File under `shaders/`, without `.wgsl`.
-    pub shader: &'static str,
+    /// File under `shaders/`, without `.wgsl`; of kernels side by side all, joined by `+`.
+    pub shader: String,
     /// Its full text in WGSL.
     pub wgsl: String,
+    /// Multiply-accumulates.
+    pub macs: u64,
+    /// Bytes that it binds: what it reads and writes, each once.
+    pub bytes: u64,
+    /// Workgroups along x, y and z.
+    pub workgroups: [u32; 3],
 }
 
 impl Program {
-    /// The kernels that one run is made of, in their order, with convolutions computed so; on an adapter that is a CPU
+    /// The launches that one run is made of, in their order, with convolutions computed so; on an adapter that is a CPU
     /// if `software`, and can compute in half precision if `half_precision`. No device is needed.
     pub(crate) fn kernels(&self, convolution: ConvVariant, software: bool, half_precision: bool) -> Vec<KernelText> {
-        let choices = KernelChoices::default();
+        let (adapter, choices) = (AdapterKind::of(software), KernelChoices::default());
         let target =
-            Target { adapter: AdapterKind::of(software), convolution: Some(convolution), choices, half_precision };
-        let dispatches = self.dispatches(&target);
-        dispatches.iter().map(|(step, dispatch)| text_of(&self.steps[*step], dispatch)).collect()
+            Target { adapter, convolution: Some(convolution), choices, half_precision, max_bindings: MAX_BINDINGS };
+        self.launches(&target).iter().map(|launch| self.text_of(launch)).collect()
     }
 
     /// The kernels of its convolutions with every candidate in turn.
     pub(crate) fn candidates(&self, software: bool) -> Vec<KernelText> {
         let mut texts = Vec::new();
-        for step in &self.steps {
+        for (index, step) in self.steps.iter().enumerate() {
             let Some(shape) = step.convolution() else { continue };
             for kernel in shape.candidates(software) {
+                let adapter = AdapterKind::of(software);
                 let choices = KernelChoices::from_iter([(shape, kernel)]);
-                let target =
-                    Target { adapter: AdapterKind::of(software), convolution: None, choices, half_precision: false };
-                texts.extend(step.dispatches(&target).iter().map(|dispatch| text_of(step, dispatch)));
+                // Each kernel alone.
+                let target = Target { adapter, convolution: None, choices, half_precision: false, max_bindings: 0 };
+                let launches = self.launches_of(&[index], &target);
+                texts.extend(launches.iter().map(|launch| self.text_of(launch)));
             }
         }
         texts
     }
+
+    fn text_of(&self, launch: &Launch) -> KernelText {
+        KernelText {
+            op: launch.label(self),
+            shader: launch.shader(),
+            wgsl: launch.wgsl(),
+            macs: launch.macs(self),
+            bytes: launch.bytes(),
+            workgroups: launch.workgroups(),
+        }
+    }
 }
 
-fn text_of(step: &Step, dispatch: &Dispatch) -> KernelText {
-    KernelText { op: step.label.clone(), shader: dispatch.shader, wgsl: source(dispatch) }
-}
-
-/// The full text of a kernel: constants, imports, then its own.
-pub(crate) fn source(dispatch: &Dispatch) -> String {
+/// The text of a kernel: constants, imports, then its own.
+pub(super) fn own_text(dispatch: &Dispatch) -> String {
     let own = text(KERNELS, dispatch.shader);
     let chosen = dispatch.element.into_iter().chain(dispatch.weights.map(Weights::text));
     let imports = chosen.chain(imports(own)).map(|name| text(COMMON, name));

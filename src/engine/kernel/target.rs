@@ -10,12 +10,14 @@ use crate::engine::tuning::KernelChoices;
 pub(crate) struct AdapterKind {
     /// Invocations in a workgroup of element-wise kernels.
     pub width: u32,
-    /// Invocations in a workgroup that reduces together.
+    /// Invocations in a workgroup that reduces many elements together.
     pub reduction_width: u32,
     /// How many workgroups share so many loads of an element at most.
     pub max_workgroups: fn(usize) -> usize,
     /// The variants of convolutions: that which suits first.
     pub convolutions: [ConvVariant; 3],
+    /// Most workgroups of a kernel that runs beside others in one launch.
+    pub max_workgroups_beside: u64,
 }
 
 /// GPUs.
@@ -24,12 +26,21 @@ const GPU: AdapterKind = AdapterKind {
     reduction_width: 256,
     max_workgroups: |_| 16_384,
     convolutions: [ConvVariant::Tiled, ConvVariant::Register, ConvVariant::Naive],
+    // With more a kernel fills a large GPU by itself, and would only pay for the registers that its neighbours take.
+    max_workgroups_beside: 1024,
 };
 
 impl AdapterKind {
     /// The kind of an adapter, which may run kernels on the CPU.
     pub(crate) fn of(software: bool) -> &'static Self {
         if software { &SOFTWARE } else { &GPU }
+    }
+
+    /// Invocations in a workgroup that reduces so many elements: few, so that other kernels can run beside it, where each
+    /// then takes a few elements only.
+    pub(crate) fn width_to_reduce(&self, elements: usize) -> u32 {
+        const FEW: usize = 4;
+        if elements <= FEW * self.width as usize { self.width } else { self.reduction_width }
     }
 }
 
@@ -44,7 +55,12 @@ pub(crate) struct Target {
     pub choices: KernelChoices,
     /// Whether kernels may hold numbers in half precision.
     pub half_precision: bool,
+    /// Most buffers that a launch of several kernels may bind.
+    pub max_bindings: usize,
 }
+
+/// Most buffers that a launch of several kernels binds, where the adapter allows as many: enough for all of a training step.
+pub(crate) const MAX_BINDINGS: usize = 24;
 
 impl Target {
     /// The kernel for a convolution. A choice that is no candidate counts for none.

@@ -143,7 +143,7 @@ impl Rule for Distance {
         let dy = if self.gradients > 0 { Slot::Input(2) } else { Slot::Unused };
         let bindings = [Slot::Input(0), Slot::Input(1), dy, Slot::Output(0), gradient(1), gradient(2)];
         let dispatch = Dispatch::new("distance", &bindings)
-            .with("WIDTH", call.target.adapter.reduction_width)
+            .with("WIDTH", call.target.adapter.width_to_reduce(count(call.inputs[0]) / call.inputs[0][0] / 4))
             .with("GRADIENTS", self.gradients)
             .with("MIN_DISTANCE", MIN_DISTANCE)
             .workgroups(call.outputs[0][0], 1, 1);

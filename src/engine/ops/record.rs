@@ -59,7 +59,9 @@ impl Rule for Record {
         let values = call.inputs.len() - 1;
         let mut bindings = vec![Slot::Mutated(0), Slot::Input(0)];
         bindings.extend((1..=MAX_LOSSES).map(|i| if i <= values { Slot::Input(i) } else { Slot::Unused }));
-        vec![Dispatch::new("record", &bindings).with("ROWS", self.rows).with("VALUES", values)]
+        // One lane works; with the others it can run beside kernels of the usual width.
+        let dispatch = Dispatch::new("record", &bindings).with("WIDTH", call.target.adapter.width);
+        vec![dispatch.with("ROWS", self.rows).with("VALUES", values)]
     }
 }
 

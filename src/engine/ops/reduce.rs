@@ -40,7 +40,7 @@ impl Rule for Reduce {
 
     fn gpu(&self, call: &GpuCall) -> Vec<Dispatch> {
         let dispatch = Dispatch::new("reduce", &[Slot::Input(0), Slot::Output(0)])
-            .with("WIDTH", call.target.adapter.reduction_width)
+            .with("WIDTH", call.target.adapter.width_to_reduce(count(call.inputs[0])))
             .with("LEN", count(call.inputs[0]))
             .with("FACTOR", self.factor);
         vec![dispatch]

@@ -117,7 +117,7 @@ fn along<T: Real>(s: T, dot: T, len: usize) -> T {
 fn dispatch(shader: &'static str, bindings: &[Slot], call: &GpuCall) -> Dispatch {
     let shape = call.inputs[0];
     Dispatch::new(shader, bindings)
-        .with("WIDTH", call.target.adapter.reduction_width)
+        .with("WIDTH", call.target.adapter.width_to_reduce(sample_len(shape)))
         .with("LEN", sample_len(shape))
         .with("MIN_NORM", MIN_NORM)
         .workgroups(shape[0], 1, 1)

@@ -23,4 +23,6 @@ pub(super) const SOFTWARE: AdapterKind = AdapterKind {
     // A workgroup costs a CPU as much as five loads of its lanes.
     max_workgroups: |loads| (loads / (16 * WIDTH as usize)).clamp(1, 16),
     convolutions: [ConvVariant::Register, ConvVariant::Naive, ConvVariant::Tiled],
+    // A launch costs a CPU little, and the compilation of one of several kernels much: they are compiled once for each neighbour.
+    max_workgroups_beside: 0,
 };
