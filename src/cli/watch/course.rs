@@ -122,40 +122,52 @@ pub(super) struct Summary<'a> {
     /// Whether people get lines.
     lines: bool,
     every: Duration,
-    said: Instant,
-    /// Pictures when it was last said.
-    pictures: u64,
+    /// When the process began, and the pictures then.
+    began: (Instant, u64),
+    /// When it was last said, and the pictures then.
+    said: (Instant, u64),
+    /// The drift that was last warned of.
+    warned: Option<Direction>,
 }
 
 impl<'a> Summary<'a> {
     pub(super) fn new(console: &'a Console, show: Show, course: &Course) -> Self {
+        let lines = show == Show::Plain || show == Show::Auto && output::has_terminal();
         let every = if show == Show::Json { EVENT_EVERY } else { LINE_EVERY };
-        Self { console, lines: show != Show::None, every, said: Instant::now(), pictures: course.pictures() }
+        let now = (Instant::now(), course.pictures());
+        Self { console, lines, every, began: now, said: now, warned: None }
     }
 
     /// Says it, if it is time to and something came.
     pub(super) fn tell(&mut self, course: &Course, waiting: usize) {
-        if self.said.elapsed() >= self.every && course.pictures() > self.pictures {
-            self.tell_now(course, waiting, "watch");
-        } else if course.pictures() == self.pictures && self.said.elapsed() >= self.every {
-            // A speed is that of pictures that come.
-            self.said = Instant::now();
+        if self.said.0.elapsed() < self.every {
+            return;
         }
+        if course.pictures() > self.said.1 {
+            self.say("watch", course, self.said, waiting);
+        }
+        self.said = (Instant::now(), course.pictures());
     }
 
-    /// Says it, as this event.
-    pub(super) fn tell_now(&mut self, course: &Course, waiting: usize, event: &str) {
-        let new = course.pictures() - self.pictures;
-        let per_second = new as f64 / self.said.elapsed().as_secs_f64().max(1e-9);
-        (self.said, self.pictures) = (Instant::now(), course.pictures());
+    /// Says how it went.
+    pub(super) fn finish(&self, course: &Course, waiting: usize) {
+        self.say("done", course, self.began, waiting);
+    }
+
+    fn say(&self, event: &str, course: &Course, (since, before): (Instant, u64), waiting: usize) {
+        let per_second = (course.pictures() - before) as f64 / since.elapsed().as_secs_f64().max(1e-9);
         if self.lines {
             self.console.say(course.line(per_second, waiting));
         }
         self.console.event(event, course.event(per_second, waiting));
     }
 
-    /// Says at once that the stream drifts, whoever wants to hear nothing else.
-    pub(super) fn drifts(&self, shift: Shift) {
+    /// Says at once that the stream drifts, whoever wants to hear nothing else; people once for each direction in a row.
+    pub(super) fn drifts(&mut self, shift: Shift) {
+        self.console.event("drift", described(shift));
+        if self.warned.replace(shift.direction) == Some(shift.direction) {
+            return;
+        }
         let Shift { images: [first, last], direction, distance, p_value, level } = shift;
         let (which, likely) = match direction {
             Direction::Higher => ("higher", "many anomalies, or the pictures changed"),
@@ -165,6 +177,5 @@ impl<'a> Summary<'a> {
             "warning: drift: the scores of pictures {first} to {last} are {which} than those of the calibration images \
              (Kolmogorov-Smirnov distance {distance:.3}, p-value {p_value:.1e}, level {level:.1e}): {likely}"
         ));
-        self.console.event("drift", described(shift));
     }
 }

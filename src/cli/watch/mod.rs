@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
 use pkdgan::model::ModelFile;
-use pkdgan::scoring::PictureFault;
+use pkdgan::scoring::{PictureFault, ScoringPath};
 use pkdgan::unstable::calibration::Calibration;
 use pkdgan::unstable::data::Noted;
 use pkdgan::unstable::run::{model_file, text_of};
@@ -68,7 +68,7 @@ pub(super) struct Arguments {
     #[arg(long, short, value_name = "FILE", help_heading = "Output")]
     output: Option<PathBuf>,
     /// How progress is shown, on stderr
-    #[arg(long, value_name = "HOW", default_value = "auto", help_heading = "Output")]
+    #[arg(long, value_name = "HOW", default_value = "plain", help_heading = "Output")]
     progress: Show,
     /// Print rows, errors and warnings only
     #[arg(long, short, help_heading = "Output")]
@@ -153,16 +153,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     watch.recall(output, &console)?;
     let mut summary = Summary::new(&console, arguments.progress, &watch.course);
-    let from = if arguments.once { "looking at" } else { "watching" };
-    console.say(format!("{from} {}, path {}; ctrl-C ends", arguments.folder.display(), choice.path));
-    let ended = watch.run(arguments, &mut summary);
-    match ended {
+    match watch.run(arguments, &console, choice.path, &mut summary) {
         // Whoever read the rows has enough.
-        Err(error) if error.downcast_ref().is_some_and(RowsError::is_closed) => {}
+        Err(error) if error.downcast_ref().is_some_and(RowsError::is_closed) => return Ok(ExitCode::SUCCESS),
         ended => ended?,
     }
     watch.noted.lines(model.preprocessing.range).iter().for_each(|line| console.say(line));
-    summary.tell_now(&watch.course, watch.arrivals.len(), "done");
+    summary.finish(&watch.course, watch.arrivals.len());
     let failed = arguments.once && watch.failed > 0;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -217,11 +214,20 @@ impl Watch {
     }
 
     /// Scores what comes, until it is stopped, or nothing is left where that is the end.
-    fn run(&mut self, arguments: &Arguments, summary: &mut Summary) -> anyhow::Result<()> {
+    fn run(
+        &mut self,
+        arguments: &Arguments,
+        console: &Console,
+        path: ScoringPath,
+        summary: &mut Summary,
+    ) -> anyhow::Result<()> {
         // Before the first look, so that nothing comes in between.
         let events = if arguments.once { Events::none() } else { self.events(arguments.poll) };
         let poll = Duration::from_secs_f64(arguments.poll);
         let mut next_look = Some(self.look(None, poll, arguments.new_only)).filter(|_| !arguments.once);
+        let what = if arguments.once { "scoring what is new in" } else { "watching" };
+        let (folder, waiting) = (arguments.folder.display(), self.arrivals.len());
+        console.say(format!("{what} {folder}: {waiting} files wait; path {path}; ctrl-C ends"));
         // Folders that are looked through once more: until the system watches them, it does not tell what comes.
         let mut folders: Vec<(Instant, PathBuf)> = Vec::new();
         while !self.stop.load(Ordering::SeqCst) {
@@ -313,7 +319,7 @@ impl Watch {
     }
 
     /// Scores some of what is due.
-    fn score(&mut self, summary: &Summary) -> anyhow::Result<()> {
+    fn score(&mut self, summary: &mut Summary) -> anyhow::Result<()> {
         let now = Instant::now();
         let mut due = Vec::new();
         for path in self.arrivals.due(now, BATCH) {
@@ -354,7 +360,7 @@ impl Watch {
         path: PathBuf,
         stamp: Stamp,
         settled: bool,
-        summary: &Summary,
+        summary: &mut Summary,
     ) -> Result<(), RowsError> {
         let name = inspected.picture.to_string();
         let now = Stamp::of(&path);
