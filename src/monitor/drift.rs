@@ -140,16 +140,15 @@ fn chance(n: usize, m: usize, distance: usize) -> f64 {
     }
     // The chances at `i` of the first sample and each `j` of the second. Outside the band around the diagonal they are 1.
     let mut chances = vec![1.0; m + 2];
+    let inverses: Vec<f64> = (0..=n + m).map(|left| 1.0 / left.max(1) as f64).collect();
     for i in (0..=n).rev() {
         let first = (i * m).saturating_sub(distance - 1).div_ceil(n);
         let last = ((i * m + distance - 1) / n).min(m);
         chances[last + 1] = 1.0;
         for j in (first..=last).rev() {
             let [left, right] = [n - i, m - j];
-            chances[j] = match left + right {
-                0 => 0.0,
-                all => (left as f64 * chances[j] + right as f64 * chances[j + 1]) / all as f64,
-            };
+            // At the end of all paths nothing is left, and the chance is 0.
+            chances[j] = (left as f64 * chances[j] + right as f64 * chances[j + 1]) * inverses[left + right];
         }
     }
     chances[0]
@@ -200,7 +199,9 @@ mod tests {
         let held: Vec<f32> = (1..=4).map(|score| score as f32).collect();
         let of = |window: &[f32]| {
             let mut drift = Drift::new(Calibration::new(held.clone()).unwrap());
-            window.iter().for_each(|&score| drop(drift.add(score)));
+            for &score in window {
+                assert_eq!(drift.add(score), None);
+            }
             distances(&drift.ranks, held.len())
         };
         // In between, all above, all below; equal within the bound of ties.

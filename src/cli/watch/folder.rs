@@ -112,14 +112,13 @@ impl Folder {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
-
     use pkdgan::unstable::data::Patterns;
 
     use super::*;
 
+    #[cfg(unix)]
     #[test]
     fn a_file_has_one_name_whatever_tells_of_it() {
         let outer = tempfile::TempDir::new().unwrap();
@@ -134,7 +133,7 @@ mod tests {
         }
         // One is found before what it leads to, one leads out, one up.
         for (to, link) in [("z", "in/link"), ("../beside", "in/out"), (".", "in/up"), ("in", "named")] {
-            symlink(to, outer.path().join(link)).unwrap();
+            std::os::unix::fs::symlink(to, outer.path().join(link)).unwrap();
         }
         for named in ["in", "named"].map(|name| outer.path().join(name)) {
             let patterns = Patterns::new(&[], &["old/".into()]).unwrap();

@@ -128,7 +128,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let rows = Rows::open(output, arguments.format)?;
     let folder = Folder::new(&arguments.folder, search.clone(), output)?;
     let scoring = &arguments.scoring;
-    let preparing = console.preparing("watching");
+    let preparing = Console::new(arguments.quiet).preparing("watching");
     // However few there are now, more will come.
     let options = scoring.options().images(usize::MAX);
     let (detector, choice) = scoring.detector(&model, &[], &search, options)?;
@@ -195,7 +195,10 @@ impl Watch {
                 return Err(RowsError::Folder { path: path(), row: row.path });
             }
             match row.score.map(|score| (score, rule.decide(score, calibration.as_ref()))) {
-                Some((score, Ok(decision))) if decision.p_value == row.p_value => drop(course.add(score, decision)),
+                Some((score, Ok(decision))) if decision.p_value == row.p_value => {
+                    // Its drift was said then.
+                    course.add(score, decision);
+                }
                 Some(_) => return Err(RowsError::Model { path: path(), row: row.path }),
                 None => course.fail(),
             }
