@@ -49,7 +49,7 @@ impl Row {
     }
 
     /// Which picture of this name it was.
-    pub(super) fn stamp(&self) -> Option<Stamp> {
+    fn stamp(&self) -> Option<Stamp> {
         Stamp::read(self.size, &self.modified)
     }
 }
@@ -106,7 +106,10 @@ impl Rows {
 
     /// Passes on the rows that are there, in order. Then cuts off a row that was not written to its end, and begins a file that
     /// is new. Whether there was such a row.
-    pub(super) fn recall(&mut self, mut each: impl FnMut(Row) -> Result<(), RowsError>) -> Result<bool, RowsError> {
+    pub(super) fn recall(
+        &mut self,
+        mut each: impl FnMut(Row, Stamp) -> Result<(), RowsError>,
+    ) -> Result<bool, RowsError> {
         let mut torn = false;
         let mut whole = 0;
         if let Out::File(file) = &self.out {
@@ -126,6 +129,10 @@ impl Rows {
             if rest[..common] != begins[..common] {
                 return Err(foreign(1, "it ends in what is no row".into()));
             }
+            let mut each = |row: Row, line| match row.stamp() {
+                Some(stamp) => each(row, stamp),
+                None => Err(foreign(line, format!("`{}` is no time", row.modified))),
+            };
             let rows = file.contents().map_err(read)?.take(whole);
             match self.format {
                 Format::Csv => {
@@ -137,15 +144,17 @@ impl Rows {
                         match is_header {
                             true if record != COLUMNS[..] => return Err(foreign(1, "the columns are others".into())),
                             true => is_header = false,
-                            false => each(record.deserialize(None).map_err(|error| foreign(line, error.to_string()))?)?,
+                            false => {
+                                let row = record.deserialize(None).map_err(|error| foreign(line, error.to_string()))?;
+                                each(row, line)?;
+                            }
                         }
                     }
                 }
                 Format::Jsonl => {
-                    for (line, row) in rows.lines().enumerate() {
-                        let row = row.map_err(read)?;
-                        let row = serde_json::from_str(&row);
-                        each(row.map_err(|error| foreign(line as u64 + 1, error.to_string()))?)?;
+                    for (line, row) in (1..).zip(rows.lines()) {
+                        let row = serde_json::from_str(&row.map_err(read)?);
+                        each(row.map_err(|error| foreign(line, error.to_string()))?, line)?;
                     }
                 }
             }
@@ -241,8 +250,8 @@ mod tests {
 
     fn recall(path: &Path, format: Format) -> Result<(Vec<(String, Option<f32>)>, bool), RowsError> {
         let mut found = Vec::new();
-        let torn = Rows::open(Some(path), format)?.recall(|row| {
-            assert_eq!(row.stamp(), Some(Stamp::new(9, UNIX_EPOCH + Duration::from_millis(1500))));
+        let torn = Rows::open(Some(path), format)?.recall(|row, stamp| {
+            assert_eq!(stamp, Stamp::new(9, UNIX_EPOCH + Duration::from_millis(1500)));
             found.push((row.path, row.score));
             Ok(())
         })?;
@@ -256,7 +265,7 @@ mod tests {
         for format in [Format::Csv, Format::Jsonl] {
             let path = folder.path().join("rows");
             let mut rows = Rows::open(Some(&path), format).unwrap();
-            rows.recall(|_| unreachable!()).unwrap();
+            rows.recall(|_, _| unreachable!()).unwrap();
             let mut ends = vec![std::fs::metadata(&path).unwrap().len() as usize];
             for (path_of, score) in paths.into_iter().zip([Some(0.1), None, Some(1e-7)]) {
                 rows.add(&row(path_of, score)).unwrap();
@@ -282,11 +291,26 @@ mod tests {
         }
     }
 
+    /// A row whose time is none, in each format.
+    const NO_TIME: [&str; 2] = [
+        "path,score,p_value,verdict,error,size,modified\na,1,,,,9,noon\n",
+        "{\"path\":\"a\",\"score\":1,\"size\":9,\"modified\":\"noon\"}\n",
+    ];
+
     #[test]
     fn files_of_others_stay_as_they_are() {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("rows");
-        let texts = ["precious", "precious\n", "path,score\na,1\n", "{\"path\":1}\n{", "{}\n", "\u{0}\u{0}"];
+        let texts = [
+            "precious",
+            "precious\n",
+            "path,score\na,1\n",
+            "{\"path\":1}\n{",
+            "{}\n",
+            "\u{0}\u{0}",
+            NO_TIME[0],
+            NO_TIME[1],
+        ];
         for (text, format) in texts.iter().flat_map(|text| [(text, Format::Csv), (text, Format::Jsonl)]) {
             std::fs::write(&path, text).unwrap();
             let error = recall(&path, format).unwrap_err().to_string();
