@@ -150,7 +150,8 @@ fn copy(folder: &Path) -> Vec<PathBuf> {
         }
         paths.push(path);
         let next = start + Duration::from_millis(20) * (index as u32 + 1);
-        while let Some((_, mut file, rest)) = halves.pop_front_if(|(due, ..)| *due <= next || index + 1 == PICTURES) {
+        while halves.front().is_some_and(|(due, ..)| *due <= next || index + 1 == PICTURES) {
+            let (_, mut file, rest) = halves.pop_front().unwrap();
             file.write_all(&rest).unwrap();
         }
         sleep(next.saturating_duration_since(Instant::now()));

@@ -76,7 +76,7 @@ impl Drift {
         let up_to_equal = scores.partition_point(|&other| other <= tie_bound(score));
         self.ranks.push([lower, up_to_equal]);
         self.images += 1;
-        if self.images % WINDOW > 0 {
+        if !self.images.is_multiple_of(WINDOW) {
             return None;
         }
         let longest = (self.images / WINDOW).trailing_zeros().min(MAX_SCALE);

@@ -1,7 +1,7 @@
 //! What the system says of changes in a folder.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RenameMode};
@@ -53,11 +53,8 @@ impl Events {
 
     /// The changes until now; of none, the next within some time.
     pub(super) fn wait(&self, most: Duration) -> Vec<Change> {
-        let first = match self.changes.recv_timeout(most) {
-            Ok(change) => Some(change),
-            // This end has a sender of its own.
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        };
+        // The channel stays open: this end has a sender of its own.
+        let first = self.changes.recv_timeout(most).ok();
         first.into_iter().chain(self.changes.try_iter()).collect()
     }
 }

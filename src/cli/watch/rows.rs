@@ -248,7 +248,10 @@ mod tests {
         Row::new(path.into(), stamp, score.map(|score| (score, decision)).ok_or_else(|| "an \"error\"".into()))
     }
 
-    fn recall(path: &Path, format: Format) -> Result<(Vec<(String, Option<f32>)>, bool), RowsError> {
+    /// Paths and scores of the rows that are there.
+    type Found = Vec<(String, Option<f32>)>;
+
+    fn recall(path: &Path, format: Format) -> Result<(Found, bool), RowsError> {
         let mut found = Vec::new();
         let torn = Rows::open(Some(path), format)?.recall(|row, stamp| {
             assert_eq!(stamp, Stamp::new(9, UNIX_EPOCH + Duration::from_millis(1500)));
