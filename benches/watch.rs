@@ -32,7 +32,7 @@ fn main() {
     let less = if quick { 10 } else { 1 };
     for (name, pictures, count, rates) in [
         ("MNIST-size PNG", &digits, 50_000, &[50.0, 500.0, 2_000.0, 4_000.0][..]),
-        ("2-megapixel JPEG", &photos, 600, &[20.0, 50.0, 70.0][..]),
+        ("2-megapixel JPEG", &photos, 400, &[10.0, 20.0, 40.0][..]),
     ] {
         let bytes = pictures.iter().map(Vec::len).sum::<usize>() / MADE;
         println!("{name}, {bytes} bytes");
