@@ -89,6 +89,7 @@ mod format;
 mod message;
 pub mod metrics;
 pub mod model;
+mod monitor;
 mod pipeline;
 mod plot;
 mod report;

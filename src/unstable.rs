@@ -54,6 +54,11 @@ pub mod model {
     pub use crate::model::internals::*;
 }
 
+/// What a stream of scores says of the promise that calibration made.
+pub mod monitor {
+    pub use crate::monitor::*;
+}
+
 /// A run: its stages in turn, their devices, evaluation, report. [`crate::training`] wraps it.
 pub mod pipeline {
     pub use crate::pipeline::*;

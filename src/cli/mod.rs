@@ -15,6 +15,7 @@ mod program;
 mod report;
 mod reproduce;
 mod score;
+mod scoring;
 mod serve_web;
 mod settings;
 mod shell;
@@ -22,6 +23,8 @@ mod table;
 mod train;
 mod tune;
 mod units;
+mod verdict;
+mod watch;
 mod watcher;
 
 use std::process::ExitCode;
@@ -54,6 +57,7 @@ const EXAMPLES: &str = "Examples:
   pkdgan train --recipe paper                 batch size 1, as the authors of P-KDGAN found best
   pkdgan eval runs/mnist-8-default-seed0      score the test set again with a trained model
   pkdgan score runs/mnist-8-default-seed0 photos/   score pictures of your own
+  pkdgan watch runs/a incoming/ -o scores.csv  score pictures as they arrive in a folder
   pkdgan export runs/a --format onnx          a trained model for onnxruntime and others
   pkdgan report runs/a runs/b                 compare two runs in one page
   pkdgan reproduce --classes 2,5              both networks for two digits and two seeds, and a table of them
@@ -74,6 +78,8 @@ enum Command {
     Eval(eval::Arguments),
     /// Score pictures with a trained model: files, folders, lists, IDX files
     Score(score::Arguments),
+    /// Score pictures as they arrive in a folder, and say whether the model's promise still holds
+    Watch(watch::Arguments),
     /// Make the page that shows a run, report.html, anew; compare several runs in one page
     Report(report::Arguments),
     /// Train a grid of networks over classes and seeds, write tables and studies of them
@@ -114,6 +120,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Export(arguments) => export::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
+        Command::Watch(arguments) => watch::run(&arguments),
         Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),
@@ -142,8 +149,8 @@ pub(crate) fn main() -> ExitCode {
             let usage = settings.is_some_and(is_usage)
                 || error.is::<PatternError>()
                 || error.is::<CalibrationError>()
-                || error.is::<score::Uncalibrated>()
-                || error.is::<score::Unscaled>()
+                || error.is::<verdict::Uncalibrated>()
+                || error.is::<verdict::Unscaled>()
                 || matches!(error.downcast_ref(), Some(ReproduceError::Budgets));
             ExitCode::from(if usage { 2 } else { 1 })
         }

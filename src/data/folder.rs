@@ -42,19 +42,44 @@ impl Search {
     pub fn files_below(&self, folder: &Path) -> impl Iterator<Item = Result<PathBuf, PictureError>> + use<> {
         found(folder, self.clone())
     }
+
+    /// Whether [`Search::files_below`] of a folder would find a file by this path below it, as far as names tell, and file
+    /// systems. For files of which something else says that they are there.
+    pub fn finds(&self, folder: &Path, inner: &Path) -> bool {
+        let mut path = folder.to_owned();
+        let mut above = None;
+        for name in inner.components() {
+            if !self.cross_file_systems && above.is_none() {
+                above = path.metadata().ok().map(|there| system(&there));
+            }
+            path.push(name);
+            if is_hidden(&path) {
+                return false;
+            }
+            let here = path.symlink_metadata().ok().filter(Metadata::is_dir).map(|there| system(&there));
+            if !self.cross_file_systems && here.is_some() && here != above {
+                return false;
+            }
+            above = here;
+        }
+        let folders = inner.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
+        self.patterns.wants(inner) && !folders.into_iter().any(|folder| self.patterns.excludes(folder))
+    }
+}
+
+/// Whether a name begins with a dot, or is one of litter. To take the names out of thousands of paths by their parts would be
+/// slow.
+fn is_hidden(path: &Path) -> bool {
+    let path = path.as_os_str().as_encoded_bytes();
+    let name = path.rsplit(|&byte| is_separator(byte.into())).next().unwrap_or_default();
+    name.starts_with(b".") || LITTER.iter().any(|litter| name.eq_ignore_ascii_case(litter.as_bytes()))
 }
 
 fn found(folder: &Path, search: Search) -> impl Iterator<Item = Result<PathBuf, PictureError>> + use<> {
     let Search { cross_file_systems, patterns, without } = search;
-    // To take the names out of thousands of paths, here and for each comparison, would be slow.
-    let hidden = |entry: &DirEntry| {
-        let path = entry.path().as_os_str().as_encoded_bytes();
-        let name = path.rsplit(|&byte| is_separator(byte.into())).next().unwrap_or_default();
-        let litter = || LITTER.iter().any(|litter| name.eq_ignore_ascii_case(litter.as_bytes()));
-        entry.depth() > 0 && (name.starts_with(b".") || litter())
-    };
+    let hidden = |entry: &DirEntry| entry.depth() > 0 && is_hidden(entry.path());
     let top = folder.to_owned();
-    // Entries of one folder, whose paths differ in the names alone.
+    // Entries of one folder, whose paths differ in the names alone; to take these out for each comparison would be slow.
     let by_name = |a: &DirEntry, b: &DirEntry| a.path().as_os_str().cmp(b.path().as_os_str());
     let mut entries = WalkDir::new(folder).follow_links(true).sort_by(by_name).into_iter();
     let mut seen = HashSet::new();

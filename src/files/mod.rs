@@ -1,6 +1,7 @@
 //! How the program makes and reads files. Files of its own are written whole and follow no links. What it is told to
 //! write to is taken as it is. Files of others are read up to a bound. This room knows no format.
 
+mod appended;
 mod given;
 mod name;
 mod own;
@@ -8,6 +9,7 @@ mod place;
 mod read;
 mod whole;
 
+pub use appended::Appended;
 pub use given::Given;
 pub use name::text_of;
 pub(crate) use own::{create, open_lock, open_own, wait_for_lock};

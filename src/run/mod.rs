@@ -13,7 +13,9 @@ mod scores;
 mod sensitivity;
 mod tensorboard;
 
-pub use crate::files::{Given, WriteError, rename_whole, replace_whole, text_of, write_whole, write_whole_keeping};
+pub use crate::files::{
+    Appended, Given, WriteError, rename_whole, replace_whole, text_of, write_whole, write_whole_keeping,
+};
 pub use devices::{StageDevices, read_devices, write_devices};
 pub use error::RunError;
 pub use folder::{RunFile, RunFolder, model_file};

@@ -1,12 +1,13 @@
 //! From what was found to scores.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use super::detector::SharedDetector;
-use super::list::{Content, Found, Picture, Sources};
+use super::list::{Content, Emit, Found, Picture, Sources};
 use super::maps::Maps;
 use super::ordered::ordered;
 use super::places::{PictureBox, Places};
@@ -135,6 +136,33 @@ pub fn inspect(
     threads: usize,
     beside: &Beside,
 ) -> impl Iterator<Item = Result<Vec<Inspected>, StreamError>> + use<> {
+    inspect_each(Box::new(|emit| sources.each(emit)), way, detector, threads, beside)
+}
+
+/// Scores picture files that somebody else found in a folder, as [`inspect`] does it, in this order. Files of many images
+/// are not looked into.
+pub fn inspect_files(
+    files: Vec<PathBuf>,
+    way: &Way,
+    detector: &SharedDetector,
+    threads: usize,
+) -> impl Iterator<Item = Result<Vec<Inspected>, StreamError>> + use<> {
+    let found = |file: &PathBuf| Found { picture: Picture::new(file), content: Ok(Content::Found) };
+    let list: List = Box::new(move |emit| files.iter().try_for_each(|file| emit(Some(found(file)))));
+    inspect_each(list, way, detector, threads, &Beside::default())
+}
+
+/// Finds pictures, and gives each of them away.
+type List = Box<dyn FnOnce(&mut Emit) -> ControlFlow<()> + Send>;
+
+/// Scores what `list` finds.
+fn inspect_each(
+    list: List,
+    way: &Way,
+    detector: &SharedDetector,
+    threads: usize,
+    beside: &Beside,
+) -> impl Iterator<Item = Result<Vec<Inspected>, StreamError>> + use<> {
     let worker = |_| {
         let (detector, way, mut beside) = (detector.clone(), way.clone(), beside.clone());
         move |chunk: Vec<Found>| scored(chunk, &way, &detector, &mut beside)
@@ -142,7 +170,7 @@ pub fn inspect(
     // A thread that keeps one picture may wait for memory for another, and all threads for each other.
     let chunk = if beside.keeps_pictures() { [1, 1] } else { detector.chunk() };
     let workers = (0..detector.threads(threads)).map(worker).collect();
-    let (results, failure) = match ordered(move |emit| sources.each(emit), workers, chunk) {
+    let (results, failure) = match ordered(list, workers, chunk) {
         Ok(results) => (Some(results), None),
         Err(error) => (None, Some(Err(StreamError::Thread(error)))),
     };

@@ -108,7 +108,7 @@ impl Sources {
 }
 
 impl Picture {
-    fn new(file: &Path) -> Self {
+    pub(super) fn new(file: &Path) -> Self {
         Self { file: file.into(), array: None, index: None }
     }
 }

@@ -1,34 +1,30 @@
 //! `pkdgan score`: scores pictures, and decides by threshold or p-value. Reading and scoring are `stream/`'s.
 
 mod rows;
-mod verdict;
 
 use std::io::{self, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::available_parallelism;
 use std::time::Instant;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use pkdgan::model::{ModelFile, ScoreChoice};
+use pkdgan::model::ModelFile;
 use pkdgan::scoring::{PictureFault, ScoringPath};
 use pkdgan::unstable::calibration::Calibration;
-use pkdgan::unstable::data::{MemoryBudget, Noted, Patterns, Search};
+use pkdgan::unstable::data::Noted;
 use pkdgan::unstable::run::{Given, model_file};
 use pkdgan::unstable::shard::Shard;
-use pkdgan::unstable::stream::{Beside, Inspected, Maps, Places, SharedDetector, Sources, StreamError, Way, inspect};
+use pkdgan::unstable::stream::{Beside, Inspected, Maps, Places, SharedDetector, Sources, StreamError, inspect};
 use pkdgan::unstable::version::VERSION;
 
 use super::console::{Console, Counter, stop_on_interrupt};
-use super::device::{Device, PathChoice};
-use super::units;
-use crate::cli::output;
+use super::output;
+use super::scoring::{Fallback, Scoring, Selection};
+use super::verdict::{Rule, Unscaled, Wanted};
 use rows::{Format, Notes, Row, Rows, rows};
-use verdict::Rule;
-pub(super) use verdict::{Uncalibrated, Unscaled};
 
 /// Arguments of `pkdgan score`.
 #[derive(Args)]
@@ -44,35 +40,14 @@ pub(super) struct Arguments {
     /// The list on standard input has a zero byte behind each path, as `find -print0` writes it
     #[arg(long, short = '0')]
     null: bool,
-    /// Of the files in folders take only those whose names fit this pattern, such as `*.png` or `monday/**`; repeatable.
-    /// A pattern without a slash is for the name in any folder
-    #[arg(long, value_name = "PATTERN")]
-    include: Vec<String>,
-    /// Leave out files and folders whose names fit this pattern; repeatable
-    #[arg(long, value_name = "PATTERN")]
-    exclude: Vec<String>,
+    #[command(flatten)]
+    selection: Selection,
     /// Score the I-th of N parts of the pictures only, as 1/4: every so many-th, in the order of the results. For the array
     /// jobs of a cluster
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
-    /// Score damaged pictures too, as far as they can be decoded, and say which they are
-    #[arg(long)]
-    lenient: bool,
-    /// Enter folders where another file system is mounted; without it, each is named as a failure
-    #[arg(long)]
-    cross_file_systems: bool,
-    /// What images are scored by: `latent`, `reconstruction`, `neighbour`, `features`, `combined`, `auto` for the one that told
-    /// painted defects best when the model was trained, or `default` for what it was trained with
-    #[arg(long, value_name = "KIND", default_value = "default", help_heading = "Verdict")]
-    score: ScoreChoice,
-    /// False-alarm rate: anomalous is what has a p-value of at most this [default: 0.01, or the smallest that the model
-    /// can promise]
-    #[arg(long, value_name = "RATE", help_heading = "Verdict")]
-    alpha: Option<f64>,
-    /// Anomalous is what has a score above this, whatever its p-value
-    #[arg(long, value_name = "SCORE", help_heading = "Verdict", conflicts_with = "alpha", allow_negative_numbers = true,
-        value_parser = finite)]
-    threshold: Option<f32>,
+    #[command(flatten)]
+    wanted: Wanted,
     /// Exit with code 3 where a picture is anomalous, whatever failed besides
     #[arg(long, help_heading = "Verdict")]
     fail_on_anomaly: bool,
@@ -97,19 +72,8 @@ pub(super) struct Arguments {
     /// Print results and errors only
     #[arg(long, short, help_heading = "Output")]
     quiet: bool,
-    /// Threads that decode pictures [default: one a core]
-    #[arg(long, value_name = "N", help_heading = "Device", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
-    /// Memory that pictures may take while they are decoded, those of all threads together, as `512M` or `2G`; who would
-    /// exceed it waits [default: an eighth of this machine's, 1.75G at least, half at most]
-    #[arg(long, value_name = "SIZE", help_heading = "Device", value_parser = units::bytes)]
-    memory: Option<u64>,
-    /// How to run the network: `op-by-op`, `fused-f32`, `fused-f16` (scores differ by up to 1 %), `cpu`, or `auto` for
-    /// the fastest in single precision, and no device where it has little to win
-    #[arg(long, value_name = "NAME", default_value = "auto", help_heading = "Device")]
-    path: PathChoice,
     #[command(flatten)]
-    device: Device,
+    scoring: Scoring,
 }
 
 const HELP: &str = "Examples:
@@ -159,11 +123,6 @@ first, 16 at most. A box ends before its right and bottom. In CSV, Parquet and A
 Exit code: 0 done, 1 something failed (rows of the others are written), 2 wrong usage, 3 with --fail-on-anomaly where a
 picture is anomalous, whatever failed besides.";
 
-fn finite(text: &str) -> Result<f32, String> {
-    let number: f32 = text.parse().map_err(|_| "no number".to_owned())?;
-    if number.is_finite() { Ok(number) } else { Err("not finite".into()) }
-}
-
 /// What became of the pictures.
 #[derive(Default)]
 struct Tally {
@@ -201,12 +160,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
              to the program that reads it"
         );
     }
-    let patterns = Patterns::new(&arguments.include, &arguments.exclude)?;
-    let search = Search { cross_file_systems: arguments.cross_file_systems, patterns, ..Search::default() };
-    let model = ModelFile::read(&model_path)?.scored_by(arguments.score)?;
+    let search = arguments.selection.search()?;
+    let model = arguments.wanted.model(&model_path)?;
     let calibration = model.calibration.clone();
-    let rule = Rule::new(arguments.threshold, arguments.alpha, calibration.as_ref(), arguments.fail_on_anomaly)?;
-    if let Some(note) = rule.note(arguments.alpha, calibration.as_ref()) {
+    let rule = Rule::new(&arguments.wanted, calibration.as_ref(), arguments.fail_on_anomaly)?;
+    if let Some(note) = rule.note(&arguments.wanted, calibration.as_ref()) {
         console.say(note);
     }
     let beside = arguments.beside(&model, &model_path)?;
@@ -217,22 +175,27 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         search: search.clone(),
         shard: arguments.shard,
     };
-    let threads = arguments.threads.map_or_else(|| available_parallelism().map_or(1, Into::into), usize::from);
-    let options = arguments.device.detector_options(arguments.path.0);
+    let scoring = &arguments.scoring;
+    let options = scoring.options();
     let preparing = console.preparing("scoring");
-    let options = options.more_devices(arguments.device.more_adapters());
-    let (detector, choice) = SharedDetector::choose(&model, &arguments.paths, &search, threads, options)?;
+    let (detector, choice) = scoring.detector(&model, &arguments.paths, &search, options)?;
     drop(preparing);
-    let memory = Arc::new(arguments.memory.map_or_else(MemoryBudget::of_machine, MemoryBudget::new));
-    let way = Way { preprocessing: model.preprocessing, lenient: arguments.lenient, memory };
-    let results = inspect(sources, &way, &detector, threads, &beside);
+    let results = inspect(sources, &scoring.way(&model), &detector, scoring.threads(), &beside);
 
     let (tally, noted) = (Tally::default(), Noted::default());
     let notes = notes(&model_path, &rule);
     let format = arguments.format;
     let boxes = arguments.boxes;
-    let mut writer =
-        Writer { console: &console, detector: &detector, warned: false, rule, calibration, boxes, tally, noted };
+    let mut writer = Writer {
+        console: &console,
+        detector: &detector,
+        fallback: Fallback::default(),
+        rule,
+        calibration,
+        boxes,
+        tally,
+        noted,
+    };
     let ended = match given.is_standard_output() {
         true => {
             // Rows on a terminal show the progress themselves.
@@ -337,8 +300,7 @@ fn notes(model: &Path, rule: &Rule) -> Notes {
 struct Writer<'a> {
     console: &'a Console,
     detector: &'a SharedDetector,
-    /// Whether the failure of the device was said.
-    warned: bool,
+    fallback: Fallback,
     rule: Rule,
     calibration: Option<Calibration>,
     boxes: bool,
@@ -380,9 +342,8 @@ impl Writer<'_> {
 
     /// Says once that the device failed and the CPU path took its place.
     fn warn(&mut self, counter: Option<&mut Counter>) {
-        let Some(problem) = self.detector.failure().filter(|_| !self.warned) else { return };
-        self.warned = true;
-        let say = || output::note(format_args!("warning: {problem}\nwarning: going on with the CPU path"));
+        let Some(news) = self.fallback.news(self.detector) else { return };
+        let say = || output::note(&news);
         match counter {
             Some(counter) => counter.aside(say),
             None => say(),

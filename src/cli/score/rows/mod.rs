@@ -14,7 +14,7 @@ use clap::ValueEnum;
 use pkdgan::scoring::PictureBox;
 use serde::Serialize;
 
-use super::verdict::Decision;
+use crate::cli::verdict::Decision;
 
 /// How results are written.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

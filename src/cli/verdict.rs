@@ -1,7 +1,40 @@
-//! When a score is anomalous: the rule that `--alpha` and `--threshold` make. The p-value itself is `calibration.rs`'s.
+//! When a score is anomalous: what is scored by (`--score`), and the rule that `--alpha` and `--threshold` make. The p-value itself is `calibration.rs`'s.
+
+use std::path::Path;
 
 use anyhow::bail;
+use clap::Args;
+use pkdgan::model::{ModelFile, ScoreChoice, WeightsError};
 use pkdgan::unstable::calibration::{Calibration, CalibrationError, DEFAULT_ALPHA, rounded_up};
+
+/// What is asked for.
+#[derive(Args)]
+pub(super) struct Wanted {
+    /// What images are scored by: `latent`, `reconstruction`, `neighbour`, `features`, `combined`, `auto` for the one that told
+    /// painted defects best when the model was trained, or `default` for what it was trained with
+    #[arg(long, value_name = "KIND", default_value = "default", help_heading = "Verdict")]
+    score: ScoreChoice,
+    /// False-alarm rate: anomalous is what has a p-value of at most this [default: 0.01, or the smallest that the model
+    /// can promise]
+    #[arg(long, value_name = "RATE", help_heading = "Verdict")]
+    alpha: Option<f64>,
+    /// Anomalous is what has a score above this, whatever its p-value
+    #[arg(long, value_name = "SCORE", help_heading = "Verdict", conflicts_with = "alpha", allow_negative_numbers = true,
+        value_parser = finite)]
+    threshold: Option<f32>,
+}
+
+impl Wanted {
+    /// Reads a model, to score by what is asked for.
+    pub(super) fn model(&self, path: &Path) -> Result<ModelFile, WeightsError> {
+        ModelFile::read(path)?.scored_by(self.score)
+    }
+}
+
+fn finite(text: &str) -> Result<f32, String> {
+    let number: f32 = text.parse().map_err(|_| "no number".to_owned())?;
+    if number.is_finite() { Ok(number) } else { Err("not finite".into()) }
+}
 
 /// What makes a picture anomalous.
 pub(super) enum Rule {
@@ -23,13 +56,9 @@ pub(super) struct Decision {
 impl Rule {
     /// The rule that was asked for, as far as a model's calibration carries it. Without a wish it is the rate of
     /// [`Calibration::default_alpha`].
-    pub(super) fn new(
-        threshold: Option<f32>,
-        alpha: Option<f64>,
-        calibration: Option<&Calibration>,
-        needed: bool,
-    ) -> anyhow::Result<Self> {
-        Ok(match (threshold, calibration) {
+    pub(super) fn new(wanted: &Wanted, calibration: Option<&Calibration>, needed: bool) -> anyhow::Result<Self> {
+        let alpha = wanted.alpha;
+        Ok(match (wanted.threshold, calibration) {
             (Some(threshold), _) => Self::Threshold(threshold),
             (None, Some(calibration)) => {
                 let alpha = alpha.unwrap_or_else(|| calibration.default_alpha());
@@ -45,13 +74,13 @@ impl Rule {
     }
 
     /// What to say of the rule beforehand.
-    pub(super) fn note(&self, asked: Option<f64>, calibration: Option<&Calibration>) -> Option<String> {
+    pub(super) fn note(&self, wanted: &Wanted, calibration: Option<&Calibration>) -> Option<String> {
         match (self, calibration) {
             (Self::None, _) => Some(
                 "note: the model is not calibrated, so there are no p-values, and no verdicts without --threshold SCORE"
                     .into(),
             ),
-            (Self::Alpha(alpha), Some(calibration)) if asked.is_none() && *alpha > DEFAULT_ALPHA => Some(format!(
+            (Self::Alpha(alpha), Some(calibration)) if wanted.alpha.is_none() && *alpha > DEFAULT_ALPHA => Some(format!(
                 "note: {} calibration images cannot promise a false-alarm rate of {DEFAULT_ALPHA}; verdicts are by the \
                  smallest that they can: --alpha {}",
                 calibration.scores().len(),
@@ -89,7 +118,7 @@ impl Decision {
     "{model}: it does not say what normal pictures differ by at each place, which {flag} takes; train it again, with 3 or more \
      normal images held out. `--save-maps` shows plain differences"
 )]
-pub(crate) struct Unscaled {
+pub(super) struct Unscaled {
     pub(super) flag: &'static str,
     pub(super) model: String,
 }
@@ -99,4 +128,4 @@ pub(crate) struct Unscaled {
 #[error(
     "the model is not calibrated, so that {0} has nothing to go by; name a threshold of the score with --threshold"
 )]
-pub(crate) struct Uncalibrated(&'static str);
+pub(super) struct Uncalibrated(&'static str);
