@@ -125,7 +125,7 @@ fn a_model_of_another_format_is_refused() {
         let error = ModelFile::read(&path).unwrap_err();
         assert!(matches!(&error, WeightsError::Damaged { .. }) && error.to_string().contains(message), "{error}");
     }
-    set_format(&path, "pkdgan-ede-gan-4");
+    set_format(&path, "pkdgan-ede-gan-5");
     let images = "data/mnist/t10k-images-idx3-ubyte";
     for arguments in [
         &["score", MODEL, images][..],

@@ -73,13 +73,6 @@ impl MapScale {
         Ok(Self { size, mean, deviation, maxima, sigma: SIGMA * size[0].max(size[1]) as f32 })
     }
 
-    /// The same with another width of the Gaussian that smooths, as a share of the longer side: for measurements. Fit it
-    /// anew, for its maxima go with the width.
-    #[must_use]
-    pub fn fit_with(size: [usize; 2], differences: &[Vec<f32>], sigma: f32) -> Option<Self> {
-        Self::fitted(size, differences, sigma * size[0].max(size[1]) as f32)
-    }
-
     /// Fits a scale to the differences of held-out normal images, each `[H, W]`; none to fewer than [`MIN_IMAGES`].
     ///
     /// Each maximum is that of a map whose scale the other images alone make, as those of a new image is: by its own scale a
@@ -88,7 +81,9 @@ impl MapScale {
         Self::fit_with(size, differences, SIGMA)
     }
 
-    fn fitted(size: [usize; 2], differences: &[Vec<f32>], sigma: f32) -> Option<Self> {
+    /// The same with another width of the Gaussian that smooths, as a share of the longer side: for measurements.
+    pub fn fit_with(size: [usize; 2], differences: &[Vec<f32>], sigma: f32) -> Option<Self> {
+        let sigma = sigma * size[0].max(size[1]) as f32;
         let (count, places) = (differences.len() as f64, size.iter().product::<usize>());
         if differences.len() < MIN_IMAGES || places == 0 {
             return None;

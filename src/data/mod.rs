@@ -33,6 +33,7 @@ mod patterns;
 mod picture;
 mod pictures;
 mod placement;
+mod prepared;
 mod preprocessing;
 mod raw_image;
 mod remarks;
@@ -74,11 +75,12 @@ pub(crate) mod internals {
     pub use super::own::{HoldOut, Independence, OwnFolders, OwnImages};
     pub use super::patterns::{PatternError, Patterns};
     pub use super::picture::{
-        FORMATS, KeptPicture, MAX_FILE, MAX_SIDE, Prepared, begins_picture, picture_of, prepared_of, read_noted,
-        read_picture, read_pixels, read_prepared,
+        FORMATS, MAX_FILE, MAX_SIDE, begins_picture, picture_of, prepared_of, read_noted, read_picture, read_pixels,
+        read_prepared,
     };
     pub use super::pictures::Pictures;
     pub use super::placement::Placement;
+    pub use super::prepared::{KeptPicture, Prepared};
     pub use super::preprocessing::{GREY, PreprocessingInternals};
     pub use super::raw_image::RawImage;
     pub use super::remarks::{LeftOut, Noted};

@@ -17,9 +17,10 @@ use thiserror::Error;
 
 use super::foreign::{BEGINNING, format, is_sidecar, kind};
 use super::memory::{Lease, MemoryBudget, TooMuch};
+use super::prepared::{Prepared, prepared};
 use super::structure::{Structure, structure};
 use super::values::{Seen, kept, narrowed};
-use super::{Preprocessing, PreprocessingInternals, Range, Remarks, jpeg, jpeg_scan};
+use super::{Preprocessing, Range, Remarks, jpeg, jpeg_scan};
 
 /// The formats that are read.
 pub const FORMATS: &str = "PNG, JPEG, BMP, TIFF, WebP, GIF and PNM";
@@ -126,26 +127,6 @@ pub(super) struct Reading {
     pub keep: bool,
 }
 
-/// A picture that is prepared for a network.
-#[derive(Debug)]
-pub struct Prepared<'a> {
-    /// What the network sees of it, without the margin.
-    pub pixels: Vec<u8>,
-    /// What is worth knowing of it.
-    pub remarks: Remarks,
-    /// Its width and height, upright.
-    pub size: [u32; 2],
-    /// The picture itself, where it was to be kept.
-    pub kept: Option<KeptPicture<'a>>,
-}
-
-/// A decoded picture, upright, with the memory that it takes of a budget.
-#[derive(Debug)]
-pub struct KeptPicture<'a> {
-    picture: DynamicImage,
-    _lease: Option<Lease<'a>>,
-}
-
 impl PictureProblem {
     /// A picture of a format that is read, in a kind that is not. The decoders' words may run over several lines.
     pub(super) fn kind(format: &str, what: &str) -> Self {
@@ -192,7 +173,7 @@ pub fn read_picture(path: &Path) -> Result<DynamicImage, PictureError> {
     picture.map_err(|problem| PictureError { path: path.to_owned(), problem })
 }
 
-/// What a network sees of a picture: [`read_picture`], then [`PreprocessingInternals::pixels`]. The memory that this takes
+/// What a network sees of a picture: [`read_picture`], then [`super::PreprocessingInternals::pixels`]. The memory that this takes
 /// is taken from a budget.
 ///
 /// # Errors
@@ -231,34 +212,6 @@ pub fn read_prepared<'a>(
         prepared(picture, remarks, preprocessing, keep, Some(lease))
     });
     prepared.map_err(|problem| PictureError { path: path.to_owned(), problem })
-}
-
-/// A decoded picture, prepared. It goes back to its lease unless it is kept.
-pub(super) fn prepared<'a>(
-    picture: DynamicImage,
-    remarks: Remarks,
-    preprocessing: &Preprocessing,
-    keep: bool,
-    lease: Option<Lease<'a>>,
-) -> Result<Prepared<'a>, PictureProblem> {
-    let size = [picture.width(), picture.height()];
-    if !keep {
-        return Ok(Prepared { pixels: preprocessing.pixels(picture)?, remarks, size, kept: None });
-    }
-    let values = usize::from(picture.color().channel_count());
-    let [width, height] = size.map(|length| length as usize);
-    let pixels = preprocessing.pixels_of(picture.as_bytes(), [height, width], values)?.into_owned();
-    Ok(Prepared { pixels, remarks, size, kept: Some(KeptPicture { picture, _lease: lease }) })
-}
-
-impl KeptPicture<'_> {
-    /// Its rows from above, each with the red, green and blue of its pixels.
-    pub fn rows(&self) -> impl Iterator<Item = Vec<[u8; 3]>> {
-        let values = usize::from(self.picture.color().channel_count()).max(1);
-        let row = values * (self.picture.width() as usize).max(1);
-        let colours = move |pixel: &[u8]| [0, 1, 2].map(|channel| pixel[channel.min(values - 1)]);
-        self.picture.as_bytes().chunks_exact(row).map(move |row| row.chunks_exact(values).map(colours).collect())
-    }
 }
 
 /// [`read_noted`] of a file whose bytes are in memory; `path` names it.

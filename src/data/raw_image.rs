@@ -2,7 +2,7 @@
 
 use image::{DynamicImage, GrayImage, RgbImage};
 
-use super::picture::{Prepared, prepared};
+use super::prepared::{Prepared, prepared};
 use super::values::{Seen, colour, kept, narrowed};
 use super::{PictureProblem, Preprocessing, PreprocessingInternals, Remarks};
 

@@ -8,7 +8,7 @@ use crate::weights::{Weights, WeightsError};
 /// Mean and deviation of each place, `[H, W]`, and the maxima of held-out images, ascending.
 const NAMES: [&str; 3] = ["map.mean", "map.deviation", "map.maxima"];
 
-/// Most bytes that the tensors of a scale can take beside other numbers.
+/// Most numbers that mean and deviation of all places can be.
 pub(super) fn most_values(architecture: &Architecture) -> u64 {
     2 * (architecture.side * architecture.side) as u64
 }

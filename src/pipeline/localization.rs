@@ -57,6 +57,7 @@ impl LocalizationTest {
         differences.each(executor, &data.eval.images, indices, map, |place, map| {
             counted.add(&map, known(place).and_then(|known| known.on_defect.as_deref()));
         })?;
+        differences.unload(executor);
         let figures = counted.figures();
         networks.extend(figures.map(|figures| NetworkLocalization { network: name.into(), figures }));
         Ok(())

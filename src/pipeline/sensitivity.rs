@@ -104,6 +104,7 @@ impl SensitivityTest {
             whole.add(&map, Some(on_defect));
             by_defect[place % each].add(&map, Some(on_defect));
         })?;
+        differences.unload(executor);
         detector.localization = whole.figures();
         for (defect, counted) in detector.defects.iter_mut().zip(&by_defect) {
             defect.localization = counted.figures();

@@ -186,6 +186,7 @@ fn save(
             model.calibration = Some(Calibration::new(scored.iter().map(|scored| scored.score).collect())?);
             let differences = Differences::new(executor, &trainer.variables, gan, statistics, SCORED_AT_ONCE)?;
             model.map_scale = differences.scale(executor, &data.train.images, held_out)?;
+            differences.unload(executor);
             watch.prepare("fitting further scores");
             model = with_normality(config, model, executor, (&trainer.variables, gan, statistics), data)?;
         }

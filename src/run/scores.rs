@@ -98,7 +98,7 @@ pub fn read_scores(path: &Path) -> Result<Vec<Score>, RunError> {
     let file = File::open(path).map_err(|source| RunError::Read { path: path.to_owned(), source })?;
     let mut rows = csv::Reader::from_reader(lines(file, MAX_BYTES));
     let header = rows.headers().map_err(failed)?;
-    let is = |known: &[&str]| header == known || header == &known[..BEFORE_P_VALUES];
+    let is = |known: &[&str]| header == known || header == known[..BEFORE_P_VALUES];
     if is(&PICTURE_HEADER) {
         let rows = rows.deserialize::<PictureScore>().zip(0..);
         let score = |(row, index): (Result<PictureScore, csv::Error>, u32)| {

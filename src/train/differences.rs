@@ -68,6 +68,11 @@ impl Differences {
         in_batches(executor, self.program, [RECONSTRUCTION], self.batch, indices, pixels, made)
     }
 
+    /// Gives back what the program takes on the device.
+    pub fn unload(self, executor: &mut dyn Executor) {
+        executor.unload(self.program);
+    }
+
     /// The scale of heat maps by held-out normal images, of which [`MAX_IMAGES`] at most are looked at; none by too few.
     ///
     /// # Errors

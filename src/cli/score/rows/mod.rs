@@ -68,7 +68,7 @@ fn numbers(boxes: &[PictureBox]) -> Vec<(u32, u32, u32, u32, f32)> {
 
 /// [`numbers`] as JSON, for formats that have no lists.
 fn text(boxes: &[PictureBox]) -> String {
-    serde_json::json!(numbers(boxes)).to_string()
+    serde_json::to_string(&numbers(boxes)).unwrap_or_default()
 }
 
 /// Writes results.
