@@ -14,7 +14,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use pkdgan::model::ModelFile;
 use pkdgan::unstable::data::Noted;
 use pkdgan::unstable::run::model_file;
 
