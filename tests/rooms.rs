@@ -35,8 +35,17 @@ fn refuse(rooms: &[&str], words: &[&str]) {
 }
 
 /// Graph to program: what every executor is given.
-const COMPILER: [&str; 8] =
-    ["graph.rs", "autograd.rs", "lower.rs", "fuse.rs", "place.rs", "compile.rs", "program.rs", "variables.rs"];
+const COMPILER: [&str; 9] = [
+    "graph.rs",
+    "autograd.rs",
+    "lower.rs",
+    "fuse.rs",
+    "levels.rs",
+    "place.rs",
+    "compile.rs",
+    "program.rs",
+    "variables.rs",
+];
 
 #[test]
 fn the_compiler_knows_no_backend() {
