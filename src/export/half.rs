@@ -16,7 +16,8 @@ pub fn write_model(model: &ModelFile, given: &Given) -> Result<(), ExportError> 
     Ok(model.whole().write_given(given)?)
 }
 
-/// The generator alone, which is all that scoring takes, in half precision; the calibration scores stay in single.
+/// The generator alone, which is all that scoring takes, in half precision; the calibration scores and what further scores take
+/// stay in single.
 ///
 /// Running averages are left out where scoring does not look at them.
 ///
@@ -30,6 +31,10 @@ pub fn in_half(model: &ModelFile) -> Result<ModelFile, ExportError> {
     tensors.retain(|name, _| !name.starts_with("discriminator.") && (averages || !name.contains(".running_")));
     for (name, tensor) in tensors {
         finite(name, &tensor.values)?;
+        // What features are compared with was computed from these.
+        if model.normality.is_some() && name.starts_with("encoder1.conv1.") {
+            continue;
+        }
         tensor.element = Element::F16;
         // Those that half precision has no room for are refused when the file is written.
         for value in &mut tensor.values {
