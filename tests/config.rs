@@ -84,6 +84,7 @@ kinds = ["turned"]
 
 [scoring]
 statistics = "running"
+score = "default"
 
 [student]
 encoder = [[8, 4, 4, 0], [12, 2, 2, 0]]

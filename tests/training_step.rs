@@ -264,7 +264,7 @@ fn a_step_of_the_default_networks_is_the_exact_one() {
 #[test]
 fn kernels_side_by_side_give_the_same_bytes() {
     let on_gpu = |alone: bool| -> Box<dyn Executor> {
-        let options = GpuOptions::default().adapter(common::adapter()).as_gpu(true).alone(alone);
+        let options = GpuOptions::default().adapter(common::adapter()).gpu_kernels(true).alone(alone);
         Box::new(common::opened(&options))
     };
     for (batch_size, stage, structure) in [

@@ -48,7 +48,7 @@ pub trait GpuOptionsInternals: Sized {
 
     /// Whether to run the kernels of GPUs on an adapter that is a CPU too.
     #[must_use]
-    fn as_gpu(self, as_gpu: bool) -> Self;
+    fn gpu_kernels(self, gpu_kernels: bool) -> Self;
 
     /// Whether to run each kernel alone.
     #[must_use]
@@ -76,8 +76,8 @@ impl GpuOptionsInternals for GpuOptions {
         Self { without_half: without, ..self }
     }
 
-    fn as_gpu(self, as_gpu: bool) -> Self {
-        Self { as_gpu, ..self }
+    fn gpu_kernels(self, gpu_kernels: bool) -> Self {
+        Self { gpu_kernels, ..self }
     }
 
     fn alone(self, alone: bool) -> Self {

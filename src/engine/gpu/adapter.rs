@@ -39,7 +39,7 @@ pub struct GpuOptions {
     /// then unpacked.
     pub(crate) without_half: bool,
     /// Runs the kernels of GPUs, whatever the adapter is: for tests without a GPU.
-    pub(crate) as_gpu: bool,
+    pub(crate) gpu_kernels: bool,
     /// Runs each kernel alone: for tests of those that run beside others.
     pub(crate) alone: bool,
 }

@@ -77,7 +77,7 @@ impl Gpu {
         let pipelines = Pipelines::new(cache);
         let mut gpu = Self {
             target: Target {
-                adapter: AdapterKind::of(summary.is_software() && !options.as_gpu),
+                adapter: AdapterKind::of(summary.is_software() && !options.gpu_kernels),
                 convolution: options.convolution,
                 choices: KernelChoices::default(),
                 half_precision: device.features().contains(wgpu::Features::SHADER_F16),
