@@ -138,14 +138,22 @@ impl Part {
     }
 }
 
-/// Adds bindings to others, those that are read in the same way once; says where each is.
+/// Adds a kernel's bindings to those of others, with what they read in the same way once; says where each is. Two bindings of the
+/// kernel itself stay two, so that no two of its names become one.
 fn bind(all: &mut Vec<Binding>, bindings: &[Option<Binding>]) -> Vec<Option<usize>> {
+    let mut free = vec![true; all.len()];
     let mut place = |binding: &Binding| {
-        let known = all.iter().position(|known| !binding.writes && known == binding);
-        known.unwrap_or_else(|| {
-            all.push(binding.clone());
-            all.len() - 1
-        })
+        let known = |at: &usize| free[*at] && !binding.writes && all[*at] == *binding;
+        match (0..free.len()).find(known) {
+            Some(at) => {
+                free[at] = false;
+                at
+            }
+            None => {
+                all.push(binding.clone());
+                all.len() - 1
+            }
+        }
     };
     bindings.iter().map(|binding| binding.as_ref().map(&mut place)).collect()
 }
