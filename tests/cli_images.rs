@@ -626,8 +626,9 @@ fn a_run_says_what_it_left_out_however_quiet_and_keeps_range_and_patterns() {
         String::from_utf8(alone.stdout.clone()).unwrap().lines().skip(1).map(str::to_owned).collect();
     assert!(!evaluated.is_empty() && stderr(&alone).contains("AUROC"), "{evaluated:?}");
     for row in evaluated {
-        let (path, rest) = row.split_once(',').unwrap();
-        let expected: f32 = rest.split(',').nth(1).unwrap().parse().unwrap();
+        let [path, _, score, p_value] = row.split(',').collect::<Vec<_>>()[..] else { panic!("{row}") };
+        let expected: f32 = score.parse().unwrap();
+        assert!((0.0..=1.0).contains(&p_value.parse::<f64>().unwrap()), "{row}");
         let output = sandbox.pkdgan(&["score", "run", path, "--threshold=1e9", "--path=cpu"]).output().unwrap();
         let scored = String::from_utf8(output.stdout).unwrap();
         let score: f32 = scored.lines().nth(1).unwrap().split(',').nth(1).unwrap().parse().unwrap();

@@ -323,9 +323,11 @@ fn own_pictures_have_a_page_with_and_without_anomalies() {
     assert_eq!(page.texts("#scores td")[1], "at most 14.29 %");
     // What is found of painted defects, beside simple detectors, and every defect in pictures.
     let detectors = page.texts("#sensitivity tbody th");
-    assert_eq!(detectors[..3], ["student-alone", "nearest-neighbour", "pca"]);
+    let student = ["", " by reconstruction", " by neighbour", " by features", " by combined"];
+    assert_eq!(detectors[..5], student.map(|by| format!("student-alone{by}")));
+    assert_eq!(detectors[5..7], ["nearest-neighbour", "pca"]);
     // By kind: what is found, where heat maps are highest, and the pictures.
-    assert_eq!(detectors.len(), 3 + 7 + 7 + 7);
+    assert_eq!(detectors.len(), 7 + 7 + 7 + 7);
     assert_eq!(page.all(".painted img").len(), 7 * 6);
     // Each picture is named, and leads to its file.
     let links: Vec<&str> = page.all(".tiles a, .grid a").iter().map(|link| link.attr("href").unwrap()).collect();
