@@ -6,6 +6,7 @@ use super::ExportError;
 use super::error::finite;
 use crate::model::{ModelFile, Statistics};
 use crate::run::Given;
+use crate::score_kind::ScoreKind;
 use crate::weights::Element;
 
 /// Writes a model file to where a command was told to.
@@ -16,8 +17,8 @@ pub fn write_model(model: &ModelFile, given: &Given) -> Result<(), ExportError> 
     Ok(model.whole().write_given(given)?)
 }
 
-/// The generator alone, which is all that scoring takes, in half precision; the calibration scores and what further scores take
-/// stay in single.
+/// The generator alone, which is all that scoring takes, in half precision; the calibration scores stay in single, and what another
+/// score than the latent distance takes.
 ///
 /// Running averages are left out where scoring does not look at them.
 ///
@@ -26,13 +27,16 @@ pub fn write_model(model: &ModelFile, given: &Given) -> Result<(), ExportError> 
 /// when the file is written.
 pub fn in_half(model: &ModelFile) -> Result<ModelFile, ExportError> {
     let mut half = model.clone();
+    if model.score == ScoreKind::Latent {
+        half.normality = None;
+    }
     let averages = model.statistics == Statistics::Running;
     let tensors = &mut half.weights.tensors;
     tensors.retain(|name, _| !name.starts_with("discriminator.") && (averages || !name.contains(".running_")));
     for (name, tensor) in tensors {
         finite(name, &tensor.values)?;
         // What features are compared with was computed from these.
-        if model.normality.is_some() && name.starts_with("encoder1.conv1.") {
+        if half.normality.is_some() && name.starts_with("encoder1.conv1.") {
             continue;
         }
         tensor.element = Element::F16;
