@@ -115,8 +115,8 @@ impl Decision {
 /// A flag that takes a scale of heat maps, which the model does not have.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{model}: it does not say what normal pictures differ by at each place, which {flag} takes; train it again, with 3 or more \
-     normal images held out. `--save-maps` shows plain differences"
+    "{model}: it does not say what normal pictures differ by at each place, which {flag} takes; take a model file of a run, not one in \
+     half precision, or train it again, with 3 or more normal images held out. `--save-maps` shows plain differences"
 )]
 pub(super) struct Unscaled {
     pub(super) flag: &'static str,

@@ -17,7 +17,7 @@ pub fn write_model(model: &ModelFile, given: &Given) -> Result<(), ExportError> 
     Ok(model.whole().write_given(given)?)
 }
 
-/// The generator alone, which is all that scoring takes, in half precision; the calibration scores stay in single, and what another
+/// The generator alone, which is all that scores take, in half precision; the calibration scores stay in single, and what another
 /// score than the latent distance takes.
 ///
 /// Running averages are left out where scoring does not look at them.
@@ -26,7 +26,7 @@ pub fn write_model(model: &ModelFile, given: &Given) -> Result<(), ExportError> 
 /// A tensor with a value that is infinite or not a number. One with a value too large for half precision is refused
 /// when the file is written.
 pub fn in_half(model: &ModelFile) -> Result<ModelFile, ExportError> {
-    let mut half = model.clone();
+    let mut half = ModelFile { map_scale: None, ..model.clone() };
     if model.score == ScoreKind::Latent {
         half.normality = None;
     }
