@@ -54,7 +54,7 @@ impl Row {
     }
 }
 
-/// Why a file of rows cannot be gone on with.
+/// Why no rows can be added to a file.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RowsError {
     #[error(transparent)]

@@ -26,7 +26,7 @@ use crate::cli::verdict::Rule;
 
 /// Pictures that are scored before the next look at what came.
 const BATCH: usize = 256;
-/// Longest time until ctrl-C is heard, and the folder looked after.
+/// Longest time until ctrl-C is noticed, or that the folder is gone.
 const TICK: Duration = Duration::from_millis(200);
 /// Of the time one part in so many may go into looks at all files, about.
 const LOOKING: u32 = 10;

@@ -138,17 +138,16 @@ impl NormalityModel {
         reconstructions: Option<&[f32]>,
     ) -> Vec<f32> {
         let image_len = pixels.len() / distances.len().max(1);
-        let of = |numbers: Option<&'_ [f32]>, index: usize, len: usize| -> Vec<f32> {
-            numbers.and_then(|numbers| numbers.get(index * len..(index + 1) * len)).unwrap_or_default().to_vec()
-        };
+        // What a kind does not need, nobody gave.
+        fn of(numbers: Option<&[f32]>, index: usize, len: usize) -> &[f32] {
+            numbers.and_then(|numbers| numbers.get(index * len..(index + 1) * len)).unwrap_or_default()
+        }
         let score = |index: usize| {
-            let latent = of(latents, index, self.latents.len());
-            let reconstruction = of(reconstructions, index, image_len);
             let seen = Observation {
-                pixels: &pixels[index * image_len..(index + 1) * image_len],
+                pixels: of(Some(pixels), index, image_len),
                 distance: distances[index],
-                latent: &latent,
-                reconstruction: &reconstruction,
+                latent: of(latents, index, self.latents.len()),
+                reconstruction: of(reconstructions, index, image_len),
             };
             match kind {
                 ScoreKind::Combined => self.combination.score(&self.base_scores(seen)),
