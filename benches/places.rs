@@ -40,8 +40,9 @@ fn measure(path: &str, data: &Data, set: &DefectSet) -> Result<(), Failure> {
     let mut executor = Cpu::new();
     let model = Model::load(Path::new(path), &mut executor)?;
     let held_out = differences(&mut executor, &model, &data.train.images, &data.split.calibration)?;
-    let painted: Vec<usize> = (0..set.images.count()).collect();
-    let painted = differences(&mut executor, &model, &set.images, &painted)?;
+    let local = |place: &usize| set.defect(*place).is_some_and(|defect| defect.kind.is_local());
+    let places: Vec<usize> = (0..set.images.count()).filter(local).collect();
+    let painted = differences(&mut executor, &model, &set.images, &places)?;
     let size = [set.images.height(), set.images.width()];
     println!("{path}: {} held-out images, {} painted ones", held_out.len(), painted.len());
     println!(
@@ -51,13 +52,13 @@ fn measure(path: &str, data: &Data, set: &DefectSet) -> Result<(), Failure> {
     for sigma in SIGMAS {
         let scale = MapScale::fit_with(size, &held_out, sigma).ok_or("too few images")?;
         let mut counted = vec![Localization::default(); 5];
-        let sizes: Vec<usize> =
-            Defect::all().map(|defect| Size::ALL.iter().position(|&size| size == defect.size).unwrap_or(0)).collect();
-        for (place, values) in painted.iter().enumerate() {
+        for (&place, values) in places.iter().zip(&painted) {
+            let size_of = |defect: Defect| Size::ALL.iter().position(|&size| size == defect.size);
+            let at = set.defect(place).and_then(size_of).unwrap_or(0);
             let (map, on) = (scale.map(values), Some(set.on_defect(place)));
             counted[0].add(&smoothed(values, size, sigma * size[0].max(size[1]) as f32), on);
             counted[1].add(&map, on);
-            counted[2 + sizes[place % sizes.len()]].add(&map, on);
+            counted[2 + at].add(&map, on);
         }
         let figures: Option<Vec<LocalizationFigures>> = counted.iter().map(Localization::figures).collect();
         let figures = figures.ok_or("no defect")?;

@@ -41,11 +41,12 @@ fn every_defect_changes_its_image_and_little_else() {
         let normal = parts(5, channels);
         let set = DefectSet::new(&normal, &all(&normal), 7).unwrap();
         assert_eq!(set.normal, [0, 1, 2, 3, 4]);
-        assert_eq!(set.images.count(), 5 * 42);
+        assert_eq!(set.images.count(), 5 * 60);
         for image in 0..5 {
             let before = normal.image(image).unwrap();
-            for defect in Defect::all() {
+            for defect in Defect::all().filter(|defect| defect.kind.is_local()) {
                 let place = set.place(image, defect).unwrap();
+                assert_eq!(set.defect(place), Some(defect));
                 let after = set.images.image(place).unwrap();
                 let (changed, by) = changes(&before, &after);
                 // What changes lies on the defect or beside it, and the defect is not everywhere. At the border most of a defect
@@ -70,8 +71,46 @@ fn every_defect_changes_its_image_and_little_else() {
                 assert!(by <= 255.0 * f64::from(most) / (channels * SIDE * SIDE) as f64, "{defect:?}: {by}");
             }
         }
+        assert_eq!(set.defect(5 * 60), None);
         assert_eq!(set.place(5, Defect { kind: Kind::Blob, size: Size::Small, contrast: Contrast::Faint }), None);
     }
+}
+
+/// What became of a whole image of 3x3 values, by a defect that is large and strong.
+fn changed_as_a_whole(kind: Kind, values: [u8; 9]) -> Vec<Vec<u8>> {
+    let normal = Images::new(1, 1, 3, 3, values.to_vec()).unwrap();
+    let changed = |seed| {
+        let set = DefectSet::new(&normal, &[0], seed).unwrap();
+        let place = set.place(0, Defect { kind, size: Size::Large, contrast: Contrast::Strong }).unwrap();
+        set.images.image(place).unwrap().into_owned()
+    };
+    (0..20).map(changed).collect()
+}
+
+#[test]
+fn changes_of_the_whole_image_are_what_they_are_called() {
+    // Lighter or darker by 0.4 of itself.
+    let lit = changed_as_a_whole(Kind::Exposure, [0, 50, 100, 150, 200, 250, 10, 20, 30]);
+    let (light, dark) = ([0, 70, 140, 210, 255, 255, 14, 28, 42], [0, 30, 60, 90, 120, 150, 6, 12, 18]);
+    assert!(lit.contains(&light.to_vec()) && lit.contains(&dark.to_vec()));
+    assert!(lit.iter().all(|lit| *lit == light || *lit == dark));
+    // Turned by 0.4 of a quarter turn, 36 degrees: the middle stays, and so does what is the same all around it.
+    for turned in changed_as_a_whole(Kind::Turned, [0, 0, 0, 0, 200, 0, 0, 0, 0]) {
+        assert_eq!(turned[4], 200);
+        assert!(
+            turned.iter().enumerate().all(|(place, &value)| place == 4 || value == turned[8 - place]),
+            "{turned:?}"
+        );
+    }
+    // A line upright leans to the one side or the other: at (0, -1) comes what was 0.588 beside the line and 0.809 above.
+    let leaning = changed_as_a_whole(Kind::Turned, [0, 100, 0, 0, 100, 0, 0, 100, 0]);
+    assert!(leaning.iter().all(|turned| turned[1] == 41 && turned[7] == 41 && turned[0] != turned[2]), "{leaning:?}");
+    // Moved by 0.4 of three pixels: what has one value stays, and no value comes from nowhere.
+    for moved in changed_as_a_whole(Kind::Moved, [90; 9]) {
+        assert_eq!(moved, [90; 9]);
+    }
+    let moved = changed_as_a_whole(Kind::Moved, [0, 0, 0, 0, 100, 0, 0, 0, 0]);
+    assert!(moved.iter().all(|moved| moved[4] < 60 && moved.iter().all(|&value| value <= 100)), "{moved:?}");
 }
 
 #[test]
@@ -164,6 +203,8 @@ fn a_report_says_which_detectors_do_better_than_the_result() {
         detector: name.into(),
         score: None,
         auroc,
+        local_auroc: None,
+        whole_auroc: None,
         found: 0.5,
         anomalies_auroc,
         localization: None,

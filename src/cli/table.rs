@@ -38,21 +38,23 @@ pub(super) fn of(report: &Report) -> String {
 /// What each detector finds of painted defects, a line each.
 fn sensitivity(of: &SensitivityReport) -> String {
     let mut text = format!(
-        "defects painted into {} normal images, found at {} false alarms; report.html shows them\n{:<31} {:>8} {:>8} {:>18} {:>12}\n",
+        "defects painted into {} normal images, found at {} false alarms; report.html shows them\n{:<31} {:>8} {:>12} {:>12} {:>18} {:>12}\n",
         of.images,
         percent(of.alpha),
         "detector",
         "found",
-        "AUROC",
+        "AUROC, local",
+        "whole image",
         "AUROC, anomalies",
         "map on it"
     );
     for detector in &of.detectors {
         text += &format!(
-            "{:<31} {:>8} {:>8.4} {:>18} {:>12}\n",
+            "{:<31} {:>8} {:>12} {:>12} {:>18} {:>12}\n",
             detector.name(),
             format!("{:.1} %", 100.0 * detector.found),
-            detector.auroc,
+            figure(detector.local_auroc.or(Some(detector.auroc))),
+            figure(detector.whole_auroc),
             figure(detector.anomalies_auroc),
             detector.localization.map_or_else(|| "-".into(), |of| format!("{:.1} %", 100.0 * of.maximum_on_defect))
         );

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use super::Data;
+use super::sensitivity::PaintedAuroc;
 use crate::config::Config;
 use crate::data::{Images, at_most};
 use crate::engine::{Executor, Variables};
-use crate::metrics::auroc;
 use crate::model::{BaseScores, EdeGan, MAX_FITTED, ModelFile, NormalityModel, ScoreKind, Statistics};
 use crate::sensitivity::DefectSet;
 use crate::train::{TrainError, observe};
@@ -43,7 +43,7 @@ pub(super) fn with_normality(
         let mut best = (ScoreKind::default(), 0.0);
         for kind in ScoreKind::ALL {
             let of = |base: &[BaseScores]| base.iter().map(|base| normality.score_of(kind, base)).collect::<Vec<_>>();
-            let area = auroc(&of(&normal), &of(&painted))?.unwrap_or_default();
+            let area = PaintedAuroc::new(&of(&normal), &of(&painted))?.mean();
             if area > best.1 {
                 best = (kind, area);
             }

@@ -43,6 +43,35 @@ pub(super) fn painted(config: &Config, data: &Data) -> Result<DefectSet, TrainEr
     Ok(DefectSet::new(&data.eval.images, &normal, config.training.seed)?)
 }
 
+/// How well scores tell painted images from normal ones.
+#[derive(Clone, Copy)]
+pub(super) struct PaintedAuroc {
+    /// Area under the ROC curve, images with a local defect.
+    local: f64,
+    /// The same, images that are changed as a whole.
+    whole: f64,
+}
+
+impl PaintedAuroc {
+    /// Of the scores of normal images and of those of a [`DefectSet`].
+    ///
+    /// # Errors
+    /// Scores that are not finite.
+    pub(super) fn new(normal: &[f32], painted: &[f32]) -> Result<Self, TrainError> {
+        let of = |wanted: bool| {
+            let wanted = painted.iter().zip(Defect::all().cycle()).filter(|(_, of)| of.kind.is_local() == wanted);
+            let scores: Vec<f32> = wanted.map(|(score, _)| *score).collect();
+            auroc(normal, &scores).map(Option::unwrap_or_default)
+        };
+        Ok(Self { local: of(true)?, whole: of(false)? })
+    }
+
+    /// The mean of both, as nobody knows which kind will come.
+    pub(super) fn mean(self) -> f64 {
+        (self.local + self.whole) / 2.0
+    }
+}
+
 impl SensitivityTest {
     /// The test of a run on own pictures; none of a run on a data set, which has anomalous images, or without held-out
     /// images, which promises nothing.
@@ -100,9 +129,12 @@ impl SensitivityTest {
         let differences = Differences::new(executor, &model.variables, &model.gan, model.statistics, SCORED_AT_ONCE)?;
         let map = |_, difference: Vec<f32>| scale.map(&difference);
         differences.each(executor, &self.set.images, indices, map, |place, map| {
-            let on_defect = self.set.on_defect(place);
-            whole.add(&map, Some(on_defect));
-            by_defect[place % each].add(&map, Some(on_defect));
+            // A change of the whole image has no place.
+            if self.set.defect(place).is_some_and(|defect| defect.kind.is_local()) {
+                let on_defect = self.set.on_defect(place);
+                whole.add(&map, Some(on_defect));
+                by_defect[place % each].add(&map, Some(on_defect));
+            }
         })?;
         differences.unload(executor);
         detector.localization = whole.figures();
@@ -157,10 +189,13 @@ impl SensitivityTest {
         });
         let defects = defects.collect();
         let found = share(&mut (0..painted.len()));
+        let area = PaintedAuroc::new(normal, painted)?;
         self.detectors.push(DetectorSensitivity {
             detector: name.into(),
             score,
-            auroc: auroc(normal, painted)?.unwrap_or_default(),
+            auroc: area.mean(),
+            local_auroc: Some(area.local),
+            whole_auroc: Some(area.whole),
             found,
             anomalies_auroc: auroc(normal, anomalous)?,
             localization: None,

@@ -69,7 +69,9 @@ fn detectors(detectors: &[DetectorSensitivity]) -> Table {
         vec![
             detector.name(),
             percent(detector.found),
-            decimals(Some(detector.auroc)),
+            // Earlier versions painted local defects only.
+            decimals(detector.local_auroc.or(Some(detector.auroc))),
+            decimals(detector.whole_auroc),
             decimals(detector.anomalies_auroc),
             detector.localization.map_or_else(dash, |of| percent(of.maximum_on_defect)),
             decimals(detector.localization.map(|of| of.pixel_auroc)),
@@ -78,7 +80,8 @@ fn detectors(detectors: &[DetectorSensitivity]) -> Table {
     let header = [
         "detector",
         "painted defects found",
-        "AUROC, painted defects",
+        "AUROC, local defects",
+        "AUROC, whole image changed",
         "AUROC, anomalous images",
         "heat map highest on the painted defect",
         "pixel AUROC, painted defects",
@@ -87,7 +90,7 @@ fn detectors(detectors: &[DetectorSensitivity]) -> Table {
 }
 
 fn places(own: &DetectorSensitivity) -> Table {
-    let rows = Kind::ALL.map(|kind| {
+    let rows = Kind::ALL.into_iter().filter(|kind| kind.is_local()).map(|kind| {
         let of = |size, figure: fn(&LocalizationFigures) -> f64| {
             own.mean_of(kind, size, |defect| defect.localization.as_ref().map(figure))
         };
@@ -97,7 +100,7 @@ fn places(own: &DetectorSensitivity) -> Table {
     });
     let header =
         ["defect", "small", "medium", "large", "pixel AUROC, small", "pixel AUROC, medium", "pixel AUROC, large"];
-    Table::new(&header, rows.into())
+    Table::new(&header, rows.collect())
 }
 
 fn found(own: Option<&DetectorSensitivity>) -> Table {

@@ -26,8 +26,15 @@ pub struct DetectorSensitivity {
     /// What a network scores by; absent for a simple detector.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<ScoreKind>,
-    /// Area under the ROC curve, in [0, 1]: painted images against the normal ones of the evaluation.
+    /// Area under the ROC curve, in [0, 1]: painted images against the normal ones of the evaluation. It is the mean of the
+    /// next two. In reports of earlier versions, which have none of them, it is over local defects.
     pub auroc: f64,
+    /// The same of images with a local defect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_auroc: Option<f64>,
+    /// The same of images that are changed as a whole: turned, moved, lighter or darker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole_auroc: Option<f64>,
     /// Share of the painted images with a p-value of at most `alpha`.
     pub found: f64,
     /// Area under the ROC curve on the evaluation images, in [0, 1]; absent without anomalous images.

@@ -1,6 +1,6 @@
 //! Painting a defect into an image.
 
-use std::f32::consts::TAU;
+use std::f32::consts::{FRAC_PI_2, TAU};
 
 use image::GrayImage;
 use image::imageops::blur;
@@ -28,9 +28,17 @@ pub enum Kind {
     Blur,
     /// A disc that is lighter or darker.
     Brightness,
+    /// The whole image, turned about its centre.
+    Turned,
+    /// The whole image, moved.
+    Moved,
+    /// The whole image, lighter or darker.
+    Exposure,
 }
 
-/// How large a defect is: its diameter, side or half length, as a share of the image's shorter side.
+/// How large a defect is: its diameter, side or half length, as a share of the image's shorter side. Of a defect of the whole
+/// image, how far it is turned, as a share of a quarter turn; how far it is moved, as a share of its shorter side; or by what
+/// share of themselves its values change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Size {
@@ -42,7 +50,7 @@ pub enum Size {
     Large,
 }
 
-/// How much of the image a defect hides.
+/// How much of the image a defect hides. Of a defect of the whole image, the share of its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Contrast {
@@ -85,7 +93,7 @@ const SCRATCH_WIDTH: f32 = 0.03;
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::MovedPatch,
         Self::ForeignPatch,
         Self::Blob,
@@ -93,7 +101,15 @@ impl Kind {
         Self::MissingPart,
         Self::Blur,
         Self::Brightness,
+        Self::Turned,
+        Self::Moved,
+        Self::Exposure,
     ];
+
+    /// Whether it changes a part of the image only.
+    pub fn is_local(self) -> bool {
+        !matches!(self, Self::Turned | Self::Moved | Self::Exposure)
+    }
 
     /// What a person calls it.
     pub fn name(self) -> &'static str {
@@ -105,6 +121,9 @@ impl Kind {
             Self::MissingPart => "missing part",
             Self::Blur => "blur",
             Self::Brightness => "brightness",
+            Self::Turned => "whole image turned",
+            Self::Moved => "whole image moved",
+            Self::Exposure => "whole image lighter or darker",
         }
     }
 }
@@ -137,7 +156,7 @@ impl Contrast {
 
 impl Defect {
     /// Every defect, by kind, then by size, then by contrast.
-    pub fn all() -> impl Iterator<Item = Self> {
+    pub fn all() -> impl Iterator<Item = Self> + Clone {
         let sized = |kind| Size::ALL.into_iter().map(move |size| (kind, size));
         let all = Kind::ALL.into_iter().flat_map(sized);
         all.flat_map(|(kind, size)| Contrast::ALL.into_iter().map(move |contrast| Self { kind, size, contrast }))
@@ -147,6 +166,9 @@ impl Defect {
     /// `other` is another normal image of the same shape.
     pub(super) fn paint(&self, image: Picture, other: Picture, rng: &mut ChaCha8Rng) -> (Vec<u8>, Vec<bool>) {
         let values: Vec<f32> = image.values.iter().map(|&value| value.into()).collect();
+        if !self.kind.is_local() {
+            return (self.change(image, &values, rng).map(byte).collect(), vec![true; image.height * image.width]);
+        }
         let blurred = (self.kind == Kind::Blur).then(|| self.blurred(image));
         let mut best = (-1.0, values.clone(), Vec::new());
         for _ in 0..TRIES {
@@ -168,8 +190,36 @@ impl Defect {
             }
         }
         let (_, painted, coverage) = best;
-        let bytes = painted.into_iter().map(|value| value.round().clamp(0.0, 255.0) as u8);
-        (bytes.collect(), coverage.into_iter().map(|covered| covered >= 0.5).collect())
+        (painted.into_iter().map(byte).collect(), coverage.into_iter().map(|covered| covered >= 0.5).collect())
+    }
+
+    /// The values of the whole image after a change of it, in a random direction. What was outside takes the nearest pixel.
+    fn change(
+        &self,
+        Picture { height, width, .. }: Picture,
+        values: &[f32],
+        rng: &mut ChaCha8Rng,
+    ) -> impl Iterator<Item = f32> {
+        let amount = self.size.share() * self.contrast.opacity();
+        let (signed, direction) = (if rng.random() { amount } else { -amount }, rng.random_range(0.0..TAU));
+        let (mut turn, mut shift, mut gain) = (0.0_f32, [0.0; 2], 1.0);
+        match self.kind {
+            Kind::Turned => turn = signed * FRAC_PI_2,
+            Kind::Moved => {
+                let extent = amount * height.min(width) as f32;
+                shift = [extent * direction.cos(), extent * direction.sin()];
+            }
+            _ => gain += signed,
+        }
+        let (sin, cos) = turn.sin_cos();
+        let centre = [(width - 1) as f32 / 2.0, (height - 1) as f32 / 2.0];
+        let plane = height * width;
+        (0..values.len()).map(move |place| {
+            let (values, at) = (&values[place / plane * plane..][..plane], place % plane);
+            let [x, y] = [(at % width) as f32 - centre[0], (at / width) as f32 - centre[1]];
+            let from = [cos * x + sin * y + centre[0] - shift[0], cos * y - sin * x + centre[1] - shift[1]];
+            gain * between(values, [height, width], from)
+        })
     }
 
     /// What of each pixel is covered at a random place, and what the image would be if it were covered whole.
@@ -206,6 +256,8 @@ impl Defect {
                 let step = if rng.random() { BRIGHTNESS_STEP } else { -BRIGHTNESS_STEP };
                 (disc, values.iter().map(|value| (value + step).clamp(0.0, 255.0)).collect())
             }
+            // These have no place: see `change`.
+            Kind::Turned | Kind::Moved | Kind::Exposure => (square, values.to_vec()),
             Kind::Blob | Kind::Scratch => {
                 let region = match self.kind {
                     Kind::Blob => disc,
@@ -240,6 +292,22 @@ impl Defect {
         });
         blurred.flatten().map(f32::from).collect()
     }
+}
+
+fn byte(value: f32) -> u8 {
+    value.round().clamp(0.0, 255.0) as u8
+}
+
+/// The value of a plane at a column and row between pixels. Outside it is that of the nearest pixel.
+fn between(values: &[f32], [height, width]: [usize; 2], [x, y]: [f32; 2]) -> f32 {
+    let (x, y) = (x.clamp(0.0, (width - 1) as f32), y.clamp(0.0, (height - 1) as f32));
+    let (left, top) = (x as usize, y as usize);
+    let (right, bottom) = ((left + 1).min(width - 1), (top + 1).min(height - 1));
+    let row = |row: usize| {
+        let [left, right] = [left, right].map(|column| values[row * width + column]);
+        left + x.fract() * (right - left)
+    };
+    row(top) + y.fract() * (row(bottom) - row(top))
 }
 
 /// The median of the outermost pixels of a plane.

@@ -53,6 +53,11 @@ impl DefectSet {
         self.on_defect.get(place * plane..(place + 1) * plane).unwrap_or_default()
     }
 
+    /// The defect of the image at a place in [`Self::images`].
+    pub fn defect(&self, place: usize) -> Option<Defect> {
+        Defect::all().nth(place % Defect::all().count()).filter(|_| place < self.images.count())
+    }
+
     /// The place in [`Self::images`] of the normal image `image`, counted from 0, with a defect.
     pub fn place(&self, image: usize, defect: Defect) -> Option<usize> {
         let place = Defect::all().position(|other| other == defect)?;
