@@ -67,6 +67,8 @@ pub struct OwnImages {
     pub eval: LabelledImages,
     /// Which are used for what.
     pub split: OneClass,
+    /// Where each normal picture lies.
+    pub train_paths: Vec<PathBuf>,
     /// Where each evaluation picture lies.
     pub eval_paths: Vec<PathBuf>,
     /// The files that cannot be used.
@@ -171,6 +173,7 @@ impl OwnImages {
             split: OneClass { normal: 0, train, calibration, test: (0..labels.len()).collect() },
             train: LabelledImages { images: normal.images, labels: vec![0; pictures] },
             eval: LabelledImages { images, labels },
+            train_paths: normal.paths,
             eval_paths,
             skipped,
             left_out,

@@ -6,8 +6,9 @@ use crate::calibration::{Calibration, CalibrationError};
 use crate::config::{Config, EvalSplit, ImagesConfig};
 use crate::data::{
     Colour, DataError, Dataset, HoldOut, Independence, LabelledImages, LeftOut, Noted, OneClass, OwnFolders, OwnImages,
-    Part, Patterns, PictureError, Preprocessing, Range, Search, Source,
+    Part, Patterns, PictureError, Preprocessing, Range, Search, Source, at_most,
 };
+use crate::model::MAX_FITTED;
 use crate::run::{GroupsReport, ThresholdReport};
 use crate::train::Evaluation;
 
@@ -28,6 +29,8 @@ pub struct Data {
 pub struct Own {
     /// Where each evaluation picture lies.
     pub eval_paths: Vec<PathBuf>,
+    /// Where each picture lies whose latent vector a model keeps, in that order.
+    pub references: Vec<PathBuf>,
     /// The files that cannot be used.
     pub skipped: Vec<PictureError>,
     /// How independent they are.
@@ -112,9 +115,23 @@ impl Data {
                 (read.train.images, read.eval.images, colour) = (train, eval, Colour::Grey);
             }
         }
-        let OwnImages { train, eval, split, eval_paths, skipped, left_out, noted, digest, independence, names, .. } =
-            read;
-        let own = Own { eval_paths, skipped, independence, left_out, noted, range, colour, digest, names };
+        let OwnImages {
+            train,
+            eval,
+            split,
+            train_paths,
+            eval_paths,
+            skipped,
+            left_out,
+            noted,
+            digest,
+            independence,
+            names,
+            ..
+        } = read;
+        let references = at_most(&split.train, MAX_FITTED);
+        let references = references.into_iter().map(|index| train_paths[index].clone()).collect();
+        let own = Own { eval_paths, references, skipped, independence, left_out, noted, range, colour, digest, names };
         Ok(Self { train, eval, split, own: Some(own) })
     }
 

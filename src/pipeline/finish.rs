@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::report::ReportError;
 use crate::run::{
     FilesReport, Processes, Report, RunFile, RunFolder, Score, peak_rss_bytes, read_kernels, write_picture_scores,
-    write_scores, write_whole,
+    write_references, write_scores, write_whole,
 };
 use crate::train::TrainError;
 use crate::version;
@@ -61,6 +61,9 @@ pub fn finish(
     };
     write(RunFile::Scores, &scores)?;
     teacher.as_deref().map_or(Ok(()), |scores| write(RunFile::TeacherScores, scores))?;
+    if let Some(own) = &data.own {
+        write_references(&folder.file(RunFile::References), &own.references)?;
+    }
     let page = page(folder, &report, &scores, teacher.as_deref(), data, devices)?;
     write_whole(&folder.file(RunFile::Page), |out| out.write_all(page.as_bytes()))?;
     report.write(&folder.file(RunFile::Report))?;

@@ -23,6 +23,15 @@ pub(super) struct NamedFile {
     pub link: String,
 }
 
+impl NamedFile {
+    /// None of a path without a name.
+    pub(super) fn new(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Some(Self { name, link: link(&absolute) })
+    }
+}
+
 /// An image with its score.
 pub(super) struct Example {
     /// The picture.
@@ -139,10 +148,7 @@ impl Gallery<'_> {
     }
 
     fn file(&self, index: usize) -> Option<NamedFile> {
-        let path = self.paths?.get(index)?;
-        let name = path.file_name()?.to_string_lossy().into_owned();
-        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        Some(NamedFile { name, link: link(&absolute) })
+        NamedFile::new(self.paths?.get(index)?)
     }
 
     /// What the network in a file makes of images.

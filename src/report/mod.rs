@@ -1,4 +1,4 @@
-//! `report.html`: one page that shows a run, or compares several, to a person. It holds all it shows, needs no network,
+//! `report.html`: one page that shows a run, compares several, or shows what was found among new pictures, to a person. It holds all it shows, needs no network,
 //! and follows the reader's light or dark theme.
 
 mod charts;
@@ -9,6 +9,7 @@ mod page;
 mod painted;
 mod parts;
 mod pictures;
+mod scored;
 mod tables;
 mod training_curves;
 mod view;
@@ -16,6 +17,7 @@ mod view;
 pub use error::ReportError;
 pub use gallery::Gallery;
 pub use page::{comparison, page};
+pub use scored::{RankedPicture, ScoredPictures};
 pub use view::{RunView, open_done};
 
 use crate::engine::{EngineError, Executor};

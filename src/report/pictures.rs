@@ -7,6 +7,7 @@ use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use plotters::style::RGBColor;
 
 use super::ReportError;
+use crate::anomaly_map::colour;
 use crate::data::{DataError, Images};
 use crate::plot::COLOURS;
 
@@ -44,8 +45,34 @@ pub(super) fn difference(image: &[f32], reconstruction: &[f32], side: usize) -> 
     pack(RgbImage::from_raw(side as u32, side as u32, pixels.collect()).map(DynamicImage::ImageRgb8))
 }
 
+/// Bytes channel by channel, row by row, under the colours of a heat map of as many places. `level` is that of the map.
+///
+/// # Errors
+/// A width that the bytes do not go with.
+pub(super) fn under_heat(
+    values: &[u8],
+    channels: usize,
+    map: &[f32],
+    width: usize,
+    level: f32,
+) -> Result<String, ReportError> {
+    let plane = values.len() / channels.max(1);
+    let pixels = map.iter().take(plane).enumerate().flat_map(|(place, &value)| {
+        let (colour, hidden) = colour(value, level);
+        std::array::from_fn::<u8, 3, _>(|channel| {
+            let seen = f32::from(values[channel.min(channels - 1) * plane + place]);
+            (seen + hidden * (colour[channel] - seen)).round() as u8
+        })
+    });
+    let (w, h) = (width as u32, (plane / width.max(1)) as u32);
+    pack(RgbImage::from_raw(w, h, pixels.collect()).map(DynamicImage::ImageRgb8))
+}
+
 /// Bytes channel by channel, row by row.
-fn planes(values: &[u8], channels: usize, width: usize) -> Result<String, ReportError> {
+///
+/// # Errors
+/// A width that the bytes do not go with.
+pub(super) fn planes(values: &[u8], channels: usize, width: usize) -> Result<String, ReportError> {
     let plane = values.len() / channels.max(1);
     let (w, h) = (width as u32, (plane / width.max(1)) as u32);
     pack(if channels == 3 {

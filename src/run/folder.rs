@@ -49,6 +49,8 @@ pub enum RunFile {
     Scores,
     /// The teacher's score of each, where the run's result is another network.
     TeacherScores,
+    /// The training pictures whose latent vectors the models keep, where they are own pictures.
+    References,
     /// The page that shows the run to a person.
     Page,
     /// Why a run of a grid cannot go on.
@@ -69,7 +71,7 @@ pub struct RunFolder {
 
 impl RunFile {
     /// Every file that a run writes.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Config,
         Self::Metrics,
         Self::Kernels,
@@ -87,6 +89,7 @@ impl RunFile {
         Self::Report,
         Self::Scores,
         Self::TeacherScores,
+        Self::References,
         Self::Page,
         Self::Failure,
     ];
@@ -111,6 +114,7 @@ impl RunFile {
             Self::Report => "report.json",
             Self::Scores => "scores.csv",
             Self::TeacherScores => "teacher_scores.csv",
+            Self::References => "references.csv",
             Self::Page => "report.html",
             Self::Failure => "failure.txt",
         }

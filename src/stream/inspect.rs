@@ -30,6 +30,18 @@ pub struct Inspected {
     pub remarks: Remarks,
     /// The parts of it that stand out, the highest peak first, where they were asked for.
     pub boxes: Option<Vec<PictureBox>>,
+    /// What the network sees of it, where that was asked for.
+    pub seen: Option<Seen>,
+}
+
+/// What the network sees of a picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Seen {
+    /// Its pixels, channel by channel, row by row.
+    pub pixels: Vec<u8>,
+    /// Width and height of the picture itself, upright.
+    pub size: [u32; 2],
 }
 
 /// What is made of each picture beside its score.
@@ -39,6 +51,8 @@ pub struct Beside {
     pub maps: Option<Maps>,
     /// Where the anomaly is.
     pub places: Option<Places>,
+    /// Whether [`Inspected::seen`] is wanted.
+    pub seen: bool,
 }
 
 impl Beside {
@@ -231,11 +245,13 @@ fn scored(
         .into_iter()
         .zip(boxes)
         .map(|((picture, read), boxes)| {
-            let (score, remarks) = match read {
-                Ok(Prepared { remarks, .. }) => (Ok(f32::NAN), remarks),
-                Err(fault) => (Err(fault), Remarks::default()),
+            let (score, remarks, seen) = match read {
+                Ok(Prepared { pixels, size, remarks, .. }) => {
+                    (Ok(f32::NAN), remarks, beside.seen.then_some(Seen { pixels, size }))
+                }
+                Err(fault) => (Err(fault), Remarks::default(), None),
             };
-            Inspected { picture, score, remarks, boxes }
+            Inspected { picture, score, remarks, boxes, seen }
         })
         .collect();
     for (place, score) in places.into_iter().zip(scores) {

@@ -14,7 +14,7 @@ mod set;
 
 pub use detector::{BATCH, SharedDetector};
 pub use error::{PictureFault, StreamError};
-pub use inspect::{Beside, Inspected, InspectedPictures, Way, inspect, inspect_files, score_pictures};
+pub use inspect::{Beside, Inspected, InspectedPictures, Seen, Way, inspect, inspect_files, score_pictures};
 pub use list::{Content, Found, Picture, Sources};
 pub use maps::{Maps, map_file};
 pub use places::{PictureBox, Places};

@@ -1,30 +1,33 @@
 //! `pkdgan score`: scores pictures, and decides by threshold or p-value. Reading and scoring are `stream/`'s.
 
+mod report;
 mod rows;
+mod writer;
 
 use std::io::{self, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use pkdgan::model::ModelFile;
-use pkdgan::scoring::{PictureFault, ScoringPath};
-use pkdgan::unstable::calibration::Calibration;
+use pkdgan::scoring::ScoringPath;
 use pkdgan::unstable::data::Noted;
 use pkdgan::unstable::run::{Given, model_file};
 use pkdgan::unstable::shard::Shard;
-use pkdgan::unstable::stream::{Beside, Inspected, Maps, Places, SharedDetector, Sources, StreamError, inspect};
+use pkdgan::unstable::stream::{Beside, Maps, Places, Sources, inspect};
 use pkdgan::unstable::version::VERSION;
 
-use super::console::{Console, Counter, stop_on_interrupt};
+use super::console::{Console, stop_on_interrupt};
 use super::output;
 use super::scoring::{Fallback, Scoring, Selection};
 use super::verdict::{Rule, Unscaled, Wanted};
-use rows::{Format, Notes, Row, Rows, rows};
+use report::Most;
+use rows::{Format, Notes, rows};
+use writer::{Ended, Tally, Writer};
 
 /// Arguments of `pkdgan score`.
 #[derive(Args)]
@@ -69,6 +72,10 @@ pub(super) struct Arguments {
     /// Add a column `boxes`: the parts of the picture that are unusual, as [left, top, right, bottom, peak]
     #[arg(long, help_heading = "Output")]
     boxes: bool,
+    /// Write a page to this file: the 24 most anomalous pictures, where they are unusual, and the training pictures that are most
+    /// like them
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    report: Option<PathBuf>,
     /// Print results and errors only
     #[arg(long, short, help_heading = "Output")]
     quiet: bool,
@@ -80,6 +87,7 @@ const HELP: &str = "Examples:
   pkdgan score runs/a photos                          every picture below a folder
   pkdgan score runs/a new.png --save-maps maps        and a picture of what the network made of it
   pkdgan score runs/a photos --heat-maps maps --boxes where each of them is unusual
+  pkdgan score runs/a photos --report scored.html     and a page that shows the most anomalous ones
   pkdgan score model.safetensors *.jpg --alpha 0.001  one false alarm in a thousand normal pictures
   find photos -mtime -1 -name '*.png' -print0 | pkdgan score runs/a - -0 --format jsonl
   pkdgan score runs/a data/mnist/t10k-images-idx3-ubyte.gz --output scores.csv
@@ -120,30 +128,11 @@ red is twice that level. PATH.heat.npy is float32 of shape [rows, columns], a nu
 of the picture. Boxes lie around what exceeds the level, in pixels of the picture as it is seen upright, the highest peak
 first, 16 at most. A box ends before its right and bottom. In CSV, Parquet and Arrow the column holds JSON.
 
+The page of --report holds all that it shows, for a browser. Maps need a model that has a scale for them. Training pictures need
+references.csv beside the model, which runs on your own images leave, and the pictures where they were.
+
 Exit code: 0 done, 1 something failed (rows of the others are written), 2 wrong usage, 3 with --fail-on-anomaly where a
 picture is anomalous, whatever failed besides.";
-
-/// What became of the pictures.
-#[derive(Default)]
-struct Tally {
-    scored: usize,
-    anomalous: usize,
-    failed: usize,
-    left_out: usize,
-}
-
-/// Why results ended early.
-enum Ended {
-    Scoring(StreamError),
-    Output(io::Error),
-    Stopped,
-}
-
-impl From<io::Error> for Ended {
-    fn from(error: io::Error) -> Self {
-        Self::Output(error)
-    }
-}
 
 /// Scores pictures with a trained model.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -160,6 +149,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
              to the program that reads it"
         );
     }
+    let page = arguments.page(&model_path)?;
     let search = arguments.selection.search()?;
     let model = arguments.wanted.model(&model_path)?;
     let calibration = model.calibration.clone();
@@ -195,6 +185,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         boxes,
         tally,
         noted,
+        most: page.is_some().then(Most::default),
     };
     let ended = match given.is_standard_output() {
         true => {
@@ -237,9 +228,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         // Whoever read the results has enough. That the rest has no anomalies, nobody knows.
         Err(Ended::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             let unjudged = arguments.fail_on_anomaly && writer.tally.anomalous == 0;
-            return Ok(if unjudged { ExitCode::FAILURE } else { writer.code(arguments) });
+            return Ok(if unjudged { ExitCode::FAILURE } else { writer.code(arguments.fail_on_anomaly) });
         }
         Err(Ended::Output(error)) => return Err(error).context("standard output"),
+    }
+    if let (Some(page), Some(most)) = (&page, writer.most.take()) {
+        let preparing = console.preparing("report");
+        let alpha = if let Rule::Alpha(alpha) = writer.rule { Some(alpha) } else { None };
+        most.write(page, &model, &model_path, &writer.tally, alpha)?;
+        drop(preparing);
     }
     let Tally { scored, anomalous, failed, left_out } = writer.tally;
     let seconds = started.elapsed().as_secs_f64();
@@ -266,10 +263,21 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     } else {
         console.say(last)
     }
-    Ok(writer.code(arguments))
+    Ok(writer.code(arguments.fail_on_anomaly))
 }
 
 impl Arguments {
+    /// Where the page goes, if one is wanted.
+    fn page(&self, model: &Path) -> anyhow::Result<Option<Given>> {
+        let Some(path) = &self.report else { return Ok(None) };
+        let inputs = self.paths.iter().filter(|path| path.as_os_str() != "-").map(PathBuf::as_path).chain([model]);
+        let page = Given::new(path, inputs)?;
+        if page.is_standard_output() || self.output.as_ref() == Some(path) {
+            anyhow::bail!("--report takes a file of its own; name one, such as --report scored.html");
+        }
+        Ok(Some(page))
+    }
+
     /// What is made of each picture beside its score.
     fn beside(&self, model: &ModelFile, path: &Path) -> anyhow::Result<Beside> {
         let maps = self.save_maps.as_deref().map(Maps::new).transpose()?;
@@ -280,7 +288,7 @@ impl Arguments {
             (Some(scale), None) => Some(Places::new(scale)),
             (Some(scale), Some(folder)) => Some(Places::new(scale).in_folder(folder)?),
         };
-        Ok(Beside { maps, places })
+        Ok(Beside { maps, places, seen: self.report.is_some() })
     }
 }
 
@@ -294,100 +302,4 @@ fn notes(model: &Path, rule: &Rule) -> Notes {
         Rule::None => {}
     }
     notes
-}
-
-/// Decides what scores mean, and writes results.
-struct Writer<'a> {
-    console: &'a Console,
-    detector: &'a SharedDetector,
-    fallback: Fallback,
-    rule: Rule,
-    calibration: Option<Calibration>,
-    boxes: bool,
-    tally: Tally,
-    noted: Noted,
-}
-
-impl Writer<'_> {
-    fn write(
-        &mut self,
-        results: impl Iterator<Item = Result<Vec<Inspected>, StreamError>>,
-        mut rows: Box<dyn Rows + '_>,
-        progress: bool,
-        stop: &AtomicBool,
-    ) -> Result<(), Ended> {
-        let mut counter = progress.then(|| self.console.counter("scoring", "pictures"));
-        rows.flush()?;
-        for chunk in results {
-            self.warn(counter.as_mut());
-            for inspected in chunk.map_err(Ended::Scoring)? {
-                self.row(inspected, &mut *rows, counter.as_mut())?;
-            }
-            rows.flush()?;
-            let Tally { scored, anomalous, failed, .. } = self.tally;
-            if let Some(counter) = &mut counter {
-                counter.update(scored + failed, &format!(", {anomalous} anomalous, {failed} failed"));
-            }
-            if stop.load(Ordering::SeqCst) {
-                return Err(Ended::Stopped);
-            }
-        }
-        rows.finish()?;
-        if let Some(counter) = counter {
-            counter.finish();
-        }
-        // From here on ctrl-C ends the process at once. Before the file has its name, nothing is left of it.
-        if stop.swap(true, Ordering::SeqCst) { Err(Ended::Stopped) } else { Ok(()) }
-    }
-
-    /// Says once that the device failed and the CPU path took its place.
-    fn warn(&mut self, counter: Option<&mut Counter>) {
-        let Some(news) = self.fallback.news(self.detector) else { return };
-        let say = || output::note(&news);
-        match counter {
-            Some(counter) => counter.aside(say),
-            None => say(),
-        }
-    }
-
-    fn row(&mut self, inspected: Inspected, rows: &mut dyn Rows, counter: Option<&mut Counter>) -> io::Result<()> {
-        if inspected.score.as_ref().is_err_and(PictureFault::is_left_out) {
-            self.tally.left_out += 1;
-            return Ok(());
-        }
-        self.noted.add(&inspected.remarks);
-        let path = inspected.picture.to_string();
-        let say = |line: &str| match &counter {
-            Some(counter) => counter.aside(|| output::note(line)),
-            None => output::note(line),
-        };
-        if let Some(damage) = &inspected.remarks.damaged {
-            say(&format!("note: {path}: {damage}; scored all the same"));
-        }
-        let decided = inspected.score.map_err(|fault| fault.to_string()).and_then(|score| {
-            let decision = self.rule.decide(score, self.calibration.as_ref());
-            decision.map(|decision| (score, decision)).map_err(|error| format!("{path}: {error}"))
-        });
-        let boxes = inspected.boxes.as_deref().filter(|_| self.boxes);
-        match decided {
-            Ok((score, decision)) => {
-                self.tally.scored += 1;
-                self.tally.anomalous += usize::from(decision.anomalous == Some(true));
-                rows.add(&Row { path: &path, result: Ok((score, decision)), boxes })
-            }
-            Err(error) => {
-                self.tally.failed += 1;
-                say(&format!("error: {error}"));
-                rows.add(&Row { path: &path, result: Err(&error), boxes })
-            }
-        }
-    }
-
-    fn code(&self, arguments: &Arguments) -> ExitCode {
-        match self.tally {
-            Tally { anomalous: 1.., .. } if arguments.fail_on_anomaly => ExitCode::from(3),
-            Tally { failed: 1.., .. } => ExitCode::FAILURE,
-            _ => ExitCode::SUCCESS,
-        }
-    }
 }

@@ -25,7 +25,13 @@ impl LatentBank {
 
     /// The Euclidean distance to the nearest vector.
     pub(super) fn distance(&self, latent: &[f32]) -> f32 {
+        self.nearest(latent).map_or(f32::INFINITY, |(_, distance)| distance)
+    }
+
+    /// The place of the nearest vector, the first of several, and its Euclidean distance; none without any.
+    pub(super) fn nearest(&self, latent: &[f32]) -> Option<(usize, f32)> {
         let squared = |known: &[f32]| known.iter().zip(latent).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
-        self.numbers.chunks_exact(self.len).map(squared).fold(f32::INFINITY, f32::min).sqrt()
+        let nearest = self.numbers.chunks_exact(self.len).map(squared).enumerate().min_by(|a, b| a.1.total_cmp(&b.1));
+        nearest.map(|(place, squared)| (place, squared.sqrt()))
     }
 }

@@ -108,6 +108,17 @@ impl NormalityModel {
         self.combination.calibration(kind)
     }
 
+    /// Training images whose latent vectors are kept.
+    pub(crate) fn fitted(&self) -> usize {
+        self.latents.numbers().len() / self.latents.len()
+    }
+
+    /// The training image with the nearest latent vector: its place among those that were fitted to, and the distance. None
+    /// without any.
+    pub(crate) fn nearest(&self, latent: &[f32]) -> Option<(usize, f32)> {
+        self.latents.nearest(latent)
+    }
+
     /// All scores of an image but the combined one.
     pub(crate) fn base_scores(&self, seen: Observation) -> BaseScores {
         ScoreKind::BASE.map(|kind| self.base_score(kind, seen))
