@@ -81,7 +81,7 @@ impl FromStr for ScoreKind {
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum ScoreChoice {
-    /// The latent distance; of own images the combined score, where some are held out.
+    /// The latent distance; of own images as [`Self::Auto`], where some are held out.
     #[default]
     Default,
     /// The kind that tells defects best that are painted into held-out images; of data sets the latent distance.
@@ -95,9 +95,8 @@ impl ScoreChoice {
     pub fn kind(self, favoured: Option<ScoreKind>, own_images: bool) -> ScoreKind {
         match self {
             Self::Kind(kind) => kind,
-            Self::Auto => favoured.unwrap_or_default(),
-            Self::Default if own_images => ScoreKind::Combined,
-            Self::Default => ScoreKind::Latent,
+            Self::Default if !own_images => ScoreKind::Latent,
+            Self::Auto | Self::Default => favoured.unwrap_or_default(),
         }
     }
 }

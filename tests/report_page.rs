@@ -327,8 +327,8 @@ fn own_pictures_have_a_page_with_and_without_anomalies() {
     assert_eq!(detectors[..5], student.map(|by| format!("student-alone{by}")));
     assert_eq!(detectors[5..7], ["nearest-neighbour", "pca"]);
     // By kind: what is found, where heat maps are highest, and the pictures.
-    assert_eq!(detectors.len(), 7 + 7 + 7 + 7);
-    assert_eq!(page.all(".painted img").len(), 7 * 6);
+    assert_eq!(detectors.len(), 7 + 10 + 7 + 10);
+    assert_eq!(page.all(".painted img").len(), 10 * 6);
     // Each picture is named, and leads to its file.
     let links: Vec<&str> = page.all(".tiles a, .grid a").iter().map(|link| link.attr("href").unwrap()).collect();
     assert_eq!(links.len(), page.all(".tiles li, .grid tbody tr").len());

@@ -90,7 +90,7 @@ pub(super) struct Settings {
     calibration: Option<f64>,
     /// What images are scored by: `latent` (the method's own distance), `reconstruction`, `neighbour`, `features`, `combined`,
     /// or `auto` for the one that tells defects best that are painted into held-out images. `pkdgan score --score` can
-    /// choose another later [default: latent, of own images combined]
+    /// choose another later [default: latent, of own images auto]
     #[arg(long, value_name = "KIND", help_heading = "Settings")]
     score: Option<ScoreChoice>,
     /// Images per step of the teacher's training
