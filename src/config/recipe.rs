@@ -99,7 +99,8 @@ impl Recipe {
     }
 
     /// The configuration that the recipe stands for on own pictures of a side of 32, 64 or 128 pixels: that of MNIST,
-    /// and one layer more for each doubling.
+    /// and one layer more for each doubling. There is no second step of distillation, which made students no better there; see
+    /// docs/experiments.md.
     pub fn images(self, side: usize) -> Config {
         let mut config = self.config(Dataset::Mnist);
         config.data.dataset = Source::Images;
@@ -107,6 +108,7 @@ impl Recipe {
         config.data.normal = 0;
         config.data.side = side;
         config.data.calibration = CALIBRATION_OF_OWN;
+        config.distillation.step2.steps = 0;
         for _ in 0..doublings(side) {
             for widths in
                 [&mut config.network.generator, &mut config.network.discriminator, &mut config.student.discriminator]
