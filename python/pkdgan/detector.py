@@ -50,19 +50,24 @@ class Detector:
         cls,
         model: Union[str, "os.PathLike[str]"],
         *,
+        score: str = "default",
         path: str = "auto",
         adapter: Optional[Union[str, int]] = None,
         threads: Optional[int] = None,
     ) -> "Detector":
         """Reads a model file, or that of a run folder.
 
+        ``score`` says what images are scored by: ``latent``, ``reconstruction``, ``neighbour``, ``features``, ``combined``,
+        ``auto`` for the one that told painted defects best when the model was trained, or ``default`` for the one that it
+        was trained with.
+
         ``path`` says how the network is run: ``cpu``, ``fused-f32``, ``fused-f16`` (scores differ by up to 1 %),
         ``op-by-op``, or ``auto`` for the fastest in single precision, found out here. ``adapter`` is a part of an
         adapter's name, or its place in :func:`pkdgan.adapters`. ``threads`` is how many decode and score; one a core if
         None.
 
-        Raises FileNotFoundError or another OSError if the file cannot be read, ValueError if it is no model or does not
-        suit the path, and :class:`pkdgan.DeviceError` if there is no such adapter.
+        Raises FileNotFoundError or another OSError if the file cannot be read, ValueError if it is no model, does not
+        suit the path or has no such score, and :class:`pkdgan.DeviceError` if there is no such adapter.
 
         >>> import pkdgan
         >>> pkdgan.Detector.load("missing.safetensors")
@@ -72,14 +77,15 @@ class Detector:
         """
         if not is_path(model):
             raise TypeError(f"the model is a {type(model).__name__}; give the path of a file or of a run folder")
-        path, adapter, threads = _options(path, adapter, threads)
-        return cls(_pkdgan.RawDetector.load(os.fspath(model), path, adapter, threads), path)
+        score, path, adapter, threads = _options(score, path, adapter, threads)
+        return cls(_pkdgan.RawDetector.load(os.fspath(model), score, path, adapter, threads), path)
 
     @classmethod
     def from_bytes(
         cls,
         model: bytes,
         *,
+        score: str = "default",
         path: str = "auto",
         adapter: Optional[Union[str, int]] = None,
         threads: Optional[int] = None,
@@ -91,8 +97,8 @@ class Detector:
         """
         if not isinstance(model, (bytes, bytearray, memoryview)):
             raise TypeError(f"the model is a {type(model).__name__}; give the bytes of a model file")
-        path, adapter, threads = _options(path, adapter, threads)
-        return cls(_pkdgan.RawDetector.from_bytes(bytes(model), name, path, adapter, threads), path)
+        score, path, adapter, threads = _options(score, path, adapter, threads)
+        return cls(_pkdgan.RawDetector.from_bytes(bytes(model), name, score, path, adapter, threads), path)
 
     def score_samples(self, X: Images) -> np.ndarray:
         """Anomaly scores, float32 ``[N]``. **Higher is more anomalous**: scikit-learn's own detectors have it the other way.
@@ -175,6 +181,11 @@ class Detector:
         return (height, width) if channels == 1 else (height, width, channels)
 
     @property
+    def score_kind(self) -> str:
+        """What images are scored by, such as ``combined``; see :meth:`load`."""
+        return self._raw.score_kind
+
+    @property
     def path(self) -> str:
         """The path that it scores on."""
         return self._raw.path
@@ -209,17 +220,19 @@ class Detector:
 
     def __reduce__(self) -> Tuple[Any, ...]:
         # Another machine may have no such adapter, and other cores: only the path that was asked for goes along.
-        return _unpickled, (self.model_bytes, str(self._raw.origin), self._asked)
+        return _unpickled, (self.model_bytes, str(self._raw.origin), self._asked, self.score_kind)
 
     def __repr__(self) -> str:
         return f"<pkdgan.Detector of {str(self._raw.origin)!r}, path {self.path}>"
 
 
-def _unpickled(model: bytes, name: str, path: str) -> Detector:
-    return Detector.from_bytes(model, path=path, name=name)
+def _unpickled(model: bytes, name: str, path: str, score: str = "default") -> Detector:
+    return Detector.from_bytes(model, score=score, path=path, name=name)
 
 
-def _options(path: Any, adapter: Any, threads: Any) -> Tuple[str, Optional[str], Optional[int]]:
+def _options(score: Any, path: Any, adapter: Any, threads: Any) -> Tuple[str, str, Optional[str], Optional[int]]:
+    if not isinstance(score, str):
+        raise TypeError(f"score is a {type(score).__name__}; give default, auto or the name of a score")
     if not isinstance(path, str):
         raise TypeError(f"path is a {type(path).__name__}; give auto, cpu, fused-f32, fused-f16 or op-by-op")
     if adapter is not None and not isinstance(adapter, (str, int)):
@@ -234,4 +247,4 @@ def _options(path: Any, adapter: Any, threads: Any) -> Tuple[str, Optional[str],
         raise ValueError("path='cpu' uses no adapter; leave one of both out")
     if path != "cpu":
         quieten_driver()
-    return path, None if adapter is None else str(adapter), threads
+    return score, path, None if adapter is None else str(adapter), threads

@@ -8,7 +8,7 @@ use std::thread::available_parallelism;
 
 use numpy::{PyArray1, PyReadonlyArray1};
 use pkdgan::data::Preprocessing;
-use pkdgan::model::ModelFile;
+use pkdgan::model::{ModelFile, ScoreChoice, ScoreKind, UnknownScore};
 use pkdgan::scoring::{Calibration, Choice, DetectorOptions, Scores, ScoringPath, StreamError};
 use pkdgan::unstable::data::{MemoryBudget, Search};
 use pkdgan::unstable::run::model_file;
@@ -31,6 +31,12 @@ const FEW: usize = 32;
 /// Most threads that decode and score, as the command line has it.
 const MAX_THREADS: usize = 1024;
 
+/// The model, scoring by the kind of score of this name.
+fn scored_by(model: ModelFile, score: &str) -> PyResult<ModelFile> {
+    let choice: ScoreChoice = score.parse().map_err(|error: UnknownScore| PyValueError::new_err(error.to_string()))?;
+    model.scored_by(choice).map_err(|error| exception(&error))
+}
+
 /// Scores, and for each picture without one its place and the exception.
 type Each<'py> = (Bound<'py, PyArray1<f32>>, Vec<(usize, Py<PyBaseException>)>);
 
@@ -43,6 +49,7 @@ pub(crate) struct RawDetector {
     choice: Choice,
     way: Way,
     calibration: Option<Calibration>,
+    score: ScoreKind,
     latents: usize,
     threads: usize,
     /// Whether it scores on threads of its own that end with the call.
@@ -51,11 +58,12 @@ pub(crate) struct RawDetector {
 
 #[pymethods]
 impl RawDetector {
-    /// Reads a model file, or that of a run folder.
+    /// Reads a model file, or that of a run folder, to score by the kind of score of this name.
     #[staticmethod]
     fn load(
         py: Python<'_>,
         model: PathBuf,
+        score: &str,
         path: &str,
         adapter: Option<String>,
         threads: Option<usize>,
@@ -65,7 +73,7 @@ impl RawDetector {
             pkdgan::unstable::model::read_with_bytes(&file).map_err(|error| exception(&error))
         })?;
         let (model, bytes) = read?;
-        Self::new(py, model, bytes, path, adapter, threads)
+        Self::new(py, scored_by(model, score)?, bytes, path, adapter, threads)
     }
 
     /// Takes the bytes of a model file; `origin` names it in errors.
@@ -74,12 +82,13 @@ impl RawDetector {
         py: Python<'_>,
         bytes: Vec<u8>,
         origin: PathBuf,
+        score: &str,
         path: &str,
         adapter: Option<String>,
         threads: Option<usize>,
     ) -> PyResult<Self> {
         let model = short(py, || ModelFile::from_bytes(&bytes, &origin))?.map_err(|error| exception(&error))?;
-        Self::new(py, model, bytes, path, adapter, threads)
+        Self::new(py, scored_by(model, score)?, bytes, path, adapter, threads)
     }
 
     /// Scores, and what else is wanted, of arrays of pictures.
@@ -167,6 +176,12 @@ impl RawDetector {
         &self.origin
     }
 
+    /// What pictures are scored by.
+    #[getter]
+    fn score_kind(&self) -> &str {
+        self.score.name()
+    }
+
     /// The path that it scores on.
     #[getter]
     fn path(&self) -> &str {
@@ -243,6 +258,7 @@ impl RawDetector {
             way: Way { preprocessing: model.preprocessing, lenient: false, memory },
             latents: model.architecture.latents,
             calibration: model.calibration,
+            score: model.score,
             threads,
             alone,
             choice,

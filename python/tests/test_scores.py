@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import MODEL, rows, write_idx, write_png
+from conftest import MODEL, QUICK, rows, run, write_idx, write_png
 
 import pkdgan
 
@@ -209,3 +209,30 @@ def test_detectors_are_used_by_several_threads(detector, mnist):
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     assert all((results[place] == expected).all() for place in range(4))
+
+
+def test_pictures_are_scored_by_the_kind_that_is_asked_for(binary, mnist, tmp_path):
+    for place, image in enumerate(mnist[:40]):
+        (tmp_path / "good").mkdir(exist_ok=True)
+        write_png(tmp_path / "good" / f"{place:02}.png", image)
+    settings = [f"--set={key}={value}" for key, value in QUICK.items()]
+    run(binary, "train", "--images", tmp_path / "good", "--group-by", "none", "--out", tmp_path / "run", "--quiet", *settings)
+    write_idx(tmp_path / "images-idx3-ubyte", mnist[40:60])
+    seen = set()
+    for kind in ["latent", "reconstruction", "neighbour", "features", "combined", "auto", "default"]:
+        flags = ["--path", "cpu", "--score", kind]
+        scores, p_values = rows(binary, tmp_path / "run", tmp_path / "images-idx3-ubyte", *flags)
+        detector = pkdgan.Detector.load(tmp_path / "run", path="cpu", score=kind)
+        assert detector.score_kind == kind or kind in ("auto", "default")
+        for one in (detector, pickle.loads(pickle.dumps(detector))):
+            np.testing.assert_array_equal(one.score_samples(mnist[40:60]), scores)
+            np.testing.assert_array_equal(one.p_values(mnist[40:60]), p_values)
+        seen.add(scores.tobytes())
+    # `auto` and `default` are two of the five.
+    assert len(seen) == 5
+    with pytest.raises(ValueError, match="colour"):
+        pkdgan.Detector.load(tmp_path / "run", score="colour")
+    with pytest.raises(ValueError, match="the model lacks"):
+        pkdgan.Detector.load(MODEL, score="features")
+    with pytest.raises(TypeError, match="score"):
+        pkdgan.Detector.load(MODEL, score=3)

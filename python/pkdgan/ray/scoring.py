@@ -111,7 +111,7 @@ def score(
         _Scorer,
         fn_constructor_kwargs=dict(
             model=ray.put(detector.model_bytes),
-            options=dict(path=path, threads=threads),
+            options=dict(score=detector.score_kind, path=path, threads=threads),
             rule=(alpha, threshold),
             images=images,
             keep=tuple(keep),
