@@ -5,6 +5,8 @@
     python benches/inspection/inspection.py FOLDER               every set in FOLDER, seeds 0 to 2
     python benches/inspection/inspection.py FOLDER --sets elpv --seeds 0
 
+    python benches/inspection/inspection.py FOLDER --pictures 50 trains on 50 pictures of each, drawn by the seed
+
 A set is a folder with train/good, test/good and other folders below test, which hold defects. Training sees train/good and no
 label. A run that is done is not run again, and one that was killed goes on from its checkpoint. The sets are not part of the
 project; README.md beside this file says where they are from.
@@ -23,6 +25,7 @@ import argparse
 import csv
 import json
 import math
+import random
 import subprocess
 import sys
 import time
@@ -48,6 +51,7 @@ def parse():
     parser.add_argument("folder", type=Path, help="folder with the sets")
     parser.add_argument("--sets", help="names of sets, with commas [default: all in the folder]")
     parser.add_argument("--seeds", default="0,1,2", help="seeds, with commas [default: 0,1,2]")
+    parser.add_argument("--pictures", type=int, help="train on so many pictures of each set [default: all]; the set is then called NAME-PICTURES")
     parser.add_argument("--program", type=Path, default=ROOT / "target/release/pkdgan", help="the program to run")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs/inspection", help="folder of run folders")
     parser.add_argument("--out", type=Path, default=ROOT / "results/inspection", help="folder of results")
@@ -67,15 +71,37 @@ def parts(folder):
     return [[path for path in files if (path.parent.name == "good") == wanted] for wanted in (True, False)]
 
 
+def some(folder, count, seed, to):
+    """A folder of links to so many of the pictures below a folder."""
+    pictures = sorted(path for path in folder.rglob("*") if path.is_file())
+    to.mkdir(parents=True, exist_ok=True)
+    for path in random.Random(f"{folder.parents[1].name} {seed}").sample(pictures, count):
+        link = to / path.name
+        if not link.is_symlink():
+            link.symlink_to(path)
+    return to
+
+
+def named(folder, pictures):
+    """What a set is called."""
+    return f"{folder.name}-{pictures}" if pictures else folder.name
+
+
 def train(arguments, folder, side, seed):
     """Trains a run, or goes on with it, and gives its report."""
-    run = arguments.runs / f"{folder.name}-{side}-{seed}"
+    run = arguments.runs / f"{named(folder, arguments.pictures)}-{side}-{seed}"
     if not (run / "report.json").exists():
         command = [arguments.program, "train", "--quiet", "--device", "cpu"]
         if (run / "config.toml").exists():
             command += ["--resume", run]
         else:
-            command += ["--images", folder, "--size", str(side), "--seed", str(seed), "--out", run]
+            command += ["--size", str(side), "--seed", str(seed), "--out", run]
+            if arguments.pictures:
+                links = run.with_name(run.name + "-images").resolve()
+                command += ["--images", some(folder / "train/good", arguments.pictures, seed, links)]
+                command += ["--test-normal", folder / "test/good", "--anomalies", folder / "test"]
+            else:
+                command += ["--images", folder]
         subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
     return run, json.loads((run / "report.json").read_text())
 
@@ -104,12 +130,13 @@ def measured(arguments, folder, side, seed):
     """The rows of a run."""
     run, report = train(arguments, folder, side, seed)
     normal, anomalous = map(len, parts(folder))
+    name_of_set = named(folder, arguments.pictures)
     networks = {network["network"]: network for network in report["networks"]}
     rows, painted = [], []
     for detector in report["sensitivity"]["detectors"]:
         name, kind = detector["detector"], detector.get("score")
         label = name if kind in (None, "latent") else f"{name} by {kind}"
-        row = {"set": folder.name, "side": side, "seed": seed, "detector": label, "build": report["build"]}
+        row = {"set": name_of_set, "side": side, "seed": seed, "detector": label, "build": report["build"]}
         row["auroc"] = f"{detector['anomalies_auroc']:.4f}"
         row["half_width"] = f"{half_width(detector['anomalies_auroc'], normal, anomalous):.4f}"
         row["painted_auroc"] = f"{detector['auroc']:.4f}"
@@ -126,7 +153,7 @@ def measured(arguments, folder, side, seed):
                 rows.append(row | {"detector": f"{name} by auto"})
         rows.append(row)
         if name == "student" and kind == networks[name]["score"]:
-            base = {"set": folder.name, "side": side, "seed": seed}
+            base = {"set": name_of_set, "side": side, "seed": seed}
             painted += [base | defect | {"found": f"{defect['found']:.4f}"} for defect in detector["defects"]]
     return rows, painted
 
@@ -214,11 +241,11 @@ def main():
             if not (folder / "train/good").is_dir():
                 sys.exit(f"{folder}: no train/good in it; name a folder with one folder for each set")
             start = time.monotonic()
-            if (name, side, seed, "student") not in rows:
+            if (named(folder, arguments.pictures), side, seed, "student") not in rows:
                 new, found = measured(arguments, folder, side, seed)
                 rows |= {tuple(str(row[column]) for column in COLUMNS[:4]): row for row in new}
                 defects |= {tuple(str(row[column]) for column in PAINTED[:-1]): row for row in found}
-            for row in baselines(folder, side, rows):
+            for row in [] if arguments.pictures else baselines(folder, side, rows):
                 rows[tuple(row[column] for column in COLUMNS[:4])] = row
             ordered = [rows[key] for key in sorted(rows)]
             write(runs, COLUMNS, ordered)
