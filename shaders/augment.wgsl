@@ -14,7 +14,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var i = group.x * BLOCK + lane; i < min(LEN, (group.x + 1u) * BLOCK); i += WIDTH) {
         let image = i / (CHANNELS * PLANE);
         let code = u32(codes[(first + image) % CODES]);
-        let shift = vec2(code / KINDS / EXPOSURES / SHIFTS, code / KINDS / EXPOSURES % SHIFTS);
+        let shift = vec2(code / KINDS / SHIFTS, code / KINDS % SHIFTS);
         var place = vec2<i32>(vec2(i / SIDE % SIDE, i % SIDE) + shift) - i32(MAX_SHIFT);
         place = clamp(place, vec2(0), vec2(last));
         if code / 4u % 2u == 1u {
@@ -34,9 +34,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             case 3u: { factor = -1f; }
             default: {}
         }
-        let pixel = factor * x[(image * CHANNELS + channel) * PLANE + u32(place.x) * SIDE + u32(place.y)];
-        let exposure = i32(code / KINDS % EXPOSURES) - i32(EXPOSURES / 2u);
-        let gain = 1f + MAX_EXPOSURE * f32(exposure) / f32(EXPOSURES / 2u);
-        y[i] = select(min((pixel + 1f) * gain - 1f, 1f), pixel, gain == 1f);
+        y[i] = factor * x[(image * CHANNELS + channel) * PLANE + u32(place.x) * SIDE + u32(place.y)];
     }
 }

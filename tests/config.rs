@@ -76,7 +76,6 @@ adversarial = 0.1
 [training.augmentation]
 mirror = false
 max_shift = 0
-max_exposure = 0.0
 
 [training.pseudo_anomalies]
 weight = 0.0
@@ -180,7 +179,7 @@ fn a_configuration_from_before_transformations_has_none() {
     let now = set(&[]).unwrap();
     let mut text = now.to_toml().unwrap();
     for part in [
-        "[training.augmentation]\nmirror = false\nmax_shift = 0\nmax_exposure = 0.0\n\n",
+        "[training.augmentation]\nmirror = false\nmax_shift = 0\n\n",
         "[training.pseudo_anomalies]\nweight = 0.0\nmargin = 1.0\nkinds = [\"turned\"]\n\n",
     ] {
         assert!(text.contains(part), "{part} in\n{text}");
@@ -290,7 +289,6 @@ fn ranges_name_key_value_and_bounds() {
         ("training.init_std=-0.02", "training.init_std", "1e-12 to 10"),
         ("training.norm_epsilon=0", "training.norm_epsilon", "1e-12 to 1"),
         ("training.norm_momentum=1.5", "training.norm_momentum", "1e-12 to 1"),
-        ("training.augmentation.max_exposure=0.6", "training.augmentation.max_exposure", "0 to 0.5"),
         ("training.augmentation.max_shift=17", "training.augmentation.max_shift", "0 to 16"),
         ("training.pseudo_anomalies.weight=-1", "training.pseudo_anomalies.weight", "0 to 1e6"),
         ("training.pseudo_anomalies.margin=4.5", "training.pseudo_anomalies.margin", "0 to 4"),

@@ -224,7 +224,6 @@ fn steps_with_pseudo_anomalies_are_the_exact_ones() {
             config.student.statistics = statistics;
             config.training.augmentation.mirror = true;
             config.training.augmentation.max_shift = 2;
-            config.training.augmentation.max_exposure = 0.2;
             config.training.pseudo_anomalies.weight = 2.0;
             // More than untrained networks have, so that there is a gradient.
             config.training.pseudo_anomalies.margin = 4.0;

@@ -195,7 +195,7 @@ pub struct TrainingConfig {
 }
 
 /// `[training.augmentation]`: what is done to an image at random, each time it is seen.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AugmentationConfig {
@@ -203,9 +203,6 @@ pub struct AugmentationConfig {
     pub mirror: bool,
     /// Most pixels that an image is shifted along each axis.
     pub max_shift: u32,
-    /// Most that the light of an image grows or shrinks by, as a share of it.
-    #[serde(default)]
-    pub max_exposure: f64,
 }
 
 /// `[training.pseudo_anomalies]`: normal images that are transformed until they count as anomalous.

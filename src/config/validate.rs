@@ -52,7 +52,6 @@ impl Config {
         )?;
         let shift = training.augmentation.max_shift;
         require("training.augmentation.max_shift", shift, shift <= MAX_SHIFT, "0 to 16")?;
-        real("training.augmentation.max_exposure", training.augmentation.max_exposure, 0.0, 0.5, "0 to 0.5")?;
         let pseudo = &training.pseudo_anomalies;
         real("training.pseudo_anomalies.weight", pseudo.weight, 0.0, 1e6, "0 to 1e6")?;
         real("training.pseudo_anomalies.margin", pseudo.margin, 0.0, 4.0, "0 to 4")?;

@@ -209,30 +209,16 @@ pub trait GraphInternals {
 
     /// The square images `x` `[N, C, S, S]`, transformed: `codes` holds a [`Transformation::code`] for each image of
     /// each step, `step` is a scalar counter. Step `s` takes the entries of `codes` from `s * N` on and starts again at
-    /// its end. An image becomes lighter or darker by at most the share `max_exposure` of its light. No gradient.
+    /// its end. No gradient.
     ///
     /// # Errors
     /// Images that are not square, and a counter that is no scalar.
-    fn augment(
-        &mut self,
-        x: Tensor,
-        codes: Tensor,
-        step: Tensor,
-        max_shift: u32,
-        max_exposure: f32,
-    ) -> Result<Tensor, EngineError>;
+    fn augment(&mut self, x: Tensor, codes: Tensor, step: Tensor, max_shift: u32) -> Result<Tensor, EngineError>;
 }
 
 impl GraphInternals for Graph {
-    fn augment(
-        &mut self,
-        x: Tensor,
-        codes: Tensor,
-        step: Tensor,
-        max_shift: u32,
-        max_exposure: f32,
-    ) -> Result<Tensor, EngineError> {
-        self.augment(x, codes, step, max_shift, max_exposure)
+    fn augment(&mut self, x: Tensor, codes: Tensor, step: Tensor, max_shift: u32) -> Result<Tensor, EngineError> {
+        self.augment(x, codes, step, max_shift)
     }
 
     fn fused_score(

@@ -13,7 +13,7 @@ use crate::engine::{EngineError, Graph, Recolouring, Tensor, Transformation, Var
 pub struct Transformations {
     images: Option<Ring>,
     pseudo_anomalies: Option<Ring>,
-    augmentation: AugmentationConfig,
+    max_shift: u32,
 }
 
 /// Streams of the seed; sample order and networks draw from 0 to 2.
@@ -29,14 +29,14 @@ impl Transformations {
         Self {
             images: ring(!Self::leave_images(config), "transformations"),
             pseudo_anomalies: ring(has_pseudo_anomalies(config, stage), "pseudo_anomalies"),
-            augmentation: config.training.augmentation,
+            max_shift: config.training.augmentation.max_shift,
         }
     }
 
     /// Whether images are seen as they are.
     pub(super) fn leave_images(config: &Config) -> bool {
         let augmentation = config.training.augmentation;
-        !augmentation.mirror && augmentation.max_shift == 0 && augmentation.max_exposure == 0.0
+        !augmentation.mirror && augmentation.max_shift == 0
     }
 
     /// Adds the images of a step as they are seen, and the pseudo-anomalies made of them.
@@ -50,8 +50,7 @@ impl Transformations {
         let mut apply = |codes: Ring| {
             // The op goes round among all codes, and so round the ring.
             let codes = graph.variable(variables, codes.variable);
-            let AugmentationConfig { max_shift, max_exposure, .. } = self.augmentation;
-            graph.augment(images, codes, clock, max_shift, max_exposure as f32)
+            graph.augment(images, codes, clock, self.max_shift)
         };
         let pseudo_anomalies = self.pseudo_anomalies.map(&mut apply).transpose()?;
         Ok((self.images.map(apply).transpose()?.unwrap_or(images), pseudo_anomalies))
@@ -131,8 +130,7 @@ impl Draw {
         let mirrored = augmentation.mirror && self.below(2) == 1;
         let mut shift = || self.below(2 * augmentation.max_shift + 1) as i32 - augmentation.max_shift as i32;
         let shift = [shift(), shift()];
-        let exposure = if augmentation.max_exposure > 0.0 { self.below(5) as i32 - 2 } else { 0 };
-        Transformation { mirrored, shift, exposure, ..Transformation::default() }
+        Transformation { mirrored, shift, ..Transformation::default() }
     }
 
     fn recolouring(&mut self, grey: bool) -> Recolouring {

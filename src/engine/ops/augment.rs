@@ -1,4 +1,4 @@
-//! The op that shifts, mirrors, turns, recolours and lights the images of a step, each as a table says.
+//! The op that shifts, mirrors, turns and recolours the images of a step, each as a table says.
 
 use super::{GpuCall, ReferenceCall, Rule};
 use crate::engine::cpu::CpuKernel;
@@ -8,8 +8,8 @@ use crate::engine::kernel::{Dispatch, Slot};
 use crate::engine::number::Real;
 use crate::engine::shape::{SCALAR, Shape, count};
 
-/// What is done to an image: it is turned, then mirrored, then shifted, its colours are changed, and it becomes lighter or darker.
-/// What a shift uncovers takes the nearest pixel.
+/// What is done to an image: it is turned, then mirrored, then shifted, and its colours are changed. What a shift uncovers takes the
+/// nearest pixel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Transformation {
     /// Quarter turns to the left, 0 to 3.
@@ -20,8 +20,6 @@ pub struct Transformation {
     pub recolouring: Recolouring,
     /// Pixels that the image moves up and to the left.
     pub shift: [i32; 2],
-    /// How much lighter it becomes, from -2 to 2: by so many halves of the most that the op allows.
-    pub exposure: i32,
 }
 
 /// What becomes of the colours of an image.
@@ -38,10 +36,8 @@ pub enum Recolouring {
     Negative,
 }
 
-/// Transformations that differ in all but shift and exposure.
+/// Transformations that differ in all but the shift.
 const KINDS: u32 = 32;
-/// Exposures of one image: the middle one leaves it as it is.
-const EXPOSURES: u32 = 5;
 
 impl Recolouring {
     const ALL: [Self; 4] = [Self::None, Self::Next, Self::Previous, Self::Negative];
@@ -63,19 +59,17 @@ impl Transformation {
         let shifts = 2 * max_shift + 1;
         let [up, left] = self.shift.map(|shift| shift.saturating_add_unsigned(max_shift).max(0) as u32);
         let kind = self.recolouring as u32 * 8 + u32::from(self.mirrored) * 4 + self.turns;
-        let exposure = (self.exposure + EXPOSURES as i32 / 2).clamp(0, EXPOSURES as i32 - 1) as u32;
-        (((up * shifts + left) * EXPOSURES + exposure) * KINDS + kind) as f32
+        ((up * shifts + left) * KINDS + kind) as f32
     }
 
     fn of(code: u32, max_shift: u32) -> Self {
         let shifts = 2 * max_shift + 1;
-        let place = code / KINDS / EXPOSURES;
+        let place = code / KINDS;
         Self {
             turns: code % 4,
             mirrored: code / 4 % 2 == 1,
             recolouring: Recolouring::ALL[(code / 8 % 4) as usize],
             shift: [place / shifts, place % shifts].map(|shift| shift as i32 - max_shift as i32),
-            exposure: (code / KINDS % EXPOSURES) as i32 - EXPOSURES as i32 / 2,
         }
     }
 
@@ -101,20 +95,6 @@ impl Transformation {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Augment {
     pub max_shift: u32,
-    /// Share of its light that an image gains or loses at most. Pixels are in -1..1, and -1 is dark.
-    pub max_exposure: f32,
-}
-
-impl Augment {
-    /// What the light of an image is multiplied by.
-    fn gain(&self, transformation: Transformation) -> f32 {
-        1.0 + self.max_exposure * transformation.exposure as f32 / (EXPOSURES / 2) as f32
-    }
-}
-
-/// A pixel after its light is multiplied.
-fn lit<T: Real>(pixel: T, gain: f32) -> T {
-    if gain == 1.0 { pixel } else { ((pixel + T::one()) * T::of(gain.into()) - T::one()).min(T::one()) }
 }
 
 impl Rule for Augment {
@@ -135,34 +115,33 @@ impl Rule for Augment {
 
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
         let [batch, channels, side, _] = call.output_shapes[0];
+        let max_shift = self.max_shift;
         call.each(|inputs, i| {
             let at = |index: T| index.to_usize().unwrap_or(0);
             let (place, plane) = (i % (side * side), i / (side * side));
             let (image, channel) = (plane / channels, plane % channels);
             let code = at(inputs[1][(at(inputs[2][0]) * batch + image) % inputs[1].len()]);
-            let transformation = Transformation::of(code as u32, self.max_shift);
+            let transformation = Transformation::of(code as u32, max_shift);
             let (from, factor) = transformation.recolouring.source(channel, channels);
             let pixel = transformation.source([place / side, place % side], side);
-            let pixel = T::of(factor.into()) * inputs[0][(image * channels + from) * side * side + pixel];
-            lit(pixel, self.gain(transformation))
+            T::of(factor.into()) * inputs[0][(image * channels + from) * side * side + pixel]
         });
     }
 
     fn cpu(&self, _inputs: &[Shape], outputs: &[Shape]) -> CpuKernel {
         let [batch, channels, side, _] = outputs[0];
-        let (plane, op) = (side * side, *self);
+        let (plane, max_shift) = (side * side, self.max_shift);
         CpuKernel::new(move |call| {
             let [x, codes, step] = [call.inputs[0], call.inputs[1], call.inputs[2]];
             let images = x.chunks_exact(channels * plane).zip(call.outputs[0].chunks_exact_mut(channels * plane));
             for (n, (x, y)) in images.enumerate() {
                 let code = codes[(step[0] as usize * batch + n) % codes.len()];
-                let transformation = Transformation::of(code as u32, op.max_shift);
-                let gain = op.gain(transformation);
+                let transformation = Transformation::of(code as u32, max_shift);
                 for (channel, y) in y.chunks_exact_mut(plane).enumerate() {
                     let (from, factor) = transformation.recolouring.source(channel, channels);
                     let x = &x[from * plane..][..plane];
                     for (place, y) in y.iter_mut().enumerate() {
-                        *y = lit(factor * x[transformation.source([place / side, place % side], side)], gain);
+                        *y = factor * x[transformation.source([place / side, place % side], side)];
                     }
                 }
             }
@@ -178,9 +157,7 @@ impl Rule for Augment {
             .with("CHANNELS", channels)
             .with("SIDE", side)
             .with("KINDS", KINDS as usize)
-            .with("EXPOSURES", EXPOSURES as usize)
-            .with("MAX_SHIFT", self.max_shift as usize)
-            .with("MAX_EXPOSURE", self.max_exposure);
+            .with("MAX_SHIFT", self.max_shift as usize);
         vec![dispatch.over(count(call.outputs[0]), call.target)]
     }
 }
@@ -193,8 +170,7 @@ impl Graph {
         codes: Tensor,
         step: Tensor,
         max_shift: u32,
-        max_exposure: f32,
     ) -> Result<Tensor, EngineError> {
-        self.push(Augment { max_shift, max_exposure }, &[x, codes, step])
+        self.push(Augment { max_shift }, &[x, codes, step])
     }
 }
