@@ -84,7 +84,7 @@ fn a_folder_in_the_layout_of_an_inspection_set_is_taken_so() {
     assert_eq!(names[..5], ["student-alone"; 5]);
     assert_eq!(names[5..], ["nearest-neighbour", "pca"]);
     for detector in detectors {
-        assert_eq!(detector["defects"].as_array().unwrap().len(), 42);
+        assert_eq!(detector["defects"].as_array().unwrap().len(), 60);
         let shares = ["auroc", "found", "anomalies_auroc"].map(|key| detector[key].as_f64().unwrap());
         assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)), "{detector}");
     }

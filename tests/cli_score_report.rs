@@ -148,11 +148,12 @@ fn the_page_has_a_file_of_its_own() {
         (&["--report=-"][..], "--report takes a file of its own"),
         (&["--report=a.csv", "--output=a.csv"], "--report takes a file of its own"),
         (&["--report=run/model.safetensors"], "it is one of the inputs"),
-        (&["--report=missing/page.html"], "missing"),
+        (&["--report=missing/page.html"], "there is no folder missing; make it first"),
     ] {
         let output = sandbox.pkdgan(&["score", "run", "new/copy.png", "--quiet"]).args(flags).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{flags:?}");
         assert!(stderr(&output).contains(said), "{flags:?}: {}", stderr(&output));
+        assert_eq!(output.stdout, b"", "{flags:?}: it is refused before anything is scored");
     }
     assert!(!sandbox.path("a.csv").exists());
 }

@@ -275,6 +275,11 @@ impl Arguments {
         if page.is_standard_output() || self.output.as_ref() == Some(path) {
             anyhow::bail!("--report takes a file of its own; name one, such as --report scored.html");
         }
+        // Known before anything is scored.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+            anyhow::bail!("--report {}: there is no folder {}; make it first", path.display(), folder.display());
+        }
         Ok(Some(page))
     }
 
