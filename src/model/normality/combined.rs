@@ -1,7 +1,7 @@
 //! Several scores as one, through p-values.
 
 use super::{BaseScores, ScoreKind};
-use crate::calibration::{Calibration, CalibrationError};
+use crate::calibration::{Calibration, CalibrationError, TIE_STEP};
 
 /// The scores of held-out normal images, and what makes one score of several.
 ///
@@ -9,6 +9,9 @@ use crate::calibration::{Calibration, CalibrationError};
 /// score `i`. Its combined score is `-sum ln p_i` (Fisher 1925). That of a held-out image is taken among the `n` alone, with
 /// `n + 1` below: at least what it would be among all `n + 1`. So the combined p-value is at least one that treats all
 /// `n + 1` alike, and promises what those promise.
+///
+/// Many images are beyond all held-out ones in every way, and would score the same. So the scores themselves are added,
+/// squeezed into less than [`TIE_STEP`]. This orders images, and changes no p-value.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub(super) struct Combination {
     /// By image.
@@ -54,10 +57,16 @@ impl Combination {
         let count = (self.held_out.len() + 1) as f64;
         let each = self.calibrations.iter().zip(scores).map(|(calibration, &score)| {
             let rank = calibration.at_least(score) + more;
-            -(rank.max(1) as f64 / count).ln()
+            order(score) - (rank.max(1) as f64 / count).ln()
         });
         if scores.iter().any(|score| score.is_nan()) { f32::NAN } else { each.sum::<f64>() as f32 }
     }
+}
+
+/// What an image's own scores add for each: ascending, and below a quarter of what p-values tell apart.
+fn order(score: f32) -> f64 {
+    let score = f64::from(score.max(0.0));
+    f64::from(TIE_STEP) / 5.0 * if score.is_finite() { score / (1.0 + score) } else { 1.0 }
 }
 
 #[cfg(test)]
@@ -94,6 +103,11 @@ mod tests {
         let usual = combination.score(&[60.0; 4]);
         let odd = combination.score(&[60.0, 60.0, 60.0, 500.0]);
         assert!(odd > usual + 3.0, "{odd} {usual}");
+        // Both are beyond all held-out images in every way: the order stays, and so does the p-value.
+        let [far, farther] = [500.0, 600.0].map(|score| combination.score(&[score; 4]));
+        let calibration = combination.calibration(ScoreKind::Combined).unwrap();
+        assert!(farther > far && calibration.p_value(farther).unwrap() == calibration.p_value(far).unwrap());
+        assert!(combination.score(&[f32::INFINITY; 4]) >= farther);
         assert!(combination.score(&[f32::NAN, 0.0, 0.0, 0.0]).is_nan());
     }
 
