@@ -51,6 +51,7 @@ def parse():
     parser.add_argument("folder", type=Path, help="folder with the sets")
     parser.add_argument("--sets", help="names of sets, with commas [default: all in the folder]")
     parser.add_argument("--seeds", default="0,1,2", help="seeds, with commas [default: 0,1,2]")
+    parser.add_argument("--side", type=int, choices=(32, 64, 128), help="side that pictures are scaled to [default: 64 for magtile, else 32]")
     parser.add_argument("--pictures", type=int, help="train on so many pictures of each set [default: all]; the set is then called NAME-PICTURES")
     parser.add_argument("--program", type=Path, default=ROOT / "target/release/pkdgan", help="the program to run")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs/inspection", help="folder of run folders")
@@ -237,7 +238,7 @@ def main():
     rows, defects = keyed(runs, COLUMNS[:4]), keyed(painted, PAINTED[:-1])
     for seed in arguments.seeds.split(","):
         for name in names:
-            folder, side = (arguments.folder / name).resolve(), str(SIDES.get(name, 32))
+            folder, side = (arguments.folder / name).resolve(), str(arguments.side or SIDES.get(name, 32))
             if not (folder / "train/good").is_dir():
                 sys.exit(f"{folder}: no train/good in it; name a folder with one folder for each set")
             start = time.monotonic()

@@ -33,6 +33,8 @@ def parse():
     parser.add_argument("--sets", required=True, help="names of sets, with commas")
     parser.add_argument("--seeds", default="0", help="seeds, with commas [default: 0]")
     parser.add_argument("--queue", type=Path, required=True, help="file with the settings of a trial in each line")
+    parser.add_argument("--same-teacher", action="store_true",
+                        help="distil the teacher of the trial without settings, which must be done, instead of training one")
     parser.add_argument("--program", type=Path, default=ROOT / "target/release/pkdgan", help="the program to run")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs/settings", help="folder of run folders")
     parser.add_argument("--out", type=Path, default=ROOT / "results/inspection/settings.csv", help="table to add to")
@@ -43,8 +45,8 @@ def trial(arguments, folder, seed, settings):
     """Runs a trial, or goes on with it, and gives its rows."""
     words = dict(word.split("=", 1) for word in settings.split())
     size, pictures = words.pop("size", "32"), words.pop("pictures", None)
-    name = hashlib.sha256(settings.encode()).hexdigest()[:8]
-    run = arguments.runs / f"{folder.name}-{seed}-{name}"
+    named = lambda settings: f"{folder.name}-{seed}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
+    run = arguments.runs / named(settings)
     if not (run / "report.json").exists():
         command = [arguments.program, "train", "--quiet", "--device", "cpu"]
         if (run / "config.toml").exists():
@@ -54,6 +56,8 @@ def trial(arguments, folder, seed, settings):
             if pictures:
                 images = some(images, int(pictures), seed, run.with_name(run.name + "-images").resolve())
             command += ["--images", images, "--size", size, "--seed", seed, "--out", run]
+            if arguments.same_teacher:
+                command += ["--teacher", arguments.runs / named("")]
             command += [argument for key, value in words.items() for argument in ("--set", f"{key}={value}")]
         subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
     report = json.loads((run / "report.json").read_text())
