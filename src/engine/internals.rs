@@ -15,7 +15,7 @@ pub use super::cpu::CpuScorer;
 pub use super::fused::{
     FusedLayer, FusedNetworks, ImplicitGemm, PackedWeights, PlannedLayer, Precision, RawLayer, Source,
 };
-pub use super::gpu::{Fault, PipelineStore, UnknownFault};
+pub use super::gpu::{Fault, NO_DRIVER, PipelineStore, UnknownFault};
 pub use super::kernel::KernelText;
 pub use super::number::Real;
 pub use super::ops::augment::{Recolouring, Transformation};
