@@ -66,7 +66,7 @@ fn main(
             if n < N && co < CO && oy < OH && ox < OW && local.z == 0u {
                 let out = ((n * CO + co) * OH + oy) * OW + ox;
                 var v = acc[p][c];
-                y[out] = finish(v, co, out);
+                y[out] = finish(v, co / CHANNEL_SPAN, out);
             }
         }
     }

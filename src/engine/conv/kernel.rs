@@ -51,6 +51,7 @@ impl fmt::Display for ConvKernel {
 /// be faster first; and the variants in the order that suits a kind of adapter.
 pub(crate) fn candidates(shape: &ConvShape, adapter: &AdapterKind) -> Vec<ConvKernel> {
     let sizes = Sizes::new(&shape.geometry, shape.kind == ConvKind::Transposed);
+    let sizes = if shape.kind == ConvKind::Transposed { sizes.fold_taps_into_output() } else { sizes };
     let taps = sizes.ci * sizes.kh * sizes.kw;
     let classes = sizes.sy * sizes.sx;
     let (products, columns, terms) = match shape.kind {

@@ -15,12 +15,11 @@ pub(in crate::engine) fn conv2d(sizes: &Sizes, epilogue: &Epilogue, tile: Regist
 /// A transposed convolution.
 pub(in crate::engine) fn conv_transpose2d(sizes: &Sizes, epilogue: &Epilogue, tile: RegisterTile) -> Dispatch {
     let folded = sizes.fold_taps_into_output();
-    let span = folded.co / sizes.co.max(1);
     let (rows, columns) = (folded.n * folded.oh.div_ceil(folded.sy), folded.ow.div_ceil(folded.sx));
     let blocks = rows.div_ceil(tile.y) * columns.div_ceil(tile.x);
     let (x, z) = spread(blocks.div_ceil(LANES / tile.lanes_c));
     let element = element(folded.ow, tile.x * folded.sx);
-    let dispatch = folded.declare(forward("conv_transpose2d_register", epilogue, element)).with("CHANNEL_SPAN", span);
+    let dispatch = folded.declare(forward("conv_transpose2d_register", epilogue, element));
     let channels = folded.co.div_ceil(tile.lanes_c * tile.c);
     tile.declare(dispatch, "TY").workgroups(x, channels * folded.sy, z)
 }
