@@ -22,7 +22,7 @@ use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, ShaderStage};
 use pkdgan::config::Statistics;
 use pkdgan::data::Dataset;
-use pkdgan::unstable::engine::{ConvVariant, KernelText, ProgramInternals};
+use pkdgan::unstable::engine::{KernelText, ProgramInternals};
 use pkdgan::unstable::model::NormMode;
 use serde::{Deserialize, Serialize};
 
@@ -164,8 +164,7 @@ fn kernels() -> Vec<KernelText> {
         programs.extend([Statistics::Running, Statistics::PerImage].into_iter().flat_map(|by| fused(dataset, by)));
     }
     let mut known = HashSet::new();
-    let of =
-        programs.iter().flat_map(|program| [false, true].map(|half| program.kernels(ConvVariant::Tiled, false, half)));
+    let of = programs.iter().flat_map(|program| [false, true].map(|half| program.kernels(None, false, half)));
     of.flatten().filter(|kernel| known.insert(kernel.wgsl.clone())).collect()
 }
 
