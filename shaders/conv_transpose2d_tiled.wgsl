@@ -16,6 +16,8 @@ const QW = (OW + SX - 1u) / SX;
 const JH = (KH + SY - 1u) / SY; // taps of a class; the last may lie outside the kernel
 const JW = (KW + SX - 1u) / SX;
 const DEPTH = CI * JH * JW;
+const WHOLE = JH * JW % 4u == 0u; // four terms are taps of one channel
+const FOURS = max(1u, JH * JW / 4u);
 const EVEN = DEPTH % TERMS == 0u; // all terms of a step are there
 
 @compute @workgroup_size(WX, WY, WZ)
@@ -40,9 +42,10 @@ fn main(
         var loaded_rows: array<vec4<f32>, ROW_LOADS>;
         for (var k = 0u; k < ROW_LOADS; k++) {
             let co = co0 + row_load(lane, k).y;
+            let fours = (term0 + row_load(lane, k).x) / 4u;
             for (var q = 0u; q < 4u; q++) {
-                let term = term0 + row_load(lane, k).x + q;
-                let ci = term / (JH * JW);
+                let term = select(fours * 4u, fours % FOURS * 4u, WHOLE) + q;
+                let ci = select(term / (JH * JW), fours / FOURS, WHOLE);
                 let ky = (ry + PY) % SY + term / JW % JH * SY;
                 let kx = (rx + PX) % SX + term % JW * SX;
                 if (EVEN || ci < CI) && co < CO && (KH % SY == 0u || ky < KH) && (KW % SX == 0u || kx < KW) {
