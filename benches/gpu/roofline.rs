@@ -88,7 +88,8 @@ impl Kernel {
             let columns = if transposed { ((kw - 1.0) / sx).floor() + tx + 1.0 } else { (tx - 1.0) * sx + kw };
             let loads = 4.0 * (columns / 4.0).ceil() + tc * (kw / 4.0).ceil() * (4.0 / constant("LANES")?).max(1.0);
             let owned = if transposed { sx * tx * tc } else { tx * tc };
-            (constant("INVOCATIONS")?, owned, constant("SLICES")?, 4.0 * loads / (tc * tx * kw))
+            let (lanes, slices) = (constant("LANES")?, constant("SLICES")?);
+            (lanes * slices, owned, slices, 4.0 * loads / (tc * tx * kw))
         } else {
             (product(["WX", "WY", "WZ"])?, 16.0, constant("WZ")?, TILE_BYTES)
         };

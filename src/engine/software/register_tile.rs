@@ -117,7 +117,8 @@ impl RegisterTile {
         dispatch
             .with("LANES", self.lanes)
             .with("SLICES", self.slices)
-            .with("INVOCATIONS", self.lanes * self.slices)
+            // As of the small tiles.
+            .with("STAGED", 8usize)
             .with("LANES_C", self.lanes_c)
             .with(rows, self.y)
             .with("TX", self.x)
