@@ -9,6 +9,7 @@
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
 const DEPTH = CI * KH * KW;
+const EVEN = DEPTH % TERMS == 0u; // all terms of a step are there
 
 @compute @workgroup_size(WX, WY, WZ)
 fn main(
@@ -19,36 +20,40 @@ fn main(
 ) {
     let pixel0 = (group.z * groups.x + group.x) * COLUMNS;
     let co0 = group.y * ROWS;
+    let pixel = pixel0 + lane % COLUMNS; // whose inputs the invocation loads
+    let image = pixel / (OW * OH) * CI;
+    let iy0 = pixel / OW % OH * SY - PY; // before the input it wraps round and fails `< IH`
+    let ix0 = pixel % OW * SX - PX;
+    let column0 = column_load(lane);
 
     var acc: array<vec4<f32>, 4>; // [pixel], one component a channel
     for (var term0 = 0u; term0 < DEPTH; term0 += TERMS) {
-        for (var i = lane; i < TERMS / 4u * ROWS; i += SIZE) {
-            let t = staged(i).x;
-            let row = staged(i).y;
+        var loaded_rows: array<vec4<f32>, ROW_LOADS>;
+        for (var k = 0u; k < ROW_LOADS; k++) {
+            let t = row_load(lane, k).x;
+            let row = row_load(lane, k).y;
             let at = (co0 + row) * DEPTH + term0 + t;
             var v = vec4<f32>();
-            if term0 + t < DEPTH && co0 + row < CO {
+            if (EVEN || term0 + t < DEPTH) && co0 + row < CO {
                 if DEPTH % 4u == 0u {
                     v = w[at / 4u];
                 } else {
-                    for (var k = 0u; k < 4u; k++) {
-                        if term0 + t + k < DEPTH { v[k] = w[(at + k) / 4u][(at + k) % 4u]; }
+                    for (var q = 0u; q < 4u; q++) {
+                        if term0 + t + q < DEPTH { v[q] = w[(at + q) / 4u][(at + q) % 4u]; }
                     }
                 }
             }
-            stage_row(t, row, v);
+            loaded_rows[k] = v;
         }
-        for (var i = lane; i < TERMS * COLUMNS; i += SIZE) {
-            let term = term0 + i / COLUMNS;
-            let pixel = pixel0 + i % COLUMNS;
-            let n = pixel / (OW * OH);
+        var loaded_columns: array<f32, COLUMN_LOADS>;
+        for (var k = 0u; k < COLUMN_LOADS; k++) {
+            let term = term0 + column0 + k * NEXT_COLUMN;
             let ci = term / (KH * KW);
-            let iy = pixel / OW % OH * SY + term / KW % KH - PY; // before the input it wraps round and fails `< IH`
-            let ix = pixel % OW * SX + term % KW - PX;
-            var v = 0.0;
-            if term < DEPTH && n < N && iy < IH && ix < IW { v = x[((n * CI + ci) * IH + iy) * IW + ix]; }
-            columns[i] = v;
+            let iy = iy0 + term / KW % KH;
+            let ix = ix0 + term % KW;
+            if (EVEN || term < DEPTH) && image < N * CI && iy < IH && ix < IW { loaded_columns[k] = x[((image + ci) * IH + iy) * IW + ix]; }
         }
+        stage(lane, &loaded_rows, &loaded_columns);
         add_products(local, &acc);
     }
     add_slices(local, &acc);

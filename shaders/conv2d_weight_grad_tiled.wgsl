@@ -25,37 +25,41 @@ fn main(
     let tap0 = group.x * COLUMNS;
     let co0 = group.y * ROWS;
     let end = min((group.z + 1u) * PART, DEPTH);
+    let tap = tap0 + lane % COLUMNS; // whose inputs the invocation loads
+    let ci = tap / (KH * KW);
+    let iy0 = tap / KW % KH - PY; // before the input it wraps round and fails `< IH`
+    let ix0 = tap % KW - PX;
+    let column0 = column_load(lane);
 
     var acc: array<vec4<f32>, 4>; // [tap], one component a channel
     for (var pixel0 = group.z * PART; pixel0 < end; pixel0 += TERMS) {
-        for (var i = lane; i < TERMS / 4u * ROWS; i += SIZE) {
-            let t = staged(i).x;
-            let row = staged(i).y;
+        var loaded_rows: array<vec4<f32>, ROW_LOADS>;
+        for (var k = 0u; k < ROW_LOADS; k++) {
+            let t = row_load(lane, k).x;
+            let row = row_load(lane, k).y;
             var v = vec4<f32>();
             if co0 + row < CO {
                 if OH * OW % 4u == 0u {
                     let at = gradient(pixel0 + t, co0 + row);
                     if pixel0 + t < end { v = g[at / 4u]; }
                 } else {
-                    for (var k = 0u; k < 4u; k++) {
-                        let at = gradient(pixel0 + t + k, co0 + row);
-                        if pixel0 + t + k < end { v[k] = g[at / 4u][at % 4u]; }
+                    for (var q = 0u; q < 4u; q++) {
+                        let at = gradient(pixel0 + t + q, co0 + row);
+                        if pixel0 + t + q < end { v[q] = g[at / 4u][at % 4u]; }
                     }
                 }
             }
-            stage_row(t, row, v);
+            loaded_rows[k] = v;
         }
-        for (var i = lane; i < TERMS * COLUMNS; i += SIZE) {
-            let pixel = pixel0 + i / COLUMNS;
-            let tap = tap0 + i % COLUMNS;
+        var loaded_columns: array<f32, COLUMN_LOADS>;
+        for (var k = 0u; k < COLUMN_LOADS; k++) {
+            let pixel = pixel0 + column0 + k * NEXT_COLUMN;
             let n = pixel / (OW * OH);
-            let ci = tap / (KH * KW);
-            let iy = pixel / OW % OH * SY + tap / KW % KH - PY; // before the input it wraps round and fails `< IH`
-            let ix = pixel % OW * SX + tap % KW - PX;
-            var v = 0.0;
-            if pixel < end && tap < WIDTH && iy < IH && ix < IW { v = x[((n * CI + ci) * IH + iy) * IW + ix]; }
-            columns[i] = v;
+            let iy = pixel / OW % OH * SY + iy0;
+            let ix = pixel % OW * SX + ix0;
+            if pixel < end && tap < WIDTH && iy < IH && ix < IW { loaded_columns[k] = x[((n * CI + ci) * IH + iy) * IW + ix]; }
         }
+        stage(lane, &loaded_rows, &loaded_columns);
         add_products(local, &acc);
     }
     add_slices(local, &acc);

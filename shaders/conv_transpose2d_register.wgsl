@@ -2,13 +2,14 @@
 //#import convolution
 //#import columns
 //#import kernel_row
-// conv_transpose2d in registers, for adapters whose "GPU" is a CPU: no workgroup memory, no barrier.
+//#import slices
+// conv_transpose2d in registers: for adapters whose "GPU" is a CPU, and for few output channels; slices as in conv2d_register.
 // An output row oy = SY*q + ry meets only the kernel rows ky = (ry+PY) mod SY, + SY, ...: a workgroup keeps to one class ry. One
 // invocation owns TY rows of the class x SX*TX columns in TC channels of one image. Its columns ox = ox0 + SX*t + s take every
 // class s in turn, and the matching kx = (s+PX) mod SX, + SX, ... are known when the shader is compiled: no dead taps, no division
 // in the loop.
-// Prelude: shape constants, LANES, LANES_C, TY, TX, TC and CHANNEL_SPAN (output channels that share one bias: 1, or more where the
-// kernel's taps have been folded into the channels). Elements of y are vec4s where OW and WIDTH divide into them.
+// Prelude: shape constants, LANES, LANES_C, SLICES, TY, TX, TC. CHANNEL_SPAN output channels share a bias: more than 1 where the
+// kernel's taps have been folded into the channels. Elements of y are vec4s where OW and WIDTH divide into them.
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> w: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<Element>;
@@ -23,12 +24,14 @@ const VEC4_X = IW % 4u == 0u && (TX % 4u == 0u || BLOCKS_X == 1u); // x can be l
 const BEFORE = REACH;
 const WINDOW_ROWS = TY;
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(LANES, SLICES)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_id) local: vec3<u32>,
 ) {
+    let lane = local.x;
+    let slice = select(0u, local.y, SLICES > 1u); // drivers shall know where there is only one
     let block = (group.z * groups.x + group.x) * (LANES / LANES_C) + lane / LANES_C;
     let row0 = block / BLOCKS_X * TY;
     let qx0 = block % BLOCKS_X * TX;
@@ -37,7 +40,7 @@ fn main(
     let ry = group.y / BLOCKS_C;
 
     var acc: array<array<array<array<f32, TX>, TY>, SX>, TC>;
-    for (var ci = 0u; ci < CI; ci++) {
+    for (var ci = slice; ci < CI; ci += SLICES) {
         for (var ky = (ry + PY) % SY; ky < KH; ky += SY) {
             var window: array<f32, WINDOW>;
             for (var ty = 0u; ty < TY; ty++) {
@@ -62,13 +65,25 @@ fn main(
         }
     }
 
+    if SLICES > 1u {
+        for (var c = 0u; c < TC; c++) {
+            for (var s = 0u; s < SX; s++) {
+                for (var ty = 0u; ty < TY; ty++) {
+                    for (var tx = 0u; tx < TX; tx++) {
+                        acc[c][s][ty][tx] = over_slices(acc[c][s][ty][tx], local);
+                    }
+                }
+            }
+        }
+    }
+
     for (var c = 0u; c < TC; c++) {
         let co = co0 + c;
         for (var ty = 0u; ty < TY; ty++) {
             let n = (row0 + ty) / QH;
             let oy = (row0 + ty) % QH * SY + ry;
             let row = ((n * CO + co) * OH + oy) * OW + ox0;
-            let inside = n < N && co < CO && oy < OH;
+            let inside = n < N && co < CO && oy < OH && slice == 0u;
             for (var tx = 0u; tx < WIDTH; tx += PER_ELEMENT) {
                 if inside && ox0 + tx < OW {
                     let b = min(tx + 1u, WIDTH - 1u);

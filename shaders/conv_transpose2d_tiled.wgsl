@@ -16,6 +16,9 @@ const QW = (OW + SX - 1u) / SX;
 const JH = (KH + SY - 1u) / SY; // taps of a class; the last may lie outside the kernel
 const JW = (KW + SX - 1u) / SX;
 const DEPTH = CI * JH * JW;
+const WHOLE = JH * JW % 4u == 0u; // four terms are taps of one channel
+const FOURS = max(1u, JH * JW / 4u);
+const EVEN = DEPTH % TERMS == 0u; // all terms of a step are there
 
 @compute @workgroup_size(WX, WY, WZ)
 fn main(
@@ -28,30 +31,37 @@ fn main(
     let co0 = group.y % BLOCKS_C * ROWS;
     let ry = group.y / BLOCKS_C / SX;
     let rx = group.y / BLOCKS_C % SX;
+    let pixel = pixel0 + lane % COLUMNS; // whose inputs the invocation loads
+    let image = pixel / (QW * QH) * CI;
+    let iy0 = pixel / QW % QH + (ry + PY) / SY; // less a tap before the input it wraps round and fails `< IH`
+    let ix0 = pixel % QW + (rx + PX) / SX;
+    let column0 = column_load(lane);
 
     var acc: array<vec4<f32>, 4>; // [pixel], one component a channel
     for (var term0 = 0u; term0 < DEPTH; term0 += TERMS) {
-        for (var i = lane; i < TERMS * ROWS; i += SIZE) {
-            let term = term0 + i / ROWS;
-            let co = co0 + i % ROWS;
-            let ci = term / (JH * JW);
-            let ky = (ry + PY) % SY + term / JW % JH * SY;
-            let kx = (rx + PX) % SX + term % JW * SX;
-            var v = 0.0;
-            if ci < CI && co < CO && ky < KH && kx < KW { v = w[((ci * CO + co) * KH + ky) * KW + kx]; }
-            rows[turned(i / ROWS, i % ROWS / 4u)][i % 4u] = v;
+        var loaded_rows: array<vec4<f32>, ROW_LOADS>;
+        for (var k = 0u; k < ROW_LOADS; k++) {
+            let co = co0 + row_load(lane, k).y;
+            let fours = (term0 + row_load(lane, k).x) / 4u;
+            for (var q = 0u; q < 4u; q++) {
+                let term = select(fours * 4u, fours % FOURS * 4u, WHOLE) + q;
+                let ci = select(term / (JH * JW), fours / FOURS, WHOLE);
+                let ky = (ry + PY) % SY + term / JW % JH * SY;
+                let kx = (rx + PX) % SX + term % JW * SX;
+                if (EVEN || ci < CI) && co < CO && (KH % SY == 0u || ky < KH) && (KW % SX == 0u || kx < KW) {
+                    loaded_rows[k][q] = w[((ci * CO + co) * KH + ky) * KW + kx];
+                }
+            }
         }
-        for (var i = lane; i < TERMS * COLUMNS; i += SIZE) {
-            let term = term0 + i / COLUMNS;
-            let pixel = pixel0 + i % COLUMNS;
-            let n = pixel / (QW * QH);
+        var loaded_columns: array<f32, COLUMN_LOADS>;
+        for (var k = 0u; k < COLUMN_LOADS; k++) {
+            let term = term0 + column0 + k * NEXT_COLUMN;
             let ci = term / (JH * JW);
-            let iy = pixel / QW % QH + (ry + PY) / SY - term / JW % JH; // before the input it wraps round and fails `< IH`
-            let ix = pixel % QW + (rx + PX) / SX - term % JW;
-            var v = 0.0;
-            if ci < CI && n < N && iy < IH && ix < IW { v = x[((n * CI + ci) * IH + iy) * IW + ix]; }
-            columns[i] = v;
+            let iy = iy0 - term / JW % JH;
+            let ix = ix0 - term % JW;
+            if (EVEN || ci < CI) && image < N * CI && iy < IH && ix < IW { loaded_columns[k] = x[((image + ci) * IH + iy) * IW + ix]; }
         }
+        stage(lane, &loaded_rows, &loaded_columns);
         add_products(local, &acc);
     }
     add_slices(local, &acc);
@@ -66,7 +76,7 @@ fn main(
             if n < N && co < CO && oy < OH && ox < OW && local.z == 0u {
                 let out = ((n * CO + co) * OH + oy) * OW + ox;
                 var v = acc[p][c];
-                y[out] = finish(v, co, out);
+                y[out] = finish(v, co / CHANNEL_SPAN, out);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use pkdgan::config::Statistics;
 use pkdgan::data::Dataset;
-use pkdgan::unstable::engine::{ConvVariant, ProgramInternals};
+use pkdgan::unstable::engine::ProgramInternals;
 
 use self::programs::training;
 
@@ -13,7 +13,7 @@ mod programs;
 /// Launches of the teacher's step of the default recipe.
 fn launches(dataset: Dataset, batch_size: usize) -> usize {
     let program = training(dataset, batch_size, Statistics::Running).swap_remove(0);
-    let launches = program.kernels(ConvVariant::Tiled, false, false);
+    let launches = program.kernels(None, false, false);
     let kernels: usize = launches.iter().map(|launch| launch.shader.split('+').count()).sum();
     println!("{dataset}, batch {batch_size}: {kernels} kernels in {} launches", launches.len());
     launches.iter().for_each(|launch| println!("    {} ({})", launch.op, launch.shader));

@@ -2,12 +2,12 @@
 
 mod common;
 
-use common::{VARIANTS, assert_close, check, gpu, open, random};
+use common::{VARIANTS, adapter, assert_close, check, gpu, opened, random};
 use pkdgan::engine::{
-    Activation, Cpu, EngineError, Executor, Graph, Measure, Program, Readback, Shape, Statistics, Tensor, Variables,
-    Window,
+    Activation, Cpu, EngineError, Executor, GpuOptions, Graph, Measure, Program, Readback, Shape, Statistics, Tensor,
+    Variables, Window,
 };
-use pkdgan::unstable::engine::{ConvVariant, ProgramInternals, Reference};
+use pkdgan::unstable::engine::{ConvShape, ConvVariant, GpuOptionsInternals, ProgramInternals, Reference};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -177,9 +177,9 @@ fn convolutions_of_the_networks() {
     }
 }
 
-/// Every kernel that may be chosen for a convolution and its gradients, against double precision. Returns how many there
-/// were.
-fn check_candidates(case: &Case, transposed: bool) -> usize {
+/// Every kernel that may be chosen for a convolution and its gradients, by this adapter or by GPUs, against double precision.
+/// Returns how many there were.
+fn check_candidates(case: &Case, transposed: bool, gpu_kernels: bool) -> usize {
     let [ci, co] = case.channels;
     let (image, weight) = if transposed {
         ([case.n, ci, case.side[0], case.side[1]], [ci, co, case.kernel[0], case.kernel[1]])
@@ -212,9 +212,12 @@ fn check_candidates(case: &Case, transposed: bool) -> usize {
     assert!(program.labels().all(|op| !op.ends_with("add_scaled")), "the sum is a part of the convolution");
     let convolutions = program.convolutions();
     assert_eq!(convolutions.len(), 3, "a convolution and its two gradients");
-    let mut gpu = open();
-    let candidates: Vec<Vec<String>> =
-        convolutions.iter().map(|shape| shape.candidates(gpu.summary().is_software())).collect();
+    let mut gpu = opened(&GpuOptions::default().adapter(adapter()).gpu_kernels(gpu_kernels));
+    let software = gpu.summary().is_software() && !gpu_kernels;
+    let names = |shape: &ConvShape| shape.candidates(software).into_iter();
+    // A software driver has the other kernels of GPUs among its own.
+    let wanted = |name: &String| !gpu_kernels || name.starts_with("register");
+    let candidates: Vec<Vec<String>> = convolutions.iter().map(|shape| names(shape).filter(wanted).collect()).collect();
     let most = candidates.iter().map(Vec::len).max().unwrap();
     for turn in 0..most {
         let kernel = |names: &Vec<String>| names[turn % names.len()].clone();
@@ -249,10 +252,16 @@ fn check_every_candidate(transposed: bool) {
         case(9, [8, 24], [1, 1], [4, 4], 1, 0, [0, 0]),
         case(2, [1, 8], [16, 16], [4, 4], 2, 1, [0, 0]),
         case(3, [33, 5], [9, 3], [5, 1], 1, 1, [0, 0]),
+        case(2, [70, 2], [5, 6], [4, 4], 2, 1, [1, 0]),
+        case(3, [300, 1], [1, 1], [4, 4], 1, 0, [0, 0]),
     ];
-    let counts: Vec<usize> = cases.iter().map(|case| check_candidates(case, transposed)).collect();
-    // Three variants for each of three ops at least, and most shapes leave a choice of tiles.
-    assert!(counts.iter().all(|&count| count >= 9) && counts.iter().sum::<usize>() > 12 * counts.len(), "{counts:?}");
+    for gpu_kernels in [false, true] {
+        let counts: Vec<usize> = cases.iter().map(|case| check_candidates(case, transposed, gpu_kernels)).collect();
+        // Three variants for each of three ops at least, and most shapes leave a choice of tiles.
+        let least = if gpu_kernels { 3 } else { 9 };
+        let sum = counts.iter().sum::<usize>();
+        assert!(counts.iter().all(|&count| count >= least) && 3 * sum > 4 * least * counts.len(), "{counts:?}");
+    }
 }
 
 #[test]

@@ -24,7 +24,9 @@ use self::programs::{fused, scoring, training};
 #[path = "common/programs.rs"]
 mod programs;
 
-const VARIANTS: [ConvVariant; 3] = [ConvVariant::Naive, ConvVariant::Register, ConvVariant::Tiled];
+/// The last is as suits the adapter.
+const VARIANTS: [Option<ConvVariant>; 4] =
+    [Some(ConvVariant::Naive), Some(ConvVariant::Register), Some(ConvVariant::Tiled), None];
 
 /// Ops and shapes that the networks do not have: odd sides, every measure.
 fn others() -> Program {

@@ -1,5 +1,5 @@
 //! What a GPU vendor's compiler makes of every kernel of the default networks, without its hardware: registers, spills,
-//! workgroup memory, waves and instructions on three families of AMD GPUs.
+//! workgroup memory, waves, instructions and estimated cycles on three families of AMD GPUs.
 //!
 //! ```text
 //! cargo bench --bench gpu_compiler                  # a table of shaders, the worst kernel of each
@@ -22,7 +22,7 @@ use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, ShaderStage};
 use pkdgan::config::Statistics;
 use pkdgan::data::Dataset;
-use pkdgan::unstable::engine::{ConvVariant, KernelText, ProgramInternals};
+use pkdgan::unstable::engine::{KernelText, ProgramInternals};
 use pkdgan::unstable::model::NormMode;
 use serde::{Deserialize, Serialize};
 
@@ -94,8 +94,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     // The driver takes its family from the environment, so each has a process.
     let started: Result<Vec<_>, _> = FAMILIES.iter().map(|family| start(family, &options.driver)).collect();
     let mut all: BTreeMap<&str, (String, Vec<Row>)> = BTreeMap::new();
-    for (family, process) in FAMILIES.iter().zip(started?) {
-        let output = process.wait_with_output()?;
+    // All at once: one whose output is not read waits.
+    let outputs = started?.into_iter().map(|process| std::thread::spawn(|| process.wait_with_output()));
+    for (family, output) in FAMILIES.iter().zip(outputs.collect::<Vec<_>>()) {
+        let output = output.join().map_err(|_| "an output was not read")??;
         if !output.status.success() {
             return Err(format!("{family}: {}", output.status).into());
         }
@@ -164,8 +166,7 @@ fn kernels() -> Vec<KernelText> {
         programs.extend([Statistics::Running, Statistics::PerImage].into_iter().flat_map(|by| fused(dataset, by)));
     }
     let mut known = HashSet::new();
-    let of =
-        programs.iter().flat_map(|program| [false, true].map(|half| program.kernels(ConvVariant::Tiled, false, half)));
+    let of = programs.iter().flat_map(|program| [false, true].map(|half| program.kernels(None, false, half)));
     of.flatten().filter(|kernel| known.insert(kernel.wgsl.clone())).collect()
 }
 
@@ -207,10 +208,12 @@ fn write_csv(path: &Path, all: &BTreeMap<&str, (String, Vec<Row>)>) -> Result<()
         "lds",
         "waves",
         "instructions",
+        "cycles",
+        "issuing",
     ])?;
     for (family, (_, rows)) in all {
         for Row { shader, op, half, compiled: it } in rows {
-            let numbers = [it.vgprs, it.sgprs, it.spills, it.lds, it.waves, it.instructions];
+            let numbers = [it.vgprs, it.sgprs, it.spills, it.lds, it.waves, it.instructions, it.cycles, it.issuing];
             let mut record = vec![(*family).to_owned(), shader.clone(), op.clone(), half.to_string()];
             record.push(it.wave_size.to_string());
             record.extend(numbers.map(|number| number.to_string()));
@@ -227,14 +230,20 @@ fn table(name: &str, rows: &[Row]) {
         shaders.entry(&row.shader).or_default().push(&row.compiled);
     }
     println!("\n{name}, {} kernels\n", rows.len());
-    println!("| shader | kernels | VGPRs | SGPRs | spills | LDS, bytes | waves a SIMD | instructions |");
-    println!("|---|---|---|---|---|---|---|---|");
+    println!(
+        "| shader | kernels | VGPRs | SGPRs | spills | LDS, bytes | waves a SIMD | instructions | cycles | issuing |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     for (shader, of) in shaders {
         let most = |figure: fn(&Compiled) -> u64| of.iter().map(|it| figure(it)).max().unwrap_or_default();
         let waves = of.iter().map(|it| it.waves).min().unwrap_or_default();
         let [vgprs, sgprs, spills] = [most(|it| it.vgprs), most(|it| it.sgprs), most(|it| it.spills)];
         let [lds, instructions] = [most(|it| it.lds), most(|it| it.instructions)];
-        println!("| {shader} | {} | {vgprs} | {sgprs} | {spills} | {lds} | {waves} | {instructions} |", of.len());
+        let [cycles, issuing] = [most(|it| it.cycles), most(|it| it.issuing)];
+        println!(
+            "| {shader} | {} | {vgprs} | {sgprs} | {spills} | {lds} | {waves} | {instructions} | {cycles} | {issuing} |",
+            of.len()
+        );
     }
 }
 

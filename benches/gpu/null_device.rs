@@ -36,6 +36,9 @@ pub(crate) struct Compiled {
     pub(crate) waves: u64,
     /// Instructions.
     pub(crate) instructions: u64,
+    /// Cycles that a wave takes by itself, and those in which it issues, as the compiler estimates; a loop counts eight rounds.
+    pub(crate) cycles: u64,
+    pub(crate) issuing: u64,
     /// Invocations of a wave.
     pub(crate) wave_size: u32,
 }
@@ -154,6 +157,8 @@ impl NullDevice {
                 "LDS size" => compiled.lds = value,
                 "Subgroups per SIMD" => compiled.waves = value,
                 "Instructions" => compiled.instructions = value,
+                "Latency" => compiled.cycles = value,
+                "Inverse Throughput" => compiled.issuing = value,
                 _ => {}
             }
         }

@@ -1,7 +1,7 @@
 //! The roofline: the share of a GPU's peak that each convolution of the MNIST teacher should reach, by data sheet alone.
 //!
 //! A kernel takes as long as the slowest of three: its sums of products on the invocations that it has, with what a tile
-//! computes in vain; the workgroup memory that these read; and its bytes, each once, from main memory.
+//! computes in vain; the workgroup memory or the cache that these read; and its bytes, each once, from main memory.
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -31,19 +31,20 @@ const GPUS: [Gpu; 3] = [
     Gpu { name: "Radeon 780M", tflops: 8.3, gbytes: 89.6, lanes: 1536.0 },
 ];
 
-/// Lanes for which workgroup memory moves 128 bytes a clock: those of a multiprocessor, or of a compute unit with two
+/// Lanes for which workgroup memory, or the cache, moves 128 bytes a clock: those of a multiprocessor, or of a compute unit with two
 /// instructions a clock.
 const LANES_OF_MEMORY: f64 = 128.0;
 
-/// What an invocation of a tiled kernel reads of workgroup memory for 16 multiply-accumulates: four rows and four columns.
-const BYTES_OF_16: f64 = 32.0;
+/// Bytes that an invocation of a tiled kernel reads of workgroup memory for a multiply-accumulate: four rows and four columns for
+/// 16 of them.
+const TILE_BYTES: f64 = 32.0 / 16.0;
 
 impl Gpu {
     /// Seconds of a kernel.
     fn seconds(&self, kernel: &Kernel) -> f64 {
         let lanes = self.lanes.min(kernel.invocations);
-        // Of a lane's time, the part that workgroup memory leaves.
-        let fed = (128.0 / LANES_OF_MEMORY / (BYTES_OF_16 / 16.0)).min(1.0);
+        // Of a lane's time, the part that what it reads leaves.
+        let fed = (128.0 / LANES_OF_MEMORY / kernel.read).min(1.0);
         let rate = 1e12 * self.tflops * lanes / self.lanes * fed;
         (2.0 * kernel.computed / rate).max(kernel.bytes / (1e9 * self.gbytes))
     }
@@ -57,6 +58,8 @@ struct Kernel {
     computed: f64,
     bytes: f64,
     invocations: f64,
+    /// Bytes that an invocation reads of workgroup memory or the cache, for a multiply-accumulate.
+    read: f64,
 }
 
 impl Kernel {
@@ -67,23 +70,37 @@ impl Kernel {
             text.wgsl.lines().find_map(|line| line.strip_prefix(&start)?.strip_suffix("u;")?.parse().ok())
         };
         let product = |names: [&str; 3]| names.into_iter().map(constant).product::<Option<f64>>();
+        let transposed = text.shader.starts_with("conv_transpose2d");
         let terms = match text.shader.as_str() {
-            "conv2d_tiled" => product(["CI", "KH", "KW"])?,
-            "conv_transpose2d_tiled" => {
+            _ if transposed => {
                 constant("CI")?
                     * (constant("KH")? / constant("SY")?).ceil()
                     * (constant("KW")? / constant("SX")?).ceil()
             }
-            _ => product(["N", "OH", "OW"])? / constant("SPLITS")?,
+            "conv2d_weight_grad_tiled" => product(["N", "OH", "OW"])? / constant("SPLITS")?,
+            _ => product(["CI", "KH", "KW"])?,
         };
-        let invocations = text.workgroups.iter().map(|&n| f64::from(n)).product::<f64>()
-            * ["WX", "WY", "WZ"].into_iter().map(constant).product::<Option<f64>>()?;
+        let workgroups = text.workgroups.iter().map(|&n| f64::from(n)).product::<f64>();
+        let (lanes, sums, slices, read) = if text.shader.ends_with("_register") {
+            let [sx, tx, tc, kw] = ["SX", "TX", "TC", "KW"].map(constant);
+            let (sx, tx, tc, kw) = (sx?, tx?, tc?, kw?);
+            // For a row of the kernel: inputs by fours, and vectors of weights, which the lanes of a slice load as one.
+            let columns = if transposed { ((kw - 1.0) / sx).floor() + tx + 1.0 } else { (tx - 1.0) * sx + kw };
+            let loads = 4.0 * (columns / 4.0).ceil() + tc * (kw / 4.0).ceil() * (4.0 / constant("LANES")?).max(1.0);
+            let owned = if transposed { sx * tx * tc } else { tx * tc };
+            let (lanes, slices) = (constant("LANES")?, constant("SLICES")?);
+            (lanes * slices, owned, slices, 4.0 * loads / (tc * tx * kw))
+        } else {
+            (product(["WX", "WY", "WZ"])?, 16.0, constant("WZ")?, TILE_BYTES)
+        };
+        let invocations = workgroups * lanes;
         Some(Self {
             op: text.op.replace("teacher.", "").replace("conv_transpose2d", "transposed").replace("conv2d_", ""),
             macs: text.macs as f64,
-            computed: 16.0 * invocations * terms / constant("WZ")?,
+            computed: invocations * sums * terms / slices,
             bytes: text.bytes as f64,
             invocations,
+            read,
         })
     }
 }
@@ -106,7 +123,7 @@ pub(crate) fn page() -> String {
         });
         let _ = writeln!(page, "\n|{}", "---|".repeat(6 + GPUS.len()));
         for kernel in texts.filter_map(|text| Kernel::of(&text)) {
-            let Kernel { op, macs, computed, bytes, invocations } = &kernel;
+            let Kernel { op, macs, computed, bytes, invocations, .. } = &kernel;
             let _ = write!(
                 page,
                 "| {op} | {:.2} | {:.0} % | {:.0} | {:.1} | {invocations} |",

@@ -15,7 +15,7 @@ pub use super::cpu::CpuScorer;
 pub use super::fused::{
     FusedLayer, FusedNetworks, ImplicitGemm, PackedWeights, PlannedLayer, Precision, RawLayer, Source,
 };
-pub use super::gpu::{Fault, PipelineStore, UnknownFault};
+pub use super::gpu::{Fault, NO_DRIVER, PipelineStore, UnknownFault};
 pub use super::kernel::KernelText;
 pub use super::number::Real;
 pub use super::ops::augment::{Recolouring, Transformation};
@@ -169,9 +169,9 @@ pub trait ProgramInternals {
     /// Its convolutions, each once, in the order they run first.
     fn convolutions(&self) -> Vec<ConvShape>;
 
-    /// The kernels that one run is made of, in their order, with convolutions computed so; on an adapter that is a CPU
-    /// if `software`, and can compute in half precision if `half_precision`. No device is needed.
-    fn kernels(&self, convolution: ConvVariant, software: bool, half_precision: bool) -> Vec<KernelText>;
+    /// The kernels that one run is made of, in their order, with convolutions computed so, or as suits the adapter; on one
+    /// that is a CPU if `software`, and can compute in half precision if `half_precision`. No device is needed.
+    fn kernels(&self, convolution: Option<ConvVariant>, software: bool, half_precision: bool) -> Vec<KernelText>;
 
     /// The kernels of its convolutions with every candidate in turn.
     fn candidates(&self, software: bool) -> Vec<KernelText>;
@@ -182,7 +182,7 @@ impl ProgramInternals for Program {
         self.convolutions()
     }
 
-    fn kernels(&self, convolution: ConvVariant, software: bool, half_precision: bool) -> Vec<KernelText> {
+    fn kernels(&self, convolution: Option<ConvVariant>, software: bool, half_precision: bool) -> Vec<KernelText> {
         self.kernels(convolution, software, half_precision)
     }
 

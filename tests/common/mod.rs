@@ -31,7 +31,11 @@ pub(crate) fn open() -> Gpu {
 }
 
 /// What a machine without an adapter lacks for tests.
-pub(crate) const NO_ADAPTER: &str = "install a software driver: apt-get install -y mesa-vulkan-drivers libvulkan1";
+pub(crate) const NO_ADAPTER: &str = if cfg!(feature = "gl") {
+    "install a software driver: apt-get install -y libegl1 libgles2 libgl1-mesa-dri"
+} else {
+    "install a software driver: apt-get install -y mesa-vulkan-drivers libvulkan1"
+};
 
 /// A device with these options.
 pub(crate) fn opened(options: &GpuOptions) -> Gpu {

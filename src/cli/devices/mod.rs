@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use pkdgan::engine::{EngineError, adapter_details};
+use pkdgan::unstable::engine::NO_DRIVER;
 
 use self::report::MachineReport;
 use super::device::seconds;
@@ -40,8 +41,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if adapters.is_empty() {
-        let problem = "this machine has no Vulkan, Metal or DirectX 12 driver".into();
-        return Err(EngineError::NoAdapter { problem }.into());
+        return Err(EngineError::NoAdapter { problem: NO_DRIVER.into() }.into());
     }
     for (index, adapter) in adapters.iter().enumerate() {
         output::line(format_args!("{index}  {}", adapter.summary))?;

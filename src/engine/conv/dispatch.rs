@@ -10,7 +10,7 @@ use crate::engine::software;
 
 /// Counts up when convolutions are launched in another way, so that times measured before count no more: when their
 /// tiles, constants, bindings or workgroups change.
-pub(crate) const LAUNCH_VERSION: u32 = 2;
+pub(crate) const LAUNCH_VERSION: u32 = 3;
 
 /// Most workgroups in one dimension that every adapter allows.
 const MAX_WORKGROUPS: usize = 65_535;
@@ -37,6 +37,7 @@ pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue, kernel:
         ConvKernel::Naive => naive(forward("conv_transpose2d_naive", epilogue, "single"), &sizes, outputs(&sizes)),
         ConvKernel::Register(tile) => software::conv_transpose2d(&sizes, epilogue, tile),
         ConvKernel::Tiled(tile) => {
+            let sizes = sizes.fold_taps_into_output();
             let pixels = sizes.n * sizes.oh.div_ceil(sizes.sy) * sizes.ow.div_ceil(sizes.sx);
             let (x, z) = spread(pixels.div_ceil(tile.columns()));
             let dispatch = tile.declare(sizes.declare(forward("conv_transpose2d_tiled", epilogue, "single")));

@@ -51,6 +51,7 @@ impl fmt::Display for ConvKernel {
 /// be faster first; and the variants in the order that suits a kind of adapter.
 pub(crate) fn candidates(shape: &ConvShape, adapter: &AdapterKind) -> Vec<ConvKernel> {
     let sizes = Sizes::new(&shape.geometry, shape.kind == ConvKind::Transposed);
+    let sizes = if shape.kind == ConvKind::Transposed { sizes.fold_taps_into_output() } else { sizes };
     let taps = sizes.ci * sizes.kh * sizes.kw;
     let classes = sizes.sy * sizes.sx;
     let (products, columns, terms) = match shape.kind {
@@ -61,11 +62,17 @@ pub(crate) fn candidates(shape: &ConvShape, adapter: &AdapterKind) -> Vec<ConvKe
         ConvKind::WeightGradient => (1, taps, sizes.n * sizes.oh * sizes.ow),
     };
     let mut all: Vec<ConvKernel> = Vec::new();
-    for variant in adapter.convolutions {
+    let mut variants = adapter.convolutions;
+    // The rows of a tile would be computed in vain, or its sum be long and shared by few.
+    let single = shape.kind == ConvKind::Forward && sizes.oh * sizes.ow == 1;
+    if shape.kind != ConvKind::WeightGradient && (sizes.co <= adapter.few_channels || single) {
+        variants.sort_by_key(|&variant| variant != ConvVariant::Register);
+    }
+    for variant in variants {
         let kernels = match variant {
             ConvVariant::Naive => vec![ConvKernel::Naive],
             ConvVariant::Register => {
-                let tiles = RegisterTile::candidates(shape.kind, &sizes, shape.macs());
+                let tiles = (adapter.register_tiles)(shape.kind, &sizes, shape.macs());
                 tiles.into_iter().map(ConvKernel::Register).collect()
             }
             ConvVariant::Tiled => {

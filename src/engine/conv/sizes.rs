@@ -19,6 +19,8 @@ pub(in crate::engine) struct Sizes {
     pub sx: usize,
     pub py: usize,
     pub px: usize,
+    /// Output channels that share a bias: more than one where the kernel's taps count as channels.
+    pub span: usize,
 }
 
 impl Sizes {
@@ -27,7 +29,7 @@ impl Sizes {
         let (from, to) = if transposed { (geometry.narrow, geometry.wide) } else { (geometry.wide, geometry.narrow) };
         let ([n, ci, ih, iw], [_, co, oh, ow]) = (from, to);
         let ([kh, kw], [sy, sx], [py, px]) = (geometry.kernel, geometry.window.stride, geometry.window.padding);
-        Self { n, ci, ih, iw, co, oh, ow, kh, kw, sy, sx, py, px }
+        Self { n, ci, ih, iw, co, oh, ow, kh, kw, sy, sx, py, px, span: 1 }
     }
 
     pub(in crate::engine) fn declare(&self, dispatch: Dispatch) -> Dispatch {
@@ -45,6 +47,7 @@ impl Sizes {
             ("SX", self.sx),
             ("PY", self.py),
             ("PX", self.px),
+            ("CHANNEL_SPAN", self.span),
         ]
         .into_iter()
         .fold(dispatch, |dispatch, (name, value)| dispatch.with(name, value))
@@ -56,6 +59,7 @@ impl Sizes {
         if !single {
             return self;
         }
-        Self { co: self.co * self.kh * self.kw, oh: 1, ow: 1, kh: 1, kw: 1, sy: 1, sx: 1, ..self }
+        let span = self.span * self.kh * self.kw;
+        Self { co: self.co * self.kh * self.kw, oh: 1, ow: 1, kh: 1, kw: 1, sy: 1, sx: 1, span, ..self }
     }
 }

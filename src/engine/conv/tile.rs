@@ -52,9 +52,9 @@ impl WorkgroupTile {
     }
 
     pub(super) fn declare(&self, dispatch: Dispatch) -> Dispatch {
-        let (rows, columns) = (self.terms() * self.y, self.terms() * self.columns());
         let dispatch = dispatch.with("WX", self.x).with("WY", self.y).with("WZ", self.slices);
-        dispatch.with("TERMS", self.terms()).with("STAGED_ROWS", rows).with("STAGED_COLUMNS", columns)
+        // Of what is staged, 16 vectors of rows and 64 columns lie in an inner array.
+        dispatch.with("TERMS", self.terms()).with("STAGED", self.terms() * self.y / 16)
     }
 }
 

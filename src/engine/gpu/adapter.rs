@@ -70,8 +70,16 @@ pub fn adapters(timeout: Duration) -> Result<Vec<AdapterSummary>, EngineError> {
     watched("the search for adapters", timeout, || found(&instance()).iter().map(summary).collect())
 }
 
-/// The graphics APIs that are looked through.
-const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
+/// The graphics APIs that are looked through, as far as the build has them: OpenGL only with the feature `gl`.
+const BACKENDS: wgpu::Backends =
+    wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12).union(wgpu::Backends::GL);
+
+/// What is wrong with a machine that has no adapter.
+pub const NO_DRIVER: &str = if cfg!(feature = "gl") {
+    "this machine has no Vulkan, Metal, DirectX 12 or OpenGL driver"
+} else {
+    "this machine has no Vulkan, Metal or DirectX 12 driver"
+};
 
 pub(super) fn instance() -> wgpu::Instance {
     let descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
@@ -120,7 +128,7 @@ pub(super) fn choose(wanted: Option<&str>) -> Result<wgpu::Adapter, EngineError>
     };
     match (index, wanted) {
         (Some(index), _) => found.into_iter().nth(index).ok_or_else(|| none("it went away".into())),
-        (None, None) => Err(none("this machine has no Vulkan, Metal or DirectX 12 driver".into())),
+        (None, None) => Err(none(NO_DRIVER.into())),
         (None, Some(wanted)) => {
             Err(none(format!("none is number or has the name `{wanted}`; there are: {}", names.join(", "))))
         }

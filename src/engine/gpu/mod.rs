@@ -16,7 +16,7 @@ mod reports;
 mod submitter;
 mod watchdog;
 
-pub use adapter::{DEVICE_TIMEOUT, GpuOptions, adapters};
+pub use adapter::{DEVICE_TIMEOUT, GpuOptions, NO_DRIVER, adapters};
 pub use details::{AdapterDetails, adapter_details};
 pub use device::Gpu;
 pub use faults::{Fault, UnknownFault};

@@ -25,7 +25,7 @@ const KERNELS: &[(&str, &str)] = texts!["":
 
 const COMMON: &[(&str, &str)] = texts!["/common":
     "activation", "columns", "convolution", "distance_slope", "fused_activation", "fused_convolution", "fused_dense",
-    "fused_norm", "fused_place", "kernel_row", "output", "reduce", "single", "tile", "vec4", "weights_half",
+    "fused_norm", "fused_place", "kernel_row", "output", "reduce", "single", "slices", "tile", "vec4", "weights_half",
     "weights_half_packed", "weights_single",
 ];
 
@@ -55,12 +55,16 @@ pub struct KernelText {
 }
 
 impl Program {
-    /// The launches that one run is made of, in their order, with convolutions computed so; on an adapter that is a CPU
-    /// if `software`, and can compute in half precision if `half_precision`. No device is needed.
-    pub(crate) fn kernels(&self, convolution: ConvVariant, software: bool, half_precision: bool) -> Vec<KernelText> {
+    /// The launches that one run is made of, in their order, with convolutions computed so, or as suits the adapter; on one
+    /// that is a CPU if `software`, and can compute in half precision if `half_precision`. No device is needed.
+    pub(crate) fn kernels(
+        &self,
+        convolution: Option<ConvVariant>,
+        software: bool,
+        half_precision: bool,
+    ) -> Vec<KernelText> {
         let (adapter, choices) = (AdapterKind::of(software), KernelChoices::default());
-        let target =
-            Target { adapter, convolution: Some(convolution), choices, half_precision, max_bindings: MAX_BINDINGS };
+        let target = Target { adapter, convolution, choices, half_precision, max_bindings: MAX_BINDINGS };
         self.launches(&target).iter().map(|launch| self.text_of(launch)).collect()
     }
 

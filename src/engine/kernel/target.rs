@@ -1,8 +1,8 @@
 //! What kernels are made for: the kind of adapter, and what was chosen or measured for it. Ops ask it for
 //! widths, never which adapter it is.
 
-use crate::engine::conv::{ConvKernel, ConvShape, ConvVariant, candidates};
-use crate::engine::software::SOFTWARE;
+use crate::engine::conv::{ConvKernel, ConvKind, ConvShape, ConvVariant, Sizes, candidates};
+use crate::engine::software::{FEW_CHANNELS, RegisterTile, SOFTWARE};
 use crate::engine::tuning::KernelChoices;
 
 /// What the kernels of a kind of adapter are shaped by.
@@ -16,16 +16,25 @@ pub(crate) struct AdapterKind {
     pub max_workgroups: fn(usize) -> usize,
     /// The variants of convolutions: that which suits first.
     pub convolutions: [ConvVariant; 3],
+    /// Convolutions of so many output channels or fewer are computed in registers, whatever suits first.
+    pub(in crate::engine) few_channels: usize,
+    /// The tiles of register kernels, for a convolution of so many multiply-accumulates: that which suits first.
+    pub(in crate::engine) register_tiles: fn(ConvKind, &Sizes, u64) -> Vec<RegisterTile>,
     /// Most workgroups of a kernel that runs beside others in one launch.
     pub max_workgroups_beside: u64,
 }
 
+/// Invocations in a workgroup on GPUs.
+const WIDTH: u32 = 64;
+
 /// GPUs.
 const GPU: AdapterKind = AdapterKind {
-    width: 64,
+    width: WIDTH,
     reduction_width: 256,
     max_workgroups: |_| 16_384,
     convolutions: [ConvVariant::Tiled, ConvVariant::Register, ConvVariant::Naive],
+    few_channels: FEW_CHANNELS,
+    register_tiles: |kind, sizes, _| RegisterTile::on_gpu(kind, sizes, WIDTH as usize),
     // With more a kernel fills a large GPU by itself, and would only pay for the registers that its neighbours take.
     max_workgroups_beside: 1024,
 };

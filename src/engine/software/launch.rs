@@ -1,13 +1,13 @@
 //! Launches of the register kernels.
 
-use super::register_tile::{LANES, RegisterTile};
+use super::register_tile::RegisterTile;
 use crate::engine::conv::{Epilogue, Sizes, forward, spread};
 use crate::engine::kernel::Dispatch;
 
 /// A convolution.
 pub(in crate::engine) fn conv2d(sizes: &Sizes, epilogue: &Epilogue, tile: RegisterTile) -> Dispatch {
     let blocks = (sizes.n * sizes.oh).div_ceil(tile.y) * sizes.ow.div_ceil(tile.x);
-    let (x, z) = spread(blocks.div_ceil(LANES / tile.lanes_c));
+    let (x, z) = spread(blocks.div_ceil(tile.lanes / tile.lanes_c));
     let dispatch = sizes.declare(forward("conv2d_register", epilogue, element(sizes.ow, tile.x)));
     tile.declare(dispatch, "TY").workgroups(x, sizes.co.div_ceil(tile.lanes_c * tile.c), z)
 }
@@ -15,12 +15,11 @@ pub(in crate::engine) fn conv2d(sizes: &Sizes, epilogue: &Epilogue, tile: Regist
 /// A transposed convolution.
 pub(in crate::engine) fn conv_transpose2d(sizes: &Sizes, epilogue: &Epilogue, tile: RegisterTile) -> Dispatch {
     let folded = sizes.fold_taps_into_output();
-    let span = folded.co / sizes.co.max(1);
     let (rows, columns) = (folded.n * folded.oh.div_ceil(folded.sy), folded.ow.div_ceil(folded.sx));
     let blocks = rows.div_ceil(tile.y) * columns.div_ceil(tile.x);
-    let (x, z) = spread(blocks.div_ceil(LANES / tile.lanes_c));
+    let (x, z) = spread(blocks.div_ceil(tile.lanes / tile.lanes_c));
     let element = element(folded.ow, tile.x * folded.sx);
-    let dispatch = folded.declare(forward("conv_transpose2d_register", epilogue, element)).with("CHANNEL_SPAN", span);
+    let dispatch = folded.declare(forward("conv_transpose2d_register", epilogue, element));
     let channels = folded.co.div_ceil(tile.lanes_c * tile.c);
     tile.declare(dispatch, "TY").workgroups(x, channels * folded.sy, z)
 }
@@ -29,7 +28,7 @@ pub(in crate::engine) fn conv_transpose2d(sizes: &Sizes, epilogue: &Epilogue, ti
 pub(in crate::engine) fn conv2d_weight_grad(sizes: &Sizes, dispatch: Dispatch, tile: RegisterTile) -> Dispatch {
     let blocks = sizes.ci * sizes.kh.div_ceil(tile.y);
     let channels = sizes.co.div_ceil(tile.lanes_c * tile.c);
-    let (x, z) = (blocks.div_ceil(LANES / tile.lanes_c), weight_grad_splits(sizes));
+    let (x, z) = (blocks.div_ceil(tile.lanes / tile.lanes_c), weight_grad_splits(sizes));
     tile.declare(sizes.declare(dispatch), "TK").workgroups(x, channels, z)
 }
 

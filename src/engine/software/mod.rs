@@ -1,13 +1,13 @@
 //! Everything that exists for adapters that are CPUs: software drivers, which run a workgroup's invocations as the lanes
-//! of vectors. Its kernels are `shaders/*_register.wgsl`.
+//! of vectors. Its kernels are `shaders/*_register.wgsl`. GPUs take them for layers of few channels.
 //!
-//! The rest of the engine knows [`SOFTWARE`] and the register kernels, which any adapter may run. Without this room such
-//! drivers would be slower, and nothing else would change. No wgpu here.
+//! The rest of the engine knows [`SOFTWARE`] and the register kernels, which any adapter may run. No wgpu here.
 
 mod launch;
 mod register_tile;
 
 pub(super) use launch::{conv_transpose2d, conv2d, conv2d_weight_grad, weight_grad_splits};
+pub(super) use register_tile::FEW_CHANNELS;
 pub(crate) use register_tile::RegisterTile;
 
 use super::conv::ConvVariant;
@@ -23,6 +23,8 @@ pub(super) const SOFTWARE: AdapterKind = AdapterKind {
     // A workgroup costs a CPU as much as five loads of its lanes.
     max_workgroups: |loads| (loads / (16 * WIDTH as usize)).clamp(1, 16),
     convolutions: [ConvVariant::Register, ConvVariant::Naive, ConvVariant::Tiled],
+    few_channels: 0,
+    register_tiles: RegisterTile::candidates,
     // A launch costs a CPU little, and the compilation of one of several kernels much: they are compiled once for each neighbour.
     max_workgroups_beside: 0,
 };
