@@ -155,7 +155,8 @@ def measured(arguments, folder, side, seed):
         rows.append(row)
         if name == "student" and kind == networks[name]["score"]:
             base = {"set": name_of_set, "side": side, "seed": seed}
-            painted += [base | defect | {"found": f"{defect['found']:.4f}"} for defect in detector["defects"]]
+            kinds = lambda defect: {column: defect[column] for column in PAINTED[3:-1]}
+            painted += [base | kinds(defect) | {"found": f"{defect['found']:.4f}"} for defect in detector["defects"]]
     return rows, painted
 
 
@@ -223,7 +224,8 @@ def page(rows):
     text += "\nAUROC on painted defects against AUROC on real ones:\n\n| set | detectors | correlation |\n|---|---|---|\n"
     pairs = {}
     for row in rows:
-        if row.get("painted_auroc") and not row["detector"].endswith(" by auto"):
+        whole = not row["set"].rpartition("-")[2].isdigit()  # not one of --pictures
+        if whole and row.get("painted_auroc") and not row["detector"].endswith(" by auto"):
             for name in (row["set"], "all"):
                 pairs.setdefault(name, []).append((float(row["painted_auroc"]), float(row["auroc"])))
     for name, of in pairs.items():
