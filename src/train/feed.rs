@@ -161,6 +161,7 @@ mod tests {
     fn nothing_on_the_device_grows_with_the_number_of_images() {
         let mut config = Recipe::Default.images(128);
         config.training.augmentation.mirror = true;
+        config.distillation.step2.steps = 250;
         let numbers = |images: usize| -> Vec<(String, usize)> {
             let of = |variables: &Variables| {
                 let named = |group| (variables.group_name(group).to_owned(), variables.group_len(group));
