@@ -282,7 +282,7 @@ class Measurement:
             mine, theirs = row["ours"]["losses"], row["theirs"]["losses"]
             # onnxruntime takes other pixels.
             if theirs is not None:
-                row["differences"] = same_work(mine, theirs)
+                row["differences"] = same_work(work, mine, theirs)
             row["ratio"] = row["ours"]["median_ms"] / row["theirs"]["median_ms"]
             # Losses are told where something is wrong.
             for side in ("ours", "theirs"):
@@ -298,7 +298,7 @@ def table(peers, adapter):
     if peers["status"] != "ok":
         return f"{text}{peers['status']}\n"
     text += ", ".join(f"{name} {version}" for name, version in peers["versions"].items() if version)
-    text += (". A ratio is pkdgan's time divided by the peer's: below 1 pkdgan is faster. All compute in single precision,\n"
+    text += (".\nA ratio is pkdgan's time divided by the peer's: below 1 pkdgan is faster. All compute in single precision,\n"
              "without TF32. pkdgan takes its default kernels, not those of `tune`. Times of scoring include the copies of images\n"
              "and scores between host and device.\n\n"
              "| work | batch | pkdgan, ms | peer | ms | ratio | outcome |\n|---|---|---|---|---|---|---|\n")

@@ -171,7 +171,7 @@ def main():
         # The bench has no answers of a teacher to gather, so its losses are others; the exported model takes other pixels.
         if work != "distillation-precomputed" and theirs.losses is not None:
             try:
-                row["differences"] = same_work(mine.losses, theirs.losses)
+                row["differences"] = same_work(work, mine.losses, theirs.losses)
             except Failed as error:
                 sys.exit(f"failed: {work} in {peer}: {error}\nours {mine.losses}\ntheirs {theirs.losses}")
         rows.append(row)
