@@ -40,7 +40,7 @@ touch "$programs/begun"
 status=0
 "$programs/gpu_run_bench" --root "$here" --out "$out" --seconds "$ours" "${others[@]}" || status=$?
 # Not where it stopped before it wrote anything.
-if [ -n "$found" ] && [ "$out/results.md" -nt "$programs/begun" ]; then
+if [ -n "$found" ] && [ -e "$out/results.md" ] && ! [ "$programs/begun" -nt "$out/results.md" ]; then
     "${peers[@]}" --peers "$found" --seconds $((seconds - SECONDS - 5)) || echo "peers failed: results are without them" >&2
 fi
 exit "$status"
