@@ -18,12 +18,11 @@ class Layer(torch.nn.Module):
         self.activation, self.epsilon, self.momentum = activation, epsilon, momentum
         self.normed = f"{name}.norm.weight" in tensors
         self.bias = None if self.normed else parameter("bias")
-        self.mean = self.variance = None
         if self.normed:
             self.scale, self.shift = parameter("norm.weight"), parameter("norm.bias")
-            # A discriminator has none.
-            self.mean = tensors.get(f"{name}.norm.running_mean")
-            self.variance = tensors.get(f"{name}.norm.running_var")
+        # A discriminator has none.
+        self.register_buffer("mean", tensors.get(f"{name}.norm.running_mean"))
+        self.register_buffer("variance", tensors.get(f"{name}.norm.running_var"))
 
     def forward(self, x, statistics):
         x = self.convolve(x, self.weight, self.bias, stride=self.stride, padding=self.padding)

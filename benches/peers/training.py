@@ -21,22 +21,19 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import tomllib
 from pathlib import Path
 
-import numpy as np
 import onnxruntime
 import torch
-from safetensors.torch import load_file
 
 import torch_steps
 from machine import processor
+from onnx_scoring import Onnx
+from programs import Burn, Failed, Ours, same_work, write_start
 
 BURN = Path(__file__).parent / "burn"
 PEER_BURN = BURN / "target" / "release" / "peer-burn"
-# Largest relative difference of a loss, in the first step and after updates.
-FIRST, LATER = 1e-4, 1e-2
 
 # Our work, batch sizes, the peer, the peer's threads, and the ratio of times to reach at each batch size.
 COMPARISONS = (
@@ -45,56 +42,14 @@ COMPARISONS = (
     ("student-gan", (1, 16, 64), "PyTorch", 1, {16: 0.1}),
     ("student-gan", (1, 16, 64), "PyTorch", 2, {16: 0.1}),
     ("distillation", (1, 16, 64), "PyTorch", 2, {16: 0.5}),
-    ("distillation-asked-once", (1, 16, 64), "PyTorch", 2, {}),
+    ("distillation-precomputed", (1, 16, 64), "PyTorch", 2, {}),
     ("teacher-scoring", (1, 64), "onnxruntime", 2, {1: 1.0, 64: 1.0}),
     ("teacher-scoring", (1, 64), "PyTorch", 2, {}),
     ("student-generator", (1, 64), "Burn flex", 1, {}),
     ("teacher-generator", (1,), "Burn wgpu", None, {}),
 )
 # What peers do where it is ours that is special.
-SAME = {"distillation-asked-once": "distillation"}
-
-
-class Ours:
-    """A process for each measurement."""
-
-    def __init__(self, executable, work, batch, device, threads):
-        self.command = [executable, "--work", work, "--batch", str(batch), "--device", device, "--json", "--seconds"]
-        self.environment = os.environ | {"RAYON_NUM_THREADS": str(threads)}
-        self.losses = self.facts = None
-
-    def measure(self, seconds):
-        done = subprocess.run([*self.command, str(seconds)], env=self.environment, stdout=subprocess.PIPE, text=True)
-        if done.returncode != 0:
-            sys.exit(f"failed: {' '.join(map(str, self.command))} {seconds}")
-        measured = json.loads(done.stdout)
-        self.losses = measured["losses"]
-        self.facts = {key: measured[key] for key in ("device", "macs", "dispatches", "outside_convolutions", "loading_s")}
-        return measured["median_ms"], measured["p95_ms"]
-
-
-class Burn:
-    """A process that goes on over all rounds: it tunes its kernels as it begins."""
-
-    def __init__(self, folder, work, batch, backend, threads):
-        command = [PEER_BURN, folder, work.partition("-")[0], str(batch), backend]
-        variables = dict(os.environ)
-        if threads is not None:
-            variables["RAYON_NUM_THREADS"] = str(threads)
-        self.process = subprocess.Popen(command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        first = self.answer()
-        self.losses, self.facts = first["losses"], {"device": first["device"]}
-
-    def answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit(f"failed: {' '.join(map(str, self.process.args))}")
-        return json.loads(line)
-
-    def measure(self, seconds):
-        print(seconds, file=self.process.stdin, flush=True)
-        measured = self.answer()
-        return measured["median_ms"], measured["p95_ms"]
+SAME = {"distillation-precomputed": "distillation"}
 
 
 class Torch:
@@ -111,48 +66,13 @@ class Torch:
         return self.timed.measure(seconds)
 
 
-class Onnx:
-    """In this process: the exported teacher, on the same images each time."""
-
-    def __init__(self, folder, work, batch, threads):
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        path, self.facts = str(folder / "teacher.onnx"), {}
-        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        pixels = load_file(folder / "images.safetensors")["images"][:batch].numpy()
-        # The exported model takes bytes and pads; what is compared is time, so any bytes of its size will do.
-        sides = self.session.get_inputs()[0].shape[1:]
-        self.images = np.resize(((pixels + 1) * 127.5).astype(np.uint8), (batch, *sides))
-        self.run_options = onnxruntime.RunOptions()
-        # What only p-values need does not run.
-        self.run_options.only_execute_path_to_fetches = True
-        self.losses = None
-
-    def measure(self, seconds):
-        times, begun = [], time.perf_counter()
-        while len(times) < 5 or time.perf_counter() - begun < seconds:
-            start = time.perf_counter()
-            self.session.run(["score"], {"image": self.images}, self.run_options)
-            times.append(1e3 * (time.perf_counter() - start))
-        return tuple(map(float, np.percentile(times, [50, 95])))
-
-
 def contestant(work, peer, threads, batch, folder):
     """A peer."""
     if peer.startswith("PyTorch"):
         return Torch(folder, work, batch, threads, "fused" in peer)
     if peer == "onnxruntime":
-        return Onnx(folder, work, batch, threads)
-    return Burn(folder, work, batch, peer.removeprefix("Burn "), threads)
-
-
-def difference(ours, theirs):
-    """Largest relative difference of losses, in the first step and later."""
-    relative = [
-        max(abs(a - b) / max(abs(a), 1e-6) for a, b in zip(mine, others, strict=True))
-        for mine, others in zip(ours, theirs, strict=True)
-    ]
-    return relative[0], max(relative[1:], default=0.0)
+        return Onnx(folder, batch, threads)
+    return Burn(PEER_BURN, folder, work, batch, peer.removeprefix("Burn "), threads)
 
 
 def bench_executable():
@@ -224,15 +144,13 @@ def main():
 
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        subprocess.run([executable, "--write-start", folder], check=True)
-        if any(peer == "onnxruntime" for _, _, peer, *_ in wanted):
-            binary = Path(__file__).parents[2] / "target" / "release" / "pkdgan"
-            export = ["export", folder / "teacher.safetensors", "--format", "onnx", "--out", folder / "teacher.onnx"]
-            subprocess.run([binary, *export], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        onnx = any(peer == "onnxruntime" for _, _, peer, *_ in wanted)
+        write_start(executable, Path(__file__).parents[2] / "target" / "release" / "pkdgan", folder, onnx)
         ours, peers = {}, {}
         for work, batch, peer, threads, _ in wanted:
             if (work, batch) not in ours:
-                ours[work, batch] = Ours(executable, work, batch, arguments.device, arguments.threads)
+                ours[work, batch] = Ours(executable, work, batch, arguments.device,
+                                         {"RAYON_NUM_THREADS": str(arguments.threads)})
             key = SAME.get(work, work), batch, peer, threads
             if key not in peers:
                 print(f"making {work}, batch {batch}, in {peer}", file=sys.stderr)
@@ -251,11 +169,11 @@ def main():
                "theirs": summary(theirs, times), "target": target}
         row["ratio"] = row["ours"]["median_ms"] / row["theirs"]["median_ms"]
         # The bench has no answers of a teacher to gather, so its losses are others; the exported model takes other pixels.
-        if work != "distillation-asked-once" and theirs.losses is not None:
-            row["differences"] = first, later = difference(mine.losses, theirs.losses)
-            if not (first <= FIRST and later <= LATER):
-                sys.exit(f"failed: losses of {work} in {peer} differ by {first:.1e}, then {later:.1e}: not the same work:\n"
-                         f"ours {mine.losses}\ntheirs {theirs.losses}")
+        if work != "distillation-precomputed" and theirs.losses is not None:
+            try:
+                row["differences"] = same_work(work, mine.losses, theirs.losses)
+            except Failed as error:
+                sys.exit(f"failed: {work} in {peer}: {error}\nours {mine.losses}\ntheirs {theirs.losses}")
         rows.append(row)
     result = {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -266,4 +184,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Failed as error:
+        sys.exit(f"failed: {error}")
