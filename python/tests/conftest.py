@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 
 import pkdgan
 
+# Who starts the tests in the background may have them ignore ctrl-C, and what they start too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # Ray's workers step back behind all others; where something else runs, they would take ten times as long.
 os.environ["RAY_worker_niceness"] = "0"
 
