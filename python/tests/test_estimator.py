@@ -46,8 +46,6 @@ def fitted(normal):
 
 def test_it_learns_what_is_normal():
     settings = {"training.steps": 150, "distillation.step1.steps": 150, "distillation.step2.steps": 0}
-    # Among so few images it is chance which score tells painted defects best.
-    settings["scoring.score"] = "combined"
     model = quick(settings=settings).fit(crosses(120))
     odd = crosses(40, seed=2)
     odd[:, 8:24, 8:24] = 128

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::data::{Images, at_most};
 use crate::engine::{Executor, Variables};
 use crate::model::{BaseScores, EdeGan, MAX_FITTED, ModelFile, NormalityModel, ScoreKind, Statistics};
+use crate::run::BETTER;
 use crate::sensitivity::DefectSet;
 use crate::train::{TrainError, observe};
 
@@ -40,10 +41,14 @@ pub(super) fn with_normality(
         let painted = DefectSet::new(images, held_out, config.training.seed)?.images;
         let all: Vec<usize> = (0..painted.count()).collect();
         let painted = base_scores(&normality, executor, network, &painted, &all)?;
-        let mut best = (ScoreKind::default(), 0.0);
-        for kind in ScoreKind::ALL {
+        let area = |kind: ScoreKind| -> Result<f64, TrainError> {
             let of = |base: &[BaseScores]| base.iter().map(|base| normality.score_of(kind, base)).collect::<Vec<_>>();
-            let area = PaintedAuroc::new(&of(&normal), &of(&painted))?.mean();
+            Ok(PaintedAuroc::new(&of(&normal), &of(&painted))?.mean())
+        };
+        // A little better is chance. Then the one that has some of each is safer.
+        let mut best = (ScoreKind::Combined, area(ScoreKind::Combined)? + BETTER);
+        for kind in ScoreKind::BASE {
+            let area = area(kind)?;
             if area > best.1 {
                 best = (kind, area);
             }

@@ -28,5 +28,6 @@ pub use process::Processes;
 pub use references::{read_references, write_references};
 pub use report::{FilesReport, GroupsReport, NetworkReport, Report, ThresholdReport, UnusedFile, peak_rss_bytes};
 pub use scores::{Score, picture_score_rows, read_scores, score_rows, write_picture_scores, write_scores};
+pub(crate) use sensitivity::BETTER;
 pub use sensitivity::{DetectorSensitivity, FoundDefect, SensitivityReport};
 pub use tensorboard::EventFile;

@@ -67,7 +67,7 @@ pub struct FoundDefect {
 const TEACHER: &str = "teacher";
 
 /// An AUROC must be higher by so much before it is called better.
-const BETTER: f64 = 0.005;
+pub(crate) const BETTER: f64 = 0.005;
 
 impl SensitivityReport {
     /// What a network found by a kind of score.
