@@ -640,3 +640,32 @@ fn a_run_says_what_it_left_out_however_quiet_and_keeps_range_and_patterns() {
         serde_json::from_str(said.lines().rfind(|line| line.starts_with('{')).unwrap()).unwrap();
     assert_eq!((&done["event"], &done["left_out"], &done["unreadable"]), (&"done".into(), &2.into(), &0.into()));
 }
+
+#[test]
+fn pictures_that_may_be_mirrored_are_seen_so() {
+    let sandbox = Sandbox::new();
+    grey(&sandbox, "good", 24);
+    let images = ["--images=good", "--group-by=none"];
+    let mut made = std::collections::BTreeSet::new();
+    for (symmetry, mirrored) in [
+        (None, [false, false]),
+        (Some("left-right"), [true, false]),
+        (Some("top-bottom"), [false, true]),
+        (Some("both"), [true, true]),
+    ] {
+        let run = symmetry.unwrap_or("none");
+        let flag = symmetry.map(|how| format!("--symmetry={how}"));
+        let more: Vec<&str> = images.into_iter().chain(flag.as_deref()).chain(["--out", run]).collect();
+        succeeds(&sandbox, &more);
+        let augmentation = Config::read(&sandbox.path(&format!("{run}/config.toml"))).unwrap().training.augmentation;
+        assert_eq!([augmentation.mirror, augmentation.flip], mirrored, "{run}");
+        made.insert(sandbox.read(&format!("{run}/model.safetensors")));
+    }
+    assert_eq!(made.len(), 4, "each trains another network");
+    let output = train(&sandbox, &["--images=good", "--symmetry=sideways"]);
+    assert!(
+        !output.status.success() && stderr(&output).contains("left-right, top-bottom, both"),
+        "{}",
+        stderr(&output)
+    );
+}

@@ -75,6 +75,7 @@ adversarial = 0.1
 
 [training.augmentation]
 mirror = false
+flip = false
 max_shift = 0
 
 [training.pseudo_anomalies]
@@ -179,7 +180,7 @@ fn a_configuration_from_before_transformations_has_none() {
     let now = set(&[]).unwrap();
     let mut text = now.to_toml().unwrap();
     for part in [
-        "[training.augmentation]\nmirror = false\nmax_shift = 0\n\n",
+        "[training.augmentation]\nmirror = false\nflip = false\nmax_shift = 0\n\n",
         "[training.pseudo_anomalies]\nweight = 0.0\nmargin = 1.0\nkinds = [\"turned\"]\n\n",
     ] {
         assert!(text.contains(part), "{part} in\n{text}");

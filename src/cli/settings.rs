@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use pkdgan::config::{Config, ConfigError, Goal, Recipe};
 use pkdgan::data::{Colour, Dataset, Fit, GroupBy, Range, Source};
 use pkdgan::model::{ModelFile, ScoreChoice};
@@ -26,6 +26,14 @@ pub(super) struct Base {
     /// Folder that holds the data sets, each in a folder of its name [default: searched, see `pkdgan data --help`]
     #[arg(long, value_name = "DIR", help_heading = "Settings")]
     data_dir: Option<PathBuf>,
+}
+
+/// What a picture may be mirrored by and stay as normal.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Symmetry {
+    LeftRight,
+    TopBottom,
+    Both,
 }
 
 /// The settings of a run: a base, over it flags.
@@ -74,6 +82,10 @@ pub(super) struct Settings {
     /// many bits as the training pictures use. The model keeps it for scoring [default: full]
     #[arg(long, value_name = "RANGE", help_heading = "Own images", requires = "images")]
     range: Option<Range>,
+    /// What a picture may be mirrored by and stay as normal, as parts can be that come any way round: `left-right`, `top-bottom`
+    /// or `both`. Training then sees half of the pictures so, drawn at random each time
+    #[arg(long, value_name = "HOW", help_heading = "Own images", requires = "images")]
+    symmetry: Option<Symmetry>,
     /// Take only files whose names fit this pattern, such as `*.png` or `monday/**`; repeatable. A pattern without a slash
     /// is for the name in any folder
     #[arg(long, value_name = "PATTERN", help_heading = "Own images", requires = "images")]
@@ -172,6 +184,8 @@ impl Settings {
             ("data.images.fit", self.fit.map(|fit| quoted(&fit))),
             ("data.images.colour", self.colour.map(|colour| quoted(&colour))),
             ("data.images.range", self.range.map(|range| quoted(&range))),
+            ("training.augmentation.mirror", self.symmetry.map(|of| (of != Symmetry::TopBottom).to_string())),
+            ("training.augmentation.flip", self.symmetry.map(|of| (of != Symmetry::LeftRight).to_string())),
             ("data.images.include", list(&self.include)),
             ("data.images.exclude", list(&self.exclude)),
             ("data.images.cross_file_systems", self.cross_file_systems.then(|| "true".to_owned())),

@@ -51,7 +51,7 @@ pub(super) struct Arguments {
     /// Go on with the run in this folder from its last checkpoint, with its own settings
     #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with_all = [
         "stage", "teacher", "with_baseline", "out", "force", "init", "recipe", "config", "set", "dataset", "data_dir",
-        "group_by", "size", "fit", "colour", "range", "include", "exclude", "cross_file_systems", "normal", "calibration", "batch_size", "steps", "epochs", "seed",
+        "group_by", "size", "fit", "colour", "range", "symmetry", "include", "exclude", "cross_file_systems", "normal", "calibration", "batch_size", "steps", "epochs", "seed",
         "lr", "no_shuffle", "no_tune",
     ])]
     resume: Option<PathBuf>,

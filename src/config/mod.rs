@@ -201,6 +201,9 @@ pub struct TrainingConfig {
 pub struct AugmentationConfig {
     /// Whether left and right change places in half of the cases.
     pub mirror: bool,
+    /// Whether top and bottom do.
+    #[serde(default)]
+    pub flip: bool,
     /// Most pixels that an image is shifted along each axis.
     pub max_shift: u32,
 }

@@ -51,7 +51,7 @@ impl Recipe {
         };
         let (augmentation, pseudo_anomalies) = match dataset {
             Dataset::Cifar10 => (
-                AugmentationConfig { mirror: true, max_shift: 2 },
+                AugmentationConfig { mirror: true, flip: false, max_shift: 2 },
                 PseudoAnomalyConfig {
                     weight: 10.0,
                     kinds: vec![PseudoAnomaly::Turned, PseudoAnomaly::Recoloured],

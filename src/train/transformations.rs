@@ -36,7 +36,7 @@ impl Transformations {
     /// Whether images are seen as they are.
     pub(super) fn leave_images(config: &Config) -> bool {
         let augmentation = config.training.augmentation;
-        !augmentation.mirror && augmentation.max_shift == 0
+        !augmentation.mirror && !augmentation.flip && augmentation.max_shift == 0
     }
 
     /// Adds the images of a step as they are seen, and the pseudo-anomalies made of them.
@@ -96,7 +96,12 @@ impl Iterator for Codes {
         let mut transformation = draw.augmentation(&self.augmentation);
         if !kinds.is_empty() {
             match kinds[draw.below(kinds.len() as u32) as usize] {
-                PseudoAnomaly::Turned => transformation.turns = 1 + draw.below(3),
+                PseudoAnomaly::Turned => {
+                    // Half a turn is no anomaly where images are mirrored both ways.
+                    let AugmentationConfig { mirror, flip, .. } = self.augmentation;
+                    let turns = if mirror && flip { 1 + 2 * draw.below(2) } else { 1 + draw.below(3) };
+                    transformation.turns = (transformation.turns + turns) % 4;
+                }
                 PseudoAnomaly::Recoloured => transformation.recolouring = draw.recolouring(self.grey),
             }
         }
@@ -128,13 +133,55 @@ impl Draw {
 
     fn augmentation(&mut self, augmentation: &AugmentationConfig) -> Transformation {
         let mirrored = augmentation.mirror && self.below(2) == 1;
+        let flipped = augmentation.flip && self.below(2) == 1;
         let mut shift = || self.below(2 * augmentation.max_shift + 1) as i32 - augmentation.max_shift as i32;
         let shift = [shift(), shift()];
-        Transformation { mirrored, shift, ..Transformation::default() }
+        // Top and bottom change places where an image is turned by half and mirrored.
+        let turns = if flipped { 2 } else { 0 };
+        Transformation { turns, mirrored: mirrored != flipped, shift, ..Transformation::default() }
     }
 
     fn recolouring(&mut self, grey: bool) -> Recolouring {
         let kinds = [Recolouring::Negative, Recolouring::Next, Recolouring::Previous];
         kinds[self.below(if grey { 1 } else { 3 }) as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::config::Recipe;
+    use crate::data::Dataset;
+
+    /// Turns, and whether left and right change places, of all that is done to many samples.
+    fn drawn(mirror: bool, flip: bool, kinds: &[PseudoAnomaly]) -> BTreeSet<(u32, bool)> {
+        let mut config = Recipe::Default.config(Dataset::Mnist);
+        config.training.augmentation = AugmentationConfig { mirror, flip, max_shift: 0 };
+        config.training.pseudo_anomalies.weight = 1.0;
+        config.training.pseudo_anomalies.kinds = kinds.to_vec();
+        let mut variables = Variables::new();
+        let registered = Transformations::register(&config, Stage::Teacher, &mut variables, 1);
+        let mut codes = registered.codes(&config);
+        codes.retain(|codes| codes.kinds.is_empty() == kinds.is_empty());
+        let [codes] = &mut codes[..] else { panic!("{} rings", codes.len()) };
+        codes.take(200).map(|code| (code as u32 % 4, code as u32 / 4 % 2 == 1)).collect()
+    }
+
+    #[test]
+    fn images_are_mirrored_as_the_settings_say() {
+        assert_eq!(drawn(true, false, &[]), [(0, false), (0, true)].into());
+        assert_eq!(drawn(false, true, &[]), [(0, false), (2, true)].into());
+        assert_eq!(drawn(true, true, &[]), [(0, false), (0, true), (2, false), (2, true)].into());
+    }
+
+    #[test]
+    fn no_image_that_counts_as_normal_is_a_pseudo_anomaly() {
+        for (mirror, flip) in [(false, false), (true, false), (false, true), (true, true)] {
+            let turned = drawn(mirror, flip, &[PseudoAnomaly::Turned]);
+            let normal = drawn(mirror, flip, &[]);
+            assert!(turned.is_disjoint(&normal) && turned.len() > 2, "{mirror}, {flip}: {turned:?}");
+        }
     }
 }
