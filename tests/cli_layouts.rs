@@ -8,6 +8,7 @@ use std::process::Output;
 use command::{Sandbox, TINY, stderr};
 use image::{GrayImage, Luma};
 use pkdgan::config::Config;
+use serde_json::Value;
 
 /// Pictures of a blob whose place goes by a number, from `first` on.
 fn pictures(sandbox: &Sandbox, folder: &str, first: u32, count: u32) {
@@ -128,6 +129,25 @@ fn a_folder_in_the_layout_of_an_inspection_set_is_taken_so() {
     let before = format!("{}/", sandbox.path("bottle").display());
     let renamed = String::from_utf8(scores).unwrap().replace(&before, "moved/");
     assert_eq!(renamed.as_bytes(), sandbox.read("again.csv"));
+
+    // So does an evaluation later, of the pictures that it is about.
+    let evaluated = |more: &[&str]| -> Value {
+        let mut command = sandbox.pkdgan(&["eval", run, "--images", "moved", "--json"]);
+        let output = command.args(more).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()["localization"].take()
+    };
+    let again = evaluated(&[]);
+    assert_eq!([&again["masks"], &again["normal"], &again["unusable"]], [5, 6, 4]);
+    for key in ["pixel_auroc", "maximum_on_defect", "defect_area"] {
+        assert_eq!(again["networks"][0][key], network[key], "{key}");
+    }
+    let some = evaluated(&["--exclude=contamination", "--exclude=000.png", "--exclude=03?.png"]);
+    assert_eq!([&some["masks"], &some["normal"], &some["unusable"]], [4, 0, 0]);
+    let output = sandbox.pkdgan(&["eval", run, "--images", "moved"]).output().unwrap();
+    let stdout = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(stdout.contains("heat maps of model beside 5 masks: pixel AUROC"), "{stdout}");
+    assert!(stderr(&output).contains("4 have no mask"), "{}", stderr(&output));
 }
 
 #[test]

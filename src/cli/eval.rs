@@ -7,9 +7,11 @@ use anyhow::bail;
 use clap::Args;
 use pkdgan::config::Config;
 use pkdgan::metrics::BestF1;
-use pkdgan::unstable::data::Patterns;
-use pkdgan::unstable::pipeline::{Data, open_device};
-use pkdgan::unstable::run::{Given, RunFile, RunFolder, ThresholdReport, picture_score_rows, score_rows};
+use pkdgan::unstable::data::{Patterns, masks_beside};
+use pkdgan::unstable::pipeline::{Data, LocalizationTest, open_device};
+use pkdgan::unstable::run::{
+    Given, LocalizationReport, RunFile, RunFolder, ThresholdReport, picture_score_rows, score_rows,
+};
 use pkdgan::unstable::train::{Evaluation, Model, TrainError};
 use serde::Serialize;
 
@@ -66,6 +68,8 @@ struct Figures<'a> {
     blank_l1_normal: f64,
     threshold: Option<ThresholdReport>,
     best_f1: Option<BestF1>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    localization: Option<LocalizationReport>,
     adapter: &'a str,
 }
 
@@ -87,7 +91,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if !patterns.is_empty() {
         narrow(&mut data, &config, &patterns)?;
     }
-    let (evaluation, calibration, adapter) = arguments.device.work(|| {
+    let (evaluation, calibration, localization, adapter) = arguments.device.work(|| {
         // The run's own, so that its scores come out again to the last digit.
         let mut executor = open_device(&arguments.device, &folder, &config, &arguments.model)?;
         let adapter = executor.summary();
@@ -101,7 +105,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let report = |done| progress.update(done, "");
         let evaluation = Evaluation::run(executor.as_mut(), &model, &data.eval, &data.split, report)?;
         progress.finish();
-        Ok::<_, TrainError>((evaluation, model.calibration, adapter))
+        let masks = config.data.images.as_ref().and_then(|images| masks_beside(&images.anomalies));
+        let _preparing = masks.map(|_| console.preparing("heat maps beside masks"));
+        let mut localization = LocalizationTest::new(&config, &data);
+        if let Some(localization) = &mut localization {
+            let name = arguments.model.file_stem().unwrap_or_default().to_string_lossy();
+            localization.network(&name, executor.as_mut(), &model, &data)?;
+        }
+        let localization = localization.map(LocalizationTest::report);
+        Ok::<_, TrainError>((evaluation, model.calibration, localization, adapter))
     })?;
     let threshold = |calibration| data.threshold(&evaluation, calibration, arguments.alpha);
     let threshold = match (&calibration, arguments.alpha) {
@@ -124,6 +136,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         _ => output::line(text),
     };
+    let unusable = localization.as_ref().and_then(LocalizationReport::warning);
     if arguments.json {
         let figures = Figures {
             auroc: evaluation.auroc,
@@ -134,19 +147,25 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             blank_l1_normal: evaluation.blank_l1_normal,
             threshold,
             best_f1: evaluation.best_f1,
+            localization,
             adapter: &adapter,
         };
         print(serde_json::to_string_pretty(&figures)?)?;
     } else {
-        print(format!(
-            "{}: AUROC {}, average precision {}\nreconstruction error of normal images {:.4} (a constant image: {:.4})\n{}",
+        let text = format!(
+            "{}: AUROC {}, average precision {}\nreconstruction error of normal images {:.4} (a constant image: {:.4})\n{}{}",
             table::subject(config.data.dataset, config.data.normal),
             table::figure(evaluation.auroc),
             table::figure(evaluation.average_precision),
             evaluation.reconstruction_l1_normal,
             evaluation.blank_l1_normal,
-            table::thresholds(threshold.as_ref(), evaluation.best_f1.as_ref()).trim_end()
-        ))?;
+            table::thresholds(threshold.as_ref(), evaluation.best_f1.as_ref()),
+            localization.as_ref().map_or_else(String::new, table::localization)
+        );
+        print(text.trim_end().to_owned())?;
+    }
+    if let Some(unusable) = unusable {
+        console.say(format!("warning: {unusable}"));
     }
     // What was not looked at is nothing that a quiet program may pass over.
     if let Some(own) = data.own.as_ref().filter(|own| !own.left_out.is_empty()) {

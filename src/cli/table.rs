@@ -63,7 +63,7 @@ fn sensitivity(of: &SensitivityReport) -> String {
 }
 
 /// How well heat maps point at defects by their masks, a line for each network.
-fn localization(of: &LocalizationReport) -> String {
+pub(super) fn localization(of: &LocalizationReport) -> String {
     let line = |one: &NetworkLocalization| {
         format!(
             "heat maps of {} beside {} masks: pixel AUROC {:.4}, highest on the defect in {:.1} % (by chance {:.1} %)\n",

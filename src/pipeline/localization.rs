@@ -13,32 +13,35 @@ use crate::train::{Differences, Model, SCORED_AT_ONCE, TrainError};
 /// Most files that a report lists.
 const LISTED: usize = 100;
 
-/// The masks of a run's evaluation pictures, and what maps made of them up to now.
-pub(super) struct LocalizationTest {
+/// The masks of the pictures that are evaluated, and what maps made of them up to now.
+pub struct LocalizationTest {
     truth: GroundTruth,
-    /// Pictures that count, by place.
+    /// Places of `truth` that count.
+    places: Vec<usize>,
+    /// The picture of each of these.
     indices: Vec<usize>,
     networks: Vec<NetworkLocalization>,
 }
 
 impl LocalizationTest {
     /// The test of a run on own pictures that have masks; none of others.
-    pub(super) fn new(config: &Config, data: &Data) -> Option<Self> {
+    pub fn new(config: &Config, data: &Data) -> Option<Self> {
         let (own, images) = (data.own.as_ref()?, config.data.images.as_ref()?);
-        let pictures = own.eval_paths.iter().cloned();
-        let pictures: Vec<_> = pictures.zip(data.eval.labels.iter().map(|&label| label != data.split.normal)).collect();
+        let anomalous = |index: usize| data.eval.labels[index] != data.split.normal;
+        let pictures = data.split.test.iter().map(|&index| (own.eval_paths[index].clone(), anomalous(index)));
+        let pictures: Vec<_> = pictures.collect();
         let budget = MemoryBudget::of_machine();
         let truth = GroundTruth::read(&images.anomalies, &pictures, &config.preprocessing(), &budget)?;
-        let counts = |index: &usize| truth.places.get(*index).is_some_and(Option::is_some);
-        let indices = data.split.test.iter().copied().filter(counts).collect();
-        Some(Self { truth, indices, networks: Vec::new() })
+        let counts = truth.places.iter().enumerate().filter(|(_, known)| known.is_some());
+        let (places, indices) = counts.map(|(place, _)| (place, data.split.test[place])).unzip();
+        Some(Self { truth, places, indices, networks: Vec::new() })
     }
 
     /// Has the heat maps of a network point at the defects. One without a scale is left out.
     ///
     /// # Errors
     /// Failures of the device.
-    pub(super) fn network(
+    pub fn network(
         &mut self,
         name: &str,
         executor: &mut dyn Executor,
@@ -46,8 +49,8 @@ impl LocalizationTest {
         data: &Data,
     ) -> Result<(), TrainError> {
         let Some(scale) = model.map_scale.as_ref().filter(|_| self.truth.masked() > 0) else { return Ok(()) };
-        let Self { truth, indices, networks } = self;
-        let known = |place: usize| truth.places.get(indices[place]).and_then(Option::as_ref);
+        let Self { truth, places, indices, networks } = self;
+        let known = |nth: usize| truth.places.get(places[nth]).and_then(Option::as_ref);
         let map = |place: usize, difference: Vec<f32>| match known(place) {
             Some(known) => scale.map_within(&difference, known.placement.corner, known.placement.filled),
             None => Vec::new(),
@@ -64,7 +67,7 @@ impl LocalizationTest {
     }
 
     /// What came of it.
-    pub(super) fn report(self) -> LocalizationReport {
+    pub fn report(self) -> LocalizationReport {
         let masks = self.truth.masked();
         let listed = self.truth.unusable.iter().take(LISTED).map(|(path, why)| UnusedFile {
             path: shortened(&text_of(path)).into_owned(),

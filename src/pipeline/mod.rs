@@ -24,6 +24,7 @@ pub use evaluate::{Evaluated, evaluate};
 pub use finish::finish;
 pub(crate) use local_devices::LocalDevices;
 pub use local_devices::{find_gpu, kinds};
+pub use localization::LocalizationTest;
 pub use page::page;
 pub use plan::Plan;
 pub use programs::{expect_room, programs, scoring_programs};
