@@ -17,7 +17,9 @@ the run measures them, and detectors of scikit-learn on the same pixels, as in b
 
 runs.csv has a row for each set, seed and detector: set, side, seed, detector, AUROC and its 95 % half-width (Hanley and McNeil
 1982), AUROC by the whole reconstruction error, defects found and false alarms at alpha 0.05, AUROC and share found of painted
-defects, seconds of training, build. A detector without `by` scores by the latent distance. painted.csv has the share found of
+defects; of networks, where the set has masks under ground_truth, the AUROC over all pixels of its heat maps, the share of defects
+that the map is highest on, and the share of a picture that a defect covers; seconds of training, build. A detector without `by`
+scores by the latent distance. painted.csv has the share found of
 each defect by the run's student, by the score that it was trained with.
 """
 
@@ -40,7 +42,7 @@ sys.path.insert(0, str(ROOT / "benches/baselines"))
 from baselines import METHODS  # noqa: E402
 
 COLUMNS = ["set", "side", "seed", "detector", "auroc", "half_width", "reconstruction_auroc", "found", "false_alarms",
-           "painted_auroc", "painted_found", "seconds", "build"]
+           "painted_auroc", "painted_found", "pixel_auroc", "maximum_on_defect", "defect_area", "seconds", "build"]
 PAINTED = ["set", "side", "seed", "kind", "size", "contrast", "found"]
 ALPHA = 0.05
 SIDES = {"magtile": 64}
@@ -92,7 +94,7 @@ def train(arguments, folder, side, seed):
     """Trains a run, or goes on with it, and gives its report."""
     run = arguments.runs / f"{named(folder, arguments.pictures)}-{side}-{seed}"
     if not (run / "report.json").exists():
-        command = [arguments.program, "train", "--quiet", "--device", "cpu"]
+        command = [arguments.program.resolve(), "train", "--quiet", "--device", "cpu"]
         if (run / "config.toml").exists():
             command += ["--resume", run]
         else:
@@ -116,7 +118,7 @@ def favoured(model):
 
 def verdicts(arguments, model, folder, kind):
     """Defects found and false alarms of a model at ALPHA, by a kind of score."""
-    command = [arguments.program, "score", model, folder / "test", "--path", "cpu", "--quiet", "--format", "jsonl",
+    command = [arguments.program.resolve(), "score", model, folder / "test", "--path", "cpu", "--quiet", "--format", "jsonl",
                "--score", kind]
     scored = subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True)
     rows = [json.loads(line) for line in scored.stdout.splitlines()]
@@ -133,6 +135,7 @@ def measured(arguments, folder, side, seed):
     normal, anomalous = map(len, parts(folder))
     name_of_set = named(folder, arguments.pictures)
     networks = {network["network"]: network for network in report["networks"]}
+    places = {of["network"]: of for of in (report.get("localization") or {}).get("networks", [])}
     rows, painted = [], []
     for detector in report["sensitivity"]["detectors"]:
         name, kind = detector["detector"], detector.get("score")
@@ -146,6 +149,8 @@ def measured(arguments, folder, side, seed):
             row["reconstruction_auroc"] = f"{networks[name]['reconstruction_auroc_l2']:.4f}"
             seconds = networks[name]["seconds"]
             row["seconds"] = "" if seconds is None else f"{seconds:.0f}"
+        if name in places and kind in (None, "latent"):
+            row |= {column: f"{places[name][column]:.4f}" for column in ("pixel_auroc", "maximum_on_defect", "defect_area")}
         model = {"teacher": "teacher.safetensors", "student": "model.safetensors"}.get(name)
         if model:
             found, alarms = verdicts(arguments, run / model, folder, kind)
@@ -204,6 +209,23 @@ def keyed(path, columns):
     return {tuple(row[column] for column in columns): row for row in rows}
 
 
+def where(rows):
+    """The table of heat maps beside masks, if there are any."""
+    groups = {}
+    for row in rows:
+        if row.get("pixel_auroc"):
+            groups.setdefault((row["set"], row["side"], row["detector"]), []).append(row)
+    if not groups:
+        return ""
+    text = "\nHeat maps beside masks of the real defects:\n\n"
+    text += "| set | side | network | seeds | pixel AUROC | highest on the defect | by chance |\n|---|---|---|---|---|---|---|\n"
+    for key, of in groups.items():
+        pixel, highest, area = ([float(row[column]) for row in of] for column in ("pixel_auroc", "maximum_on_defect", "defect_area"))
+        mean = lambda values: sum(values) / len(values)
+        text += f"| {' | '.join(key)} | {len(of)} | {mean(pixel):.3f} | {mean(highest):.1%} | {mean(area):.1%} |\n"
+    return text
+
+
 def page(rows):
     """The table of a page: means over seeds."""
     groups = {}
@@ -221,6 +243,7 @@ def page(rows):
                  shown(mean(of, "false_alarms"), "{:.1%}"), shown(mean(of, "painted_auroc"), "{:.3f}"),
                  shown(mean(of, "painted_found"), "{:.1%}")]
         text += f"| {' | '.join(map(str, cells))} |\n"
+    text += where(rows)
     text += "\nAUROC on painted defects against AUROC on real ones:\n\n| set | detectors | correlation |\n|---|---|---|\n"
     pairs = {}
     for row in rows:

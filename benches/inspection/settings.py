@@ -5,7 +5,8 @@
     python benches/inspection/settings.py FOLDER --sets elpv,casting --queue benches/inspection/settings.txt
 
 Each line of the queue has the settings of a trial, as KEY=VALUE with spaces between them. Beside settings of the program there are
-`size=64` and `pictures=50`, which trains on so many of the pictures, drawn by the seed. A line that begins with # says nothing.
+`size=64`; `pictures=50`, which trains on so many of the pictures, drawn by the seed; and `before.KEY=VALUE`, by which a teacher
+is trained first whose weights the trial begins with. A line that begins with # says nothing.
 
 A trial trains on train/good of a set and sees no other folder, so no real defect. Trials that settings.csv has are not run again.
 
@@ -41,25 +42,37 @@ def parse():
     return parser.parse_args()
 
 
+def train(arguments, run, more, settings):
+    """Trains a run, or goes on with it, unless it is done."""
+    if (run / "report.json").exists():
+        return
+    command = [arguments.program.resolve(), "train", "--quiet", "--device", "cpu"]
+    if (run / "config.toml").exists():
+        command += ["--resume", run]
+    else:
+        command += [*more, "--out", run]
+        command += [argument for key, value in settings.items() for argument in ("--set", f"{key}={value}")]
+    subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
+
+
 def trial(arguments, folder, seed, settings):
     """Runs a trial, or goes on with it, and gives its rows."""
     words = dict(word.split("=", 1) for word in settings.split())
     size, pictures = words.pop("size", "32"), words.pop("pictures", None)
+    before = {key.removeprefix("before."): words.pop(key) for key in list(words) if key.startswith("before.")}
     named = lambda settings: f"{folder.name}-{seed}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
     run = arguments.runs / named(settings)
-    if not (run / "report.json").exists():
-        command = [arguments.program, "train", "--quiet", "--device", "cpu"]
-        if (run / "config.toml").exists():
-            command += ["--resume", run]
-        else:
-            images = folder / "train/good"
-            if pictures:
-                images = some(images, int(pictures), seed, run.with_name(run.name + "-images").resolve())
-            command += ["--images", images, "--size", size, "--seed", seed, "--out", run]
-            if arguments.same_teacher:
-                command += ["--teacher", arguments.runs / named("")]
-            command += [argument for key, value in words.items() for argument in ("--set", f"{key}={value}")]
-        subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
+    images = folder / "train/good"
+    if pictures:
+        images = some(images, int(pictures), seed, run.with_name(run.name + "-images").resolve())
+    base = ["--images", images, "--size", size, "--seed", seed]
+    if arguments.same_teacher:
+        base += ["--teacher", arguments.runs / named("")]
+    if before:
+        first = run.with_name(run.name + "-before")
+        train(arguments, first, base + ["--stage", "teacher"], before)
+        base += ["--init", first / "model.safetensors"]
+    train(arguments, run, base, words)
     report = json.loads((run / "report.json").read_text())
     for of in report["sensitivity"]["detectors"]:
         yield {"set": folder.name, "settings": settings, "seed": seed, "pictures": pictures or "", "network": of["detector"],

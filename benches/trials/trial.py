@@ -72,7 +72,7 @@ def run(arguments, dataset, normal, seed, flags, settings):
            for row in rows(arguments.out)):
         return
     folder = arguments.runs / f"{dataset}-{normal}-{seed}-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}"
-    command = [str(arguments.program), "train", "--dataset", dataset, "--normal", normal, "--seed", seed,
+    command = [str(arguments.program.resolve()), "train", "--dataset", dataset, "--normal", normal, "--seed", seed,
                "--recipe", flags["recipe"], "--stage", flags["stage"], "--set", 'data.eval_split="validation"',
                "--set", "data.calibration=0", "--device", "cpu", "--progress", "none", "--force", "--out", str(folder)]
     if arguments.data_dir:
