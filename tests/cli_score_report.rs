@@ -5,21 +5,9 @@ mod command;
 use std::fs;
 use std::path::Path;
 
-use command::{Sandbox, TINY, stderr};
-use image::{GrayImage, Luma};
+use command::{Sandbox, TINY, stderr, textured};
 use scraper::{ElementRef, Html, Selector};
 use serde_json::Value;
-
-/// A bright square on a textured ground, at a place that goes by a number; with a dark spot if `spoilt`.
-fn picture(n: u32, spoilt: bool) -> GrayImage {
-    let left = 8 + n % 3;
-    GrayImage::from_fn(28, 32, |x, y| {
-        let inside = (left..24).contains(&x) && (8..24 - n % 2).contains(&y);
-        let texture = (x * 7 + y * 13 + n * 5) % 11;
-        let spot = spoilt && x.abs_diff(16) <= 2 && y.abs_diff(14) <= 2;
-        Luma([if spot { 0 } else { (if inside { 150 } else { 30 }) + texture as u8 }])
-    })
-}
 
 /// A sandbox with a student of 40 good pictures in `run`, and 30 new ones in `new`. One of them is a copy of a good one, two have a
 /// spot, and one is no picture.
@@ -28,11 +16,11 @@ fn sandbox() -> Sandbox {
     for (folder, first, count) in [("good", 0, 40), ("new", 40, 27)] {
         fs::create_dir_all(sandbox.path(folder)).unwrap();
         for n in first..first + count {
-            picture(n, false).save(sandbox.path(&format!("{folder}/{n:03}.png"))).unwrap();
+            textured(n, false).save(sandbox.path(&format!("{folder}/{n:03}.png"))).unwrap();
         }
     }
     for n in 0..2 {
-        picture(n, true).save(sandbox.path(&format!("new/a spot {n}.png"))).unwrap();
+        textured(n, true).save(sandbox.path(&format!("new/a spot {n}.png"))).unwrap();
     }
     fs::copy(sandbox.path("good/007.png"), sandbox.path("new/copy.png")).unwrap();
     sandbox.write("new/broken.png", b"none");

@@ -5,21 +5,9 @@ mod command;
 use std::fs;
 use std::path::Path;
 
-use command::{Sandbox, TINY, stderr};
-use image::{GrayImage, Luma};
+use command::{Sandbox, TINY, stderr, textured};
 use pkdgan::model::{ModelFile, ScoreKind};
 use serde_json::Value;
-
-/// A bright square on a textured ground, at a place that goes by a number; with a dark spot if `spoilt`.
-fn picture(n: u32, spoilt: bool) -> GrayImage {
-    let left = 8 + n % 3;
-    GrayImage::from_fn(28, 32, |x, y| {
-        let inside = (left..24).contains(&x) && (8..24 - n % 2).contains(&y);
-        let texture = (x * 7 + y * 13 + n * 5) % 11;
-        let spot = spoilt && x.abs_diff(16) <= 2 && y.abs_diff(14) <= 2;
-        Luma([if spot { 0 } else { (if inside { 150 } else { 30 }) + texture as u8 }])
-    })
-}
 
 /// A sandbox with 40 good pictures and 4 spoilt ones, and a student that was trained on the good ones into `runs`.
 fn trained(more: &[&str]) -> Sandbox {
@@ -28,7 +16,7 @@ fn trained(more: &[&str]) -> Sandbox {
         fs::create_dir_all(sandbox.path(folder)).unwrap();
         for n in first..first + count {
             let file = sandbox.path(&format!("{folder}/{n:03}.png"));
-            picture(n, folder == "new/spoilt").save(file).unwrap();
+            textured(n, folder == "new/spoilt").save(file).unwrap();
         }
     }
     let mut command = sandbox.pkdgan(&["train", "--stage=student", "--images=good", "--group-by=none", "--out=run"]);
@@ -158,7 +146,7 @@ fn a_model_of_before_has_the_latent_distance_alone() {
     let sandbox = Sandbox::new();
     let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/student/model.safetensors");
     let image = sandbox.path("a.png");
-    picture(0, false).save(&image).unwrap();
+    textured(0, false).save(&image).unwrap();
     for kind in ["features", "auto"] {
         let by = format!("--score={kind}");
         let arguments = ["score", old.to_str().unwrap(), "a.png", &by];

@@ -31,6 +31,17 @@ pub(crate) const TINY: [&str; 11] = [
     "--batch-size=2",
 ];
 
+/// A bright square on a textured ground, at a place that goes by a number; with a dark spot if `spoilt`.
+pub(crate) fn textured(n: u32, spoilt: bool) -> image::GrayImage {
+    let left = 8 + n % 3;
+    image::GrayImage::from_fn(28, 32, |x, y| {
+        let inside = (left..24).contains(&x) && (8..24 - n % 2).contains(&y);
+        let texture = (x * 7 + y * 13 + n * 5) % 11;
+        let spot = spoilt && x.abs_diff(16) <= 2 && y.abs_diff(14) <= 2;
+        image::Luma([if spot { 0 } else { (if inside { 150 } else { 30 }) + texture as u8 }])
+    })
+}
+
 /// A folder with a small data set in the shape of MNIST under `data`, gone when dropped.
 pub(crate) struct Sandbox {
     folder: TempDir,

@@ -121,15 +121,16 @@ impl NormalityModel {
 
     /// All scores of an image but the combined one.
     pub(crate) fn base_scores(&self, seen: Observation) -> BaseScores {
-        ScoreKind::BASE.map(|kind| self.base_score(kind, seen))
+        ScoreKind::BASE.map(|kind| self.score(kind, seen))
     }
 
-    fn base_score(&self, kind: ScoreKind, seen: Observation) -> f32 {
+    fn score(&self, kind: ScoreKind, seen: Observation) -> f32 {
         match kind {
-            ScoreKind::Latent | ScoreKind::Combined => seen.distance,
+            ScoreKind::Latent => seen.distance,
             ScoreKind::Reconstruction => self.area.error(seen.pixels, seen.reconstruction),
             ScoreKind::Neighbour => self.latents.distance(seen.latent),
             ScoreKind::Features => self.gaussians.score(&self.first_layer.features(seen.pixels)),
+            ScoreKind::Combined => self.combination.score(&self.base_scores(seen)),
         }
     }
 
@@ -160,10 +161,7 @@ impl NormalityModel {
                 latent: of(latents, index, self.latents.len()),
                 reconstruction: of(reconstructions, index, image_len),
             };
-            match kind {
-                ScoreKind::Combined => self.combination.score(&self.base_scores(seen)),
-                kind => self.base_score(kind, seen),
-            }
+            self.score(kind, seen)
         };
         (0..distances.len()).map(score).collect()
     }
