@@ -155,32 +155,34 @@ mod tests {
     use crate::config::Recipe;
     use crate::data::Dataset;
 
-    /// Turns, and whether left and right change places, of all that is done to many samples.
-    fn drawn(mirror: bool, flip: bool, kinds: &[PseudoAnomaly]) -> BTreeSet<(u32, bool)> {
+    /// Turns, and whether left and right change places, of many images as they are seen, and of pseudo-anomalies.
+    fn drawn(mirror: bool, flip: bool) -> [BTreeSet<(u32, bool)>; 2] {
         let mut config = Recipe::Default.config(Dataset::Mnist);
         config.training.augmentation = AugmentationConfig { mirror, flip, max_shift: 0 };
         config.training.pseudo_anomalies.weight = 1.0;
-        config.training.pseudo_anomalies.kinds = kinds.to_vec();
-        let mut variables = Variables::new();
-        let registered = Transformations::register(&config, Stage::Teacher, &mut variables, 1);
-        let mut codes = registered.codes(&config);
-        codes.retain(|codes| codes.kinds.is_empty() == kinds.is_empty());
-        let [codes] = &mut codes[..] else { panic!("{} rings", codes.len()) };
-        codes.take(200).map(|code| (code as u32 % 4, code as u32 / 4 % 2 == 1)).collect()
+        config.training.pseudo_anomalies.kinds = vec![PseudoAnomaly::Turned];
+        let registered = Transformations::register(&config, Stage::Teacher, &mut Variables::new(), 1);
+        let codes = registered.codes(&config);
+        assert_eq!(codes.len(), if mirror || flip { 2 } else { 1 });
+        let mut drawn = [BTreeSet::from([(0, false)]), BTreeSet::new()];
+        for codes in codes {
+            let drawn = &mut drawn[usize::from(!codes.kinds.is_empty())];
+            drawn.extend(codes.take(200).map(|code| (code as u32 % 4, code as u32 / 4 % 2 == 1)));
+        }
+        drawn
     }
 
     #[test]
     fn images_are_mirrored_as_the_settings_say() {
-        assert_eq!(drawn(true, false, &[]), [(0, false), (0, true)].into());
-        assert_eq!(drawn(false, true, &[]), [(0, false), (2, true)].into());
-        assert_eq!(drawn(true, true, &[]), [(0, false), (0, true), (2, false), (2, true)].into());
+        assert_eq!(drawn(true, false)[0], [(0, false), (0, true)].into());
+        assert_eq!(drawn(false, true)[0], [(0, false), (2, true)].into());
+        assert_eq!(drawn(true, true)[0], [(0, false), (0, true), (2, false), (2, true)].into());
     }
 
     #[test]
     fn no_image_that_counts_as_normal_is_a_pseudo_anomaly() {
         for (mirror, flip) in [(false, false), (true, false), (false, true), (true, true)] {
-            let turned = drawn(mirror, flip, &[PseudoAnomaly::Turned]);
-            let normal = drawn(mirror, flip, &[]);
+            let [normal, turned] = drawn(mirror, flip);
             assert!(turned.is_disjoint(&normal) && turned.len() > 2, "{mirror}, {flip}: {turned:?}");
         }
     }
