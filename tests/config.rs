@@ -179,6 +179,9 @@ fn a_configuration_from_before_transformations_has_none() {
     let path = folder.path().join("config.toml");
     let now = set(&[]).unwrap();
     let mut text = now.to_toml().unwrap();
+    // The version before had no flips.
+    std::fs::write(&path, text.replace("flip = false\n", "")).unwrap();
+    assert_eq!(Config::read(&path).unwrap(), now);
     for part in [
         "[training.augmentation]\nmirror = false\nflip = false\nmax_shift = 0\n\n",
         "[training.pseudo_anomalies]\nweight = 0.0\nmargin = 1.0\nkinds = [\"turned\"]\n\n",

@@ -55,7 +55,7 @@ def parse():
     parser.add_argument("--seeds", default="0,1,2", help="seeds, with commas [default: 0,1,2]")
     parser.add_argument("--side", type=int, choices=(32, 64, 128), help="side that pictures are scaled to [default: 64 for magtile, else 32]")
     parser.add_argument("--pictures", type=int, help="train on so many pictures of each set [default: all]; the set is then called NAME-PICTURES")
-    parser.add_argument("--program", type=Path, default=ROOT / "target/release/pkdgan", help="the program to run")
+    parser.add_argument("--program", type=lambda path: Path(path).resolve(), default=ROOT / "target/release/pkdgan", help="the program to run")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs/inspection", help="folder of run folders")
     parser.add_argument("--out", type=Path, default=ROOT / "results/inspection", help="folder of results")
     return parser.parse_args()
@@ -90,23 +90,24 @@ def named(folder, pictures):
     return f"{folder.name}-{pictures}" if pictures else folder.name
 
 
-def train(arguments, folder, side, seed):
-    """Trains a run, or goes on with it, and gives its report."""
-    run = arguments.runs / f"{named(folder, arguments.pictures)}-{side}-{seed}"
+def complete(arguments, run, more):
+    """Trains a run by these arguments, or goes on with it, unless it is done; gives its report."""
     if not (run / "report.json").exists():
-        command = [arguments.program.resolve(), "train", "--quiet", "--device", "cpu"]
-        if (run / "config.toml").exists():
-            command += ["--resume", run]
-        else:
-            command += ["--size", str(side), "--seed", str(seed), "--out", run]
-            if arguments.pictures:
-                links = run.with_name(run.name + "-images").resolve()
-                command += ["--images", some(folder / "train/good", arguments.pictures, seed, links)]
-                command += ["--test-normal", folder / "test/good", "--anomalies", folder / "test"]
-            else:
-                command += ["--images", folder]
+        command = [arguments.program, "train", "--quiet", "--device", "cpu"]
+        command += ["--resume", run] if (run / "config.toml").exists() else [*more, "--out", run]
         subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
-    return run, json.loads((run / "report.json").read_text())
+    return json.loads((run / "report.json").read_text())
+
+
+def train(arguments, folder, side, seed):
+    """Trains a run of a set, or goes on with it, and gives its report."""
+    run = arguments.runs / f"{named(folder, arguments.pictures)}-{side}-{seed}"
+    images = ["--images", folder]
+    if arguments.pictures:
+        links = run.with_name(run.name + "-images").resolve()
+        images = ["--images", some(folder / "train/good", arguments.pictures, seed, links)]
+        images += ["--test-normal", folder / "test/good", "--anomalies", folder / "test"]
+    return run, complete(arguments, run, ["--size", side, "--seed", seed, *images])
 
 
 def favoured(model):
@@ -118,7 +119,7 @@ def favoured(model):
 
 def verdicts(arguments, model, folder, kind):
     """Defects found and false alarms of a model at ALPHA, by a kind of score."""
-    command = [arguments.program.resolve(), "score", model, folder / "test", "--path", "cpu", "--quiet", "--format", "jsonl",
+    command = [arguments.program, "score", model, folder / "test", "--path", "cpu", "--quiet", "--format", "jsonl",
                "--score", kind]
     scored = subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True)
     rows = [json.loads(line) for line in scored.stdout.splitlines()]

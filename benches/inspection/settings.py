@@ -17,13 +17,11 @@ build.
 
 import argparse
 import hashlib
-import json
-import subprocess
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from inspection import ROOT, keyed, some, write  # noqa: E402
+from inspection import ROOT, complete, keyed, some, write  # noqa: E402
 
 COLUMNS = ["set", "settings", "seed", "pictures", "network", "score", "local", "whole", "mean", "found", "seconds", "build"]
 
@@ -36,23 +34,15 @@ def parse():
     parser.add_argument("--queue", type=Path, required=True, help="file with the settings of a trial in each line")
     parser.add_argument("--same-teacher", action="store_true",
                         help="distil the teacher of the trial without settings, which must be done, instead of training one")
-    parser.add_argument("--program", type=Path, default=ROOT / "target/release/pkdgan", help="the program to run")
+    parser.add_argument("--program", type=lambda path: Path(path).resolve(), default=ROOT / "target/release/pkdgan", help="the program to run")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs/settings", help="folder of run folders")
     parser.add_argument("--out", type=Path, default=ROOT / "results/inspection/settings.csv", help="table to add to")
     return parser.parse_args()
 
 
-def train(arguments, run, more, settings):
-    """Trains a run, or goes on with it, unless it is done."""
-    if (run / "report.json").exists():
-        return
-    command = [arguments.program.resolve(), "train", "--quiet", "--device", "cpu"]
-    if (run / "config.toml").exists():
-        command += ["--resume", run]
-    else:
-        command += [*more, "--out", run]
-        command += [argument for key, value in settings.items() for argument in ("--set", f"{key}={value}")]
-    subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
+def sets(settings):
+    """Settings as arguments of the program."""
+    return [argument for key, value in settings.items() for argument in ("--set", f"{key}={value}")]
 
 
 def trial(arguments, folder, seed, settings):
@@ -70,10 +60,9 @@ def trial(arguments, folder, seed, settings):
         base += ["--teacher", arguments.runs / named("")]
     if before:
         first = run.with_name(run.name + "-before")
-        train(arguments, first, base + ["--stage", "teacher"], before)
+        complete(arguments, first, [*base, "--stage", "teacher", *sets(before)])
         base += ["--init", first / "model.safetensors"]
-    train(arguments, run, base, words)
-    report = json.loads((run / "report.json").read_text())
+    report = complete(arguments, run, [*base, *sets(words)])
     for of in report["sensitivity"]["detectors"]:
         yield {"set": folder.name, "settings": settings, "seed": seed, "pictures": pictures or "", "network": of["detector"],
                "score": of.get("score", ""), "local": f"{of['local_auroc']:.4f}", "whole": f"{of['whole_auroc']:.4f}",

@@ -35,7 +35,7 @@ def parse():
     parser.add_argument("trial", nargs="*", help="data set, classes, seeds, then settings as KEY=VALUE")
     parser.add_argument("--queue", type=Path, help="file with a trial in each line")
     parser.add_argument("--wait", action="store_true", help="wait for further lines at the end of the queue")
-    parser.add_argument("--program", type=Path, default=ROOT / "target/release/pkdgan", help="the program to run")
+    parser.add_argument("--program", type=lambda path: Path(path).resolve(), default=ROOT / "target/release/pkdgan", help="the program to run")
     parser.add_argument("--build", help="commit of the program [default: that of the working tree]")
     parser.add_argument("--data-dir", type=Path, help="folder of the data sets")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs/trials", help="folder of run folders")
@@ -72,7 +72,7 @@ def run(arguments, dataset, normal, seed, flags, settings):
            for row in rows(arguments.out)):
         return
     folder = arguments.runs / f"{dataset}-{normal}-{seed}-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}"
-    command = [str(arguments.program.resolve()), "train", "--dataset", dataset, "--normal", normal, "--seed", seed,
+    command = [str(arguments.program), "train", "--dataset", dataset, "--normal", normal, "--seed", seed,
                "--recipe", flags["recipe"], "--stage", flags["stage"], "--set", 'data.eval_split="validation"',
                "--set", "data.calibration=0", "--device", "cpu", "--progress", "none", "--force", "--out", str(folder)]
     if arguments.data_dir:
