@@ -4,7 +4,8 @@
 mod server;
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::io::{Cursor, Write};
+use std::fs::File;
+use std::io::{Cursor, Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Mutex;
@@ -23,6 +24,7 @@ use pkdgan::unstable::data::{
 };
 use pkdgan::unstable::train::Checkpoint;
 use pkdgan::unstable::weights::Weights;
+use rayon::prelude::*;
 use server::{Reply, Server};
 
 struct Watched;
@@ -32,6 +34,9 @@ static HELD: AtomicUsize = AtomicUsize::new(0);
 static MAX_HELD: AtomicUsize = AtomicUsize::new(0);
 /// One test at a time has the figures.
 static WATCHING: Mutex<()> = Mutex::new(());
+
+/// How many read at once.
+const THREADS: usize = 4;
 
 fn given(size: usize) {
     LARGEST.fetch_max(size, Ordering::Relaxed);
@@ -139,6 +144,23 @@ fn given_by(path: &Path, most: usize) -> usize {
     count
 }
 
+/// Reads copies of a file at `path`, each with one byte changed: those at `first` and every so many behind it.
+fn change_each_byte(bytes: &[u8], path: &Path, first: usize) {
+    std::fs::write(path, bytes).unwrap();
+    let mut file = File::options().write(true).open(path).unwrap();
+    let mut put = |place: usize, value: u8| {
+        file.seek(SeekFrom::Start(place as u64)).unwrap();
+        file.write_all(&[value]).unwrap();
+    };
+    for place in (first..bytes.len()).step_by(THREADS) {
+        for value in [0x7f, 0xff] {
+            put(place, value);
+            given_by(path, 100);
+        }
+        put(place, bytes[place]);
+    }
+}
+
 /// A header of a `.npy` file.
 fn npy(shape: &str) -> Vec<u8> {
     let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}}}");
@@ -160,14 +182,12 @@ fn files_of_many_images_get_what_they_hold() {
         let bytes = std::fs::read(&fixture).unwrap();
         files += 1;
         LARGEST.store(0, Ordering::Relaxed);
-        for place in 0..bytes.len() {
-            for value in [0x7f, 0xff] {
-                let mut changed = bytes.clone();
-                changed[place] = value;
-                std::fs::write(&path, changed).unwrap();
-                given_by(&path, 100);
+        std::thread::scope(|scope| {
+            for first in 0..THREADS {
+                let (bytes, path) = (&bytes, folder.path().join(first.to_string()));
+                scope.spawn(move || change_each_byte(bytes, &path, first));
             }
-        }
+        });
         let largest = LARGEST.load(Ordering::Relaxed);
         assert!(largest < most(&name), "{name}: {largest} bytes were asked for at once");
     }
@@ -188,7 +208,7 @@ fn files_of_many_images_get_what_they_hold() {
     let array = [npy(&format!("({count}, 28, 28)")), vec![7; count * 784]].concat();
     std::fs::write(&path, &array).unwrap();
     let packed = folder.path().join("packed");
-    let mut archive = zip::ZipWriter::new(std::fs::File::create(&packed).unwrap());
+    let mut archive = zip::ZipWriter::new(File::create(&packed).unwrap());
     archive.start_file("x.npy", zip::write::SimpleFileOptions::default()).unwrap();
     archive.write_all(&array).unwrap();
     archive.finish().unwrap();
@@ -204,7 +224,6 @@ fn files_of_many_images_get_what_they_hold() {
 
 #[test]
 fn pictures_that_are_decoded_at_once_share_a_bound() {
-    const THREADS: usize = 4;
     let _alone = WATCHING.lock().unwrap();
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("passes.jpg");
@@ -294,7 +313,6 @@ fn a_picture_keeps_to_the_memory_that_it_is_decoded_into() {
 fn what_each_format_takes_is_within_what_is_lent() {
     let _alone = WATCHING.lock().unwrap();
     let folder = tempfile::TempDir::new().unwrap();
-    let path = folder.path().join("large");
     let (width, height) = (1_200, 1_000);
     let speckled = |x: u32, y: u32| (x * 7 + y * 13 + x * y % 31) as u8;
     let grey = GrayImage::from_fn(width, height, |x, y| image::Luma([speckled(x, y)]));
@@ -313,26 +331,40 @@ fn what_each_format_takes_is_within_what_is_lent() {
     ];
     let preprocessing =
         Preprocessing { channels: 1, height: 28, width: 28, side: 32, fit: Fit::Pad, range: Range::Full };
-    for (name, picture, formats) in kinds {
-        for format in formats {
+    let files: Vec<_> = kinds
+        .iter()
+        .flat_map(|(name, picture, formats)| formats.iter().map(move |format| (*name, picture, *format)))
+        .enumerate()
+        .par_bridge()
+        .map(|(index, (name, picture, format))| {
+            let path = folder.path().join(index.to_string());
             picture.save_with_format(&path, format).unwrap();
+            (format!("{name}, {format:?}"), path)
+        })
+        .collect();
+    // One by one, so that nothing else counts.
+    let taken: Vec<u64> = files
+        .iter()
+        .map(|(_, path)| {
             let before = HELD.load(Ordering::Relaxed);
             MAX_HELD.store(before, Ordering::Relaxed);
-            read_pixels(&path, &preprocessing, &MemoryBudget::new(u64::MAX)).unwrap();
-            let taken = (MAX_HELD.load(Ordering::Relaxed) - before) as u64;
-            // The least budget that it is read with is what is lent.
-            let (mut too_little, mut enough) = (0, 1 << 30);
-            while enough - too_little > 1 << 14 {
-                let middle = (too_little + enough) / 2;
-                match read_pixels(&path, &preprocessing, &MemoryBudget::new(middle)) {
-                    Ok(_) => enough = middle,
-                    Err(_) => too_little = middle,
-                }
+            read_pixels(path, &preprocessing, &MemoryBudget::new(u64::MAX)).unwrap();
+            (MAX_HELD.load(Ordering::Relaxed) - before) as u64
+        })
+        .collect();
+    files.par_iter().zip(&taken).for_each(|((name, path), &taken)| {
+        // The least budget that it is read with is what is lent.
+        let (mut too_little, mut enough) = (0, 1 << 30);
+        while enough - too_little > 1 << 14 {
+            let middle = (too_little + enough) / 2;
+            match read_pixels(path, &preprocessing, &MemoryBudget::new(middle)) {
+                Ok(_) => enough = middle,
+                Err(_) => too_little = middle,
             }
-            assert!(taken <= enough + (1 << 20), "{name}, {format:?}: {taken} bytes taken, {enough} lent");
-            assert!(enough < 30 * u64::from(width * height), "{name}, {format:?}: {enough} bytes lent");
         }
-    }
+        assert!(taken <= enough + (1 << 20), "{name}: {taken} bytes taken, {enough} lent");
+        assert!(enough < 30 * u64::from(width * height), "{name}: {enough} bytes lent");
+    });
 }
 
 /// Fetches an archive of one entry that claims so many bytes.
