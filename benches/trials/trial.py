@@ -7,7 +7,8 @@ trains a teacher of CIFAR-10 class 1 with seed 0. `--queue FILE` runs the lines 
 trial (`cifar-10 1,4,5 0 training.steps=3000`); lines may be added while it runs, and those in trials.csv are passed over. The
 test set is never read.
 
-Words of a trial that are no settings: `recipe=NAME`, `stage=NAME`, `baseline=1` (`--with-baseline`).
+Words of a trial that are no settings: `recipe=NAME`, `stage=NAME`, `baseline=1` (`--with-baseline`). `stage=distill` takes the
+teacher that the same class, seed and recipe have without settings; run that trial first.
 
 Columns: data set, class, seed, network, recipe, settings that differ from it, split, AUROC by latents and by reconstruction
 (mean absolute error), error of normal images over that of a constant image, whether the network reconstructs (at most 0.6),
@@ -63,6 +64,11 @@ def trials(words):
             yield dataset, normal, seed, flags, settings
 
 
+def run_folder(arguments, key):
+    dataset, normal, seed, *_ = key
+    return arguments.runs / f"{dataset}-{normal}-{seed}-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}"
+
+
 def run(arguments, dataset, normal, seed, flags, settings):
     """Runs a trial and adds its rows, unless they are there already."""
     stage = [] if flags["stage"] == "teacher" else [f"stage={flags['stage']}"]
@@ -71,12 +77,14 @@ def run(arguments, dataset, normal, seed, flags, settings):
     if any((row["dataset"], row["normal"], row["seed"], row["recipe"], row["settings"]) == key
            for row in rows(arguments.out)):
         return
-    folder = arguments.runs / f"{dataset}-{normal}-{seed}-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}"
+    folder = run_folder(arguments, key)
     command = [str(arguments.program), "train", "--dataset", dataset, "--normal", normal, "--seed", seed,
                "--recipe", flags["recipe"], "--stage", flags["stage"], "--set", 'data.eval_split="validation"',
                "--set", "data.calibration=0", "--device", "cpu", "--progress", "none", "--force", "--out", str(folder)]
     if arguments.data_dir:
         command += ["--data-dir", str(arguments.data_dir)]
+    if flags["stage"] == "distill":
+        command += ["--teacher", str(run_folder(arguments, (dataset, normal, seed, flags["recipe"], "")))]
     if flags["baseline"]:
         command += ["--with-baseline"]
     for setting in settings:
