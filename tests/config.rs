@@ -99,22 +99,22 @@ adversarial = 0.1
 
 [student.alone]
 batch_size = 16
-steps = 8000
-learning_rate = 0.004
+steps = 24000
+learning_rate = 0.008
 
 [distillation]
 precompute_teacher_outputs = true
 
 [distillation.weights]
 latent = 30.0
-reconstruction = 50.0
+reconstruction = 30.0
 reconstruction_latent = 30.0
 
 [distillation.step1]
 structure = 1
 batch_size = 16
-steps = 8000
-learning_rate = 0.004
+steps = 24000
+learning_rate = 0.008
 teacher_learning_rate = 0.0001
 
 [distillation.step2]
