@@ -156,7 +156,7 @@ fn student() -> (TempDir, Config, Data) {
     config.run.stage = Goal::Student;
     config.data.folder = PathBuf::from("data");
     config.data.calibration = 0.9;
-    config.student.alone.steps = 800;
+    (config.student.alone.steps, config.student.alone.learning_rate) = (800, 4e-3);
     let mut data = Data::load(&config, &mut |_, _| {}).unwrap();
     data.split.train.truncate(100);
     let folder = TempDir::new().unwrap();
