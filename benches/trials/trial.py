@@ -65,6 +65,7 @@ def trials(words):
 
 
 def run_folder(arguments, key):
+    """Where the run of a trial lies."""
     dataset, normal, seed, *_ = key
     return arguments.runs / f"{dataset}-{normal}-{seed}-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}"
 
