@@ -3,6 +3,7 @@
 //! To wake a thread takes some 50 microseconds, as long as many an op. So threads stay awake while a program runs and for a moment
 //! after, and where they wait for each other.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -22,9 +23,17 @@ const SPINS: usize = 64;
 
 pub(super) struct Threads {
     pool: ThreadPool,
+    /// How many stay awake.
     awake: Arc<AtomicUsize>,
-    /// Whether there is work, that of one thread at least.
+    /// How many were told to and have not heard it yet.
+    told: Arc<AtomicUsize>,
+    /// Whether there is work.
     busy: Arc<AtomicBool>,
+}
+
+thread_local! {
+    /// Whether this thread works or stays awake.
+    static OCCUPIED: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Threads {
@@ -33,12 +42,16 @@ impl Threads {
     /// # Errors
     /// [`EngineError::OutOfMemory`] where the system gives no more threads.
     pub(super) fn new() -> Result<Self, EngineError> {
-        let count = pool_threads();
+        Self::with(pool_threads())
+    }
+
+    fn with(count: usize) -> Result<Self, EngineError> {
         let refused = |error: rayon::ThreadPoolBuildError| {
             let what = format!("{count} threads of the CPU executor");
             EngineError::OutOfMemory { what, problem: error.to_string() }
         };
-        Ok(Self { pool: pool(count).map_err(refused)?, awake: Arc::default(), busy: Arc::default() })
+        let pool = pool(count).map_err(refused)?;
+        Ok(Self { pool, awake: Arc::default(), told: Arc::default(), busy: Arc::default() })
     }
 
     /// How many.
@@ -51,14 +64,49 @@ impl Threads {
         let count = self.count();
         self.busy.store(true, Ordering::Release);
         let _done = Done(&self.busy);
-        if count > 1 && self.awake.compare_exchange(0, count, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-            let (awake, busy) = (self.awake.clone(), self.busy.clone());
-            self.pool.spawn_broadcast(move |_| {
+        let some_sleep = count > 1 && self.awake.load(Ordering::Acquire) < count;
+        if some_sleep && self.told.compare_exchange(0, count, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            self.tell_all();
+        }
+        self.pool.install(|| {
+            let _occupied = Occupied::new();
+            work()
+        })
+    }
+
+    /// Tells all of them to stay awake.
+    ///
+    /// One that is at work already may hear it only where it waits for another. It must not stay awake there: it would
+    /// wait for the end of the work, and that for it.
+    fn tell_all(&self) {
+        let (awake, told, busy) = (self.awake.clone(), self.told.clone(), self.busy.clone());
+        self.pool.spawn_broadcast(move |_| {
+            let free = !OCCUPIED.get();
+            awake.fetch_add(usize::from(free), Ordering::AcqRel);
+            told.fetch_sub(1, Ordering::AcqRel);
+            if free {
+                let _occupied = Occupied::new();
                 stay_awake(&busy);
                 awake.fetch_sub(1, Ordering::AcqRel);
-            });
-        }
-        self.pool.install(work)
+            }
+        });
+    }
+}
+
+/// Marks this thread as occupied until it is dropped.
+struct Occupied {
+    before: bool,
+}
+
+impl Occupied {
+    fn new() -> Self {
+        Self { before: OCCUPIED.replace(true) }
+    }
+}
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        OCCUPIED.set(self.before);
     }
 }
 
@@ -128,6 +176,7 @@ fn split<P: Producer>(items: P, len: usize, work: &(impl Fn(P::Item) + Sync)) {
         },
         || {
             let _done = Done(&waits);
+            let _occupied = Occupied::new();
             split(second, len - len / 2, work);
         },
     );
@@ -149,5 +198,49 @@ fn pause(spins: &mut usize) {
         std::hint::spin_loop();
     } else {
         thread::yield_now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_at_work_does_not_stay_awake_inside_of_it() {
+        let (sender, done) = channel();
+        thread::spawn(move || {
+            let threads = Threads::with(2).unwrap();
+            threads.run(|| {
+                // As if this thread had begun to work before it heard that it should stay awake.
+                threads.told.fetch_add(2, Ordering::AcqRel);
+                threads.tell_all();
+                // It waits for the other, and hears it.
+                parallel_for(true, [50, 200].par_iter(), |&time| thread::sleep(Duration::from_millis(time)));
+            });
+            while threads.told.load(Ordering::Acquire) > 0 {
+                thread::yield_now();
+            }
+            sender.send(()).unwrap();
+        });
+        assert_eq!(done.recv_timeout(Duration::from_secs(60)), Ok(()), "the work ends, and both have heard it");
+    }
+
+    #[test]
+    fn threads_stay_awake_while_there_is_work_and_not_for_long_after() {
+        let threads = Threads::with(2).unwrap();
+        for _ in 0..2 {
+            let awake = threads.run(|| {
+                while threads.told.load(Ordering::Acquire) > 0 {
+                    rayon::yield_now();
+                }
+                threads.awake.load(Ordering::Acquire)
+            });
+            assert!(awake >= 1, "that which does not work, at least");
+            while threads.awake.load(Ordering::Acquire) > 0 {
+                thread::yield_now();
+            }
+        }
     }
 }
