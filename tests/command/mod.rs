@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ExitStatus, Stdio};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
+use std::time::Duration;
 
 use assert_cmd::Command;
 use tempfile::TempDir;
@@ -81,6 +82,8 @@ impl Sandbox {
         command.current_dir(self.folder.path()).args(arguments).env_remove("RUST_LOG").env_remove("PKDGAN_DATA");
         // What the user's own cache folder holds must not matter.
         command.env("PKDGAN_CACHE", self.path("cache/pkdgan"));
+        // One that hangs fails its test, by name.
+        command.timeout(Duration::from_secs(600));
         command
     }
 
