@@ -208,6 +208,18 @@ fn runs_that_do_not_reconstruct_are_marked() {
     let study = ScoreStudy::new(&marked).markdown();
     assert_eq!(cells(&study, "4 †")[1], "82.00 ± 2.83, n 2");
     assert_eq!(study.matches("† Some").count(), 1);
+    let study = CompressionStudy::new(&marked).markdown();
+    assert_eq!(cells(&study, "86,016")[3..5], ["86.50 ± 2.12, n 2 †", "89.00 ± 0.71, n 2"]);
+    assert_eq!(study.matches("† Some").count(), 1);
+    let study = StructureStudy::new(&marked).markdown();
+    assert!(study.contains("The student alone: 86.50 ± 2.12, n 2 †.") && study.contains("† Some"), "{study}");
+    assert_eq!(cells(&study, "1+4")[1], "89.00 ± 0.71, n 2");
+    let mut teachers = batch_sizes().iter().cloned().collect::<Vec<_>>();
+    let bad = teachers.iter_mut().find(|row| (row.batch_size, row.steps) == (1, 12_000)).unwrap();
+    bad.reconstructs = Some(false);
+    let study = BatchSizeStudy::new(&rows(teachers), Budget { images_seen: 12_000, steps: 1_500 }).markdown();
+    assert_eq!(cells(&study, "1")[1..4], ["95.30 ± 0.42, n 2 †", "12,000", "91.30 ± 0.42, n 2"]);
+    assert_eq!(study.matches("† Some").count(), 1);
 
     // Earlier versions did not say.
     let unknown = all.into_iter().map(|row| Row { reconstruction_ratio: None, reconstructs: None, ..row });

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rows::{USUAL_LATENTS, network_place};
+use super::text::summary;
 use super::{Gain, Row, Rows, Summary};
 use crate::data::Dataset;
 
@@ -123,6 +124,11 @@ impl Column<'_> {
         let complete = seeds.into_values().filter(|values| values.len() == classes.len());
         let over_seeds = Summary::of(complete.filter_map(Summary::of).map(|seed| seed.mean));
         Some(Summary { mean, sd: over_seeds.and_then(|seeds| seeds.sd), n: over_seeds.map_or(0, |seeds| seeds.n) })
+    }
+
+    /// The mean AUROC over `classes` as text, with a mark where runs take part in it that do not reconstruct.
+    pub(super) fn marked_mean(&self, classes: &BTreeSet<u8>) -> String {
+        summary(self.mean(classes, auroc)) + self.mark(classes)
     }
 
     /// By how many points of AUROC this network surpasses `base`, over the classes and seeds that both ran.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::Study;
 use crate::data::Dataset;
-use crate::results::columns::{Column, auroc, columns, common_classes};
-use crate::results::text::{BLANK, class_list, grouped, markdown_table, summary, summary_cells};
+use crate::results::columns::{Column, auroc, columns, common_classes, note};
+use crate::results::text::{BLANK, class_list, grouped, markdown_table, summary_cells};
 use crate::results::{Panel, Point, Rows, Series, Summary};
 
 /// What is held equal while the batch size changes.
@@ -133,7 +133,9 @@ impl Study for BatchSizeStudy<'_> {
                     let mut of_size = part.columns.iter().filter(|column| column.arm.batch_size == size);
                     of_size.find(|column| self.budget.holds(equal, column))
                 };
-                let auroc = |column: Option<&Column>| summary(column.and_then(|column| part.mean(column)));
+                let auroc = |column: Option<&Column>| {
+                    column.map_or_else(|| BLANK.into(), |column| column.marked_mean(&part.classes))
+                };
                 let (images, steps) = (find(Equal::Images), find(Equal::Steps));
                 vec![
                     size.to_string(),
@@ -144,6 +146,7 @@ impl Study for BatchSizeStudy<'_> {
                 ]
             });
             text += &markdown_table(&header, &rows.collect::<Vec<_>>());
+            text += note(&part.columns);
         }
         text
     }

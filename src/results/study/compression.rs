@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::Study;
 use crate::data::Dataset;
-use crate::results::columns::{Column, auroc, columns, common_classes};
-use crate::results::text::{BLANK, class_list, gain, grouped, markdown_table, summary, summary_cells};
+use crate::results::columns::{Column, auroc, columns, common_classes, note};
+use crate::results::text::{BLANK, class_list, gain, grouped, markdown_table, summary_cells};
 use crate::results::{Gain, Panel, Point, Rows, Series, Summary};
 
 /// The networks that are compared.
@@ -59,9 +59,10 @@ impl Study for CompressionStudy<'_> {
             let rows: Vec<_> = part.sizes().into_iter().map(|macs| part.row(macs)).collect();
             text += &markdown_table(&header, &rows);
             if let Some(teacher) = &part.teacher {
-                let mean = summary(part.mean(teacher));
+                let mean = teacher.marked_mean(&part.classes);
                 text += &format!("\nThe teacher: {mean}, {} MACs.\n", grouped(teacher.arm.macs));
             }
+            text += note(part.columns.iter().chain(&part.teacher));
         }
         text
     }
@@ -99,7 +100,7 @@ impl<'a> Part<'a> {
         let ratio = self.teacher.as_ref().map(|teacher| format!("{:.1}:1", teacher.arm.macs as f64 / macs as f64));
         let or_blank = |text: Option<String>| text.unwrap_or_else(|| BLANK.into());
         let mut cells = vec![grouped(macs), or_blank(ratio), or_blank(params)];
-        cells.extend(columns.map(|column| summary(column.and_then(|column| self.mean(column)))));
+        cells.extend(columns.map(|column| or_blank(column.map(|column| column.marked_mean(&self.classes)))));
         cells.push(gain(self.gain(macs)));
         cells
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::Study;
 use crate::data::Dataset;
-use crate::results::columns::{Column, auroc, columns, common_classes};
-use crate::results::text::{BLANK, class_list, gain, markdown_table, summary, summary_cells};
+use crate::results::columns::{Column, auroc, columns, common_classes, note};
+use crate::results::text::{BLANK, class_list, gain, markdown_table, summary_cells};
 use crate::results::{Panel, Point, Rows, Series, Summary};
 
 /// Names of the networks in the plot, each with the one it is compared to.
@@ -77,18 +77,19 @@ impl Study for StructureStudy<'_> {
                 let mut cells = vec![structure.to_owned()];
                 for (network, base, _) in NETWORKS {
                     let column = part.column(network, structure);
-                    cells.push(summary(column.and_then(|column| part.mean(column))));
+                    cells.push(column.map_or_else(|| BLANK.into(), |column| column.marked_mean(&part.classes)));
                     cells.push(column.map_or_else(|| BLANK.into(), |column| gain(part.gain(column, base))));
                 }
                 cells
             });
             text += &markdown_table(&header.map(String::from), &rows.collect::<Vec<_>>());
             for (_, base, _) in NETWORKS {
-                let mean = part.columns.iter().find(|column| column.arm.network == base);
-                let mean = summary(mean.and_then(|column| part.mean(column)));
+                let column = part.columns.iter().find(|column| column.arm.network == base);
+                let mean = column.map_or_else(|| BLANK.into(), |column| column.marked_mean(&part.classes));
                 text +=
                     &format!("\n{}: {mean}.\n", if base == "teacher" { "The teacher" } else { "The student alone" });
             }
+            text += note(&part.columns);
         }
         text
     }
