@@ -117,7 +117,7 @@ impl Section<'_> {
         for classes in self.class_sets() {
             rows.push(self.row(
                 format!("mean of {}", class_list(&classes)),
-                |column| summary(column.mean(&classes, auroc)) + column.mark(&classes),
+                |column| column.marked_mean(&classes),
                 |other| other.figure(other.mean(&classes)),
             ));
         }
