@@ -4,6 +4,8 @@ mod command;
 
 use assert_cmd::Command;
 use command::{Held, Sandbox, TINY, stderr};
+use pkdgan::config::Statistics;
+use pkdgan::model::ModelFile;
 use pkdgan::unstable::results::{Row, Rows};
 use pkdgan::unstable::version;
 use pkdgan::unstable::weights::Weights;
@@ -138,20 +140,43 @@ fn studies_write_their_files() {
     ];
     let sandbox = Sandbox::new();
     let output = succeeds(&sandbox, &BATCHES);
-    let cells = ["alone-batch-1-steps-4", "alone-batch-1-steps-8", "alone-batch-4-steps-2", "alone-batch-4-steps-4"];
+    let trained = ["alone-batch-1-steps-4", "alone-batch-1-steps-8", "alone-batch-4-steps-2", "alone-batch-4-steps-4"];
+    let cells: Vec<_> =
+        trained.iter().flat_map(|name| [(*name).to_owned(), format!("{name}-scored-per-image")]).collect();
     assert_eq!(sandbox.list("runs/mnist-2-seed0"), cells);
     let mut files = [&["batch-size.csv", "batch-size.md", "batch-size.svg"], &RESULTS[..]].concat();
     files.sort_unstable();
     assert_eq!(sandbox.list("tables/mnist-batch-size-student"), files);
     let text = String::from_utf8(sandbox.read("tables/mnist-batch-size-student/batch-size.md")).unwrap();
-    assert!(text.contains("the statistics of each image in training and scoring at batch sizes below 4"), "{text}");
+    assert!(text.contains("equal images seen, running") && text.contains("equal steps, per-image"), "{text}");
     assert!(text.contains("sees 8 images") && text.contains("for 4 steps"), "{text}");
     assert_eq!(String::from_utf8(output.stdout).unwrap().trim_end(), text.trim_end());
-    for (cell, statistics) in cells.iter().zip(["per-image", "per-image", "running", "running"]) {
-        let path = sandbox.path(&format!("runs/mnist-2-seed0/{cell}/config.toml"));
-        let config = toml::Table::try_from(pkdgan::config::Config::read(&path).unwrap()).unwrap();
-        assert_eq!(config["student"]["statistics"].as_str(), Some(statistics));
+    // The same weights, scored in two ways.
+    let model = |cell: &str| {
+        let path = sandbox.path(&format!("runs/mnist-2-seed0/{cell}/model.safetensors"));
+        ModelFile::read(&path).unwrap()
+    };
+    for pair in cells.chunks_exact(2) {
+        let [running, per_image] = [&pair[0], &pair[1]].map(|cell| model(cell));
+        assert_eq!([running.statistics, per_image.statistics], [Statistics::Running, Statistics::PerImage]);
+        assert!(running.weights.tensors == per_image.weights.tensors);
+        let metrics = sandbox.read(&format!("runs/mnist-2-seed0/{}/metrics.jsonl", pair[1]));
+        assert!(metrics.is_empty(), "{} was trained", pair[1]);
     }
+    let found = Rows::read(&sandbox.path("tables/mnist-batch-size-student/runs.csv")).unwrap();
+    let of = |statistics| found.iter().filter(move |row| row.statistics == Some(statistics));
+    assert_eq!(of(Statistics::Running).count(), 4);
+    for (running, per_image) in of(Statistics::Running).zip(of(Statistics::PerImage)) {
+        assert_eq!([running.steps, running.batch_size], [per_image.steps, per_image.batch_size]);
+        assert!(running.seconds > 0.0 && running.seconds == per_image.seconds);
+        assert!(running.auroc != per_image.auroc, "{} steps: {}", running.steps, running.auroc);
+    }
+    // Networks without running averages are scored in one way.
+    succeeds(
+        &sandbox,
+        &[&BATCHES[..7], &["--results=tables", "--set=student.statistics=\"per-image\"", "--runs=of-images"]].concat(),
+    );
+    assert_eq!(sandbox.list("of-images/mnist-2-seed0"), trained);
 
     let output = succeeds(&sandbox, &["--study=score", "--networks=student", "--classes=2", "--seeds=0"]);
     assert!(String::from_utf8(output.stdout).unwrap().starts_with("# Score"));
@@ -416,7 +441,11 @@ fn a_cell_whose_numbers_are_at_fault_costs_no_other() {
         let output = reproduce(&sandbox, &[&GRID[..], more].concat()).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
         assert!(stderr(&output).contains("2 of 3 cells failed, the others are done"), "{}", stderr(&output));
-        assert!(stderr(&output).contains("mnist class 2 seed 0, 1: its teacher failed"), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains("mnist class 2 seed 0, 1: the network that it starts from failed"),
+            "{}",
+            stderr(&output)
+        );
         let state = status(&sandbox, &GRID);
         assert_eq!((&state["done"], &state["failed"], &state["to_do"]), (&1.into(), &1.into(), &1.into()), "{state}");
         let text = succeeds(&sandbox, &[&GRID[..], &["--status"]].concat()).stdout;

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use pkdgan::config::Statistics;
 use pkdgan::data::Dataset;
 use pkdgan::unstable::results::{
     Baselines, BatchSizeStudy, Budget, CompressionStudy, ConstraintStudy, Gain, Panel, Point, ResultsError, Row, Rows,
@@ -31,6 +32,7 @@ fn row(network: &str, structure: &str, normal: u8, seed: u64, auroc: f64) -> Row
         reconstruction_ratio: Some(0.25),
         reconstructs: Some(true),
         latents: "unit-rms".into(),
+        statistics: Some(Statistics::Running),
     }
 }
 
@@ -80,7 +82,8 @@ fn rows_read_back_in_a_fixed_order() {
     assert_eq!(
         lines[0],
         "dataset,normal,network,structure,seed,steps,batch_size,auroc,average_precision,reconstruction_auroc_l1,\
-         reconstruction_auroc_l2,macs,params,seconds,adapter,version,build,reconstruction_ratio,reconstructs,latents"
+         reconstruction_auroc_l2,macs,params,seconds,adapter,version,build,reconstruction_ratio,reconstructs,latents,\
+         statistics"
     );
     assert!(lines[1].starts_with("mnist,0,student-alone,,0,1500,8,0.9,0.99,"), "{text}");
     assert!(lines[3].starts_with("mnist,0,student,1+4,0,"), "{text}");
@@ -127,7 +130,7 @@ fn a_damaged_file_is_refused_by_line_and_column() {
     for (text, part) in [
         (String::new(), "line 1: the header"),
         (whole.replace("average_precision", "ap"), "line 1: the header"),
-        (whole.replacen(&third, "mnist,0,student", 1), "line 3: 3 columns instead of 20"),
+        (whole.replacen(&third, "mnist,0,student", 1), "line 3: 3 columns instead of 21"),
         (whole.replacen(&third, &third.replace("1500", "many"), 1), "line 3: `steps`: "),
         (whole.replacen(&third, &third.replace("0.92", "NaN"), 1), "line 3: `auroc` is NaN"),
         (whole.replacen(&third, &third.replace("0.92", "92"), 1), "line 3: `auroc` is 92"),
@@ -231,12 +234,17 @@ fn runs_that_do_not_reconstruct_are_marked() {
 fn rows_of_version_0_1_still_load() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("runs.csv");
-    let unknown = students().into_iter().map(|row| Row { reconstruction_ratio: None, reconstructs: None, ..row });
+    let unknown = students().into_iter().map(|row| Row {
+        reconstruction_ratio: None,
+        reconstructs: None,
+        statistics: None,
+        ..row
+    });
     let unknown = rows(unknown);
     unknown.write(&path).unwrap();
     assert_eq!(Rows::read(&path).unwrap(), unknown);
     let text = fs::read_to_string(&path).unwrap();
-    let old: String = text.lines().map(|line| line.rsplitn(5, ',').last().unwrap().to_owned() + "\n").collect();
+    let old: String = text.lines().map(|line| line.rsplitn(6, ',').last().unwrap().to_owned() + "\n").collect();
     assert!(old.lines().next().unwrap().ends_with(",adapter,version"), "{old}");
     fs::write(&path, old).unwrap();
     assert_eq!(Rows::read(&path).unwrap(), unknown);
@@ -357,13 +365,16 @@ fn rows_say_their_build_and_those_of_old_say_none() {
     let of = |build: &str, seed| Row { build: build.into(), ..row("teacher", "", 0, seed, 0.9) };
     rows([of("0123456789ab", 0), of("ba9876543210", 1)]).write(&path).unwrap();
     let text = fs::read_to_string(&path).unwrap();
-    assert!(text.lines().nth(1).unwrap().ends_with(",llvmpipe,0.1.0,0123456789ab,0.25,true,unit-rms"), "{text}");
+    assert!(
+        text.lines().nth(1).unwrap().ends_with(",llvmpipe,0.1.0,0123456789ab,0.25,true,unit-rms,running"),
+        "{text}"
+    );
     let read = Rows::read(&path).unwrap();
     assert_eq!(read.iter().map(|row| row.build.as_str()).collect::<Vec<_>>(), ["0123456789ab", "ba9876543210"]);
     let said = Table::new(&read).markdown();
     assert!(said.contains("Version: 0.1.0 (0123456789ab), 0.1.0 (ba9876543210)."), "{said}");
 
-    let old = text.lines().map(|line| line.rsplitn(5, ',').last().unwrap().to_owned() + "\n");
+    let old = text.lines().map(|line| line.rsplitn(6, ',').last().unwrap().to_owned() + "\n");
     fs::write(&path, old.collect::<String>()).unwrap();
     let mut read = Rows::read(&path).unwrap();
     assert!(read.iter().all(|row| row.build.is_empty() && row.version == "0.1.0"));
@@ -513,15 +524,69 @@ fn the_study_of_the_constraint_compares_teachers_with_the_usual_one() {
 }
 
 #[test]
-fn rows_of_files_without_the_column_are_of_the_usual_latents() {
+fn rows_of_files_without_the_columns_are_of_the_usual_latents_and_statistics() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("runs.csv");
     rows([row("teacher", "", 0, 0, 0.9)]).write(&path).unwrap();
     let text = fs::read_to_string(&path).unwrap();
-    assert!(text.lines().next().unwrap().ends_with(",reconstructs,latents"), "{text}");
-    let without: String = text.lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned() + "\n").collect();
-    fs::write(&path, without).unwrap();
-    assert_eq!(Rows::read(&path).unwrap(), rows([row("teacher", "", 0, 0, 0.9)]));
+    assert!(text.lines().next().unwrap().ends_with(",reconstructs,latents,statistics"), "{text}");
+    let without = |columns: usize| -> String {
+        text.lines().map(|line| line.rsplitn(columns + 1, ',').last().unwrap().to_owned() + "\n").collect()
+    };
+    let unsaid = Row { statistics: None, ..row("teacher", "", 0, 0, 0.9) };
+    for columns in [1, 2] {
+        fs::write(&path, without(columns)).unwrap();
+        assert_eq!(Rows::read(&path).unwrap(), rows([unsaid.clone()]));
+    }
+    // The same run again takes its place; scored by other statistics it is another row.
+    let mut all = Rows::read(&path).unwrap();
+    all.insert(row("teacher", "", 0, 0, 0.9)).unwrap();
+    assert_eq!(all, rows([row("teacher", "", 0, 0, 0.9)]));
+    all.insert(Row { statistics: Some(Statistics::PerImage), ..unsaid }).unwrap();
+    assert_eq!(all.len(), 2);
+    let table = Table::new(&all).markdown();
+    assert_eq!(cells(&table, "normal class")[1..3], ["teacher", "teacher, per-image statistics"]);
+    // What is usual on CIFAR-10 is not said.
+    let of_colour = |statistics| Row { dataset: Dataset::Cifar10, statistics, ..row("teacher", "", 0, 0, 0.7) };
+    let mut all = rows([of_colour(None)]);
+    all.insert(of_colour(Some(Statistics::PerImage))).unwrap();
+    assert_eq!(all.len(), 1);
+    assert_eq!(cells(&Table::new(&all).markdown(), "normal class")[1], "teacher");
+}
+
+#[test]
+fn the_batch_size_study_has_a_column_for_each_kind_of_statistics() {
+    let running = batch_sizes();
+    let per_image = running.iter().cloned().map(|row| {
+        let auroc = row.auroc - if row.batch_size == 1 { -0.01 } else { 0.01 };
+        Row { auroc, statistics: Some(Statistics::PerImage), ..row }
+    });
+    let both = rows(running.iter().cloned().chain(per_image));
+    let study = BatchSizeStudy::new(&both, Budget { images_seen: 12_000, steps: 1_500 });
+    let text = study.markdown();
+    assert_eq!(text.matches("## mnist, teacher, mean of classes 2, 5, 8").count(), 1, "{text}");
+    let header = [
+        "equal images seen, running",
+        "equal images seen, per-image",
+        "steps",
+        "equal steps, running",
+        "equal steps, per-image",
+        "images seen",
+    ];
+    assert_eq!(cells(&text, "batch size")[1..], header);
+    let [first, eighth] = ["1", "8"].map(|size| cells(&text, size));
+    assert_eq!(first[1..4], ["95.30 ± 0.42, n 2", "96.30 ± 0.42, n 2", "12,000"]);
+    assert_eq!(first[4..], ["91.30 ± 0.42, n 2", "92.30 ± 0.42, n 2", "1,500"]);
+    assert_eq!(eighth[1..3], ["93.70 ± 0.42, n 2", "92.70 ± 0.42, n 2"]);
+    let folder = TempDir::new().unwrap();
+    study.write(folder.path()).unwrap();
+    let table = fs::read_to_string(folder.path().join("batch-size.csv")).unwrap();
+    assert_eq!(table.lines().count(), 21);
+    let line = "mnist,teacher,,equal images seen,16,750,12000,2 5 8,92.7000,0.4243,2,per-image";
+    assert!(table.lines().any(|found| found == line), "{table}");
+    let plot = study.svg().unwrap();
+    well_formed(&plot);
+    assert!(plot.contains("equal steps, per-image (1,500)"), "{plot}");
 }
 
 #[test]
@@ -539,8 +604,8 @@ fn the_batch_size_study_sorts_rows_into_its_series() {
     let table = fs::read_to_string(folder.path().join("batch-size.csv")).unwrap();
     assert_eq!(table.lines().count(), 11);
     for line in [
-        "mnist,teacher,,equal images seen,16,750,12000,2 5 8,93.7000,0.4243,2",
-        "mnist,teacher,,equal steps,16,1500,24000,2 5 8,94.5000,0.4243,2",
+        "mnist,teacher,,equal images seen,16,750,12000,2 5 8,93.7000,0.4243,2,running",
+        "mnist,teacher,,equal steps,16,1500,24000,2 5 8,94.5000,0.4243,2,running",
     ] {
         assert!(table.lines().any(|found| found == line), "{line} in\n{table}");
     }

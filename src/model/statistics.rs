@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::network::NormMode;
 
 /// Where batch norm takes its statistics from when scoring; what that takes is kept in training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Statistics {
     /// The running averages of training, where it takes those of the batch.
@@ -15,6 +15,14 @@ pub enum Statistics {
 }
 
 impl Statistics {
+    /// As in settings.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::PerImage => "per-image",
+        }
+    }
+
     /// How norms work in a network that is trained to score by these, on batches of so many images; running averages
     /// follow with this momentum.
     pub(crate) fn training(self, batch_size: usize, momentum: f32) -> NormMode {

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{Cell, ReproduceError, Scope};
+use super::{Cell, Origin, ReproduceError, Scope};
 use crate::config::{Config, Goal, Statistics};
 use crate::results::Budget;
 
-/// Least batch size whose running averages are good enough to score with.
-const RUNNING_FROM: usize = 4;
-
-/// One network at several batch sizes, once at equal images seen and once at equal steps.
+/// One network at several batch sizes, once at equal images seen and once at equal steps. Each network that keeps running
+/// averages is scored by them, and by the statistics of each image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchSizes {
     /// The network.
@@ -20,8 +18,6 @@ pub struct BatchSizes {
     pub images_seen: Option<u64>,
     /// Steps at equal steps; none for those of the settings.
     pub steps: Option<u64>,
-    /// What batch norm does.
-    pub scoring: Scoring,
 }
 
 /// The network whose batch size is studied.
@@ -31,17 +27,6 @@ pub enum Studied {
     Teacher,
     /// The student by itself.
     Student,
-}
-
-/// Where batch norm takes its statistics from in the networks of a study; see [`Statistics`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scoring {
-    /// Those of each image at batch sizes below 4, where running averages are poor; running averages from 4 on.
-    BestPractice,
-    /// As the settings say, at every batch size.
-    Settings,
-    /// The same at every batch size.
-    Fixed(Statistics),
 }
 
 impl BatchSizes {
@@ -80,47 +65,39 @@ impl BatchSizes {
                         self.set(config, size, steps as usize);
                         Ok(())
                     };
-                    cells.push(spot.cell(format!("{prefix}batch-{size}-steps-{steps}"), stage, None, set)?);
+                    let name = format!("{prefix}batch-{size}-steps-{steps}");
+                    let trained = Origin::Network(spot.folder(&name));
+                    let mut cell = spot.cell(&name, stage, None, set)?;
+                    let statistics = self.statistics(&mut cell.config);
+                    let running = *statistics == Statistics::Running;
+                    cells.push(cell);
+                    if running {
+                        let per_image = |config: &mut Config| {
+                            set(config)?;
+                            *self.statistics(config) = Statistics::PerImage;
+                            Ok(())
+                        };
+                        cells.push(spot.cell(format!("{name}-scored-per-image"), stage, Some(trained), per_image)?);
+                    }
                 }
             }
         }
         Ok(cells)
     }
 
-    /// A line for the reader: what batch norm does, and what else is held equal.
-    pub fn note(&self) -> String {
-        const RUNNING: &str = "the statistics of the batch in training and their running averages in scoring";
-        const PER_IMAGE: &str = "the statistics of each image in training and scoring";
-        let statistics = match self.scoring {
-            Scoring::BestPractice => {
-                format!("{PER_IMAGE} at batch sizes below {RUNNING_FROM}, {RUNNING} from {RUNNING_FROM} on")
-            }
-            Scoring::Settings => "the statistics that the settings say at every batch size".into(),
-            Scoring::Fixed(Statistics::Running) => format!("{RUNNING} at every batch size"),
-            Scoring::Fixed(Statistics::PerImage) => format!("{PER_IMAGE} at every batch size"),
-        };
-        format!(
-            "Batch norm takes {statistics}. Every other setting, the learning rate included, is the same throughout."
-        )
-    }
-
     fn set(&self, config: &mut Config, size: usize, steps: usize) {
-        let (batch_size, budget, statistics) = match self.network {
-            Studied::Teacher => {
-                let training = &mut config.training;
-                (&mut training.batch_size, &mut training.steps, &mut config.scoring.statistics)
-            }
-            Studied::Student => {
-                let student = &mut config.student;
-                (&mut student.alone.batch_size, &mut student.alone.steps, &mut student.statistics)
-            }
+        let (batch_size, budget) = match self.network {
+            Studied::Teacher => (&mut config.training.batch_size, &mut config.training.steps),
+            Studied::Student => (&mut config.student.alone.batch_size, &mut config.student.alone.steps),
         };
         (*batch_size, *budget) = (size, steps);
-        *statistics = match self.scoring {
-            Scoring::BestPractice if size < RUNNING_FROM => Statistics::PerImage,
-            Scoring::BestPractice => Statistics::Running,
-            Scoring::Settings => *statistics,
-            Scoring::Fixed(fixed) => fixed,
-        };
+    }
+
+    /// Where batch norm takes its statistics from when the network scores.
+    fn statistics<'a>(&self, config: &'a mut Config) -> &'a mut Statistics {
+        match self.network {
+            Studied::Teacher => &mut config.scoring.statistics,
+            Studied::Student => &mut config.student.statistics,
+        }
     }
 }

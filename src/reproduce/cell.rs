@@ -1,11 +1,11 @@
 //! A cell of a grid: a run with its folder, configuration and state.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use super::ReproduceError;
-use crate::config::{Config, ConfigError, Goal};
+use crate::config::{Budget, Config, ConfigError, Goal, Statistics};
 use crate::engine::KernelChoices;
 use crate::files::read_text;
 use crate::pipeline::{self, Completion, Data, Devices, GivenFiles, Plan, Watch};
@@ -29,8 +29,26 @@ pub struct Cell {
     pub folder: PathBuf,
     /// Every setting.
     pub config: Config,
-    /// The folder of the cell whose teacher it starts from, which reports that teacher.
-    pub teacher: Option<PathBuf>,
+    /// The cell that it goes on from.
+    pub origin: Option<Origin>,
+}
+
+/// What a cell takes from another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Its teacher, trained in that folder, which reports it.
+    Teacher(PathBuf),
+    /// Its network itself, trained in that folder: it is only scored with other statistics.
+    Network(PathBuf),
+}
+
+impl Origin {
+    /// The folder of the other cell.
+    pub fn folder(&self) -> &Path {
+        match self {
+            Self::Teacher(folder) | Self::Network(folder) => folder,
+        }
+    }
 }
 
 /// How far a cell is.
@@ -151,21 +169,31 @@ impl Cell {
         Err(ReproduceError::Diverged { cell: self.title(), what, value, step, folder: self.folder.clone() })
     }
 
+    /// Where batch norm takes its statistics from when a network of this cell scores.
+    pub(super) fn statistics(&self, network: &str) -> Statistics {
+        match network {
+            "teacher" | "teacher-joint" => self.config.scoring.statistics,
+            _ => self.config.student.statistics,
+        }
+    }
+
     /// What it takes to run all of it, in multiply-accumulates, roughly: to tell the time left from the time taken.
     pub fn cost(&self) -> f64 {
         let config = &self.config;
         let plan = Plan::new(config);
         let (teacher, student) = (config.teacher().generator_macs() as f64, config.student().generator_macs() as f64);
+        let trained = matches!(self.origin, Some(Origin::Network(_)));
         let stages = plan.stages.iter().map(|stage| {
-            let budget = stage.budget(config);
-            let images = (budget.batch_size * budget.steps) as f64;
+            let Budget { batch_size, steps, .. } = stage.budget(config);
+            let steps = if trained { 0 } else { steps };
+            let images = (batch_size * steps) as f64;
             let network = |role: Option<Role>, macs: f64| match role {
                 Some(Role::Trained { .. }) => 3.0 * macs * images + macs * EVALUATED,
                 Some(Role::Frozen) => macs * images.min(EVALUATED),
                 None => 0.0,
             };
             let networks = network(stage.teacher(config), teacher) + network(stage.student(config), student);
-            STEP_COST * budget.steps as f64 + networks
+            STEP_COST * steps as f64 + networks
         });
         stages.sum()
     }
@@ -182,13 +210,20 @@ impl Cell {
             Some(folder) => folder,
             None => {
                 // Without force: another process may have begun it in the meantime.
-                let teacher = self.teacher.as_ref().map(|folder| folder.join(RunFile::Model.name()));
-                let given = GivenFiles::read(teacher.as_deref(), None)?;
+                let given = match &self.origin {
+                    Some(Origin::Network(folder)) => {
+                        let plan = Plan::new(config);
+                        let statistics = self.statistics(plan.network(plan.result));
+                        GivenFiles::trained(&folder.join(RunFile::Model.name()), statistics)?
+                    }
+                    Some(Origin::Teacher(folder)) => GivenFiles::read(Some(&folder.join(RunFile::Model.name())), None)?,
+                    None => GivenFiles::default(),
+                };
                 pipeline::begin(config, &self.folder, false, &given, &device.kernels)?
             }
         };
         // Another cell reports the teacher; this one says what it became beside the student.
-        let leave_out: &[&str] = if self.teacher.is_some() { &["teacher"] } else { &[] };
+        let leave_out: &[&str] = if matches!(self.origin, Some(Origin::Teacher(_))) { &["teacher"] } else { &[] };
         let completion = pipeline::complete(config, &folder, &data, devices, leave_out, started, watch)?;
         Ok(match completion {
             Completion::Done(report) => Attempt::Done(report),

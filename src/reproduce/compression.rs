@@ -1,6 +1,6 @@
 //! The cells of the study of the student's size.
 
-use super::{Cell, Pair, Scope};
+use super::{Cell, Origin, Pair, Scope};
 use crate::config::{Config, ConfigError, Goal};
 
 /// Students of several widths, alone and by distillation from the same teachers.
@@ -19,7 +19,7 @@ impl Compression {
         let mut cells = Vec::new();
         for spot in scope.spots() {
             cells.push(spot.cell("teacher", Goal::Teacher, None, |_| Ok(()))?);
-            let teacher = spot.folder("teacher");
+            let teacher = Origin::Teacher(spot.folder("teacher"));
             let distilled = Pair::of(spot.config()).to_string();
             for &width in &self.widths {
                 let name = |name: &str| if width == 1.0 { name.into() } else { format!("{name}-width-{width}") };
@@ -28,7 +28,7 @@ impl Compression {
                     Ok(())
                 };
                 cells.push(spot.cell(name("alone"), Goal::Student, None, set)?);
-                cells.push(spot.cell(name(&distilled), Goal::Distill, Some(&teacher), set)?);
+                cells.push(spot.cell(name(&distilled), Goal::Distill, Some(teacher.clone()), set)?);
             }
         }
         Ok(cells)

@@ -49,9 +49,9 @@ pub enum ReproduceError {
         /// What became infinite or not a number, and when.
         why: String,
     },
-    /// The cell that trains the teacher of this one failed.
-    #[error("{cell}: its teacher failed")]
-    NoTeacher {
+    /// The cell that trains what this one starts from failed.
+    #[error("{cell}: the network that it starts from failed")]
+    NoOrigin {
         /// What the cell is called.
         cell: String,
     },

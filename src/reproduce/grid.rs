@@ -1,6 +1,6 @@
 //! Which networks a grid trains, and the cells that follow.
 
-use super::{Cell, Pair, Scope};
+use super::{Cell, Origin, Pair, Scope};
 use crate::config::{ConfigError, Goal};
 
 /// Teachers, students alone and students by distillation.
@@ -42,10 +42,10 @@ impl Grid {
             if self.networks == Networks::All {
                 let own = [Pair::of(spot.config())];
                 let pairs = if self.structures.is_empty() { &own[..] } else { &self.structures };
-                let teacher = spot.folder("teacher");
+                let teacher = Origin::Teacher(spot.folder("teacher"));
                 for pair in pairs {
                     let set = |config: &mut _| pair.set(config);
-                    cells.push(spot.cell(pair.to_string(), Goal::Distill, Some(&teacher), set)?);
+                    cells.push(spot.cell(pair.to_string(), Goal::Distill, Some(teacher.clone()), set)?);
                 }
             }
         }

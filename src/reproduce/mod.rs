@@ -13,8 +13,8 @@ mod scope;
 mod study;
 mod survey;
 
-pub use batch_sizes::{BatchSizes, Scoring, Studied};
-pub use cell::{Attempt, Cell, Device, State};
+pub use batch_sizes::{BatchSizes, Studied};
+pub use cell::{Attempt, Cell, Device, Origin, State};
 pub use compression::Compression;
 pub use constraints::Constraints;
 pub use error::ReproduceError;

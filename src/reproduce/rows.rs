@@ -36,6 +36,7 @@ pub fn rows(cell: &Cell, report: &Report) -> Vec<Row> {
             reconstruction_ratio: Some(network.reconstruction_l1_normal / network.blank_l1_normal),
             reconstructs: Some(network.reconstructs()),
             latents: latents(cell),
+            statistics: Some(cell.statistics(&network.network)),
         })
     };
     report.networks.iter().filter_map(row).collect()
@@ -64,9 +65,9 @@ fn trained_in(cell: &Cell, network: &str) -> Vec<Stage> {
     }
 }
 
-/// How long a stage took, in its own cell or that of the teacher; 0 where no log says so.
+/// How long a stage took, in its own cell or the one that it goes on from; 0 where no log says so.
 fn seconds(cell: &Cell, stage: Stage) -> f64 {
     let of = |folder: &Path| MetricsLog::seconds(&folder.join(RunFile::Metrics.name()), stage.name());
-    let other = || cell.teacher.as_deref().and_then(of);
+    let other = || cell.origin.as_ref().and_then(|origin| of(origin.folder()));
     of(&cell.folder).or_else(other).unwrap_or_default()
 }

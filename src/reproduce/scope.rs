@@ -1,8 +1,8 @@
 //! What a grid goes over: data sets, classes, seeds; and the folder of each.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::Cell;
+use super::{Cell, Origin};
 use crate::config::{Config, ConfigError, EvalSplit, Goal};
 
 /// What a grid goes over, and where its runs are kept.
@@ -56,7 +56,7 @@ impl Spot {
         &self,
         name: impl Into<String>,
         stage: Goal,
-        teacher: Option<&Path>,
+        origin: Option<Origin>,
         set: impl FnOnce(&mut Config) -> Result<(), ConfigError>,
     ) -> Result<Cell, ConfigError> {
         let name = name.into();
@@ -64,7 +64,7 @@ impl Spot {
         config.run.stage = stage;
         set(&mut config)?;
         config.validate()?;
-        Ok(Cell { folder: self.folder(&name), name, config, teacher: teacher.map(Path::to_owned) })
+        Ok(Cell { folder: self.folder(&name), name, config, origin })
     }
 
     /// The settings here.

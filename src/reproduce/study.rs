@@ -13,8 +13,6 @@ pub enum Study {
     BatchSize {
         /// What is held equal.
         budget: Budget,
-        /// A line for the reader.
-        note: String,
     },
     /// Of the structures of distillation.
     Structures,
@@ -28,7 +26,7 @@ impl Study {
     /// The page, for a reader.
     pub fn markdown(&self, rows: &Rows) -> String {
         match self {
-            Self::BatchSize { budget, note } => BatchSizeStudy::new(rows, *budget).with_note(note).markdown(),
+            Self::BatchSize { budget } => BatchSizeStudy::new(rows, *budget).markdown(),
             Self::Structures => StructureStudy::new(rows).markdown(),
             Self::Compression => CompressionStudy::new(rows).markdown(),
             Self::Constraint => ConstraintStudy::new(rows).markdown(),
@@ -41,7 +39,7 @@ impl Study {
     /// A plot that cannot be drawn, and a file that cannot be written.
     pub fn write(&self, rows: &Rows, folder: &Path) -> Result<(), ResultsError> {
         match self {
-            Self::BatchSize { budget, note } => BatchSizeStudy::new(rows, *budget).with_note(note).write(folder),
+            Self::BatchSize { budget } => BatchSizeStudy::new(rows, *budget).write(folder),
             Self::Structures => StructureStudy::new(rows).write(folder),
             Self::Compression => CompressionStudy::new(rows).write(folder),
             Self::Constraint => ConstraintStudy::new(rows).write(folder),

@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
 use super::cell::Attempt;
-use super::{Cell, Device, Observe, Output, ReproduceError, State};
+use super::{Cell, Device, Observe, Origin, Output, ReproduceError, State};
 use crate::engine::EngineError;
 use crate::results::Rows;
 use crate::run::Report;
@@ -39,7 +39,7 @@ enum Next {
     Take(Box<Report>),
     /// It is trained.
     Run,
-    /// It is looked at again: another process has it, or its teacher.
+    /// It is looked at again: another process has it, or the cell that it goes on from.
     Wait,
     /// It cannot be had.
     GiveUp(ReproduceError),
@@ -66,7 +66,7 @@ impl Survey {
     }
 
     /// Runs the cells that are not done, one after the other, and writes the results after each. Cells that another
-    /// process has are passed over and looked at again; so are those whose teacher is not there yet. `device` is asked
+    /// process has are passed over and looked at again; so are those whose origin is not there yet. `device` is asked
     /// for only if there are cells to run.
     ///
     /// # Errors
@@ -145,14 +145,14 @@ impl Survey {
             }
             State::New | State::Begun | State::Failed { .. } => {}
         }
-        let Some(folder) = &cell.teacher else { return Ok(Next::Run) };
-        let Some(teacher) = self.cells.iter().find(|cell| cell.folder == *folder) else { return Ok(Next::Run) };
+        let Some(folder) = cell.origin.as_ref().map(Origin::folder) else { return Ok(Next::Run) };
+        let Some(origin) = self.cells.iter().find(|cell| cell.folder == folder) else { return Ok(Next::Run) };
         // What failed here is known without a look at clocks, which those of file systems lag behind.
-        let failed = failed.iter().any(|(found, _)| found == folder);
-        Ok(match teacher.state()? {
+        let failed = failed.iter().any(|(found, _)| *found == folder);
+        Ok(match origin.state()? {
             State::Done => Next::Run,
             State::Failed { at, .. } if failed || at >= self.since => {
-                Next::GiveUp(ReproduceError::NoTeacher { cell: title() })
+                Next::GiveUp(ReproduceError::NoOrigin { cell: title() })
             }
             _ => Next::Wait,
         })

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::rows::{USUAL_LATENTS, network_place};
+use super::rows::{USUAL_LATENTS, network_place, usual_statistics};
 use super::text::summary;
 use super::{Gain, Row, Rows, Summary};
+use crate::config::Statistics;
 use crate::data::Dataset;
 
 /// A figure of a row.
@@ -21,14 +22,18 @@ pub(super) struct Arm<'a> {
     place: Option<usize>,
     pub network: &'a str,
     pub structure: &'a str,
-    pub batch_size: u64,
-    pub steps: u64,
-    /// Multiply-accumulates of the generator for one image.
-    pub macs: u64,
     /// Whether latent vectors were held in another way than usual.
     unusual: bool,
     /// What held latent vectors.
     pub latents: &'a str,
+    pub batch_size: u64,
+    pub steps: u64,
+    /// Multiply-accumulates of the generator for one image.
+    pub macs: u64,
+    /// Whether batch norm took other statistics in scoring than usual.
+    unusual_statistics: bool,
+    /// Where batch norm took its statistics from in scoring.
+    pub statistics: Statistics,
 }
 
 /// The rows of one network on one data set, in the order of class and seed.
@@ -39,8 +44,17 @@ pub(super) struct Column<'a> {
 }
 
 impl Arm<'_> {
-    /// Name and structure, and what holds latent vectors where that is not the usual.
+    /// [`Self::network_title`], and which statistics score where those are not the usual.
     pub(super) fn title(&self) -> String {
+        let mut title = self.network_title();
+        if self.unusual_statistics {
+            title += &format!(", {} statistics", self.statistics.name());
+        }
+        title
+    }
+
+    /// Name and structure, and what holds latent vectors where that is not the usual.
+    pub(super) fn network_title(&self) -> String {
         let mut title = self.network.to_owned();
         if !self.structure.is_empty() {
             title += &format!(" ({})", self.structure);
@@ -62,11 +76,13 @@ pub(super) fn columns(rows: &Rows, dataset: Dataset) -> Vec<Column<'_>> {
             place,
             network,
             structure,
+            unusual: latents != USUAL_LATENTS,
+            latents,
             batch_size: *batch_size,
             steps: *steps,
             macs: *macs,
-            unusual: latents != USUAL_LATENTS,
-            latents,
+            unusual_statistics: row.statistics() != usual_statistics(dataset),
+            statistics: row.statistics(),
         };
         arms.entry(arm).or_default().push(row);
     }

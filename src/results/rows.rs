@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ResultsError;
 use super::csv::read_csv;
+use crate::config::{Recipe, Statistics};
 use crate::data::{CLASSES, Dataset};
 use crate::run::write_whole;
 
@@ -20,7 +21,7 @@ pub const NETWORKS: [&str; 5] = ["teacher", "student-alone", "student-step1", "s
 /// Longest file that is read, in bytes: the rows of some hundred thousand networks.
 const MAX_BYTES: u64 = 1 << 26;
 
-const HEADER: [&str; 20] = [
+const HEADER: [&str; 21] = [
     "dataset",
     "normal",
     "network",
@@ -41,6 +42,7 @@ const HEADER: [&str; 20] = [
     "reconstruction_ratio",
     "reconstructs",
     "latents",
+    "statistics",
 ];
 /// Columns of files of version 0.1, which still load.
 const FIRST_COLUMNS: usize = 16;
@@ -97,10 +99,19 @@ pub struct Row {
     /// had no weight. Rows that do not say so are of `unit-rms`.
     #[serde(default = "usual_latents")]
     pub latents: String,
+    /// Where batch norm took its statistics from in scoring; rows that do not say so are of those that are usual for the
+    /// data set.
+    #[serde(default)]
+    pub statistics: Option<Statistics>,
 }
 
 fn usual_latents() -> String {
     USUAL_LATENTS.to_owned()
+}
+
+/// Where batch norm takes its statistics from in scoring unless a study looks at that.
+pub(super) fn usual_statistics(dataset: Dataset) -> Statistics {
+    Recipe::Default.config(dataset).scoring.statistics
 }
 
 /// What tells one row from all others.
@@ -124,6 +135,8 @@ pub struct Key<'a> {
     pub macs: u64,
     /// What held latent vectors, as in [`Row::latents`].
     pub latents: &'a str,
+    /// Where batch norm took its statistics from in scoring.
+    pub statistics: Statistics,
 }
 
 /// Rows with different keys, in the order of their keys.
@@ -143,7 +156,13 @@ impl Row {
             batch_size: self.batch_size,
             macs: self.macs,
             latents: &self.latents,
+            statistics: self.statistics(),
         }
+    }
+
+    /// Where batch norm took its statistics from in scoring.
+    pub(super) fn statistics(&self) -> Statistics {
+        self.statistics.unwrap_or_else(|| usual_statistics(self.dataset))
     }
 
     fn fault(&self) -> Option<String> {
@@ -185,6 +204,7 @@ impl Ord for Key<'_> {
             .then_with(|| self.structure.cmp(other.structure))
             .then_with(|| rest(self).cmp(&rest(other)))
             .then_with(|| self.latents.cmp(other.latents))
+            .then_with(|| self.statistics.cmp(&other.statistics))
     }
 }
 

@@ -11,11 +11,10 @@ use std::time::SystemTime;
 
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
-use pkdgan::config::{Config, ConfigError, Statistics, Structure};
+use pkdgan::config::{Config, ConfigError, Structure};
 use pkdgan::data::Dataset;
 use pkdgan::unstable::reproduce::{
-    self as grid, BatchSizes, Cell, Compression, Constraints, Grid, Outcome, Output, Pair, Scope, Scoring, Studied,
-    Survey,
+    self as grid, BatchSizes, Cell, Compression, Constraints, Grid, Outcome, Output, Pair, Scope, Studied, Survey,
 };
 use pkdgan::unstable::results::{Rows, ScoreStudy, Study as _, Table};
 use pkdgan::unstable::shard::Shard;
@@ -68,10 +67,6 @@ pub(super) struct Arguments {
     /// Steps of every network in the series of equal steps [default: those of the settings]
     #[arg(long, value_name = "N", help_heading = "Study")]
     equal_steps: Option<u64>,
-    /// Batch norm's statistics in the networks of the study; `best-practice` is `per-image` for batch sizes
-    /// below 4 and `running` from 4 on [default: best-practice]
-    #[arg(long, value_name = "STATISTICS", help_heading = "Study")]
-    statistics: Option<ScoredBy>,
     #[command(flatten)]
     base: Base,
     #[command(flatten)]
@@ -172,7 +167,7 @@ enum Networks {
 enum Study {
     /// Latent distance against reconstruction error; the same grid
     Score,
-    /// Batch sizes of one network
+    /// Batch sizes of one network, scored by running averages and by the statistics of each image
     BatchSize,
     /// Structures of distillation, one step or two
     Structures,
@@ -188,14 +183,6 @@ enum Network {
     Student,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ScoredBy {
-    BestPractice,
-    Running,
-    PerImage,
-    Settings,
-}
-
 /// Runs the grid, writes its results.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     arguments.check();
@@ -207,7 +194,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (cells, study) = match arguments.study {
         Some(Study::BatchSize) => {
             let sizes = arguments.batch_sizes();
-            let study = grid::Study::BatchSize { budget: sizes.budget(&scope)?, note: sizes.note() };
+            let study = grid::Study::BatchSize { budget: sizes.budget(&scope)? };
             (sizes.cells(&scope)?, Some(study))
         }
         Some(Study::Structures) => (arguments.grid().cells(&scope)?, Some(grid::Study::Structures)),
@@ -293,7 +280,6 @@ impl Arguments {
             ("--batch-sizes", self.batch_sizes.is_some()),
             ("--images-seen", self.images_seen.is_some()),
             ("--equal-steps", self.equal_steps.is_some()),
-            ("--statistics", self.statistics.is_some()),
         ];
         let of_grid = [
             ("--networks", self.networks != Networks::All),
@@ -394,12 +380,6 @@ impl Arguments {
             sizes: sizes.iter().map(|&size| size as usize).collect(),
             images_seen: self.images_seen,
             steps: self.equal_steps,
-            scoring: match self.statistics {
-                None | Some(ScoredBy::BestPractice) => Scoring::BestPractice,
-                Some(ScoredBy::Settings) => Scoring::Settings,
-                Some(ScoredBy::Running) => Scoring::Fixed(Statistics::Running),
-                Some(ScoredBy::PerImage) => Scoring::Fixed(Statistics::PerImage),
-            },
         }
     }
 

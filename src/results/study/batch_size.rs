@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Study;
+use crate::config::Statistics;
 use crate::data::Dataset;
 use crate::results::columns::{Column, auroc, columns, common_classes, note};
 use crate::results::text::{BLANK, class_list, grouped, markdown_table, summary_cells};
@@ -21,7 +22,6 @@ pub struct Budget {
 #[derive(Debug)]
 pub struct BatchSizeStudy<'a> {
     budget: Budget,
-    note: String,
     parts: Vec<Part<'a>>,
 }
 
@@ -29,6 +29,8 @@ pub struct BatchSizeStudy<'a> {
 struct Part<'a> {
     dataset: Dataset,
     columns: Vec<Column<'a>>,
+    /// Where batch norm took its statistics from in scoring.
+    statistics: BTreeSet<Statistics>,
     /// Those that every batch size ran.
     classes: BTreeSet<u8>,
 }
@@ -64,6 +66,14 @@ impl Equal {
             Self::Steps => "equal steps",
         }
     }
+
+    /// What differs between batch sizes.
+    fn free(self) -> &'static str {
+        match self {
+            Self::Images => "steps",
+            Self::Steps => "images seen",
+        }
+    }
 }
 
 impl<'a> BatchSizeStudy<'a> {
@@ -74,20 +84,15 @@ impl<'a> BatchSizeStudy<'a> {
         for dataset in rows.datasets() {
             let mut columns = columns(rows, dataset);
             columns.retain(|column| Equal::ALL.iter().any(|&equal| budget.holds(equal, column)));
-            let alike = |a: &Column, b: &Column| a.arm.title() == b.arm.title();
+            let alike = |a: &Column, b: &Column| a.arm.network_title() == b.arm.network_title();
             let several = columns.chunk_by(alike).filter(|columns| batch_sizes(columns).len() > 1);
             parts.extend(several.map(|columns| {
                 let classes = common_classes(columns);
-                Part { dataset, columns: columns.to_vec(), classes }
+                let statistics = columns.iter().map(|column| column.arm.statistics).collect();
+                Part { dataset, columns: columns.to_vec(), statistics, classes }
             }));
         }
-        Self { budget, note: String::new(), parts }
-    }
-
-    /// Adds a line for the reader, such as what batch norm does.
-    pub fn with_note(mut self, note: &str) -> Self {
-        note.clone_into(&mut self.note);
-        self
+        Self { budget, parts }
     }
 }
 
@@ -105,6 +110,7 @@ impl Study for BatchSizeStudy<'_> {
         "auroc_mean",
         "auroc_sd",
         "seeds",
+        "statistics",
     ];
 
     /// A table for each network on each data set.
@@ -113,10 +119,11 @@ impl Study for BatchSizeStudy<'_> {
         let mut text = format!(
             "# Batch size\n\nOne series sees {} images at every batch size, the other trains for {} steps. AUROC by \
              latent distance, in percent: mean over the classes that every batch size ran, ± sample standard deviation \
-             over the n seeds that ran all of them.\n\n{}![AUROC by batch size](batch-size.svg)\n",
+             over the n seeds that ran all of them.\n\nEvery other setting, the learning rate included, is the same \
+             throughout. `running` scores by running averages of training's batches, `per-image` the same network by the \
+             statistics of each image.\n\n![AUROC by batch size](batch-size.svg)\n",
             grouped(images_seen),
             grouped(steps),
-            if self.note.is_empty() { String::new() } else { format!("{}\n\n", self.note) }
         );
         if self.parts.is_empty() {
             text += "\nNo network was run at two batch sizes.\n";
@@ -127,25 +134,7 @@ impl Study for BatchSizeStudy<'_> {
                 text += "No class was run at every batch size.\n";
                 continue;
             }
-            let header = ["batch size", "equal images seen", "steps", "equal steps", "images seen"].map(String::from);
-            let rows = batch_sizes(&part.columns).into_iter().map(|size| {
-                let find = |equal| {
-                    let mut of_size = part.columns.iter().filter(|column| column.arm.batch_size == size);
-                    of_size.find(|column| self.budget.holds(equal, column))
-                };
-                let auroc = |column: Option<&Column>| {
-                    column.map_or_else(|| BLANK.into(), |column| column.marked_mean(&part.classes))
-                };
-                let (images, steps) = (find(Equal::Images), find(Equal::Steps));
-                vec![
-                    size.to_string(),
-                    auroc(images),
-                    images.map_or_else(|| BLANK.into(), |column| grouped(column.arm.steps)),
-                    auroc(steps),
-                    steps.map_or_else(|| BLANK.into(), |column| grouped(seen(column))),
-                ]
-            });
-            text += &markdown_table(&header, &rows.collect::<Vec<_>>());
+            text += &part.table(self.budget);
             text += note(&part.columns);
         }
         text
@@ -169,12 +158,45 @@ impl Study for BatchSizeStudy<'_> {
 
 impl Part<'_> {
     fn title(&self) -> String {
-        let network = self.columns.first().map_or_else(String::new, |column| column.arm.title());
+        let network = self.columns.first().map_or_else(String::new, |column| column.arm.network_title());
         format!("{}, {network}, mean of {}", self.dataset, class_list(&self.classes))
     }
 
     fn mean(&self, column: &Column) -> Option<Summary> {
         column.mean(&self.classes, auroc)
+    }
+
+    /// A row for each batch size: the AUROC of each series by each kind of statistics, then what that series leaves free.
+    fn table(&self, budget: Budget) -> String {
+        let mut header = vec!["batch size".to_owned()];
+        for equal in Equal::ALL {
+            header.extend(self.statistics.iter().map(|&statistics| self.series(equal, statistics)));
+            header.push(equal.free().into());
+        }
+        let rows = batch_sizes(&self.columns).into_iter().map(|size| {
+            let mut row = vec![size.to_string()];
+            for equal in Equal::ALL {
+                let members = |column: &&Column| column.arm.batch_size == size && budget.holds(equal, column);
+                let members: Vec<_> = self.columns.iter().filter(members).collect();
+                row.extend(self.statistics.iter().map(|&statistics| {
+                    let column = members.iter().find(|column| column.arm.statistics == statistics);
+                    column.map_or_else(|| BLANK.into(), |column| column.marked_mean(&self.classes))
+                }));
+                let free = members.first().map(|column| match equal {
+                    Equal::Images => column.arm.steps,
+                    Equal::Steps => seen(column),
+                });
+                row.push(free.map_or_else(|| BLANK.into(), grouped));
+            }
+            row
+        });
+        markdown_table(&header, &rows.collect::<Vec<_>>())
+    }
+
+    /// The name of a series; it says the statistics where there are several kinds.
+    fn series(&self, equal: Equal, statistics: Statistics) -> String {
+        let name = equal.name();
+        if self.statistics.len() > 1 { format!("{name}, {}", statistics.name()) } else { name.into() }
     }
 
     fn record(&self, equal: Equal, column: &Column) -> Vec<String> {
@@ -185,21 +207,25 @@ impl Part<'_> {
         let classes: Vec<_> = self.classes.iter().map(u8::to_string).collect();
         record.push(classes.join(" "));
         record.extend(summary_cells(self.mean(column)));
+        record.push(arm.statistics.name().into());
         record
     }
 
     fn panel(&self, budget: Budget) -> Panel {
         let log2 = |column: &Column| (column.arm.batch_size as f64).log2();
-        let series = Equal::ALL.map(|equal| {
-            let members = self.columns.iter().filter(|column| budget.holds(equal, column));
+        let kinds = Equal::ALL.into_iter().flat_map(|equal| self.statistics.iter().map(move |&kind| (equal, kind)));
+        let series = kinds.map(|(equal, statistics)| {
+            let of_kind = |column: &&Column| column.arm.statistics == statistics && budget.holds(equal, column);
+            let members = self.columns.iter().filter(of_kind);
             let point = |column: &Column| {
                 let Summary { mean, sd, .. } = self.mean(column)?;
                 Some(Point { x: log2(column), y: mean, sd })
             };
-            let name = match equal {
-                Equal::Images => format!("equal images seen ({})", grouped(budget.images_seen)),
-                Equal::Steps => format!("equal steps ({})", grouped(budget.steps)),
+            let held = match equal {
+                Equal::Images => budget.images_seen,
+                Equal::Steps => budget.steps,
             };
+            let name = format!("{} ({})", self.series(equal, statistics), grouped(held));
             Series { name, points: members.filter_map(point).collect() }
         });
         Panel {
@@ -210,7 +236,7 @@ impl Part<'_> {
                 .into_iter()
                 .map(|size| ((size as f64).log2(), size.to_string()))
                 .collect(),
-            series: series.into(),
+            series: series.collect(),
             lines: true,
         }
     }
