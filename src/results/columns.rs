@@ -94,9 +94,9 @@ pub(super) fn common_classes<'a>(columns: impl IntoIterator<Item = &'a Column<'a
     columns.into_iter().map(Column::classes).reduce(|common, classes| &common & &classes).unwrap_or_default()
 }
 
-/// What the mark means, below a table that has one.
-pub(super) fn note<'a>(columns: impl IntoIterator<Item = &'a Column<'a>>) -> &'static str {
-    if columns.into_iter().all(|column| column.mark(&column.classes()).is_empty()) {
+/// What the mark means, below what is shown, if there is one in it.
+pub(super) fn note(shown: &str) -> &'static str {
+    if !shown.contains('†') {
         return "";
     }
     "\n† Some of these runs do not reconstruct: the error of normal images is above 0.6 of a constant image's. Such \

@@ -8,7 +8,9 @@ use super::baselines::Baseline;
 use super::classes::class_title;
 use super::columns::{Arm, Column, auroc, columns, note};
 use super::csv::write_csv;
-use super::text::{BLANK, class_list, gain, grouped, markdown_table, mean_key, summary, summary_cells, write_text};
+use super::text::{
+    BLANK, class_list, gain, grouped, markdown_table, mean_key, or_blank, summary, summary_cells, write_text,
+};
 use super::{Baselines, Gain, Published, ResultsError, Row, Rows, Summary, published};
 use crate::data::{CLASSES, Dataset};
 use crate::version;
@@ -126,7 +128,7 @@ impl Section<'_> {
             if gains.iter().any(Option::is_some) {
                 let other = |other: &Other| {
                     let gain = other.gain.filter(|_| base == "student-alone");
-                    gain.map_or_else(|| BLANK.into(), |gain| format!("{gain:+.2}"))
+                    or_blank(gain.map(|gain| format!("{gain:+.2}")))
                 };
                 let mut cells = vec![format!("gain over {base}, points (95 % interval)")];
                 cells.extend(gains.into_iter().map(gain));
@@ -134,7 +136,7 @@ impl Section<'_> {
                 rows.push(cells);
             }
         }
-        let ratio = |other: &Other| other.ratio.map_or_else(|| BLANK.into(), |ratio| format!("{ratio}:1"));
+        let ratio = |other: &Other| or_blank(other.ratio.map(|ratio| format!("{ratio}:1")));
         rows.push(self.row("MACs (teacher's to these)", |column| self.count(column, |row| row.macs), ratio));
         let blank = |_: &Other| BLANK.into();
         rows.push(self.row("parameters (likewise)", |column| self.count(column, |row| row.params), blank));
@@ -148,7 +150,7 @@ impl Section<'_> {
         rows.push(self.row("steps x batch size", |column| self.budget(column, grouped), blank));
 
         let mut text = markdown_table(&header, &rows);
-        text += note(&self.columns);
+        text += note(&text);
         if !self.columns.iter().any(|column| column.classes().len() == usize::from(CLASSES)) {
             text += "\nNot all ten classes were run";
             text += if self.papers().next().is_none() { ".\n" } else { "; the papers' means are over all ten.\n" };
@@ -337,7 +339,7 @@ impl Other {
     }
 
     fn figure(&self, value: Option<f64>) -> String {
-        value.map_or_else(|| BLANK.into(), |value| format!("{value:.*}", self.decimals))
+        or_blank(value.map(|value| format!("{value:.*}", self.decimals)))
     }
 }
 

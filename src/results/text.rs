@@ -10,6 +10,11 @@ use crate::run::write_whole;
 /// What stands where nothing is known.
 pub(super) const BLANK: &str = "–";
 
+/// A text, or a blank.
+pub(super) fn or_blank(text: Option<String>) -> String {
+    text.unwrap_or_else(|| BLANK.into())
+}
+
 /// A Markdown table: the first column to the left, the others to the right. Short rows are filled up.
 pub(super) fn markdown_table(header: &[String], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = (0..header.len())
@@ -40,9 +45,10 @@ pub(super) fn write_text(path: &Path, text: &str) -> Result<(), ResultsError> {
 
 /// `97.31 ± 0.12, n 3`, or a blank.
 pub(super) fn summary(summary: Option<Summary>) -> String {
-    let Some(Summary { mean, sd, n }) = summary else { return BLANK.into() };
-    let sd = sd.map_or_else(String::new, |sd| format!(" ± {sd:.2}"));
-    format!("{mean:.2}{sd}, n {n}")
+    or_blank(summary.map(|Summary { mean, sd, n }| {
+        let sd = sd.map_or_else(String::new, |sd| format!(" ± {sd:.2}"));
+        format!("{mean:.2}{sd}, n {n}")
+    }))
 }
 
 /// `+1.04 (+0.39 to +1.69), 30 pairs`, or a blank.

@@ -6,7 +6,7 @@ use super::Study;
 use crate::config::Statistics;
 use crate::data::Dataset;
 use crate::results::columns::{Column, auroc, columns, common_classes, note};
-use crate::results::text::{BLANK, class_list, grouped, markdown_table, summary_cells};
+use crate::results::text::{class_list, grouped, markdown_table, or_blank, summary_cells};
 use crate::results::{Panel, Point, Rows, Series, Summary};
 
 /// What is held equal while the batch size changes.
@@ -134,8 +134,9 @@ impl Study for BatchSizeStudy<'_> {
                 text += "No class was run at every batch size.\n";
                 continue;
             }
-            text += &part.table(self.budget);
-            text += note(&part.columns);
+            let table = part.table(self.budget);
+            text += &table;
+            text += note(&table);
         }
         text
     }
@@ -180,13 +181,13 @@ impl Part<'_> {
                 let members: Vec<_> = self.columns.iter().filter(members).collect();
                 row.extend(self.statistics.iter().map(|&statistics| {
                     let column = members.iter().find(|column| column.arm.statistics == statistics);
-                    column.map_or_else(|| BLANK.into(), |column| column.marked_mean(&self.classes))
+                    or_blank(column.map(|column| column.marked_mean(&self.classes)))
                 }));
                 let free = members.first().map(|column| match equal {
                     Equal::Images => column.arm.steps,
                     Equal::Steps => seen(column),
                 });
-                row.push(free.map_or_else(|| BLANK.into(), grouped));
+                row.push(or_blank(free.map(grouped)));
             }
             row
         });

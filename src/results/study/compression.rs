@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Study;
 use crate::data::Dataset;
 use crate::results::columns::{Column, auroc, columns, common_classes, note};
-use crate::results::text::{BLANK, class_list, gain, grouped, markdown_table, summary_cells};
+use crate::results::text::{class_list, gain, grouped, markdown_table, or_blank, summary_cells};
 use crate::results::{Gain, Panel, Point, Rows, Series, Summary};
 
 /// The networks that are compared.
@@ -57,12 +57,13 @@ impl Study for CompressionStudy<'_> {
             text += &format!("\n## {}, mean of {}\n\n", part.dataset, class_list(&part.classes));
             let header = ["MACs", "teacher's to these", "parameters", "alone", "distilled", "gain"].map(String::from);
             let rows: Vec<_> = part.sizes().into_iter().map(|macs| part.row(macs)).collect();
-            text += &markdown_table(&header, &rows);
+            let mut shown = markdown_table(&header, &rows);
             if let Some(teacher) = &part.teacher {
                 let mean = teacher.marked_mean(&part.classes);
-                text += &format!("\nThe teacher: {mean}, {} MACs.\n", grouped(teacher.arm.macs));
+                shown += &format!("\nThe teacher: {mean}, {} MACs.\n", grouped(teacher.arm.macs));
             }
-            text += note(part.columns.iter().chain(&part.teacher));
+            text += &shown;
+            text += note(&shown);
         }
         text
     }
@@ -98,7 +99,6 @@ impl<'a> Part<'a> {
         let columns = NETWORKS.map(|network| self.column(network, macs));
         let params = columns.iter().flatten().find_map(|column| column.rows.first()).map(|row| grouped(row.params));
         let ratio = self.teacher.as_ref().map(|teacher| format!("{:.1}:1", teacher.arm.macs as f64 / macs as f64));
-        let or_blank = |text: Option<String>| text.unwrap_or_else(|| BLANK.into());
         let mut cells = vec![grouped(macs), or_blank(ratio), or_blank(params)];
         cells.extend(columns.map(|column| or_blank(column.map(|column| column.marked_mean(&self.classes)))));
         cells.push(gain(self.gain(macs)));

@@ -80,8 +80,9 @@ impl Study for ConstraintStudy<'_> {
                     summary(part.mean(column, reconstruction)),
                 ]
             });
-            text += &markdown_table(&header, &rows.collect::<Vec<_>>());
-            text += note(&part.columns);
+            let table = markdown_table(&header, &rows.collect::<Vec<_>>());
+            text += &table;
+            text += note(&table);
         }
         text
     }

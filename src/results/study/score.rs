@@ -69,8 +69,8 @@ impl Study for ScoreStudy<'_> {
                     cells
                 })
                 .collect();
-            text += &format!("\n## {}\n\n{}", part.title(), markdown_table(&header, &rows));
-            text += note([&part.column]);
+            let table = markdown_table(&header, &rows);
+            text += &format!("\n## {}\n\n{table}{}", part.title(), note(&table));
         }
         text
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Study;
 use crate::data::Dataset;
 use crate::results::columns::{Column, auroc, columns, common_classes, note};
-use crate::results::text::{BLANK, class_list, gain, markdown_table, summary_cells};
+use crate::results::text::{class_list, gain, markdown_table, or_blank, summary_cells};
 use crate::results::{Panel, Point, Rows, Series, Summary};
 
 /// Names of the networks in the plot, each with the one it is compared to.
@@ -77,19 +77,20 @@ impl Study for StructureStudy<'_> {
                 let mut cells = vec![structure.to_owned()];
                 for (network, base, _) in NETWORKS {
                     let column = part.column(network, structure);
-                    cells.push(column.map_or_else(|| BLANK.into(), |column| column.marked_mean(&part.classes)));
-                    cells.push(column.map_or_else(|| BLANK.into(), |column| gain(part.gain(column, base))));
+                    cells.push(or_blank(column.map(|column| column.marked_mean(&part.classes))));
+                    cells.push(gain(column.and_then(|column| part.gain(column, base))));
                 }
                 cells
             });
-            text += &markdown_table(&header.map(String::from), &rows.collect::<Vec<_>>());
+            let mut shown = markdown_table(&header.map(String::from), &rows.collect::<Vec<_>>());
             for (_, base, _) in NETWORKS {
                 let column = part.columns.iter().find(|column| column.arm.network == base);
-                let mean = column.map_or_else(|| BLANK.into(), |column| column.marked_mean(&part.classes));
-                text +=
+                let mean = or_blank(column.map(|column| column.marked_mean(&part.classes)));
+                shown +=
                     &format!("\n{}: {mean}.\n", if base == "teacher" { "The teacher" } else { "The student alone" });
             }
-            text += note(&part.columns);
+            text += &shown;
+            text += note(&shown);
         }
         text
     }
