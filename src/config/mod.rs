@@ -192,26 +192,6 @@ pub struct TrainingConfig {
     /// Normal images that are transformed until they count as anomalous; the student's too, where it has own losses.
     #[serde(default)]
     pub pseudo_anomalies: PseudoAnomalyConfig,
-    /// What is only tried.
-    #[serde(default, skip_serializing_if = "TrialConfig::is_default")]
-    pub trial: TrialConfig,
-}
-
-/// `[training.trial]`: what is only tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[non_exhaustive]
-pub struct TrialConfig {
-    /// Whether the gradient of the latent loss stops at the first latent vector.
-    pub stop_z1: bool,
-    /// Whether the adversarial loss is the mean squared distance of the discriminator's last feature maps.
-    pub feature_matching: bool,
-}
-
-impl TrialConfig {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// `[training.augmentation]`: what is done to an image at random, each time it is seen.

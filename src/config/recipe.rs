@@ -91,7 +91,6 @@ impl Recipe {
                 weights: LossWeights { reconstruction: reconstruction(dataset), latent, adversarial: 0.1 },
                 augmentation,
                 pseudo_anomalies,
-                trial: super::TrialConfig::default(),
             },
             scoring: ScoringConfig { statistics, score: ScoreChoice::Default },
             student: student(dataset),

@@ -145,21 +145,9 @@ impl Network {
         x: Tensor,
         mode: NormMode,
     ) -> Result<Tensor, EngineError> {
-        self.forward_through(graph, variables, x, mode, self.layers.len())
-    }
-
-    /// The same, the first so many layers alone.
-    pub fn forward_through(
-        &self,
-        graph: &mut Graph,
-        variables: &Variables,
-        x: Tensor,
-        mode: NormMode,
-        layers: usize,
-    ) -> Result<Tensor, EngineError> {
         let images = graph.shape(x)[0];
         let mut x = x;
-        for (index, (layer, held)) in self.spec.layers.iter().zip(&self.layers).enumerate().take(layers) {
+        for (index, (layer, held)) in self.spec.layers.iter().zip(&self.layers).enumerate() {
             graph.scope(format!("{}.{}.{}", self.label, self.spec.name, self.spec.layer_name(index)));
             let weight = graph.variable(variables, held.weight);
             let bias = match held.rest {

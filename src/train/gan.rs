@@ -69,28 +69,14 @@ pub(super) fn generator_losses(
     gan: &EdeGan,
     images: Tensor,
     made: &Generated,
-    trial: crate::config::TrialConfig,
 ) -> Result<GeneratorLosses, EngineError> {
-    let latent = if trial.stop_z1 { graph.detach(made.latent) } else { made.latent };
-    if trial.feature_matching {
-        let mut features = |x| {
-            let mode = NormMode::Batch { sets: 1 };
-            gan.discriminator.forward_through(graph, variables, x, mode, 3)
-        };
-        let (real, fake) = (features(images)?, features(made.reconstruction)?);
-        return Ok(GeneratorLosses {
-            adversarial: mean_distance(graph, real, fake, Measure::MeanSquared)?,
-            reconstruction: mean_distance(graph, images, made.reconstruction, Measure::L1)?,
-            latent: mean_distance(graph, latent, made.reconstruction_latent, Measure::MeanSquared)?,
-        });
-    }
     let [batch, ..] = graph.shape(images);
     let logits = gan.discriminator.forward(graph, variables, made.reconstruction, NormMode::Batch { sets: 1 })?;
     let real = graph.constant([batch, 1, 1, 1], &vec![1.0; batch])?;
     Ok(GeneratorLosses {
         adversarial: cross_entropy(graph, logits, real)?,
         reconstruction: mean_distance(graph, images, made.reconstruction, Measure::L1)?,
-        latent: mean_distance(graph, latent, made.reconstruction_latent, Measure::MeanSquared)?,
+        latent: mean_distance(graph, made.latent, made.reconstruction_latent, Measure::MeanSquared)?,
     })
 }
 

@@ -204,7 +204,7 @@ impl TrainingStep {
         let optimizer = learner.optimizer(groups, clock);
         let (gan, made) = (learner.gan, &learner.made);
         let discriminator = train_discriminator(&mut self.graph, variables, gan, images, made, &optimizer)?;
-        let own = generator_losses(&mut self.graph, variables, gan, images, made, config.training.trial)?;
+        let own = generator_losses(&mut self.graph, variables, gan, images, made)?;
         let recorded = [discriminator, own.reconstruction, own.latent, own.adversarial];
         self.history.record(&mut self.graph, variables, clock, names, &recorded)?;
         let mut terms = own.terms(&weights).to_vec();
