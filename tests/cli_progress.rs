@@ -14,6 +14,8 @@ fn progress_is_shown_on_terminals_only_unless_asked_for() {
     let said = stderr(&output);
     assert!(said.contains("device: ") && said.contains("written: run"), "{said}");
     assert!(!said.contains("/s, ") && !said.contains('\r'), "{said}");
+    // No advice to do what is done.
+    assert!(!said.contains("`--device cpu`"), "{said}");
     let output = sandbox.train("again", &["--quiet"]).output().unwrap();
     let said = stderr(&output);
     assert!(said.lines().all(|line| line.starts_with("warning: ")), "{said}");

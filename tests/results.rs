@@ -673,6 +673,11 @@ fn plots_hold_every_point_and_escape_their_text() {
     assert!(plot.contains("a &lt; b &amp; c") && plot.contains("zero") && plot.contains("100.2"), "{plot}");
     // One in the legend.
     assert_eq!(plot.matches("<circle").count(), 3);
+    // A long legend goes on in the next line.
+    let long = |letter: &str| Series { name: letter.repeat(40), points: vec![] };
+    let plot = svg(&[Panel { series: ["a", "b", "c"].map(long).into(), ..panel.clone() }]).unwrap();
+    let places: Vec<&str> = plot.split("<circle ").skip(1).map(|circle| circle.split(" r=").next().unwrap()).collect();
+    assert_eq!(places, [r#"cx="28" cy="48""#, r#"cx="404" cy="48""#, r#"cx="28" cy="72""#]);
     well_formed(&svg(&[]).unwrap());
     well_formed(&svg(&[Panel { ticks: vec![], series: vec![], ..panel }]).unwrap());
 }

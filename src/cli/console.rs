@@ -111,9 +111,9 @@ impl Console {
         Progress { bar, name, unit, len, first: done, started: now, printed: None, show: self.show }
     }
 
-    /// Begins to make a phase of work ready: a device is opened, kernels are compiled.
+    /// Begins to make a phase of work ready: a device is opened, and on a GPU kernels are compiled.
     pub(super) fn preparing(&self, phase: &str) -> Preparing {
-        let what = format!("{phase}: opening the device, compiling kernels; drivers keep those for the next time");
+        let what = format!("{phase}: preparing (on a GPU the first time compiles kernels)");
         self.event("prepare", json!({ "phase": phase }));
         if self.show == Show::Plain {
             output::note(format_args!("{what}"));

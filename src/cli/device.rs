@@ -250,8 +250,8 @@ impl Opened {
                 "no GPU here: {doing} on the {summary}; `--device gpu` runs the WGSL kernels on a software driver"
             );
         }
-        let note =
-            if summary.is_software() { "\n        this adapter is the CPU: `--device cpu` is faster" } else { "" };
+        let by_driver = summary.is_software() && !summary.is_cpu_executor();
+        let note = if by_driver { "\n        this adapter is the CPU: `--device cpu` is faster" } else { "" };
         let tuned = match self.kernels.len() {
             0 => String::new(),
             tuned => {

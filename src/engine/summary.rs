@@ -10,7 +10,7 @@ use serde::Serialize;
 pub struct AdapterSummary {
     /// Name of the device.
     pub name: String,
-    /// Graphics API: `vulkan`, `metal`, `dx12`.
+    /// Graphics API: `vulkan`, `metal`, `dx12`; `cpu` of the CPU executor.
     pub backend: String,
     /// Driver with version.
     pub driver: String,
@@ -28,11 +28,16 @@ impl AdapterSummary {
     pub fn is_software(&self) -> bool {
         self.kind == "cpu"
     }
+
+    /// Whether this is the CPU executor, which takes no driver.
+    pub fn is_cpu_executor(&self) -> bool {
+        self.backend == "cpu"
+    }
 }
 
 impl fmt::Display for AdapterSummary {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        if self.backend == "cpu" {
+        if self.is_cpu_executor() {
             return write!(f, "{}, {}", self.name, self.driver);
         }
         write!(f, "{} ({}, {}, driver {})", self.name, self.kind, self.backend, self.driver)

@@ -106,7 +106,7 @@ impl<'a> RunDevices<'a> {
             _ => self.fastest(stage, &kinds, prepare, watch)?,
         };
         // The CPU may have taken the place of an adapter that could not be opened.
-        let kind = if ready.0.summary().backend == "cpu" { DeviceKind::Cpu } else { kind };
+        let kind = if ready.0.summary().is_cpu_executor() { DeviceKind::Cpu } else { kind };
         if own != Some(kind) {
             self.chosen.borrow_mut().insert(stage.name().to_owned(), kind);
             write_devices(self.folder, &self.chosen.borrow())?;

@@ -10,8 +10,9 @@ use crate::plot::{Axis, COLOURS, FONT, GREY};
 
 /// Width and height of a panel, in pixels.
 const SIZE: (u32, u32) = (880, 420);
-/// Height that title and legend take of it.
+/// Height that the title and one line of the legend take of it, and that of each further line.
 const HEAD: u32 = 72;
+const LEGEND_LINE: i32 = 24;
 /// Least distance of ticks on the axis upwards, in percent.
 const MIN_ERROR: f64 = 0.01;
 
@@ -79,14 +80,14 @@ pub fn svg(panels: &[Panel]) -> Result<String, ResultsError> {
 impl Panel {
     fn draw(&self, area: &DrawingArea<SVGBackend, Shift>) -> Result<(), DrawError> {
         area.draw(&Text::new(self.title.clone(), (16, 12), (FONT, 21)))?;
-        self.draw_legend(area)?;
+        let further_lines = self.draw_legend(area)?;
 
         let (gap, x_axis) = self.x_axis();
         let bars = self.series.iter().flat_map(|series| &series.points).map(bar);
         let bars = bars.filter(|(low, high)| low.is_finite() && high.is_finite());
         let y_axis = Axis::round(bars.flat_map(|(low, high)| [low, high]), MIN_ERROR);
         let mut chart = ChartBuilder::on(area)
-            .margin_top(HEAD)
+            .margin_top(HEAD as i32 + further_lines * LEGEND_LINE)
             .margin_left(8)
             .margin_right(16)
             .margin_bottom(8)
@@ -122,18 +123,24 @@ impl Panel {
         Ok(())
     }
 
-    fn draw_legend(&self, area: &DrawingArea<SVGBackend, Shift>) -> Result<(), DrawError> {
-        let mut left = 16;
+    /// Names the series, in as many lines as they take; returns how many lines there are after the first.
+    fn draw_legend(&self, area: &DrawingArea<SVGBackend, Shift>) -> Result<i32, DrawError> {
+        let (mut left, mut line) = (16, 0);
         for (series, colour) in self.series.iter().zip(COLOURS.into_iter().cycle()) {
-            if self.lines {
-                area.draw(&PathElement::new([(left, 48), (left + 24, 48)], colour.stroke_width(2)))?;
-            }
-            area.draw(&Circle::new((left + 12, 48), 4, colour.filled()))?;
-            area.draw(&Text::new(series.name.clone(), (left + 32, 41), (FONT, 17)))?;
             // Letters of a sans-serif of this size are some 8 pixels wide at most, on average.
-            left += 56 + 8 * series.name.chars().count() as i32;
+            let width = 56 + 8 * series.name.chars().count() as i32;
+            if left > 16 && left + width > SIZE.0 as i32 {
+                (left, line) = (16, line + 1);
+            }
+            let middle = 48 + line * LEGEND_LINE;
+            if self.lines {
+                area.draw(&PathElement::new([(left, middle), (left + 24, middle)], colour.stroke_width(2)))?;
+            }
+            area.draw(&Circle::new((left + 12, middle), 4, colour.filled()))?;
+            area.draw(&Text::new(series.name.clone(), (left + 32, middle - 7), (FONT, 17)))?;
+            left += width;
         }
-        Ok(())
+        Ok(line)
     }
 
     /// The axis to the right, half a gap wider than its ticks, and the smallest gap between them.
