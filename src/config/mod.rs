@@ -193,7 +193,7 @@ pub struct TrainingConfig {
     #[serde(default)]
     pub pseudo_anomalies: PseudoAnomalyConfig,
     /// What is only tried.
-    #[serde(default, skip_serializing_if = "TrialConfig::is_default")]
+    #[serde(default)]
     pub trial: TrialConfig,
 }
 
@@ -208,11 +208,6 @@ pub struct TrialConfig {
     pub feature_matching: bool,
 }
 
-impl TrialConfig {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
 
 /// `[training.augmentation]`: what is done to an image at random, each time it is seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
