@@ -7,8 +7,9 @@ trains a teacher of CIFAR-10 class 1 with seed 0. `--queue FILE` runs the lines 
 trial (`cifar-10 1,4,5 0 training.steps=3000`); lines may be added while it runs, and those in trials.csv are passed over. The
 test set is never read.
 
-Words of a trial that are no settings: `recipe=NAME`, `stage=NAME`, `baseline=1` (`--with-baseline`). `stage=distill` takes the
-teacher that the same class, seed and recipe have without settings; run that trial first.
+Words of a trial that are no settings: `recipe=NAME`, `stage=NAME`, `baseline=1` (`--with-baseline`), `teacher=SETTINGS`.
+`stage=distill` takes the teacher that the same class, seed and recipe have with those settings, or without any; run that trial
+first.
 
 Columns: data set, class, seed, network, recipe, settings that differ from it, split, AUROC by latents and by reconstruction
 (mean absolute error), error of normal images over that of a constant image, whether the network reconstructs (at most 0.6),
@@ -56,7 +57,7 @@ def rows(path):
 def trials(words):
     """The trials of a line: data set, class, seed, flags, settings."""
     dataset, classes, seeds, *rest = words
-    flags = {"recipe": "default", "stage": "teacher", "baseline": ""}
+    flags = {"recipe": "default", "stage": "teacher", "baseline": "", "teacher": ""}
     flags |= dict(word.split("=", 1) for word in rest if word.split("=")[0] in flags)
     settings = [word for word in rest if word.split("=")[0] not in flags]
     for seed in seeds.split(","):
@@ -73,7 +74,8 @@ def run_folder(arguments, key):
 def run(arguments, dataset, normal, seed, flags, settings):
     """Runs a trial and adds its rows, unless they are there already."""
     stage = [] if flags["stage"] == "teacher" else [f"stage={flags['stage']}"]
-    text = " ".join(stage + settings)
+    teacher = [f"teacher={flags['teacher']}"] if flags["teacher"] else []
+    text = " ".join(stage + teacher + settings)
     key = (dataset, normal, seed, flags["recipe"], text)
     if any((row["dataset"], row["normal"], row["seed"], row["recipe"], row["settings"]) == key
            for row in rows(arguments.out)):
@@ -85,7 +87,7 @@ def run(arguments, dataset, normal, seed, flags, settings):
     if arguments.data_dir:
         command += ["--data-dir", str(arguments.data_dir)]
     if flags["stage"] == "distill":
-        command += ["--teacher", str(run_folder(arguments, (dataset, normal, seed, flags["recipe"], "")))]
+        command += ["--teacher", str(run_folder(arguments, (dataset, normal, seed, flags["recipe"], flags["teacher"])))]
     if flags["baseline"]:
         command += ["--with-baseline"]
     for setting in settings:

@@ -2,7 +2,7 @@
 
 use super::Config;
 use crate::data::{Fit, Preprocessing, Range, Source};
-use crate::model::{Architecture, EncoderLayer};
+use crate::model::{Architecture, EncoderLayer, Statistics};
 
 impl Config {
     /// What the teacher is made from.
@@ -15,6 +15,12 @@ impl Config {
             latent_constraint: self.network.latent_constraint,
             discriminator: self.network.discriminator.clone(),
         }
+    }
+
+    /// Where batch norm takes its statistics from when a network scores that reports call so: `teacher`, `student-alone` and
+    /// so on.
+    pub(crate) fn statistics(&self, network: &str) -> Statistics {
+        if network.starts_with("teacher") { self.scoring.statistics } else { self.student.statistics }
     }
 
     /// What the student is made from: layers of its own, the teacher's images and latents.

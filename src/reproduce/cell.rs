@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use super::ReproduceError;
-use crate::config::{Budget, Config, ConfigError, Goal, Statistics};
+use crate::config::{Budget, Config, ConfigError, Goal};
 use crate::engine::KernelChoices;
 use crate::files::read_text;
 use crate::pipeline::{self, Completion, Data, Devices, GivenFiles, Plan, Watch};
@@ -169,14 +169,6 @@ impl Cell {
         Err(ReproduceError::Diverged { cell: self.title(), what, value, step, folder: self.folder.clone() })
     }
 
-    /// Where batch norm takes its statistics from when a network of this cell scores.
-    pub(super) fn statistics(&self, network: &str) -> Statistics {
-        match network {
-            "teacher" | "teacher-joint" => self.config.scoring.statistics,
-            _ => self.config.student.statistics,
-        }
-    }
-
     /// What it takes to run all of it, in multiply-accumulates, roughly: to tell the time left from the time taken.
     pub fn cost(&self) -> f64 {
         let config = &self.config;
@@ -213,7 +205,7 @@ impl Cell {
                 let given = match &self.origin {
                     Some(Origin::Network(folder)) => {
                         let plan = Plan::new(config);
-                        let statistics = self.statistics(plan.network(plan.result));
+                        let statistics = config.statistics(plan.network(plan.result));
                         GivenFiles::trained(&folder.join(RunFile::Model.name()), statistics)?
                     }
                     Some(Origin::Teacher(folder)) => GivenFiles::read(Some(&folder.join(RunFile::Model.name())), None)?,

@@ -36,7 +36,7 @@ pub fn rows(cell: &Cell, report: &Report) -> Vec<Row> {
             reconstruction_ratio: Some(network.reconstruction_l1_normal / network.blank_l1_normal),
             reconstructs: Some(network.reconstructs()),
             latents: latents(cell),
-            statistics: Some(cell.statistics(&network.network)),
+            statistics: Some(cell.config.statistics(&network.network)),
         })
     };
     report.networks.iter().filter_map(row).collect()

@@ -81,7 +81,7 @@ pub(super) fn columns(rows: &Rows, dataset: Dataset) -> Vec<Column<'_>> {
             batch_size: *batch_size,
             steps: *steps,
             macs: *macs,
-            unusual_statistics: row.statistics() != usual_statistics(dataset),
+            unusual_statistics: row.statistics() != usual_statistics(dataset, network),
             statistics: row.statistics(),
         };
         arms.entry(arm).or_default().push(row);

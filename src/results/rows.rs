@@ -100,7 +100,7 @@ pub struct Row {
     #[serde(default = "usual_latents")]
     pub latents: String,
     /// Where batch norm took its statistics from in scoring; rows that do not say so are of those that are usual for the
-    /// data set.
+    /// network on the data set.
     #[serde(default)]
     pub statistics: Option<Statistics>,
 }
@@ -109,9 +109,9 @@ fn usual_latents() -> String {
     USUAL_LATENTS.to_owned()
 }
 
-/// Where batch norm takes its statistics from in scoring unless a study looks at that.
-pub(super) fn usual_statistics(dataset: Dataset) -> Statistics {
-    Recipe::Default.config(dataset).scoring.statistics
+/// Where a network's batch norm takes its statistics from in scoring unless a study looks at that.
+pub(super) fn usual_statistics(dataset: Dataset, network: &str) -> Statistics {
+    Recipe::Default.config(dataset).statistics(network)
 }
 
 /// What tells one row from all others.
@@ -162,7 +162,7 @@ impl Row {
 
     /// Where batch norm took its statistics from in scoring.
     pub(super) fn statistics(&self) -> Statistics {
-        self.statistics.unwrap_or_else(|| usual_statistics(self.dataset))
+        self.statistics.unwrap_or_else(|| usual_statistics(self.dataset, &self.network))
     }
 
     fn fault(&self) -> Option<String> {
