@@ -6,8 +6,8 @@ use super::{Cell, Origin, ReproduceError, Scope};
 use crate::config::{Config, Goal, Statistics};
 use crate::results::Budget;
 
-/// One network at several batch sizes, once at equal images seen and once at equal steps. Each network that keeps running
-/// averages is scored by them, and by the statistics of each image.
+/// One network at several batch sizes, once at equal images seen and once at equal steps. Each trains by the statistics of
+/// its batches, and is scored by their running averages and by the statistics of each image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchSizes {
     /// The network.
@@ -61,43 +61,34 @@ impl BatchSizes {
                         Studied::Teacher => ("", Goal::Teacher),
                         Studied::Student => ("alone-", Goal::Student),
                     };
-                    let set = |config: &mut Config| {
-                        self.set(config, size, steps as usize);
-                        Ok(())
+                    let set = |statistics| {
+                        move |config: &mut Config| {
+                            self.set(config, size, steps as usize, statistics);
+                            Ok(())
+                        }
                     };
                     let name = format!("{prefix}batch-{size}-steps-{steps}");
-                    let trained = Origin::Network(spot.folder(&name));
-                    let mut cell = spot.cell(&name, stage, None, set)?;
-                    let statistics = self.statistics(&mut cell.config);
-                    let running = *statistics == Statistics::Running;
-                    cells.push(cell);
-                    if running {
-                        let per_image = |config: &mut Config| {
-                            set(config)?;
-                            *self.statistics(config) = Statistics::PerImage;
-                            Ok(())
-                        };
-                        cells.push(spot.cell(format!("{name}-scored-per-image"), stage, Some(trained), per_image)?);
-                    }
+                    cells.push(spot.cell(&name, stage, None, set(Statistics::Running))?);
+                    let trained = Some(Origin::Network(spot.folder(&name)));
+                    let name = name + "-scored-per-image";
+                    cells.push(spot.cell(name, stage, trained, set(Statistics::PerImage))?);
                 }
             }
         }
         Ok(cells)
     }
 
-    fn set(&self, config: &mut Config, size: usize, steps: usize) {
-        let (batch_size, budget) = match self.network {
-            Studied::Teacher => (&mut config.training.batch_size, &mut config.training.steps),
-            Studied::Student => (&mut config.student.alone.batch_size, &mut config.student.alone.steps),
+    fn set(&self, config: &mut Config, size: usize, steps: usize, scored_by: Statistics) {
+        let (batch_size, budget, statistics) = match self.network {
+            Studied::Teacher => {
+                let training = &mut config.training;
+                (&mut training.batch_size, &mut training.steps, &mut config.scoring.statistics)
+            }
+            Studied::Student => {
+                let student = &mut config.student;
+                (&mut student.alone.batch_size, &mut student.alone.steps, &mut student.statistics)
+            }
         };
-        (*batch_size, *budget) = (size, steps);
-    }
-
-    /// Where batch norm takes its statistics from when the network scores.
-    fn statistics<'a>(&self, config: &'a mut Config) -> &'a mut Statistics {
-        match self.network {
-            Studied::Teacher => &mut config.scoring.statistics,
-            Studied::Student => &mut config.student.statistics,
-        }
+        (*batch_size, *budget, *statistics) = (size, steps, scored_by);
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct Arm<'a> {
     pub network: &'a str,
     pub structure: &'a str,
     /// Whether latent vectors were held in another way than usual.
-    unusual: bool,
+    unusual_latents: bool,
     /// What held latent vectors.
     pub latents: &'a str,
     pub batch_size: u64,
@@ -76,7 +76,7 @@ pub(super) fn columns(rows: &Rows, dataset: Dataset) -> Vec<Column<'_>> {
             place,
             network,
             structure,
-            unusual: latents != USUAL_LATENTS,
+            unusual_latents: latents != USUAL_LATENTS,
             latents,
             batch_size: *batch_size,
             steps: *steps,
