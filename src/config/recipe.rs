@@ -42,9 +42,7 @@ impl Recipe {
     pub fn config(self, dataset: Dataset) -> Config {
         let (batch_size, steps, learning_rate, latent, statistics) = match (dataset, self) {
             (Dataset::Cifar10, _) => (8, 1_500, 5e-4, LATENT_OF_CIFAR10, Statistics::PerImage),
-            // Statistics of each image detect better; see docs/experiments.md.
-            (Dataset::FashionMnist, Self::Default) => (8, 1_500, 5e-4, 5.0, Statistics::PerImage),
-            (Dataset::Mnist, Self::Default) => (8, 1_500, 5e-4, 5.0, Statistics::Running),
+            (_, Self::Default) => (8, 1_500, 5e-4, 5.0, Statistics::Running),
             (_, Self::Paper) => (1, 12_000, 2e-4, 3.0, Statistics::PerImage),
         };
         let (generator, latents) = match dataset {
