@@ -2,6 +2,8 @@
 
 mod command;
 
+use std::fs;
+
 use assert_cmd::Command;
 use command::{Held, Sandbox, TINY, stderr};
 use pkdgan::config::Statistics;
@@ -171,6 +173,13 @@ fn studies_write_their_files() {
         assert!(running.seconds > 0.0 && running.seconds == per_image.seconds);
         assert!(running.auroc != per_image.auroc, "{} steps: {}", running.steps, running.auroc);
     }
+    // A process that was killed before it had the network goes on with it, and does not train one.
+    for file in ["model.safetensors", "report.json"] {
+        fs::remove_file(sandbox.path(&format!("runs/mnist-2-seed0/{}/{file}", cells[1]))).unwrap();
+    }
+    succeeds(&sandbox, &BATCHES);
+    assert_eq!(Rows::read(&sandbox.path("tables/mnist-batch-size-student/runs.csv")).unwrap(), found);
+    assert!(sandbox.read(&format!("runs/mnist-2-seed0/{}/metrics.jsonl", cells[1])).is_empty());
     // Whatever the settings say of statistics.
     succeeds(
         &sandbox,

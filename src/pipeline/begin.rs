@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Plan;
-use crate::config::{Config, Given, Goal, Statistics};
+use crate::config::{Config, Given, Goal};
 use crate::engine::KernelChoices;
 use crate::model::ModelFile;
 use crate::run::{MetricsLog, RunError, RunFile, RunFolder, write_kernels, write_whole};
@@ -14,7 +14,6 @@ use crate::train::{GivenFile, Stage, Traced, TrainError, check_steps};
 pub struct GivenFiles {
     teacher: Option<GivenFile>,
     init: Option<GivenFile>,
-    trained: Option<ModelFile>,
 }
 
 impl GivenFiles {
@@ -24,16 +23,7 @@ impl GivenFiles {
     /// Files that cannot be read or are damaged.
     pub fn read(teacher: Option<&Path>, init: Option<&Path>) -> Result<Self, TrainError> {
         let teacher = teacher.map(|path| GivenFile::read(&teacher_file(path)?)).transpose()?;
-        Ok(Self { teacher, init: init.map(GivenFile::read).transpose()?, trained: None })
-    }
-
-    /// Reads the network that a run would train: then it only evaluates it, by these statistics.
-    ///
-    /// # Errors
-    /// A file that cannot be read, is damaged or no model.
-    pub fn trained(path: &Path, statistics: Statistics) -> Result<Self, TrainError> {
-        let model = ModelFile::read(path)?.statistics(statistics);
-        Ok(Self { trained: Some(model), ..Self::default() })
+        Ok(Self { teacher, init: init.map(GivenFile::read).transpose()? })
     }
 
     /// The models among them, as far as the files describe networks, in a run of this goal.
@@ -70,8 +60,6 @@ pub fn begin(
     let teacher = given.teacher.as_ref().map(|file| file.checked_bytes(config, Given::Teacher)).transpose()?;
     let learner = given.learner(config.run.stage);
     let init = given.init.as_ref().map(|file| file.checked_bytes(config, learner)).transpose()?;
-    let goal = if config.run.stage == Goal::Teacher { Given::Teacher } else { Given::Student };
-    given.trained.iter().try_for_each(|model| config.check_given(model, goal))?;
     let toml = config.to_toml()?;
     let folder = RunFolder::create(path, force)?;
     let write = |file: RunFile, bytes: &[u8]| write_whole(&folder.file(file), |out| out.write_all(bytes));
@@ -80,9 +68,6 @@ pub fn begin(
     }
     if let Some(bytes) = init {
         write(RunFile::Initial, bytes).map_err(RunError::from)?;
-    }
-    if let Some(model) = &given.trained {
-        model.write(&folder.file(RunFile::Model))?;
     }
     write_kernels(&folder, kernels)?;
     MetricsLog::create(&folder.file(RunFile::Metrics))?;

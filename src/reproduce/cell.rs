@@ -8,6 +8,7 @@ use super::ReproduceError;
 use crate::config::{Budget, Config, ConfigError, Goal};
 use crate::engine::KernelChoices;
 use crate::files::read_text;
+use crate::model::ModelFile;
 use crate::pipeline::{self, Completion, Data, Devices, GivenFiles, Plan, Watch};
 use crate::report::ReportError;
 use crate::run::{Report, RunError, RunFile, RunFolder, replace_whole};
@@ -203,17 +204,19 @@ impl Cell {
             None => {
                 // Without force: another process may have begun it in the meantime.
                 let given = match &self.origin {
-                    Some(Origin::Network(folder)) => {
-                        let plan = Plan::new(config);
-                        let statistics = config.statistics(plan.network(plan.result));
-                        GivenFiles::trained(&folder.join(RunFile::Model.name()), statistics)?
-                    }
                     Some(Origin::Teacher(folder)) => GivenFiles::read(Some(&folder.join(RunFile::Model.name())), None)?,
-                    None => GivenFiles::default(),
+                    Some(Origin::Network(_)) | None => GivenFiles::default(),
                 };
                 pipeline::begin(config, &self.folder, false, &given, &device.kernels)?
             }
         };
+        if let Some(Origin::Network(origin)) = &self.origin {
+            // The run finds its result there, and has nothing left to train.
+            let plan = Plan::new(config);
+            let network = ModelFile::read(&origin.join(RunFile::Model.name())).map_err(TrainError::from)?;
+            let network = network.statistics(config.statistics(plan.network(plan.result)));
+            network.write(&folder.file(RunFile::Model)).map_err(TrainError::from)?;
+        }
         // Another cell reports the teacher; this one says what it became beside the student.
         let leave_out: &[&str] = if matches!(self.origin, Some(Origin::Teacher(_))) { &["teacher"] } else { &[] };
         let completion = pipeline::complete(config, &folder, &data, devices, leave_out, started, watch)?;
