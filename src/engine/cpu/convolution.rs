@@ -6,9 +6,10 @@ use rayon::prelude::*;
 use super::activation::{activate, multiply_by_slope};
 use super::dense;
 use super::gemm::{Gemm, Left};
-use super::im2col::Windows;
+use super::implicit_gemm::ImplicitGemm;
 use super::kernel::{CpuKernel, Packing};
 use super::threads::parallel_for;
+use super::windows::Windows;
 use crate::engine::activation::Activation;
 use crate::engine::conv::{Epilogue, Geometry};
 use crate::threads::pool_threads;
@@ -77,7 +78,7 @@ impl Shape {
     }
 }
 
-/// A convolution: the weights times the taps of each image by row.
+/// A convolution: the weights times the pixels that their taps meet, image by image.
 pub(crate) fn conv2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuKernel {
     let (shape, finish) = (Shape::of(geometry), Finish::of(epilogue));
     let Shape { windows, images: count, wide_channels, narrow_channels, parallel } = shape;
@@ -89,69 +90,65 @@ pub(crate) fn conv2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuKernel {
             finish.part(call.inputs, call.arch, 1, 0, call.outputs[0]);
         });
     }
-    let (positions, sorted) = (windows.positions(), windows.sorted_len());
-    let k = wide_channels * windows.taps();
-    let multiply = move |arch, w: &[f32], columns: &[f32], y: &mut [f32]| {
-        let size = [y.len() / positions, positions, k];
-        Gemm { size, left: Left::rows(w, k), right: (columns, positions), target: (y, positions), adds: false }
-            .run(arch);
+    let (sorted, taps) = (windows.sorted_len(), windows.taps());
+    let (row, room) = (wide_channels * taps, wide_channels * sorted);
+    let of_channel = windows.places();
+    let places = (0..wide_channels).flat_map(|channel| of_channel.iter().map(move |place| channel * sorted + place));
+    let places: Vec<u32> = places.map(|place| place as u32).collect();
+    let multiply = move |arch, weights: &[f32], pixels: &[f32], y: &mut [f32]| {
+        let pixels = (pixels, windows.step());
+        ImplicitGemm { weights, places: &places, pixels, grid: windows.narrow, target: y }.run(arch);
     };
     if shape.by_image() {
         let [tasks, images] = shape.tasks();
-        let room = sorted + k * positions;
         return CpuKernel::with_scratch(tasks * room, move |call| {
             let (inputs, arch) = (call.inputs, call.arch);
             let y = call.outputs[0].par_chunks_mut(images * narrow).zip(call.scratch.par_chunks_mut(room));
-            parallel_for(parallel, y.enumerate(), |(task, (y, room))| {
-                let (sorted, columns) = room.split_at_mut(sorted);
+            parallel_for(parallel, y.enumerate(), |(task, (y, pixels))| {
+                pixels.fill(0.0);
                 for (image, y) in y.chunks_exact_mut(narrow).enumerate() {
                     let channels = &inputs[0][(task * images + image) * wide..][..wide];
-                    arch.dispatch(Im2col { windows, channels, sorted, columns });
-                    multiply(arch, inputs[1], columns, y);
+                    arch.dispatch(Sort { windows, channels, sorted: pixels });
+                    multiply(arch, inputs[1], pixels, y);
                 }
-                finish.part(inputs, arch, positions, task * images * narrow, y);
+                finish.part(inputs, arch, windows.positions(), task * images * narrow, y);
             });
         });
     }
     let (block, group) = (shape.block(narrow_channels), shape.block(wide_channels));
-    let (rooms, columns_of_group) = (wide_channels / group * sorted, group * windows.taps() * positions);
-    CpuKernel::with_scratch(rooms + k * positions, move |call| {
-        let (inputs, arch) = (call.inputs, call.arch);
-        let (rooms, columns) = call.scratch.split_at_mut(rooms);
+    CpuKernel::with_scratch(room, move |call| {
+        let (inputs, arch, part) = (call.inputs, call.arch, block * windows.positions());
+        let pixels = &mut call.scratch[..room];
         for image in 0..count {
             let channels = inputs[0][image * wide..][..wide].par_chunks(group * windows.pixels());
-            let parts = columns.par_chunks_mut(columns_of_group).zip(rooms.par_chunks_mut(sorted)).zip(channels);
-            parallel_for(parallel, parts, |((columns, sorted), channels)| {
-                arch.dispatch(Im2col { windows, channels, sorted, columns });
+            parallel_for(parallel, pixels.par_chunks_mut(group * sorted).zip(channels), |(sorted, channels)| {
+                sorted.fill(0.0);
+                arch.dispatch(Sort { windows, channels, sorted });
             });
-            let y = call.outputs[0][image * narrow..][..narrow].par_chunks_mut(block * positions).enumerate();
-            parallel_for(parallel, y, |(part, y)| {
-                multiply(arch, &inputs[1][part * block * k..][..block * k], columns, y);
-                finish.part(inputs, arch, positions, image * narrow + part * block * positions, y);
+            let y = call.outputs[0][image * narrow..][..narrow].par_chunks_mut(part).enumerate();
+            parallel_for(parallel, y, |(index, y)| {
+                multiply(arch, &inputs[1][index * block * row..], pixels, y);
+                finish.part(inputs, arch, windows.positions(), image * narrow + index * part, y);
             });
         }
     })
 }
 
-/// [`Windows::im2col`] for several channels.
-struct Im2col<'a> {
+/// [`Windows::sort`] for several channels.
+struct Sort<'a> {
     windows: Windows,
     channels: &'a [f32],
     sorted: &'a mut [f32],
-    columns: &'a mut [f32],
 }
 
-impl WithSimd for Im2col<'_> {
+impl WithSimd for Sort<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        let Self { windows, channels, sorted, columns } = self;
-        let columns = columns.chunks_exact_mut(windows.taps() * windows.positions());
-        sorted.fill(0.0);
-        for (channel, columns) in channels.chunks_exact(windows.pixels()).zip(columns) {
-            windows.im2col(channel, sorted, columns);
-        }
+        let Self { windows, channels, sorted } = self;
+        let sorted = sorted.chunks_exact_mut(windows.sorted_len());
+        channels.chunks_exact(windows.pixels()).zip(sorted).for_each(|(channel, sorted)| windows.sort(channel, sorted));
     }
 }
 

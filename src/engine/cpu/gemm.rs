@@ -66,7 +66,7 @@ impl WithSimd for Gemm<'_> {
 }
 
 /// Numbers of a row of the left factor that are looked up at once.
-const STEPS: usize = 4;
+pub(super) const STEPS: usize = 4;
 
 impl Gemm<'_> {
     /// All rows of a block of columns; returns how many columns those are.
@@ -150,7 +150,7 @@ impl Gemm<'_> {
 
 /// Adds the products of a number of each row with vectors of columns.
 #[inline(always)]
-fn multiply_add<S: Simd, const R: usize, const V: usize>(
+pub(super) fn multiply_add<S: Simd, const R: usize, const V: usize>(
     simd: S,
     sums: &mut [[S::f32s; V]; R],
     numbers: [&f32; R],
@@ -191,7 +191,7 @@ fn load<S: Simd, const V: usize, const WHOLE: bool>(simd: S, numbers: &[f32], wi
 
 /// The first `N` of at least as many.
 #[inline(always)]
-fn first<T, const N: usize>(all: &[T]) -> &[T; N] {
+pub(super) fn first<T, const N: usize>(all: &[T]) -> &[T; N] {
     match all.first_chunk() {
         Some(part) => part,
         None => unreachable!("the factors are as large as their product says"),

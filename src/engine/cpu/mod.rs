@@ -1,6 +1,6 @@
 //! The CPU executor: the lowered, placed program over all cores, in the widest vectors that the processor has.
 //!
-//! Convolutions are matrix products (`convolution.rs`, `product.rs`), everything else loops over slices (`vectors.rs`).
+//! Convolutions are matrix products (`convolution.rs`, `gemm.rs`), everything else loops over slices (`vectors.rs`).
 //! The same program gives the same bytes with one thread and with many, and with vectors of 8 and of 16 numbers.
 //! Nothing here knows of graphs, devices or networks, but for `fused/`, which scores a planned generator as a whole.
 
@@ -11,12 +11,13 @@ mod dense;
 mod executor;
 mod fused;
 mod gemm;
-mod im2col;
+mod implicit_gemm;
 mod kernel;
 mod norm;
 mod tanh;
 mod threads;
 mod vectors;
+mod windows;
 
 pub(crate) use activation::{activation, activation_grad};
 pub(crate) use adam::adam;

@@ -14,7 +14,7 @@ pub(super) struct Windows {
     /// Height and width of the wide grid.
     wide: [usize; 2],
     /// Height and width of the narrow grid.
-    narrow: [usize; 2],
+    pub narrow: [usize; 2],
     kernel: [usize; 2],
     stride: [usize; 2],
     padding: [usize; 2],
@@ -52,7 +52,7 @@ impl Windows {
         self.narrow == [1, 1] && self.kernel == self.wide && self.padding == [0, 0]
     }
 
-    /// Numbers of the copy that [`Self::im2col`] and [`Self::col2im`] work in.
+    /// Numbers of the sorted copy.
     pub(super) fn sorted_len(&self) -> usize {
         self.reach(0) * self.stride[1] * self.sorted_row()
     }
@@ -73,8 +73,15 @@ impl Windows {
     }
 
     /// Numbers from one row of positions to the next in the sorted copy.
-    fn step(&self) -> usize {
+    pub(super) fn step(&self) -> usize {
         self.stride[0] * self.stride[1] * self.sorted_row()
+    }
+
+    /// For each tap where its first row of positions begins in the sorted copy.
+    pub(super) fn places(&self) -> Vec<usize> {
+        let mut places = vec![0; self.taps()];
+        self.starts().for_each(|(tap, start)| places[tap] = start);
+        places
     }
 
     /// Each tap, and where its first row of positions begins in the sorted copy. Taps whose runs overlap without being the same
@@ -84,41 +91,12 @@ impl Windows {
         Starts { windows: *self, ky: 0, remainder: 0, place: 0 }
     }
 
-    /// `[taps, positions]`: the pixels of the wide grid that each tap meets. The copy is zero around them, see [`Self::sort`].
+    /// Makes the sorted copy of a channel. What lies around it stays as it is: zero, from one channel to the next.
     #[inline(always)]
-    pub(super) fn im2col(&self, wide: &[f32], sorted: &mut [f32], columns: &mut [f32]) {
-        self.sort(wide, sorted);
-        match self.narrow[1] {
-            4 => self.copy_runs::<4>(sorted, columns),
-            8 => self.copy_runs::<8>(sorted, columns),
-            16 => self.copy_runs::<16>(sorted, columns),
-            width => {
-                for (tap, start) in self.starts() {
-                    let rows = columns[tap * self.positions()..][..self.positions()].chunks_exact_mut(width);
-                    for (to, from) in rows.zip(sorted[start..].chunks(self.step())) {
-                        to.copy_from_slice(&from[..width]);
-                    }
-                }
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn copy_runs<const W: usize>(&self, sorted: &[f32], columns: &mut [f32]) {
-        let step = self.step();
-        for (tap, start) in self.starts() {
-            let rows = columns[tap * self.positions()..][..self.positions()].as_chunks_mut::<W>().0;
-            for (to, from) in rows.iter_mut().zip(sorted[start..].chunks(step)) {
-                *to = *run(from);
-            }
-        }
-    }
-
-    /// Sorts the columns of the wide grid. What lies around it stays as it is: zero, from one channel to the next.
-    #[inline(always)]
-    fn sort(&self, wide: &[f32], sorted: &mut [f32]) {
+    pub(super) fn sort(&self, wide: &[f32], sorted: &mut [f32]) {
         let [_, width] = self.wide;
         match (self.stride[1], width / self.stride[1]) {
+            (1, 4) if self.divides_rows() => self.sort_by::<1, 4>(wide, sorted),
             (1, 8) if self.divides_rows() => self.sort_by::<1, 8>(wide, sorted),
             (1, 16) if self.divides_rows() => self.sort_by::<1, 16>(wide, sorted),
             (1, 32) if self.divides_rows() => self.sort_by::<1, 32>(wide, sorted),
@@ -143,11 +121,16 @@ impl Windows {
     /// The same for a stride of `S` that divides rows into `W` parts: pixel `S i + q` is number `i` of run `q`.
     #[inline(always)]
     fn sort_by<const S: usize, const W: usize>(&self, wide: &[f32], sorted: &mut [f32]) {
-        let runs = self.runs::<S>();
-        for (row, from) in self.rows_of(sorted).zip(wide.chunks_exact(S * W)) {
+        let row = S * self.sorted_row();
+        let runs = self.runs::<S>().map(|run| self.padding[0] * row + run);
+        let rows = self.wide[0].min(self.reach(0).saturating_sub(self.padding[0]));
+        for (y, from) in wide.chunks_exact(S * W).take(rows).enumerate() {
             let pixels: &[[f32; S]; W] = run(from.as_chunks::<S>().0);
             for q in 0..S {
-                *run_mut(&mut row[runs[q]..]) = std::array::from_fn::<f32, W, _>(|i| pixels[i][q]);
+                let to: &mut [f32; W] = run_mut(&mut sorted[runs[q] + y * row..]);
+                for i in 0..W {
+                    to[i] = pixels[i][q];
+                }
             }
         }
     }
@@ -211,7 +194,7 @@ impl Windows {
     }
 
     /// The sum over taps of `[taps, positions]`, rows apart by `stride` numbers, at each pixel of the wide grid: the transpose of
-    /// [`Self::im2col`].
+    /// [`Self::starts`].
     #[inline(always)]
     pub(super) fn col2im(&self, columns: &[f32], stride: usize, sorted: &mut [f32], wide: &mut [f32]) {
         let sorted = &mut sorted[..self.sorted_len()];
@@ -237,8 +220,8 @@ impl Windows {
         let step = self.step();
         for (tap, start) in self.starts() {
             let rows = columns[tap * stride..][..self.positions()].as_chunks::<W>().0;
-            for (from, to) in rows.iter().zip(sorted[start..].chunks_mut(step)) {
-                let to = run_mut::<_, W>(to);
+            for (y, from) in rows.iter().enumerate() {
+                let to = run_mut::<_, W>(&mut sorted[start + y * step..]);
                 // All sums before the first is stored, so that they are made in vectors.
                 *to = std::array::from_fn(|x| to[x] + from[x]);
             }
