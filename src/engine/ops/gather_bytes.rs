@@ -54,6 +54,7 @@ impl Rule for GatherBytes {
             let [ring, levels, step] = [call.inputs[0], call.inputs[1], call.inputs[2]];
             let slot = &ring[step[0] as usize % slots * elements..][..elements];
             let bytes: &[u8] = bytemuck::cast_slice(slot);
+            let Some(levels) = levels.first_chunk::<LEVELS>() else { unreachable!("a number for each byte") };
             for (y, &byte) in call.outputs[0].iter_mut().zip(bytes) {
                 *y = levels[usize::from(byte)];
             }
