@@ -151,11 +151,13 @@ fn conv_transpose2d_tiled() {
     cases(40, convolution(), |case| check_conv_transpose2d(ConvVariant::Tiled, &case));
 }
 
-/// The shapes that the networks are made of: whole-image kernels, single pixels, stride two.
+/// The shapes that the networks are made of: whole-image kernels, single pixels, stride two. The last has rows that a vector
+/// of 16 numbers does not divide.
 #[test]
 fn convolutions_of_the_networks() {
-    let shapes = [(4, [2, 2], 1, 1, 0), (20, [1, 1], 4, 1, 0), (18, [4, 4], 4, 2, 1), (1, [16, 16], 4, 2, 1)];
-    for (seed, (ci, side, kernel, stride, padding)) in shapes.into_iter().enumerate() {
+    let networks = [(4, [2, 2], 1, 1, 0), (20, [1, 1], 4, 1, 0), (18, [4, 4], 4, 2, 1), (1, [16, 16], 4, 2, 1)];
+    let shapes = networks.into_iter().chain([(3, [3, 24], 3, 1, 1)]);
+    for (seed, (ci, side, kernel, stride, padding)) in shapes.enumerate() {
         for variant in VARIANTS {
             for n in [1, 8, 16] {
                 let case = Case {

@@ -193,8 +193,7 @@ impl Windows {
         }
     }
 
-    /// The sum over taps of `[taps, positions]`, rows apart by `stride` numbers, at each pixel of the wide grid: the transpose of
-    /// [`Self::starts`].
+    /// The sum over taps of `[taps, positions]`, rows apart by `stride` numbers, at each pixel of the wide grid that they meet.
     #[inline(always)]
     pub(super) fn col2im(&self, columns: &[f32], stride: usize, sorted: &mut [f32], wide: &mut [f32]) {
         let sorted = &mut sorted[..self.sorted_len()];
