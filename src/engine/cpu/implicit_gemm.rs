@@ -2,7 +2,7 @@
 //! implicit GEMM.
 //!
 //! Like [`super::gemm`] it keeps a tile of the result in registers. Each element is one chain of fused multiply-adds in the order
-//! of the taps, whatever the tile, the layout of the pixels, the vectors and the number of threads.
+//! of the taps, whatever the tile, the vectors and the number of threads.
 
 #![allow(clippy::needless_range_loop, reason = "what is held by indices known to the compiler stays in registers")]
 
