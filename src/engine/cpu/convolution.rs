@@ -4,6 +4,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::activation::{activate, multiply_by_slope};
+use super::col2im::Col2im;
 use super::dense;
 use super::gemm::{Gemm, Left};
 use super::implicit_gemm::ImplicitGemm;
@@ -157,8 +158,7 @@ pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuK
     let (shape, finish) = (Shape::of(geometry), Finish::of(epilogue));
     let Shape { windows, images: count, wide_channels, narrow_channels, parallel } = shape;
     let [wide, narrow] = shape.image_lens();
-    let (positions, sorted, taps, pixels) =
-        (windows.positions(), windows.sorted_len(), windows.taps(), windows.pixels());
+    let (positions, taps, pixels) = (windows.positions(), windows.taps(), windows.pixels());
     if windows.is_whole() {
         // Images are rows of the left factor: the fewer tasks, the more of them share what is read of the weights.
         let images = if parallel { count.div_ceil(pool_threads()) } else { count.max(1) };
@@ -179,7 +179,10 @@ pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuK
     let images = if shape.by_image() { shape.tasks()[1].next_multiple_of(group) } else { 1 };
     let block = if shape.by_image() { wide_channels } else { shape.block(wide_channels) };
     let (chunk, panel, columns) = (images * block * pixels, narrow_channels * taps, group * positions);
-    let room = sorted + taps * columns + narrow_channels * columns;
+    let col2im = Col2im::new(windows);
+    let (margin, sums) = (col2im.margin(), col2im.room());
+    let made = 2 * margin + taps * columns;
+    let room = sums + made + narrow_channels * columns;
     // In panels the taps of one channel lie together, for all channels of the narrow grid.
     let pack = move |weights: &[f32], panels: &mut [f32]| {
         parallel_for(parallel, panels.par_chunks_mut(panel).enumerate(), |(channel, panel)| {
@@ -193,8 +196,8 @@ pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuK
         let (inputs, panels, arch) = (call.inputs, call.packed, call.arch);
         let y = call.outputs[0].par_chunks_mut(chunk).zip(call.scratch.par_chunks_mut(room)).enumerate();
         parallel_for(parallel, y, |(task, (y, room))| {
-            let (sorted, rest) = room.split_at_mut(sorted);
-            let (products, right) = rest.split_at_mut(taps * columns);
+            let (sums, rest) = room.split_at_mut(sums);
+            let (products, right) = rest.split_at_mut(made);
             let (first, channels) = (task * chunk / pixels, block.min(y.len() / pixels));
             for (index, y) in y.chunks_mut(group * block * pixels).enumerate() {
                 let image = first / wide_channels + index * group;
@@ -216,14 +219,13 @@ pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuK
                             _ => Left::Columns { data: &panels[at * panel..][..panel], stride: taps },
                         },
                         right: (right, count * positions),
-                        target: (products, count * positions),
+                        target: (&mut products[margin..], count * positions),
                         adds: false,
                     }
                     .run(arch);
                     for (index, wide) in y.chunks_exact_mut(channels * pixels).enumerate() {
-                        let columns = (&products[index * positions..], count * positions);
                         let wide = &mut wide[channel * pixels..][..pixels];
-                        arch.dispatch(Col2im { windows, columns, sorted, wide });
+                        col2im.add_up(arch, (products, count * positions), index * positions, sums, wide);
                     }
                 }
             }
@@ -240,23 +242,6 @@ fn side_by_side(images: &[f32], count: usize, row: usize, together: &mut [f32]) 
         for (index, to) in to.chunks_exact_mut(row).enumerate() {
             to.copy_from_slice(&images[index * image + at * row..][..row]);
         }
-    }
-}
-
-/// [`Windows::col2im`] for a channel.
-struct Col2im<'a> {
-    windows: Windows,
-    columns: (&'a [f32], usize),
-    sorted: &'a mut [f32],
-    wide: &'a mut [f32],
-}
-
-impl WithSimd for Col2im<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) {
-        self.windows.col2im(self.columns.0, self.columns.1, self.sorted, self.wide);
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod activation;
 mod adam;
+mod col2im;
 mod convolution;
 mod dense;
 mod executor;

@@ -12,12 +12,12 @@ use crate::engine::conv::Geometry;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Windows {
     /// Height and width of the wide grid.
-    wide: [usize; 2],
+    pub wide: [usize; 2],
     /// Height and width of the narrow grid.
     pub narrow: [usize; 2],
-    kernel: [usize; 2],
-    stride: [usize; 2],
-    padding: [usize; 2],
+    pub kernel: [usize; 2],
+    pub stride: [usize; 2],
+    pub padding: [usize; 2],
 }
 
 impl Windows {
@@ -79,16 +79,9 @@ impl Windows {
 
     /// For each tap where its first row of positions begins in the sorted copy.
     pub(super) fn places(&self) -> Vec<usize> {
-        let mut places = vec![0; self.taps()];
-        self.starts().for_each(|(tap, start)| places[tap] = start);
-        places
-    }
-
-    /// Each tap, and where its first row of positions begins in the sorted copy. Taps whose runs overlap without being the same
-    /// come long after each other: processors wait for numbers that were just stored in two pieces.
-    #[inline(always)]
-    fn starts(&self) -> Starts {
-        Starts { windows: *self, ky: 0, remainder: 0, place: 0 }
+        let ([_, kernel_w], sx) = (self.kernel, self.stride[1]);
+        let place = |tap| (tap / kernel_w * sx + tap % kernel_w % sx) * self.sorted_row() + tap % kernel_w / sx;
+        (0..self.taps()).map(place).collect()
     }
 
     /// Makes the sorted copy of a channel. What lies around it stays as it is: zero, from one channel to the next.
@@ -182,7 +175,10 @@ impl Windows {
         let ([height, width], [sy, sx], row) = (self.narrow, self.stride, self.reach(1));
         let mut rows = rows.chunks_mut(stride);
         for y in 0..height {
-            let from: [&[f32]; K] = std::array::from_fn(|ky| &padded[(y * sy + ky) * row..][..row]);
+            let mut from = [&padded[..0]; K];
+            for ky in 0..K {
+                from[ky] = &padded[(y * sy + ky) * row..][..row];
+            }
             for x in 0..width {
                 let to = rows.next().and_then(|to| to.as_chunks_mut::<K>().0.first_chunk_mut::<K>());
                 let Some(to) = to else { unreachable!("a row for each position") };
@@ -192,78 +188,6 @@ impl Windows {
             }
         }
     }
-
-    /// The sum over taps of `[taps, positions]`, rows apart by `stride` numbers, at each pixel of the wide grid that they meet.
-    #[inline(always)]
-    pub(super) fn col2im(&self, columns: &[f32], stride: usize, sorted: &mut [f32], wide: &mut [f32]) {
-        let sorted = &mut sorted[..self.sorted_len()];
-        sorted.fill(0.0);
-        match self.narrow[1] {
-            4 => self.add_runs::<4>(columns, stride, sorted),
-            8 => self.add_runs::<8>(columns, stride, sorted),
-            16 => self.add_runs::<16>(columns, stride, sorted),
-            width => {
-                for (tap, start) in self.starts() {
-                    let rows = columns[tap * stride..][..self.positions()].chunks_exact(width);
-                    for (from, to) in rows.zip(sorted[start..].chunks_mut(self.step())) {
-                        to.iter_mut().zip(from).for_each(|(sum, v)| *sum += v);
-                    }
-                }
-            }
-        }
-        self.unsort(sorted, wide);
-    }
-
-    #[inline(always)]
-    fn add_runs<const W: usize>(&self, columns: &[f32], stride: usize, sorted: &mut [f32]) {
-        let step = self.step();
-        for (tap, start) in self.starts() {
-            let rows = columns[tap * stride..][..self.positions()].as_chunks::<W>().0;
-            for (y, from) in rows.iter().enumerate() {
-                let to = run_mut::<_, W>(&mut sorted[start + y * step..]);
-                // All sums before the first is stored, so that they are made in vectors.
-                *to = std::array::from_fn(|x| to[x] + from[x]);
-            }
-        }
-    }
-
-    /// The wide grid from its sorted copy, without the border.
-    #[inline(always)]
-    fn unsort(&self, sorted: &mut [f32], wide: &mut [f32]) {
-        let [_, width] = self.wide;
-        match (self.stride[1], width / self.stride[1]) {
-            (2, 4) if self.divides_rows() => self.unsort_by::<2, 4>(sorted, wide),
-            (2, 8) if self.divides_rows() => self.unsort_by::<2, 8>(sorted, wide),
-            (2, 16) if self.divides_rows() => self.unsort_by::<2, 16>(sorted, wide),
-            (4, 4) if self.divides_rows() => self.unsort_by::<4, 4>(sorted, wide),
-            (4, 8) if self.divides_rows() => self.unsort_by::<4, 8>(sorted, wide),
-            (sx, _) => {
-                let (px, len) = (self.padding[1], self.sorted_row());
-                // Some pixels no window reaches.
-                wide.fill(0.0);
-                for (row, from) in wide.chunks_exact_mut(width).zip(self.rows_of(sorted)) {
-                    for (remainder, run) in from.chunks_exact(len).enumerate() {
-                        let (first, start) = first_inside(px, remainder, sx, len);
-                        let inside = row[start.min(width)..].iter_mut().step_by(sx);
-                        inside.zip(&run[first..]).for_each(|(to, &from)| *to = from);
-                    }
-                }
-            }
-        }
-    }
-
-    /// The same for a stride of `S` that divides rows into `W` parts.
-    #[inline(always)]
-    fn unsort_by<const S: usize, const W: usize>(&self, sorted: &mut [f32], wide: &mut [f32]) {
-        let runs = self.runs::<S>();
-        let (inside, beyond) = wide.split_at_mut(self.rows_of(sorted).count() * S * W);
-        beyond.fill(0.0);
-        for (row, from) in inside.chunks_exact_mut(S * W).zip(self.rows_of(sorted)) {
-            let pixels: &mut [[f32; S]; W] = run_mut(row.as_chunks_mut::<S>().0);
-            let from: [&[f32; W]; S] = runs.map(|start| run(&from[start..]));
-            *pixels = std::array::from_fn(|i| std::array::from_fn(|q| from[q][i]));
-        }
-    }
 }
 
 /// Of the columns with a remainder by the stride, the first that is a pixel: its place among them, and the pixel.
@@ -271,37 +195,6 @@ impl Windows {
 fn first_inside(padding: usize, remainder: usize, stride: usize, len: usize) -> (usize, usize) {
     let first = padding.saturating_sub(remainder).div_ceil(stride).min(len);
     (first, (remainder + first * stride).saturating_sub(padding))
-}
-
-/// See [`Windows::starts`].
-struct Starts {
-    windows: Windows,
-    ky: usize,
-    /// Of the tap's column by the stride, and its place among those of the same.
-    remainder: usize,
-    place: usize,
-}
-
-impl Iterator for Starts {
-    type Item = (usize, usize);
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<(usize, usize)> {
-        let ([kernel_h, kernel_w], [_, stride]) = (self.windows.kernel, self.windows.stride);
-        let Self { ky, remainder, place, .. } = *self;
-        let kx = place * stride + remainder;
-        if kx >= kernel_w {
-            return None;
-        }
-        self.remainder += 1;
-        if self.remainder == stride || kx + 1 == kernel_w {
-            (self.remainder, self.ky) = (0, ky + 1);
-        }
-        if self.ky == kernel_h {
-            (self.ky, self.place) = (0, place + 1);
-        }
-        Some((ky * kernel_w + kx, (ky * stride + remainder) * self.windows.sorted_row() + place))
-    }
 }
 
 /// The first `W` of a row.
