@@ -25,8 +25,8 @@ const MIN_PACKED_IMAGES: usize = 4;
 const TASKS: usize = 4;
 /// Numbers of windows that are multiplied at once in a weight gradient.
 const WINDOWS_AT_ONCE: usize = 1 << 13;
-/// Rows of a tile.
-const ROWS: usize = 8;
+/// Rows of tiles, the best ones first.
+const ROWS: [usize; 2] = [16, 8];
 /// Columns of a right factor that fill the registers.
 const PANEL: usize = 32;
 
@@ -66,11 +66,12 @@ impl Shape {
     }
 
     /// Channels of a task where the channels of each image are shared out, because there are fewer images than threads;
-    /// a divisor of `channels`, and whole tiles if there is such.
+    /// a divisor of `channels`, and whole tiles if there is such that leaves enough tasks.
     fn block(&self, channels: usize) -> usize {
-        let parts = if self.parallel { TASKS * pool_threads() } else { 1 };
-        let divisors = || (channels.div_ceil(parts)..=channels).filter(|block| channels.is_multiple_of(*block));
-        divisors().find(|block| block.is_multiple_of(ROWS)).or_else(|| divisors().next()).unwrap_or(channels)
+        let fewest = channels.div_ceil(if self.parallel { TASKS * pool_threads() } else { 1 });
+        let divisors = || (fewest..=channels).filter(|block| channels.is_multiple_of(*block));
+        let whole = |rows| divisors().find(|block| block.is_multiple_of(rows) && *block <= 2 * fewest);
+        ROWS.into_iter().find_map(whole).or_else(|| divisors().next()).unwrap_or(channels)
     }
 
     /// Whether there are images enough for the threads.
