@@ -84,7 +84,7 @@ impl ImplicitGemm<'_> {
                 (1, 8..) => self.block::<S, N, 1, 8, true>(simd, column, lanes),
                 (..4, 4..) => self.block::<S, N, 2, 4, true>(simd, column, lanes),
                 (_, 2..) if lanes < 16 => self.block::<S, N, 6, 2, true>(simd, column, lanes),
-                (_, 2..) if N == 1 || rows < 16 => self.block::<S, N, 8, 2, true>(simd, column, lanes),
+                (_, 2..) => self.block::<S, N, 8, 2, true>(simd, column, lanes),
                 _ => self.block::<S, N, 16, 1, true>(simd, column, lanes),
             };
         }
