@@ -6,6 +6,7 @@
 
 #![allow(clippy::needless_range_loop, reason = "arrays of known length are gone through by index")]
 
+use super::gemm::first;
 use crate::engine::conv::Geometry;
 
 /// How the positions of the narrow grid lie over the wide one.
@@ -99,8 +100,9 @@ impl Windows {
             (4, 4) if self.divides_rows() => self.sort_by::<4, 4>(wide, sorted),
             (4, 8) if self.divides_rows() => self.sort_by::<4, 8>(wide, sorted),
             (sx, _) => {
-                let (px, len) = (self.padding[1], self.sorted_row());
-                for (row, from) in self.rows_of(sorted).zip(wide.chunks_exact(width)) {
+                let ([py, px], len) = (self.padding, self.sorted_row());
+                let rows = sorted[..self.sorted_len()].chunks_exact_mut(sx * len).skip(py);
+                for (row, from) in rows.zip(wide.chunks_exact(width)) {
                     for (remainder, run) in row.chunks_exact_mut(len).enumerate() {
                         let (first, start) = first_inside(px, remainder, sx, len);
                         let inside = from[start.min(width)..].iter().step_by(sx);
@@ -118,7 +120,7 @@ impl Windows {
         let runs = self.runs::<S>().map(|run| self.padding[0] * row + run);
         let rows = self.wide[0].min(self.reach(0).saturating_sub(self.padding[0]));
         for (y, from) in wide.chunks_exact(S * W).take(rows).enumerate() {
-            let pixels: &[[f32; S]; W] = run(from.as_chunks::<S>().0);
+            let pixels: &[[f32; S]; W] = first(from.as_chunks::<S>().0);
             for q in 0..S {
                 let to: &mut [f32; W] = run_mut(&mut sorted[runs[q] + y * row..]);
                 for i in 0..W {
@@ -126,13 +128,6 @@ impl Windows {
                 }
             }
         }
-    }
-
-    /// The rows of the sorted copy that are rows of the wide grid.
-    #[inline(always)]
-    fn rows_of<'a>(&self, sorted: &'a mut [f32]) -> impl Iterator<Item = &'a mut [f32]> {
-        let row = self.stride[1] * self.sorted_row();
-        sorted[..self.sorted_len()].chunks_exact_mut(row).skip(self.padding[0]).take(self.wide[0])
     }
 
     /// Where the run of each remainder begins in a row of the sorted copy.
@@ -183,7 +178,7 @@ impl Windows {
                 let to = rows.next().and_then(|to| to.as_chunks_mut::<K>().0.first_chunk_mut::<K>());
                 let Some(to) = to else { unreachable!("a row for each position") };
                 for ky in 0..K {
-                    to[ky] = *run(&from[ky][x * sx..]);
+                    to[ky] = *first(&from[ky][x * sx..]);
                 }
             }
         }
@@ -197,16 +192,7 @@ fn first_inside(padding: usize, remainder: usize, stride: usize, len: usize) -> 
     (first, (remainder + first * stride).saturating_sub(padding))
 }
 
-/// The first `W` of a row.
-#[inline(always)]
-fn run<T, const W: usize>(row: &[T]) -> &[T; W] {
-    match row.first_chunk() {
-        Some(run) => run,
-        None => unreachable!("whole runs only"),
-    }
-}
-
-/// The same to write to.
+/// The first `W` of a row, to write to.
 #[inline(always)]
 fn run_mut<T, const W: usize>(row: &mut [T]) -> &mut [T; W] {
     match row.first_chunk_mut() {

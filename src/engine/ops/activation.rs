@@ -59,10 +59,6 @@ impl Rule for ActivationGrad {
         "activation_grad"
     }
 
-    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
-        Ok(vec![inputs[0]])
-    }
-
     fn fusible(&self) -> Option<Fusible> {
         Some(Fusible::ActivationGrad(self.0))
     }

@@ -76,10 +76,6 @@ impl Rule for BceWithLogitsGrad {
         "bce_with_logits_grad"
     }
 
-    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
-        Ok(vec![inputs[0]])
-    }
-
     fn gradient_of(&self) -> Option<LossOf> {
         Some(LossOf::Named("bce_with_logits"))
     }

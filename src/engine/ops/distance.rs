@@ -160,10 +160,6 @@ impl Rule for DistanceGrad {
         "distance_grad"
     }
 
-    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
-        Ok(vec![inputs[0]])
-    }
-
     fn gradient_of(&self) -> Option<LossOf> {
         Some(LossOf::Input(2))
     }

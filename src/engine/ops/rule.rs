@@ -16,8 +16,10 @@ pub(crate) trait Rule {
     /// Name in errors and profiles, that of its file and shader.
     fn name(&self) -> &'static str;
 
-    /// Shapes of the outputs, or what is wrong with the inputs.
-    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String>;
+    /// Shapes of the outputs, or what is wrong with the inputs: one like the first of them, unless the op says otherwise.
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        Ok(vec![inputs[0]])
+    }
 
     /// Adds the ops that compute the gradient by each input; `None` for those not wanted or without.
     fn backward(&self, _graph: &mut Graph, _at: &Arrived) -> Result<Vec<Option<Tensor>>, EngineError> {

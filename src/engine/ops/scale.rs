@@ -22,10 +22,6 @@ impl Rule for Scale {
         "scale"
     }
 
-    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
-        Ok(vec![inputs[0]])
-    }
-
     fn backward(&self, graph: &mut Graph, at: &Arrived) -> Result<Vec<Option<Tensor>>, EngineError> {
         Ok(vec![Some(graph.scale(at.gradient()?, self.factor)?)])
     }

@@ -21,10 +21,6 @@ impl Rule for UnitRms {
         "unit_rms"
     }
 
-    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
-        Ok(vec![inputs[0]])
-    }
-
     fn backward(&self, graph: &mut Graph, at: &Arrived) -> Result<Vec<Option<Tensor>>, EngineError> {
         Ok(vec![Some(graph.push(UnitRmsGrad, &[at.inputs[0], at.gradient()?])?)])
     }
@@ -60,10 +56,6 @@ pub(crate) struct UnitRmsGrad;
 impl Rule for UnitRmsGrad {
     fn name(&self) -> &'static str {
         "unit_rms_grad"
-    }
-
-    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
-        Ok(vec![inputs[0]])
     }
 
     fn reference<T: Real>(&self, call: &mut ReferenceCall<T>) {
