@@ -16,11 +16,12 @@ use super::windows::Windows;
 /// The sums over the taps of a layer's windows.
 pub(super) struct Col2im {
     windows: Windows,
-    /// The taps of each class, in the order of their sums; rows before columns. None where some pixels lie beyond all positions.
+    /// The taps of each class in the order of their sums: by rows of pixels, then by columns. No class where an image has more
+    /// pixels of one than there are positions.
     classes: Vec<Vec<Tap>>,
-    /// For each distance and position all bits, or none where the distance leads out of the grid of positions.
+    /// For each distance, and each pixel of a class: all bits, or none where the distance leads out of the grid of positions.
     masks: Vec<Vec<u32>>,
-    /// Most positions of any distance.
+    /// Positions that no distance exceeds.
     margin: usize,
 }
 
@@ -28,10 +29,10 @@ pub(super) struct Col2im {
 #[derive(Clone, Copy)]
 struct Tap {
     tap: usize,
-    /// How far before a pixel's own position that of its product lies, more than [`Col2im::margin`].
+    /// Where the product for the first pixel lies, counted from a margin before the tap's first product.
     start: usize,
-    /// Which of the masks.
-    distance: usize,
+    /// Which of the masks goes with it.
+    mask: usize,
 }
 
 impl Col2im {
@@ -50,7 +51,7 @@ impl Col2im {
                 class.push(Tap {
                     tap: ky * kernel[1] + kx,
                     start: margin.saturating_add_signed(distance[0] * width as isize + distance[1]),
-                    distance: known.unwrap_or(distances.len()),
+                    mask: known.unwrap_or(distances.len()),
                 });
                 if known.is_none() {
                     distances.push(distance);
@@ -70,7 +71,7 @@ impl Col2im {
         Self { windows, classes, masks, margin }
     }
 
-    /// Numbers before and after the products that are read, but count for nothing.
+    /// Numbers before the products, and as many after them, that are read but count for nothing.
     pub(super) fn margin(&self) -> usize {
         self.margin
     }
@@ -80,8 +81,8 @@ impl Col2im {
         self.classes.len() * self.windows.positions()
     }
 
-    /// Sets each pixel of a channel to the sum of the products that meet it: `[taps, columns]` between margins, of which those of
-    /// the image begin at column `start`.
+    /// Sets each pixel of a channel to the sum of the products that meet it. Those are `[taps, columns]` between two margins, with
+    /// the number of columns beside; the image's own begin at column `start`.
     pub(super) fn add_up(
         &self,
         arch: Arch,
@@ -154,7 +155,7 @@ impl Col2im {
         let len = sums.len();
         let products: [&[f32]; N] =
             array::from_fn(|n| &products[start + taps[n].tap * columns + taps[n].start..][..len]);
-        let masks: [&[u32]; N] = array::from_fn(|n| &self.masks[taps[n].distance][..len]);
+        let masks: [&[u32]; N] = array::from_fn(|n| &self.masks[taps[n].mask][..len]);
         let (vectors, rest) = S::as_mut_simd_f32s(sums);
         let of_vectors = (products.map(|x| S::as_simd_f32s(x).0), masks.map(|x| S::as_simd_u32s(x).0));
         for (index, sum) in vectors.iter_mut().enumerate() {

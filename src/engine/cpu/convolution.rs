@@ -112,8 +112,8 @@ pub(crate) fn conv2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuKernel {
                     let channels = &inputs[0][(task * images + image) * wide..][..wide];
                     arch.dispatch(Sort { windows, channels, sorted: pixels });
                     multiply(arch, inputs[1], pixels, y);
+                    finish.part(inputs, arch, windows.positions(), (task * images + image) * narrow, y);
                 }
-                finish.part(inputs, arch, windows.positions(), task * images * narrow, y);
             });
         });
     }
@@ -229,8 +229,8 @@ pub(crate) fn conv_transpose2d(geometry: &Geometry, epilogue: &Epilogue) -> CpuK
                         col2im.add_up(arch, (products, count * positions), index * positions, sums, wide);
                     }
                 }
+                finish.part(inputs, arch, pixels, task * chunk + index * group * block * pixels, y);
             }
-            finish.part(inputs, arch, pixels, task * chunk, y);
         });
     });
     kernel.packing(packing)
