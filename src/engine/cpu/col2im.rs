@@ -2,7 +2,7 @@
 //! col2im.
 //!
 //! Pixels whose places leave the same remainders by the stride are a class: the same taps meet them, each from a fixed distance.
-//! So a class is summed in vectors, with every sum in a register, and only then its pixels go between the others.
+//! So a class is summed in vectors, four taps at a time, and only then its pixels go between the others.
 
 #![allow(clippy::needless_range_loop, reason = "arrays of known length are gone through by index")]
 

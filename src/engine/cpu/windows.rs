@@ -170,6 +170,7 @@ impl Windows {
         let ([height, width], [sy, sx], row) = (self.narrow, self.stride, self.reach(1));
         let mut rows = rows.chunks_mut(stride);
         for y in 0..height {
+            // A loop: `from_fn` becomes a call here, which is not compiled for the vectors.
             let mut from = [&padded[..0]; K];
             for ky in 0..K {
                 from[ky] = &padded[(y * sy + ky) * row..][..row];
